@@ -1,0 +1,281 @@
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A mailbox: an ASCII addr-spec (RFC 5322, section 3.4.1, as a dot-atom) and perhaps a display name in any script.
+///
+/// Written `john@example.com` or `Zoë Groß <zoe@example.org>`. Two addresses are equal when their
+/// local parts are the same and their domains differ at most in case; the display name does not count.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
+    name: Option<String>,
+    local: String,
+    domain: String,
+}
+
+/// Why a text is not an address we send to; names the text, and says what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct InvalidAddress {
+    reason: String,
+}
+
+/// RFC 5321, section 4.5.3.1: octets in a local part, a domain and a path without its brackets.
+const MAX_LOCAL: usize = 64;
+const MAX_ADDRESS: usize = 254;
+const MAX_NAME: usize = 255;
+
+impl Address {
+    /// The bare address, `local@domain`, as it was written.
+    pub fn addr_spec(&self) -> String {
+        format!("{}@{}", self.local, self.domain)
+    }
+
+    /// The display name, if there is one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The part before the `@`.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// The part after the `@`, in lower case.
+    pub fn domain(&self) -> String {
+        self.domain.to_ascii_lowercase()
+    }
+
+    /// Whether a text writes this address, cases aside. Some providers fold the case of the local
+    /// part too, so a difference in case alone is taken for the same person.
+    pub fn same_but_for_case(&self, other: &Self) -> bool {
+        self.addr_spec().eq_ignore_ascii_case(&other.addr_spec())
+    }
+
+    /// The same mailbox written as `other` writes it, with this one's display name.
+    #[must_use]
+    pub fn spelled_as(self, other: &Self) -> Self {
+        Self { name: self.name, local: other.local.clone(), domain: other.domain.clone() }
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.local == other.local && self.domain.eq_ignore_ascii_case(&other.domain)
+    }
+}
+
+impl Eq for Address {}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            None => write!(f, "{}@{}", self.local, self.domain),
+            Some(name) if name.chars().any(|c| "()<>[]:;@\\,.\"".contains(c)) => {
+                let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+                write!(f, "\"{quoted}\" <{}@{}>", self.local, self.domain)
+            }
+            Some(name) => write!(f, "{name} <{}@{}>", self.local, self.domain),
+        }
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = InvalidAddress;
+
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
+        text.parse()
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        if text.chars().any(breaks_a_header) {
+            return Err(refuse(text, "has a control character or line break"));
+        }
+        let text = text.trim();
+        let (name, spec) = match text.strip_suffix('>') {
+            Some(rest) => {
+                let (name, spec) = rest.rsplit_once('<').ok_or_else(|| refuse(text, "has a > without a <"))?;
+                (display_name(name).map_err(|why| refuse(text, why))?, spec)
+            }
+            None => (None, text),
+        };
+        let (local, domain) = spec.rsplit_once('@').ok_or_else(|| refuse(text, "has no @"))?;
+        if !spec.is_ascii() {
+            let part = if local.is_ascii() {
+                "has a domain outside ASCII: write it in its xn-- form"
+            } else {
+                "has a local part outside ASCII, which cannot be sent to"
+            };
+            return Err(refuse(text, part));
+        }
+        if !is_dot_atom(local) || local.len() > MAX_LOCAL {
+            return Err(refuse(text, "has a malformed part before the @"));
+        }
+        if !is_domain(domain) {
+            return Err(refuse(text, "has a malformed domain: it needs two or more labels, such as example.com"));
+        }
+        if spec.len() > MAX_ADDRESS {
+            return Err(refuse(text, "is longer than 254 characters"));
+        }
+        Ok(Self { name, local: local.to_owned(), domain: domain.to_owned() })
+    }
+}
+
+/// Characters that end or reorder a header line for some reader: controls, line and paragraph separators.
+pub(crate) fn breaks_a_header(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Characters that show a text in another order than it is written (Unicode UAX #9).
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+fn display_name(text: &str) -> Result<Option<String>, &'static str> {
+    let text = text.trim();
+    let name = match text.strip_prefix('"').map(|rest| rest.strip_suffix('"')) {
+        Some(Some(quoted)) => unescape(quoted)?,
+        Some(None) => return Err("has a display name with an unclosed quote"),
+        None if text.contains(['"', '<', '>', '\\']) => {
+            return Err("has a display name with a special character outside quotes");
+        }
+        None => text.to_owned(),
+    };
+    if name.chars().any(reorders) {
+        return Err("has a display name that reverses the order of its text");
+    }
+    if name.chars().count() > MAX_NAME {
+        return Err("has a display name longer than 255 characters");
+    }
+    let name = name.trim();
+    Ok((!name.is_empty()).then(|| name.to_owned()))
+}
+
+fn unescape(quoted: &str) -> Result<String, &'static str> {
+    let mut name = String::with_capacity(quoted.len());
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => name.push(chars.next().ok_or("has a display name that ends in a backslash")?),
+            '"' => return Err("has a display name with a quote inside its quotes"),
+            c => name.push(c),
+        }
+    }
+    Ok(name)
+}
+
+/// `atext` of RFC 5322, section 3.2.3.
+pub(crate) fn is_atext(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c)
+}
+
+fn is_dot_atom(text: &str) -> bool {
+    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+}
+
+fn is_domain(text: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    text.contains('.') && text.split('.').all(label) && !text.rsplit('.').next().is_some_and(all_digits)
+}
+
+fn all_digits(label: &str) -> bool {
+    label.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn refuse(text: &str, why: &str) -> InvalidAddress {
+    // The text comes from outside: it is shown escaped and cut, so that it can neither deceive nor flood.
+    let shown: String = text.chars().take(100).flat_map(char::escape_debug).collect();
+    InvalidAddress { reason: format!("\"{shown}\" {why}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn plain_named_and_quoted_addresses_parse() {
+        for (text, name, spec) in [
+            ("john@example.com", None, "john@example.com"),
+            (" john@example.com ", None, "john@example.com"),
+            ("<john@example.com>", None, "john@example.com"),
+            ("Zoë Groß <zoe@example.org>", Some("Zoë Groß"), "zoe@example.org"),
+            ("\"Zoë Groß\" <zoe@example.org>", Some("Zoë Groß"), "zoe@example.org"),
+            (r#""a \"b\" \\ c" <x@example.org>"#, Some(r#"a "b" \ c"#), "x@example.org"),
+            ("o'brien+news@sub.example.co.uk", None, "o'brien+news@sub.example.co.uk"),
+            ("田中 <t@example.jp>", Some("田中"), "t@example.jp"),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!((address.name(), address.addr_spec().as_str()), (name, spec), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_refused_by_name() {
+        for text in [
+            "",
+            "john",
+            "john@",
+            "@example.com",
+            "john@localhost",
+            "john@-a.com",
+            "john@a-.com",
+            "a b@example.com",
+            "a..b@example.com",
+            ".a@example.com",
+            "a@example..com",
+            "a@1.2.3.4",
+            "a@b@example.com",
+            "\"a b\"@example.com",
+            "zoë@example.com",
+            "zoe@exämple.com",
+            "a@example.com\r\nBcc: b@example.com",
+            "a\u{0}@example.com",
+            "A\u{202E}moc <a@example.com>",
+            "a\" <a@example.com>",
+            "a <b> <c@example.com>",
+            "a@example.com>",
+            "a@example.com, b@example.com",
+        ] {
+            assert!(text.parse::<Address>().is_err(), "{text:?}");
+        }
+        let said = "zoë@example.com".parse::<Address>().unwrap_err().to_string();
+        assert!(said.contains("zoë@example.com") && said.contains("outside ASCII"), "{said}");
+    }
+
+    #[test]
+    fn the_domain_is_compared_without_case_and_the_name_not_at_all() {
+        let a: Address = "A <john@Example.COM>".parse().unwrap();
+        assert_eq!(a, "john@example.com".parse().unwrap());
+        assert_ne!(a, "John@example.com".parse().unwrap());
+        assert!(a.same_but_for_case(&"John@example.com".parse().unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_parses_or_is_refused_and_what_parses_reads_back(text in "\\PC{0,60}|[a-z<>\"@. \\\\,]{0,30}") {
+            if let Ok(address) = text.parse::<Address>() {
+                let again: Address = address.to_string().parse().unwrap();
+                prop_assert_eq!(again.name(), address.name());
+                prop_assert_eq!(again, address);
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{ActionId, Provider};
+
+/// The SHA-256 of what a job does, in lower-case hex; two requests with one idempotency key must agree on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PayloadHash(String);
+
+impl PayloadHash {
+    /// The hash in lower-case hex.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Hashes an action with its canonical params (as the action's parser gives them back, so that one
+/// address as a string and as a list of one are the same).
+///
+/// Object keys are sorted and white space does not exist in a parsed value, so neither counts.
+pub fn payload_hash(provider: Provider, action: &ActionId, params: &Value) -> PayloadHash {
+    // serde_json's map is sorted by key as long as nobody turns `preserve_order` on; the test below would tell.
+    let payload = json!({ "provider": provider, "action": action, "params": params });
+    PayloadHash(sha256_hex(payload.to_string().as_bytes()))
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("writing to a String does not fail");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_does_not_count_and_content_does() {
+        let id: ActionId = "gmail.send".parse().unwrap();
+        let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let hash = |text: &str| payload_hash(Provider::Google, &id, &value(text));
+        assert_eq!(hash(r#"{"subject":"a","text":"b"}"#), hash(r#"{ "text":"b",  "subject":"a" }"#));
+        assert_ne!(hash(r#"{"subject":"a","text":"b"}"#), hash(r#"{"subject":"a","text":"c"}"#));
+    }
+
+    #[test]
+    fn hex_is_the_standard_one() {
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

@@ -1,0 +1,183 @@
+//! One type per identifier: a job's id cannot stand where a plan's is wanted.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// A string that is not the identifier it was taken for; says what one looks like.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidId(pub &'static str);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Uuid::parse_str(text).map(Self).map_err(|_| InvalidId("not a UUID"))
+            }
+        }
+    };
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $rule:expr, $says:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let rule: fn(&str) -> bool = $rule;
+                if rule(text) { Ok(Self(text.to_owned())) } else { Err(InvalidId($says)) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// One side effect, from acceptance to its end.
+    JobId
+}
+
+uuid_id! {
+    /// A plan that was shown to a caller.
+    PlanId
+}
+
+text_id! {
+    /// A tenant: `^[a-z0-9][a-z0-9_-]{0,63}$`, so that a UUID fits.
+    WorkspaceId,
+    |text| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| plain(b) || b == b'_' || b == b'-')
+            && text.bytes().next().is_some_and(plain)
+    },
+    "a workspace id is 1 to 64 of a-z, 0-9, _ and -, and starts with a letter or digit"
+}
+
+text_id! {
+    /// Whom a request acts for: 1 to 255 visible characters.
+    ActorId,
+    |text| (1..=255).contains(&text.chars().count()) && text.chars().all(visible),
+    "an actor id is 1 to 255 visible characters"
+}
+
+text_id! {
+    /// The idempotency key of an action, unique in a workspace: 1 to 255 visible characters or spaces.
+    ClientRequestId,
+    |text| (1..=255).contains(&text.chars().count()) && text.chars().all(|c| visible(c) || c == ' '),
+    "a client_request_id is 1 to 255 characters without control characters"
+}
+
+fn visible(c: char) -> bool {
+    !c.is_control() && !c.is_whitespace()
+}
+
+impl JobId {
+    /// The job of one idempotency key in one workspace: the same two always give the same id, so
+    /// that the ledger's primary key is what makes two requests one job.
+    ///
+    /// A version 8 UUID (RFC 9562, section 5.8) of their SHA-256. The length of the first part is
+    /// hashed with it, so that no two pairs run together.
+    pub fn of(workspace: &WorkspaceId, key: &ClientRequestId) -> Self {
+        let mut hash = Sha256::new();
+        hash.update((workspace.0.len() as u64).to_be_bytes());
+        hash.update(workspace.0.as_bytes());
+        hash.update(key.0.as_bytes());
+        let digest = hash.finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workspace_ids_are_narrow() {
+        for good in ["local", "a", "0", "acme_eu-1", "018f4e7e-7d4c-7a3b-8a52-0b7d2c9d3f10"] {
+            assert!(good.parse::<WorkspaceId>().is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "_a", "A", "a b", "a.b", "ä", &"a".repeat(65)] {
+            assert!(bad.parse::<WorkspaceId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn actor_ids_are_visible() {
+        assert!("user@example.com".parse::<ActorId>().is_ok());
+        assert!("日本".repeat(100).parse::<ActorId>().is_ok());
+        for bad in ["", "a b", "a\u{7}", "a\n", &"a".repeat(256)] {
+            assert!(bad.parse::<ActorId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_id_is_its_key_in_its_workspace() {
+        let (a, ab): (WorkspaceId, WorkspaceId) = ("a".parse().unwrap(), "ab".parse().unwrap());
+        let (bc, c): (ClientRequestId, ClientRequestId) = ("bc".parse().unwrap(), "c".parse().unwrap());
+        assert_eq!(JobId::of(&a, &bc), JobId::of(&a, &bc));
+        assert_ne!(JobId::of(&a, &bc), JobId::of(&ab, &c), "the parts do not run together");
+        assert_eq!(JobId::of(&a, &bc).0.get_version_num(), 8);
+    }
+}

@@ -1,0 +1,552 @@
+//! The job's life as a state machine. Every transition makes the next version of the record; the
+//! ledger writes it only over the version it was made from, so a worker that was overtaken cannot
+//! write, and learns of it.
+
+use std::{fmt, str::FromStr};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{ActionId, ActorId, ClientRequestId, InvalidId, JobId, PayloadHash, Provider, Via, WorkspaceId};
+
+/// A job that has waited this many hours gives up.
+pub const GIVE_UP_AFTER_HOURS: i64 = 24;
+
+/// One side effect on record: who asked for what, how far it came, how it ended.
+///
+/// The mail itself is not in here; its contents lie sealed beside it, under the same id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The job's id.
+    pub job_id: JobId,
+    /// Whose job it is.
+    pub workspace_id: WorkspaceId,
+    /// Whom it acts for.
+    pub actor_id: ActorId,
+    /// Whose service carries it out.
+    pub provider: Provider,
+    /// Which action of the catalogue.
+    pub action: ActionId,
+    /// The caller's idempotency key.
+    pub client_request_id: ClientRequestId,
+    /// What the key stands for; another payload under it is refused.
+    pub payload_hash: PayloadHash,
+    /// Sent, or written to the outbox.
+    pub via: Via,
+    /// How far it came.
+    pub state: State,
+    /// Counts versions of this record, from 1.
+    pub revision: u64,
+    /// Counts claims: a worker with an older fence has been overtaken.
+    pub fence: u64,
+    /// Who works on it, until when; none when nobody does.
+    pub lease: Option<Lease>,
+    /// How often a worker took it up since it was accepted or retried.
+    pub attempts: u32,
+    /// Not to be taken up before this.
+    pub not_before: Option<Timestamp>,
+    /// What the provider gave us to recognise the send by, from before it.
+    pub evidence: Option<Evidence>,
+    /// The result of a completed job.
+    pub result: Option<Value>,
+    /// Why it ended without one.
+    pub error: Option<JobError>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When a worker first took it up.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// When this version was made.
+    pub touched_at: Timestamp,
+    /// The W3C `traceparent` of the request that accepted it, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+/// How far a job came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Accepted; nothing was done yet.
+    Queued,
+    /// A worker has taken it up; nothing has gone to the provider.
+    Claimed,
+    /// A draft is with the provider; [`Job::evidence`] names it.
+    Prepared,
+    /// The send was about to begin, and may have happened.
+    Sending,
+    /// It went.
+    Completed,
+    /// It certainly did not go.
+    Failed,
+    /// It may or may not have gone.
+    Unknown,
+}
+
+/// What the outside sees of a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Nobody works on it yet.
+    Pending,
+    /// Somebody does.
+    Running,
+    /// It went.
+    Completed,
+    /// It ended without a result.
+    Error,
+}
+
+impl JobStatus {
+    /// The status's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl FromStr for JobStatus {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        [Self::Pending, Self::Running, Self::Completed, Self::Error]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or(InvalidId("a status is pending, running, completed or error"))
+    }
+}
+
+impl State {
+    /// Whether the job has come to its end.
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Unknown)
+    }
+
+    /// What the outside sees.
+    pub const fn status(self) -> JobStatus {
+        match self {
+            Self::Queued => JobStatus::Pending,
+            Self::Claimed | Self::Prepared | Self::Sending => JobStatus::Running,
+            Self::Completed => JobStatus::Completed,
+            Self::Failed | Self::Unknown => JobStatus::Error,
+        }
+    }
+}
+
+/// A worker's hold on a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The claim's own random name.
+    pub owner: Uuid,
+    /// When others may take the job over.
+    pub until: Timestamp,
+}
+
+/// What a provider gave us before the send, to recognise it by afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The draft's id with the provider.
+    pub draft_id: String,
+    /// The RFC 5322 Message-ID that the provider gave the draft, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internet_message_id: Option<String>,
+}
+
+/// Why a job ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobError {
+    /// Which kind of reason.
+    pub code: JobErrorCode,
+    /// What happened, for a person; without secrets, addresses or contents.
+    pub message: String,
+    /// Whether `/retry` may help.
+    pub retriable: bool,
+    /// What a person can do.
+    pub remediation: String,
+}
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
+        /// The kinds of [`JobError`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum JobErrorCode {
+            $($(#[$doc])* #[serde(rename = $text)] $name),+
+        }
+
+        impl JobErrorCode {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The code as it is written.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The allowlist no longer holds the action.
+    ActionNotAllowed = "action-not-allowed",
+    /// A recipient's domain is no longer allowed.
+    RecipientNotAllowed = "recipient-not-allowed",
+    /// The rollout gate says no.
+    RolloutDenied = "rollout-denied",
+    /// The provider is no longer connected.
+    ConnectionRequired = "connection-required",
+    /// The provider no longer takes our token.
+    ReauthRequired = "reauth-required",
+    /// The provider refused the mail itself.
+    ProviderRejected = "provider-rejected",
+    /// The provider could not be reached, or was failing, before anything was sent.
+    ProviderUnavailable = "provider-unavailable",
+    /// The send may or may not have happened.
+    OutcomeUnknown = "outcome-unknown",
+    /// It waited for a day.
+    GaveUp = "gave-up",
+    /// The caller cancelled it.
+    Cancelled = "cancelled",
+    /// A person said that the mail of an unknown outcome was not sent.
+    NotSent = "not-sent",
+    /// Our own fault, before anything was sent.
+    Internal = "internal",
+}
+
+impl fmt::Display for JobErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a person found out about a mail of an unknown outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was sent.
+    Sent,
+    /// It was not.
+    NotSent,
+}
+
+/// A transition that the job's state does not allow; says which state it is in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the job is {state:?}, which does not allow this")]
+pub struct InvalidTransition {
+    /// The state that the job is in.
+    pub state: State,
+}
+
+/// What a new job is made of.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Whose job it is.
+    pub workspace_id: WorkspaceId,
+    /// Whom it acts for.
+    pub actor_id: ActorId,
+    /// Whose service carries it out.
+    pub provider: Provider,
+    /// Which action of the catalogue.
+    pub action: ActionId,
+    /// The caller's idempotency key.
+    pub client_request_id: ClientRequestId,
+    /// What the key stands for.
+    pub payload_hash: PayloadHash,
+    /// Sent, or written to the outbox.
+    pub via: Via,
+    /// The W3C `traceparent` of the request.
+    pub traceparent: Option<String>,
+}
+
+impl Job {
+    /// A job that was accepted just now.
+    pub fn accepted(new: NewJob, now: Timestamp) -> Self {
+        Self {
+            job_id: JobId::of(&new.workspace_id, &new.client_request_id),
+            workspace_id: new.workspace_id,
+            actor_id: new.actor_id,
+            provider: new.provider,
+            action: new.action,
+            client_request_id: new.client_request_id,
+            payload_hash: new.payload_hash,
+            via: new.via,
+            state: State::Queued,
+            revision: 1,
+            fence: 0,
+            lease: None,
+            attempts: 0,
+            not_before: None,
+            evidence: None,
+            result: None,
+            error: None,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            touched_at: now,
+            traceparent: new.traceparent,
+        }
+    }
+
+    /// Whether a worker may take the job up now.
+    pub fn is_claimable(&self, now: Timestamp) -> bool {
+        !self.state.has_ended()
+            && self.lease.as_ref().is_none_or(|lease| lease.until <= now)
+            && self.not_before.is_none_or(|then| then <= now)
+    }
+
+    /// Takes the job up under a new fence. A job that came as far as `Prepared` or `Sending` stays
+    /// there: what may have happened is not forgotten.
+    pub fn claimed(&self, lease: Lease, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(self.is_claimable(now))?;
+        let mut next = self.next(now);
+        next.fence += 1;
+        next.lease = Some(lease);
+        next.attempts += 1;
+        next.not_before = None;
+        next.started_at = self.started_at.or(Some(now));
+        if next.state == State::Queued {
+            next.state = State::Claimed;
+        }
+        Ok(next)
+    }
+
+    /// A draft is with the provider.
+    pub fn prepared(&self, evidence: Evidence, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(matches!(self.state, State::Claimed | State::Prepared | State::Sending))?;
+        let mut next = self.next(now);
+        next.state = State::Prepared;
+        next.evidence = Some(evidence);
+        Ok(next)
+    }
+
+    /// The draft is gone, and it certainly did not go by our hand: begin anew.
+    pub fn unprepared(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(self.state == State::Prepared)?;
+        let mut next = self.next(now);
+        next.state = State::Claimed;
+        next.evidence = None;
+        Ok(next)
+    }
+
+    /// The send begins.
+    pub fn sending(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(matches!(self.state, State::Claimed | State::Prepared | State::Sending))?;
+        let mut next = self.next(now);
+        next.state = State::Sending;
+        Ok(next)
+    }
+
+    /// The send that began certainly did not happen: back to where it began.
+    pub fn not_sent(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(self.state == State::Sending)?;
+        let mut next = self.next(now);
+        next.state = if self.evidence.is_some() { State::Prepared } else { State::Claimed };
+        Ok(next)
+    }
+
+    /// Nobody works on the job until `not_before`; a message will bring it back.
+    pub fn released(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(!self.state.has_ended())?;
+        let mut next = self.next(now);
+        next.lease = None;
+        next.not_before = Some(not_before);
+        // A draft or a possible send is kept in mind; else the job is as good as new.
+        if next.state == State::Claimed {
+            next.state = State::Queued;
+        }
+        Ok(next)
+    }
+
+    /// It went.
+    pub fn completed(&self, result: Value, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(matches!(self.state, State::Claimed | State::Prepared | State::Sending))?;
+        let mut next = self.ended(State::Completed, now);
+        next.result = Some(result);
+        Ok(next)
+    }
+
+    /// It certainly did not go.
+    pub fn failed(&self, error: JobError, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(!self.state.has_ended())?;
+        let mut next = self.ended(State::Failed, now);
+        next.error = Some(error);
+        Ok(next)
+    }
+
+    /// It may or may not have gone.
+    pub fn unknown(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(self.state == State::Sending)?;
+        let mut next = self.ended(State::Unknown, now);
+        next.error = Some(JobError {
+            code: JobErrorCode::OutcomeUnknown,
+            message: "The send was begun and its answer was lost, so the mail may or may not have gone.".to_owned(),
+            retriable: false,
+            remediation: "Look in the account's sent mail, then resolve the job as sent or not_sent.".to_owned(),
+        });
+        Ok(next)
+    }
+
+    /// The caller takes it back before anybody works on it.
+    pub fn cancelled(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(self.state == State::Queued)?;
+        let mut next = self.ended(State::Failed, now);
+        next.error = Some(JobError {
+            code: JobErrorCode::Cancelled,
+            message: "The job was cancelled before it was sent.".to_owned(),
+            retriable: true,
+            remediation: "Retry the job if it should be sent after all.".to_owned(),
+        });
+        Ok(next)
+    }
+
+    /// The caller asks for another try of a job that certainly sent nothing.
+    pub fn retried(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(self.state == State::Failed)?;
+        let mut next = self.next(now);
+        next.state = State::Queued;
+        next.lease = None;
+        next.attempts = 0;
+        next.not_before = None;
+        next.error = None;
+        next.started_at = None;
+        next.finished_at = None;
+        Ok(next)
+    }
+
+    /// A person says what became of an unknown outcome.
+    pub fn resolved(&self, outcome: Outcome, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(self.state == State::Unknown)?;
+        match outcome {
+            Outcome::Sent => {
+                let mut next = self.ended(State::Completed, now);
+                next.error = None;
+                next.result = Some(serde_json::json!({ "resolved": "sent" }));
+                Ok(next)
+            }
+            Outcome::NotSent => {
+                let mut next = self.ended(State::Failed, now);
+                next.error = Some(JobError {
+                    code: JobErrorCode::NotSent,
+                    message: "A person found that the mail was not sent.".to_owned(),
+                    retriable: true,
+                    remediation: "Retry the job to send it.".to_owned(),
+                });
+                Ok(next)
+            }
+        }
+    }
+
+    /// When a job that only waits gives up.
+    pub fn gives_up_at(&self) -> Timestamp {
+        self.created_at + SignedDuration::from_hours(GIVE_UP_AFTER_HOURS)
+    }
+
+    /// How long the work took, from the first claim to the end.
+    pub fn duration(&self) -> Option<SignedDuration> {
+        Some(self.finished_at?.duration_since(self.started_at?))
+    }
+
+    fn must(&self, allowed: bool) -> Result<(), InvalidTransition> {
+        if allowed { Ok(()) } else { Err(InvalidTransition { state: self.state }) }
+    }
+
+    fn next(&self, now: Timestamp) -> Self {
+        let mut next = self.clone();
+        next.revision += 1;
+        next.touched_at = now;
+        next
+    }
+
+    fn ended(&self, state: State, now: Timestamp) -> Self {
+        let mut next = self.next(now);
+        next.state = state;
+        next.lease = None;
+        next.not_before = None;
+        next.finished_at = Some(now);
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn lease(until: i64) -> Lease {
+        Lease { owner: Uuid::from_u128(1), until: at(until) }
+    }
+
+    fn job() -> Job {
+        let action: ActionId = "gmail.send".parse().unwrap();
+        let params = serde_json::json!({});
+        Job::accepted(
+            NewJob {
+                workspace_id: "local".parse().unwrap(),
+                actor_id: "ana".parse().unwrap(),
+                provider: Provider::Google,
+                payload_hash: crate::payload_hash(Provider::Google, &action, &params),
+                action,
+                client_request_id: "r1".parse().unwrap(),
+                via: Via::Live,
+                traceparent: None,
+            },
+            at(0),
+        )
+    }
+
+    #[test]
+    fn a_job_goes_from_queued_to_completed_and_no_further() {
+        let job = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
+        let done = job.completed(serde_json::json!({ "message_id": "m" }), at(3)).unwrap();
+        assert_eq!((done.state.status(), done.attempts, done.fence, done.revision), (JobStatus::Completed, 1, 1, 4));
+        assert_eq!(done.duration(), Some(SignedDuration::from_secs(2)));
+        assert!(done.claimed(lease(60), at(4)).is_err());
+        assert!(done.cancelled(at(4)).is_err() && done.retried(at(4)).is_err() && done.unknown(at(4)).is_err());
+    }
+
+    #[test]
+    fn a_lease_keeps_others_out_until_it_ends() {
+        let held = job().claimed(lease(60), at(1)).unwrap();
+        assert!(held.claimed(lease(120), at(59)).is_err());
+        let taken = held.claimed(lease(120), at(60)).unwrap();
+        assert_eq!((taken.fence, taken.attempts), (2, 2));
+    }
+
+    #[test]
+    fn what_may_have_been_sent_is_never_forgotten() {
+        let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
+        let again = sending.claimed(lease(120), at(61)).unwrap();
+        assert_eq!(again.state, State::Sending);
+        let waiting = sending.released(at(10), at(3)).unwrap();
+        assert_eq!(waiting.state, State::Sending);
+        assert!(waiting.cancelled(at(4)).is_err(), "a possible send cannot be taken back");
+        assert!(waiting.claimed(lease(60), at(9)).is_err(), "not before its time");
+    }
+
+    #[test]
+    fn only_what_certainly_was_not_sent_is_retried() {
+        let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
+        let unknown = sending.unknown(at(3)).unwrap();
+        assert!(unknown.retried(at(4)).is_err());
+        let not_sent = unknown.resolved(Outcome::NotSent, at(5)).unwrap();
+        let retried = not_sent.retried(at(6)).unwrap();
+        assert_eq!((retried.state, retried.attempts, retried.error), (State::Queued, 0, None));
+        assert_eq!(unknown.resolved(Outcome::Sent, at(5)).unwrap().state, State::Completed);
+    }
+
+    #[test]
+    fn a_record_reads_back_as_it_was_written() {
+        let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
+        let text = serde_json::to_string(&sending).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), sending);
+    }
+}

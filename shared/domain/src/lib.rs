@@ -1,0 +1,30 @@
+//! What the orchestrator talks about: plans, actions, addresses, mails, jobs and their state
+//! machine, permissions.
+//!
+//! Everything here is pure: no async, no I/O, no clock, no randomness. What is parsed is valid,
+//! so the rest of the program never checks twice.
+
+mod action;
+mod address;
+mod grounding;
+mod hash;
+mod ids;
+mod job;
+mod mail;
+mod permission;
+mod plan;
+mod violation;
+
+pub use action::{ActionId, Provider, Via};
+pub use address::{Address, InvalidAddress};
+pub use grounding::{Mention, mentions};
+pub use hash::{PayloadHash, payload_hash, sha256_hex};
+pub use ids::{ActorId, ClientRequestId, InvalidId, JobId, PlanId, WorkspaceId};
+pub use job::{
+    Evidence, GIVE_UP_AFTER_HOURS, InvalidTransition, Job, JobError, JobErrorCode, JobStatus, Lease, NewJob, Outcome,
+    State,
+};
+pub use mail::{Mail, MailParams, OneOrMany};
+pub use permission::{Allowlist, RecipientDomains, Scope, in_rollout};
+pub use plan::{Intent, Plan, PlannedAction};
+pub use violation::{Violation, pointer_token};

@@ -1,0 +1,274 @@
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{Address, Violation, address::breaks_a_header};
+
+/// A mail that may be sent: it has a recipient, no more than 50 of them, no control character in
+/// any header field, and at most 256 KiB in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The primary recipients; at least one.
+    pub to: Vec<Address>,
+    /// The subject, in any script.
+    pub subject: String,
+    /// The body as plain text.
+    pub text: String,
+    /// The body as HTML, if there is one.
+    pub html: Option<String>,
+    /// Who gets a copy.
+    pub cc: Vec<Address>,
+    /// Who gets a copy that the others do not see.
+    pub bcc: Vec<Address>,
+    /// Where answers go.
+    pub reply_to: Vec<Address>,
+}
+
+/// The JSON that a [`Mail`] is parsed from, as a schema; the parser is [`Mail::parse`].
+#[derive(JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline, rename = "Mail")]
+pub struct MailParams {
+    /// Who receives the mail: one address or a list of 1 to 50, each `a@example.com` or `Name <a@example.com>`.
+    pub to: OneOrMany,
+    /// The subject line.
+    pub subject: String,
+    /// The body as plain text.
+    pub text: String,
+    /// The body as HTML, beside the plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
+    /// Who gets a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cc: Option<OneOrMany>,
+    /// Who gets a copy without the others seeing it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bcc: Option<OneOrMany>,
+    /// Where answers to the mail go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<OneOrMany>,
+}
+
+/// One address as a string, or several as a list.
+#[derive(JsonSchema, Serialize)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum OneOrMany {
+    /// One address.
+    One(String),
+    /// 1 to 50 addresses.
+    Many(#[schemars(length(min = 1, max = 50))] Vec<String>),
+}
+
+impl Mail {
+    /// The most recipients of one mail: to, cc and bcc together.
+    pub const MAX_RECIPIENTS: usize = 50;
+    /// The most bytes of one mail's params: every text and address of it together.
+    pub const MAX_BYTES: usize = 256 * 1024;
+
+    /// Parses params as a client or a model writes them. Reports everything that is wrong, each
+    /// with a pointer to its field.
+    pub fn parse(params: &Value) -> Result<Self, Vec<Violation>> {
+        let Value::Object(fields) = params else {
+            return Err(vec![Violation::new("", "params must be an object")]);
+        };
+        let mut reader = Reader { fields, bytes: 0, violations: Vec::new() };
+        let mail = Self {
+            to: reader.addresses("to"),
+            subject: reader.text("subject", true).unwrap_or_default(),
+            text: reader.text("text", true).unwrap_or_default(),
+            html: reader.text("html", false),
+            cc: reader.addresses("cc"),
+            bcc: reader.addresses("bcc"),
+            reply_to: reader.addresses("reply_to"),
+        };
+        if mail.subject.chars().any(breaks_a_header) {
+            reader.refuse("subject", "must not contain control characters or line breaks");
+        }
+        for (field, body) in [("text", Some(&mail.text)), ("html", mail.html.as_ref())] {
+            if body.is_some_and(|body| body.contains('\0')) {
+                reader.refuse(field, "must not contain NUL characters");
+            }
+        }
+        if !fields.contains_key("to") {
+            reader.refuse("to", "is required: one address or a list of 1 to 50");
+        }
+        let recipients = mail.recipients().count();
+        if recipients > Self::MAX_RECIPIENTS {
+            let says = format!("names {recipients} recipients with cc and bcc; the most is {}", Self::MAX_RECIPIENTS);
+            reader.refuse("to", &says);
+        }
+        if reader.bytes > Self::MAX_BYTES {
+            reader.violations.push(Violation::new("", "the mail is larger than 256 KiB"));
+        }
+        reader.refuse_unknown(&["to", "subject", "text", "html", "cc", "bcc", "reply_to"]);
+        if reader.violations.is_empty() { Ok(mail) } else { Err(reader.violations) }
+    }
+
+    /// The canonical params: one address as a string, more as a list, empty fields left out.
+    pub fn to_params(&self) -> Value {
+        let mut params = json!({ "subject": self.subject, "text": self.text });
+        for (field, addresses) in self.address_fields() {
+            match addresses {
+                [] => {}
+                [one] => params[field] = json!(one),
+                many => params[field] = json!(many),
+            }
+        }
+        if let Some(html) = &self.html {
+            params["html"] = json!(html);
+        }
+        params
+    }
+
+    /// To, cc and bcc: everyone whom the mail reaches.
+    pub fn recipients(&self) -> impl Iterator<Item = &Address> {
+        self.to.iter().chain(&self.cc).chain(&self.bcc)
+    }
+
+    /// Every address of the mail, `reply_to` too, by the field it stands in.
+    pub fn address_fields(&self) -> [(&'static str, &[Address]); 4] {
+        [("to", &self.to), ("cc", &self.cc), ("bcc", &self.bcc), ("reply_to", &self.reply_to)]
+    }
+
+    /// The lists of addresses, to change how they are written.
+    pub fn address_fields_mut(&mut self) -> [(&'static str, &mut Vec<Address>); 4] {
+        [("to", &mut self.to), ("cc", &mut self.cc), ("bcc", &mut self.bcc), ("reply_to", &mut self.reply_to)]
+    }
+}
+
+/// Reads fields and gathers what is wrong with them.
+struct Reader<'a> {
+    fields: &'a Map<String, Value>,
+    bytes: usize,
+    violations: Vec<Violation>,
+}
+
+impl Reader<'_> {
+    fn refuse(&mut self, field: &str, detail: &str) {
+        self.violations.push(Violation::new(format!("/{field}"), detail));
+    }
+
+    /// A field that is absent or null counts as not given.
+    fn get(&self, field: &str) -> Option<&Value> {
+        self.fields.get(field).filter(|value| !value.is_null())
+    }
+
+    fn text(&mut self, field: &str, required: bool) -> Option<String> {
+        match self.get(field) {
+            Some(Value::String(text)) => {
+                let text = text.clone();
+                self.bytes += text.len();
+                Some(text)
+            }
+            Some(_) => {
+                self.refuse(field, "must be a string");
+                None
+            }
+            None => {
+                if required {
+                    self.refuse(field, "is required: a string");
+                }
+                None
+            }
+        }
+    }
+
+    fn addresses(&mut self, field: &str) -> Vec<Address> {
+        let values: Vec<(String, &Value)> = match self.fields.get(field) {
+            None => return Vec::new(),
+            Some(Value::Null) if field != "to" => return Vec::new(),
+            Some(Value::Array(list)) if list.is_empty() => {
+                self.refuse(field, "must name at least one address, or be left out");
+                return Vec::new();
+            }
+            Some(Value::Array(list)) if list.len() > Mail::MAX_RECIPIENTS => {
+                self.refuse(field, "must name at most 50 addresses");
+                return Vec::new();
+            }
+            Some(Value::Array(list)) => {
+                list.iter().enumerate().map(|(i, value)| (format!("/{field}/{i}"), value)).collect()
+            }
+            Some(one) => vec![(format!("/{field}"), one)],
+        };
+        let mut addresses = Vec::with_capacity(values.len());
+        for (pointer, value) in values {
+            match value {
+                Value::String(text) => {
+                    self.bytes += text.len();
+                    match text.parse() {
+                        Ok(address) => addresses.push(address),
+                        Err(invalid) => self.violations.push(Violation::new(pointer, format!("{invalid}"))),
+                    }
+                }
+                _ => self.violations.push(Violation::new(pointer, "must be an address, as a string")),
+            }
+        }
+        addresses
+    }
+
+    fn refuse_unknown(&mut self, known: &[&str]) {
+        for key in self.fields.keys().filter(|key| !known.contains(&key.as_str())) {
+            let detail = format!("is not a field of this action; its fields are {}", known.join(", "));
+            self.violations.push(Violation::new(format!("/{}", crate::pointer_token(key)), detail));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pointers(params: &Value) -> Vec<String> {
+        Mail::parse(params).unwrap_err().into_iter().map(|v| v.pointer).collect()
+    }
+
+    #[test]
+    fn one_address_and_a_list_of_one_are_the_same_mail() {
+        let one = Mail::parse(&json!({ "to": "a@example.com", "subject": "s", "text": "t", "cc": null })).unwrap();
+        let list = Mail::parse(&json!({ "to": ["a@example.com"], "subject": "s", "text": "t" })).unwrap();
+        assert_eq!(one.to_params(), list.to_params());
+        assert_eq!(one.to_params()["to"], "a@example.com");
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_with_its_pointer() {
+        assert_eq!(pointers(&json!([])), [""]);
+        assert_eq!(pointers(&json!({ "subject": 1, "x/y": 2 })), ["/subject", "/text", "/to", "/x~1y"]);
+        assert_eq!(
+            pointers(&json!({ "to": ["a@example.com", 7, "b@"], "subject": "a\r\nBcc: x@example.com", "text": "" })),
+            ["/to/1", "/to/2", "/subject"]
+        );
+        assert_eq!(pointers(&json!({ "to": [], "subject": "", "text": "" })), ["/to"]);
+        assert_eq!(pointers(&json!({ "to": null, "subject": "", "text": "" })), ["/to"]);
+    }
+
+    #[test]
+    fn fifty_recipients_in_all_and_a_quarter_mebibyte() {
+        let many = |n: usize| (0..n).map(|i| format!("a{i}@example.com")).collect::<Vec<_>>();
+        let mail = |to: usize, cc: usize, text: usize| json!({ "to": many(to), "cc": many(cc), "subject": "", "text": "x".repeat(text) });
+        assert!(Mail::parse(&mail(25, 25, 1)).is_ok());
+        assert_eq!(pointers(&mail(25, 26, 1)), ["/to"]);
+        assert_eq!(pointers(&mail(51, 1, 1)), ["/to"]);
+        assert!(Mail::parse(&mail(1, 1, Mail::MAX_BYTES - 100)).is_ok());
+        assert_eq!(pointers(&mail(1, 1, Mail::MAX_BYTES)), [""]);
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_params_parse_to_the_same_mail(
+            to in prop::collection::vec("[a-z]{1,8}@[a-z]{1,8}\\.com", 1..4),
+            cc in prop::collection::vec("[a-z]{1,8}@[a-z]{1,8}\\.com", 0..3),
+            subject in "\\PC{0,40}", text in "\\PC{0,80}", html in prop::option::of("\\PC{0,40}"),
+        ) {
+            let mut params = json!({ "to": to, "subject": subject, "text": text });
+            if !cc.is_empty() { params["cc"] = json!(cc); }
+            if let Some(html) = html { params["html"] = json!(html); }
+            if let Ok(mail) = Mail::parse(&params) {
+                prop_assert_eq!(Mail::parse(&mail.to_params()).unwrap(), mail);
+            }
+        }
+    }
+}

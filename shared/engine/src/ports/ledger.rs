@@ -1,0 +1,142 @@
+use async_trait::async_trait;
+use domain::{Job, JobId, JobStatus, PlanId, Provider, WorkspaceId};
+use jiff::Timestamp;
+
+use super::Sealed;
+
+/// What must not be lost, and decides: jobs with their contents, plans, the outbox, the rollout.
+///
+/// When a write returns, it is durable. Every write names its precondition. Records end by
+/// themselves: a job 30 days after its last change, its contents 7 days after its end; what has
+/// expired is not found, whether or not it has been erased yet.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Writes new jobs with their sealed contents: all of them, or none when any of their ids is taken.
+    async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError>;
+
+    /// The jobs of these ids, in order; none where there is no such job.
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError>;
+
+    /// Writes the next version of a job over the version before it (`revision - 1`), and nothing
+    /// when the ledger holds another one. A write that was made but whose answer was lost counts as
+    /// done when it is repeated.
+    async fn save(&self, job: &Job) -> Result<Save, LedgerError>;
+
+    /// The sealed contents of a job, until they are erased.
+    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError>;
+
+    /// A workspace's jobs, newest first.
+    async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError>;
+
+    /// Jobs that have not ended and that nothing has touched since `before`, oldest first, at most `limit`.
+    async fn untouched_open_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError>;
+
+    /// Ends all leases: only for a process that knows that no other works on this ledger. Returns how many there were.
+    async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError>;
+
+    /// Stores a plan under its id.
+    async fn put_plan(&self, plan: &StoredPlan) -> Result<(), LedgerError>;
+
+    /// A plan of a workspace that has not expired at `now`.
+    async fn plan(
+        &self,
+        workspace: &WorkspaceId,
+        id: PlanId,
+        now: Timestamp,
+    ) -> Result<Option<StoredPlan>, LedgerError>;
+
+    /// Puts a mail into the outbox; once per job, whatever is repeated.
+    async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError>;
+
+    /// A workspace's outbox, newest first, at most `limit`.
+    async fn outbox(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<OutboxEntry>, LedgerError>;
+
+    /// The share of a provider's rollout, 0 to 100, where the ledger holds one.
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError>;
+
+    /// Sets the share of a provider's rollout, 0 to 100.
+    async fn set_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), LedgerError>;
+
+    /// Erases what has expired at `now`, as far as the store does not do so itself.
+    async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError>;
+
+    /// Whether the ledger answers.
+    async fn ping(&self) -> Result<(), LedgerError>;
+}
+
+/// A job's sealed params.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents(pub Sealed);
+
+/// What became of an insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insert {
+    /// All jobs were written.
+    Done,
+    /// None was: at least one of the ids is taken.
+    Taken,
+}
+
+/// What became of a save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Save {
+    /// The version was written.
+    Done,
+    /// The ledger holds another version than the one before: somebody was quicker.
+    Stale,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Clone)]
+pub struct JobFilter {
+    /// Whose jobs.
+    pub workspace: WorkspaceId,
+    /// Only those of this status.
+    pub status: Option<JobStatus>,
+    /// Only those older than this one, which was the last of the page before.
+    pub after: Option<Position>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A job's place in the list: by time of acceptance, then id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// When the job was accepted.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub job_id: JobId,
+}
+
+/// A plan at rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPlan {
+    /// The plan's id.
+    pub plan_id: PlanId,
+    /// Whose plan it is.
+    pub workspace: WorkspaceId,
+    /// The plan, the actor it was made for and how it came about; sealed.
+    pub sealed: Sealed,
+    /// When it is to be erased.
+    pub expires_at: Timestamp,
+}
+
+/// A mail that sandbox mode would have sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxEntry {
+    /// The job that wrote it.
+    pub job_id: JobId,
+    /// Whose outbox.
+    pub workspace: WorkspaceId,
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// The mail as it would have gone out; sealed.
+    pub sealed: Sealed,
+    /// When it is to be erased.
+    pub expires_at: Timestamp,
+}
+
+/// The ledger did not do it, or did not say that it did. Always worth another try.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the ledger failed: {0}")]
+pub struct LedgerError(pub String);

@@ -1,0 +1,22 @@
+//! What the engine needs of the world, as small object-safe traits.
+//!
+//! Each has an embedded adapter and a real one, and one contract suite that both pass. To add a
+//! port: a file here, an adapter under `shared/adapters`, a field of [`crate::Engine`].
+
+mod action;
+mod cache;
+mod clock;
+mod connections;
+mod ledger;
+mod model;
+mod queue;
+mod vault;
+
+pub use action::{About, Access, Action, Call, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp};
+pub use cache::{Cache, CacheError, FirstSight, KeyClaim};
+pub use clock::{Clock, Ids};
+pub use connections::{Connection, Connections};
+pub use ledger::{Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Position, Save, StoredPlan};
+pub use model::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
+pub use queue::{Delivery, Queue, QueueError, QueuedMessage};
+pub use vault::{Purpose, Sealed, Vault, VaultError};

@@ -1,0 +1,84 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ActionId;
+use serde_json::Value;
+
+/// A language model, or what stands in for it: a prompt and a schema go in, a JSON text comes out.
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// The name for `meta.model`.
+    fn name(&self) -> &str;
+
+    /// How long the whole of a request and answer may be, in tokens; none where nothing is paid.
+    fn max_output_tokens(&self) -> Option<u32>;
+
+    /// Asks once. The answer comes before the request's deadline, or an error does.
+    async fn ask(&self, request: &ModelRequest) -> Result<Answer, ModelError>;
+}
+
+/// One question to the model.
+#[derive(Debug, Clone)]
+pub struct ModelRequest {
+    /// What the model is to do; the same for everyone but for the actions in it.
+    pub instructions: String,
+    /// What the person wrote, and nothing else.
+    pub prompt: String,
+    /// The JSON Schema, in OpenAI's strict subset, that the answer must fit.
+    pub schema: Value,
+    /// The actions that the schema leaves, for a planner by rules.
+    pub actions: Vec<ActionId>,
+    /// How long to wait for the answer at most.
+    pub timeout: Duration,
+}
+
+/// What the model said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// How it ended, with the text.
+    pub finish: Finish,
+    /// The model's own count of tokens.
+    pub usage: Usage,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// It is whole: a JSON text, it is hoped.
+    Text(String),
+    /// It reached its cap and is cut off.
+    CutOff,
+    /// The model declined, perhaps with a reason.
+    Refusal(Option<String>),
+    /// There is no answer in the response.
+    Empty,
+}
+
+/// Tokens, as the model counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Tokens of the request.
+    pub input: u64,
+    /// Tokens of the answer.
+    pub output: u64,
+}
+
+/// There is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// The request did not reach the model, or it failed while it was certainly not answering: worth another try.
+    #[error("the model cannot be reached: {0}")]
+    Unreachable(String),
+    /// The model has too much to do, or our account asks for too much; after how long to ask again, if it said.
+    #[error("the model is over its limit")]
+    Busy(Option<Duration>),
+    /// The model does not take our key or our request; another try would go the same way.
+    #[error("the model refuses the request: {0}")]
+    Refused(String),
+    /// The answer did not come in time.
+    #[error("the model did not answer in time")]
+    TimedOut,
+    /// The response is not one of a chat completions endpoint.
+    #[error("the model's response cannot be read: {0}")]
+    Unreadable(String),
+}

@@ -1,0 +1,64 @@
+use async_trait::async_trait;
+use domain::WorkspaceId;
+use serde::{Deserialize, Serialize};
+
+/// Encryption at rest, authenticated and bound to its place: what was sealed for one workspace,
+/// purpose and id opens nowhere else.
+#[async_trait]
+pub trait Vault: Send + Sync {
+    /// Encrypts `plaintext` for its place.
+    async fn seal(
+        &self,
+        workspace: &WorkspaceId,
+        purpose: Purpose,
+        id: &str,
+        plaintext: &[u8],
+    ) -> Result<Sealed, VaultError>;
+
+    /// Decrypts what was sealed for this very place. Fails on any other, and on a changed byte.
+    async fn open(
+        &self,
+        workspace: &WorkspaceId,
+        purpose: Purpose,
+        id: &str,
+        sealed: &Sealed,
+    ) -> Result<Vec<u8>, VaultError>;
+}
+
+/// What a sealed text is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A job's params.
+    JobParams,
+    /// A plan with its prompt and answer.
+    Plan,
+    /// A mail in the outbox.
+    Outbox,
+}
+
+impl Purpose {
+    /// The purpose's name, part of the associated data.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::JobParams => "job-params",
+            Self::Plan => "plan",
+            Self::Outbox => "outbox",
+        }
+    }
+}
+
+/// Ciphertext with what is needed to open it but the key: printable ASCII, safe in any store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(pub String);
+
+/// A seal or its opening failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// Sealed for another place, with another key, or changed since.
+    #[error("the sealed text does not open here")]
+    DoesNotOpen,
+    /// The key cannot be had now; may be retried.
+    #[error("the key cannot be had: {0}")]
+    Unavailable(String),
+}
