@@ -19,10 +19,10 @@ impl PayloadHash {
 /// Hashes an action with its canonical params (as the action's parser gives them back, so that one
 /// address as a string and as a list of one are the same).
 ///
-/// Object keys are sorted and white space does not exist in a parsed value, so neither counts.
+/// Neither the order of object keys nor white space counts.
 pub fn payload_hash(provider: Provider, action: &ActionId, params: &Value) -> PayloadHash {
-    // serde_json's map is sorted by key as long as nobody turns `preserve_order` on; the test below would tell.
-    let payload = json!({ "provider": provider, "action": action, "params": params });
+    let mut payload = json!({ "provider": provider, "action": action, "params": params });
+    payload.sort_all_objects();
     PayloadHash(sha256_hex(payload.to_string().as_bytes()))
 }
 

@@ -442,9 +442,20 @@ impl Job {
         }
     }
 
-    /// When a job that only waits gives up.
+    /// When a job that only waits gives up; a retry begins the day anew.
     pub fn gives_up_at(&self) -> Timestamp {
-        self.created_at + SignedDuration::from_hours(GIVE_UP_AFTER_HOURS)
+        self.started_at.unwrap_or(self.created_at) + SignedDuration::from_hours(GIVE_UP_AFTER_HOURS)
+    }
+
+    /// Since when somebody should be working on the job: its last change, or the end of its wait if that is later.
+    pub fn due_at(&self) -> Timestamp {
+        self.not_before.map_or(self.touched_at, |then| then.max(self.touched_at))
+    }
+
+    /// The sweeper has sent the job's message again.
+    pub fn reminded(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(!self.state.has_ended())?;
+        Ok(self.next(now))
     }
 
     /// How long the work took, from the first claim to the end.

@@ -1,9 +1,25 @@
 //! The use cases, and the ports they need of the world.
+//!
+//! A use case is one file: [`plan`], [`execute`], [`work`] (carry one job out), [`jobs`] (look up,
+//! cancel, retry, resolve), [`preview`], [`catalogue`], [`sweep`]. They know no HTTP, no database and
+//! no provider; time, ids and chance come in through [`ports`], so that tests can play every hand.
 
+pub mod catalogue;
+pub mod execute;
+pub mod jobs;
+pub mod plan;
 pub mod ports;
+pub mod preview;
+pub mod sweep;
+pub mod work;
 
+mod access;
 mod caller;
+mod engine;
 mod message;
+mod problem;
 
 pub use caller::Caller;
+pub use engine::{Engine, Settings};
 pub use message::{JobMessage, UnreadableMessage};
+pub use problem::{Problem, ProblemCode};

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{ActionId, Address, Evidence, Provider, Violation};
+use domain::{Address, Evidence, Provider, Violation};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -21,8 +21,8 @@ pub trait Action: Send + Sync {
 /// What is said of an action in the catalogue, to the model, and in the page.
 #[derive(Debug, Clone)]
 pub struct About {
-    /// Its name.
-    pub id: ActionId,
+    /// Its name, an [`domain::ActionId`]; static, since it is a metric's label too.
+    pub id: &'static str,
     /// Whose service it uses.
     pub provider: Provider,
     /// What it does, in a sentence, for a person and for the model.

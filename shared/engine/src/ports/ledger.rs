@@ -28,8 +28,8 @@ pub trait Ledger: Send + Sync {
     /// A workspace's jobs, newest first.
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError>;
 
-    /// Jobs that have not ended and that nothing has touched since `before`, oldest first, at most `limit`.
-    async fn untouched_open_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError>;
+    /// Jobs that have not ended and were due ([`Job::due_at`]) before `before`, longest due first, at most `limit`.
+    async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError>;
 
     /// Ends all leases: only for a process that knows that no other works on this ledger. Returns how many there were.
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError>;

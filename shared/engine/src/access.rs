@@ -1,0 +1,81 @@
+//! Whether an action may run: one place, asked when planning, when accepting and when working.
+
+use domain::{ActionId, ActorId, Provider, Violation, WorkspaceId, in_rollout};
+use telemetry::record::{Decision, record_permission_check, record_rollout_decision};
+
+use crate::{
+    Caller, Engine, Problem, ProblemCode,
+    ports::{Call, LedgerError},
+};
+
+impl Engine {
+    /// Refuses an action that the allowlist does not hold, or a recipient that mail may not go to.
+    /// Pointers start at the action.
+    pub(crate) fn check_permission(&self, action: &ActionId, call: &dyn Call) -> Result<(), Problem> {
+        let refusal = self.permission_problem(action, call);
+        record_permission_check(if refusal.is_some() { Decision::Deny } else { Decision::Allow });
+        refusal.map_or(Ok(()), Err)
+    }
+
+    fn permission_problem(&self, action: &ActionId, call: &dyn Call) -> Option<Problem> {
+        if !self.settings.allowlist.can_execute(action) {
+            let detail = format!("{action} is not in ALLOW_ACTIONS_DEFAULT");
+            let errors = vec![Violation::new("/action", detail.clone())];
+            return Some(Problem::new(ProblemCode::ActionNotAllowed, detail).with_errors(errors));
+        }
+        let errors: Vec<Violation> = call
+            .addresses()
+            .into_iter()
+            .filter(|(_, address)| !self.settings.recipient_domains.allow(address))
+            .map(|(pointer, address)| {
+                let detail = format!("{} is not among ALLOW_RECIPIENT_DOMAINS", address.domain());
+                Violation::new(format!("/params{pointer}"), detail)
+            })
+            .collect();
+        (!errors.is_empty()).then(|| {
+            Problem::new(ProblemCode::RecipientNotAllowed, "mail may not go to every one of these recipients")
+                .with_errors(errors)
+        })
+    }
+
+    /// Whether the rollout gate lets an actor use a provider. An error is no answer: wait, never go.
+    pub(crate) async fn rollout_allows(
+        &self,
+        provider: Provider,
+        workspace: &WorkspaceId,
+        actor: &ActorId,
+    ) -> Result<bool, LedgerError> {
+        let percent = self.ledger.rollout_percent(provider).await?;
+        let percent = percent.unwrap_or_else(|| self.settings.rollout_percent(provider));
+        let allowed = in_rollout(workspace, actor, percent);
+        record_rollout_decision(provider.as_str(), if allowed { Decision::Allow } else { Decision::Deny });
+        Ok(allowed)
+    }
+}
+
+impl Caller {
+    /// The workspace that a request is for: the credential's, and no other.
+    pub fn workspace_of(&self, asked: Option<&str>) -> Result<&WorkspaceId, Problem> {
+        match asked {
+            Some(asked) if asked != self.workspace.as_str() => {
+                let detail = "workspace_id is not the credential's; leave it out";
+                Err(Problem::new(ProblemCode::WorkspaceMismatch, detail)
+                    .with_errors(vec![Violation::new("/workspace_id", detail)]))
+            }
+            _ => Ok(&self.workspace),
+        }
+    }
+
+    /// The actor that a request acts for; none when neither it nor the credential names one.
+    pub fn actor_of(&self, asked: Option<ActorId>) -> Result<Option<ActorId>, Problem> {
+        match (&self.bound_actor, asked) {
+            (Some(bound), Some(asked)) if *bound != asked => {
+                let detail = "the credential acts for another actor";
+                Err(Problem::new(ProblemCode::ActorMismatch, detail)
+                    .with_errors(vec![Violation::new("/actor_id", detail)]))
+            }
+            (Some(bound), _) => Ok(Some(bound.clone())),
+            (None, asked) => Ok(asked),
+        }
+    }
+}

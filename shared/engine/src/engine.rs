@@ -1,0 +1,61 @@
+use std::{sync::Arc, time::Duration};
+
+use domain::{Allowlist, Provider, RecipientDomains};
+
+use crate::{
+    catalogue::Catalogue,
+    ports::{Cache, Clock, Connections, Ids, Ledger, Model, Queue, Vault},
+};
+
+/// Everything a use case needs. Cheap to share behind an `Arc`.
+pub struct Engine {
+    /// What can be done.
+    pub catalogue: Catalogue,
+    /// What must not be lost.
+    pub ledger: Arc<dyn Ledger>,
+    /// What makes things quick.
+    pub cache: Arc<dyn Cache>,
+    /// What brings jobs to workers.
+    pub queue: Arc<dyn Queue>,
+    /// Who plans.
+    pub model: Arc<dyn Model>,
+    /// Whose accounts.
+    pub connections: Arc<dyn Connections>,
+    /// What seals contents at rest.
+    pub vault: Arc<dyn Vault>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and chance.
+    pub ids: Arc<dyn Ids>,
+    /// What the operator has set.
+    pub settings: Settings,
+}
+
+/// What the operator has set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The actions that may run.
+    pub allowlist: Allowlist,
+    /// The domains that mail may go to.
+    pub recipient_domains: RecipientDomains,
+    /// The rollout gate's percent where the ledger holds none.
+    pub google_rollout_percent: u8,
+    /// The same for Microsoft.
+    pub microsoft_rollout_percent: u8,
+    /// The model's tokens in any 60 seconds.
+    pub max_tokens_per_minute: u64,
+    /// How long one request to a provider may take.
+    pub provider_timeout: Duration,
+    /// How long a message stays unseen after it was received; an open job that nobody touched for longer is overdue.
+    pub visibility_timeout: Duration,
+}
+
+impl Settings {
+    /// The rollout gate's percent where the ledger holds none.
+    pub(crate) fn rollout_percent(&self, provider: Provider) -> u8 {
+        match provider {
+            Provider::Google => self.google_rollout_percent,
+            Provider::Microsoft => self.microsoft_rollout_percent,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Accepts actions: checks all of them, then writes all of them, and answers with their jobs.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use domain::{
+    ActorId, ClientRequestId, Job, JobId, NewJob, PayloadHash, PlanId, Provider, Via, Violation, payload_hash,
+};
+use serde_json::Value;
+use telemetry::record::{Idempotency, JobCount, record_idempotency, record_job};
+
+use crate::{
+    Caller, Engine, Problem, ProblemCode,
+    ports::{Call, Connection, Contents, FirstSight, Insert, KeyClaim, LedgerError, Purpose},
+};
+
+/// At most so many actions in one request, as in one plan.
+pub const MAX_ACTIONS: usize = 10;
+
+/// How often an insert that met other requests with the same keys is tried again.
+const ROUNDS: usize = 5;
+
+/// A request to carry actions out.
+#[derive(Debug, Clone)]
+pub struct ExecuteRequest {
+    /// Which actions.
+    pub what: What,
+    /// The workspace the request names, if it names one.
+    pub workspace_id: Option<String>,
+    /// Whom it acts for, if it says.
+    pub actor_id: Option<ActorId>,
+    /// The `Idempotency-Key` header.
+    pub idempotency_key: Option<String>,
+    /// The W3C `traceparent` header.
+    pub traceparent: Option<String>,
+}
+
+/// Which actions to carry out.
+#[derive(Debug, Clone)]
+pub enum What {
+    /// Exactly those of the plan that was shown.
+    Plan(PlanId),
+    /// These.
+    Actions(Vec<RequestedAction>),
+}
+
+/// An action as a client writes it.
+#[derive(Debug, Clone)]
+pub struct RequestedAction {
+    /// Whose service; may be left out.
+    pub provider: Option<String>,
+    /// Which action.
+    pub action: String,
+    /// Its params.
+    pub params: Value,
+    /// Its idempotency key.
+    pub client_request_id: Option<ClientRequestId>,
+}
+
+/// A job that was accepted, now or before.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The job as it is now.
+    pub job: Job,
+    /// It was accepted by an earlier request.
+    pub replayed: bool,
+}
+
+/// An action that passed every check that needs nothing but itself.
+struct Checked<'a> {
+    about: &'a crate::ports::About,
+    call: Box<dyn Call>,
+    key: ClientRequestId,
+    hash: PayloadHash,
+}
+
+impl Engine {
+    /// Accepts all actions of a request, or none. The jobs come in the order of the actions.
+    pub async fn execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
+        caller.workspace_of(request.workspace_id.as_deref())?;
+        let asked_actor = caller.actor_of(request.actor_id)?;
+        let (actions, actor) = match request.what {
+            What::Actions(actions) => {
+                let actor = asked_actor.ok_or_else(|| Problem::invalid("/actor_id", "is required with actions"))?;
+                (actions, actor)
+            }
+            What::Plan(id) => self.planned_actions(caller, id, asked_actor).await?,
+        };
+        if actions.is_empty() || actions.len() > MAX_ACTIONS {
+            return Err(Problem::invalid("/actions", format!("must hold 1 to {MAX_ACTIONS} actions")));
+        }
+        let checked = self.check(&actions, request.idempotency_key.as_deref())?;
+        self.check_rollout(caller, &actor, &checked).await?;
+        let vias = self.check_connections(caller, &checked).await?;
+
+        let now = self.clock.now();
+        let mut jobs = Vec::with_capacity(checked.len());
+        for action in &checked {
+            let provider = action.about.provider;
+            let job = Job::accepted(
+                NewJob {
+                    workspace_id: caller.workspace.clone(),
+                    actor_id: actor.clone(),
+                    provider,
+                    action: action.about.action_id(),
+                    client_request_id: action.key.clone(),
+                    payload_hash: action.hash.clone(),
+                    via: vias[&provider],
+                    traceparent: request.traceparent.clone(),
+                },
+                now,
+            );
+            jobs.push((job, action.call.params()));
+        }
+        let accepted = self.accept(jobs).await?;
+        count(&checked, &accepted);
+        Ok(accepted)
+    }
+
+    fn check<'a>(
+        &'a self,
+        actions: &[RequestedAction],
+        idempotency_key: Option<&str>,
+    ) -> Result<Vec<Checked<'a>>, Problem> {
+        let mut parsed = Vec::with_capacity(actions.len());
+        let mut problems = Problems::default();
+        for (place, action) in actions.iter().enumerate() {
+            match self.catalogue.parse(action.provider.as_deref(), &action.action, &action.params) {
+                Ok(found) => parsed.push(found),
+                Err(problem) => problems.add(place, problem),
+            }
+        }
+        problems.none()?;
+
+        let mut checked = Vec::with_capacity(actions.len());
+        for (place, ((about, call), action)) in parsed.into_iter().zip(actions).enumerate() {
+            let key = match (&action.client_request_id, idempotency_key) {
+                (Some(key), _) => Ok(key.clone()),
+                (None, Some(header)) => format!("{header}/{place}").parse().map_err(|_| {
+                    Problem::invalid("", "the Idempotency-Key header must be 1 to 250 visible characters")
+                }),
+                (None, None) => {
+                    let detail = "give the action a client_request_id, or the request an Idempotency-Key header";
+                    Err(Problem::new(ProblemCode::IdempotencyKeyMissing, detail)
+                        .with_errors(vec![Violation::new("/client_request_id", detail)]))
+                }
+            };
+            match key {
+                Ok(key) => {
+                    let hash = payload_hash(about.provider, &about.action_id(), &call.params());
+                    checked.push(Checked { about, call, key, hash });
+                }
+                Err(problem) => problems.add(place, problem),
+            }
+        }
+        problems.none()?;
+
+        for (place, action) in checked.iter().enumerate() {
+            if let Err(problem) = self.check_permission(&action.about.action_id(), &*action.call) {
+                problems.add(place, problem);
+            }
+        }
+        problems.none()?;
+        Ok(checked)
+    }
+
+    async fn check_rollout(&self, caller: &Caller, actor: &ActorId, checked: &[Checked<'_>]) -> Result<(), Problem> {
+        let mut decided: BTreeMap<Provider, bool> = BTreeMap::new();
+        let mut problems = Problems::default();
+        for (place, action) in checked.iter().enumerate() {
+            let provider = action.about.provider;
+            let allowed = match decided.get(&provider) {
+                Some(allowed) => *allowed,
+                None => self.rollout_allows(provider, &caller.workspace, actor).await?,
+            };
+            decided.insert(provider, allowed);
+            if !allowed {
+                let detail = format!("{provider} is not rolled out to this workspace and actor yet");
+                let errors = vec![Violation::new("/provider", detail.clone())];
+                problems.add(place, Problem::new(ProblemCode::RolloutDenied, detail).with_errors(errors));
+            }
+        }
+        problems.none()
+    }
+
+    async fn check_connections(
+        &self,
+        caller: &Caller,
+        checked: &[Checked<'_>],
+    ) -> Result<BTreeMap<Provider, Via>, Problem> {
+        let mut vias = BTreeMap::new();
+        let mut problems = Problems::default();
+        for (place, action) in checked.iter().enumerate() {
+            let provider = action.about.provider;
+            if vias.contains_key(&provider) {
+                continue;
+            }
+            match self.connections.connection(&caller.workspace, provider).await? {
+                Connection::Sandbox(_) => {
+                    vias.insert(provider, Via::Sandbox);
+                }
+                Connection::Live(_) => {
+                    vias.insert(provider, Via::Live);
+                }
+                Connection::None => {
+                    let detail = format!("{provider} is not connected; connect an account first");
+                    let mut problem = Problem::new(ProblemCode::ConnectionRequired, detail.clone())
+                        .with_errors(vec![Violation::new("/provider", detail)]);
+                    problem.connect = Some(provider);
+                    problems.add(place, problem);
+                }
+            }
+        }
+        problems.none()?;
+        Ok(vias)
+    }
+
+    /// Writes all jobs that are new, finds those that are not, and refuses the whole when a key
+    /// stands for something else.
+    async fn accept(&self, jobs: Vec<(Job, Value)>) -> Result<Vec<Accepted>, Problem> {
+        let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
+        let mut unique: Vec<(Job, Contents)> = Vec::with_capacity(jobs.len());
+        for (place, (job, params)) in jobs.into_iter().enumerate() {
+            if let Some((known, _)) = unique.iter().find(|(known, _)| known.job_id == job.job_id) {
+                same_payload(known, &job, place)?;
+            } else {
+                let id = job.job_id.to_string();
+                let text = params.to_string();
+                let sealed = self.vault.seal(&job.workspace_id, Purpose::JobParams, &id, text.as_bytes()).await?;
+                unique.push((job, Contents(sealed)));
+            }
+        }
+        let settled = self.settle(&unique).await?;
+        Ok(ids
+            .iter()
+            .enumerate()
+            .map(|(place, id)| {
+                let first = !ids[..place].contains(id);
+                let accepted = settled.iter().find(|accepted| accepted.job.job_id == *id);
+                let accepted = accepted.expect("every id of the request was settled").clone();
+                Accepted { replayed: accepted.replayed || !first, ..accepted }
+            })
+            .collect())
+    }
+
+    async fn settle(&self, jobs: &[(Job, Contents)]) -> Result<Vec<Accepted>, Problem> {
+        let claims: Vec<KeyClaim> = jobs
+            .iter()
+            .map(|(job, _)| KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() })
+            .collect();
+        // A cache that fails is a cache that has seen everything: the ledger is asked.
+        let all_new = match self.cache.claim_keys(&claims).await {
+            Ok(sights) => sights.iter().all(|sight| *sight == FirstSight::New),
+            Err(_) => false,
+        };
+        let mut known: Vec<Option<Job>> = vec![None; jobs.len()];
+        let mut look = !all_new;
+        for _ in 0..ROUNDS {
+            if look {
+                let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
+                known = self.ledger.jobs(&ids).await?;
+                for (place, (known, (job, _))) in known.iter().zip(jobs).enumerate() {
+                    if let Some(known) = known {
+                        same_payload(known, job, place)?;
+                    }
+                }
+            }
+            let new: Vec<(Job, Contents)> =
+                jobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(job, _)| job.clone()).collect();
+            if new.is_empty() || self.ledger.insert_jobs(&new).await? == Insert::Done {
+                let written: Vec<Job> = new.into_iter().map(|(job, _)| job).collect();
+                // A cache that cannot be written only makes the first poll slower.
+                let _ = self.cache.put_jobs(&written).await;
+                self.enqueue(&written, Duration::ZERO).await;
+                return Ok(jobs
+                    .iter()
+                    .zip(known)
+                    .map(|((job, _), known)| match known {
+                        Some(job) => Accepted { job, replayed: true },
+                        None => Accepted { job: job.clone(), replayed: false },
+                    })
+                    .collect());
+            }
+            look = true;
+        }
+        Err(LedgerError("the same keys were inserted and expired over and over".to_owned()).into())
+    }
+}
+
+fn count(checked: &[Checked<'_>], accepted: &[Accepted]) {
+    for (action, accepted) in checked.iter().zip(accepted) {
+        if accepted.replayed {
+            record_idempotency(Idempotency::Replayed);
+        } else {
+            record_idempotency(Idempotency::New);
+            record_job(action.about.provider.as_str(), action.about.id, JobCount::Enqueued);
+        }
+    }
+}
+
+fn same_payload(known: &Job, job: &Job, place: usize) -> Result<(), Problem> {
+    if known.payload_hash == job.payload_hash {
+        return Ok(());
+    }
+    record_idempotency(Idempotency::Conflict);
+    let detail = "this client_request_id was used for another action; take a fresh one";
+    let pointer = format!("/actions/{place}/client_request_id");
+    Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail).with_errors(vec![Violation::new(pointer, detail)]))
+}
+
+/// Gathers the problems of several actions into one: the first one's code, everyone's places.
+#[derive(Default)]
+struct Problems(Option<Problem>);
+
+impl Problems {
+    fn add(&mut self, place: usize, problem: Problem) {
+        let places = problem.errors.iter().map(|error| error.clone().under(&format!("/actions/{place}")));
+        match &mut self.0 {
+            Some(first) if first.code == problem.code => first.errors.extend(places),
+            Some(_) => {}
+            None => self.0 = Some(Problem { errors: places.collect(), ..problem }),
+        }
+    }
+
+    fn none(&mut self) -> Result<(), Problem> {
+        self.0.take().map_or(Ok(()), Err)
+    }
+}

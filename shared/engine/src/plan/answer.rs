@@ -1,0 +1,244 @@
+//! Reads a model's answer as if an enemy had written it.
+
+use std::fmt::Write as _;
+
+use domain::{Address, ClientRequestId, Intent, Mention, PlannedAction, mentions};
+use serde::Deserialize;
+use serde_json::Value;
+use telemetry::record::PlannerStatus;
+
+use super::Draft;
+use crate::{Engine, Problem, ProblemCode, execute::MAX_ACTIONS};
+
+/// At most so many questions and characters of one text of the model's are shown.
+const MAX_QUESTIONS: usize = 10;
+const MAX_TEXT: usize = 600;
+
+/// A plan that is ready but for its id, with the text it came from.
+pub(super) struct Outcome {
+    pub plan: Draft,
+    pub status: PlannerStatus,
+    pub text: String,
+}
+
+impl Outcome {
+    pub(super) fn without_actions() -> Self {
+        Self::empty("No action is allowed here, so nothing can be planned.", PlannerStatus::NoAction)
+    }
+
+    pub(super) fn refused(reason: Option<String>) -> Self {
+        let reason = reason.map(|reason| shown(&reason)).filter(|reason| !reason.is_empty());
+        let notes = reason.unwrap_or_else(|| "The model declined to plan this request.".to_owned());
+        Self::empty(&notes, PlannerStatus::Refused)
+    }
+
+    fn empty(notes: &str, status: PlannerStatus) -> Self {
+        let plan = Draft {
+            intent: Intent::from_words(""),
+            confidence: 0.0,
+            actions: Vec::new(),
+            questions: Vec::new(),
+            notes: Some(notes.to_owned()),
+        };
+        Self { plan, status, text: String::new() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlan {
+    intent: String,
+    confidence: f64,
+    actions: Vec<RawAction>,
+    questions: Vec<String>,
+    notes: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAction {
+    provider: String,
+    action: String,
+    params: Value,
+}
+
+/// What became of one action of the answer.
+enum Understood {
+    /// It stands.
+    Action(PlannedAction, Vec<Address>),
+    /// It does not, and this has to be known first; with the addresses that it was about.
+    Question(String, Vec<Address>),
+    /// It does not, for this reason; with the addresses that it was about.
+    Denied(String, Vec<Address>),
+}
+
+/// Validates an answer against the schema it was asked to fit, and grounds its addresses in the prompt.
+pub(super) fn read(engine: &Engine, prompt: &str, text: String) -> Result<Outcome, Problem> {
+    let raw: RawPlan = serde_json::from_str(&text).map_err(|error| {
+        // The error's text may quote the answer; its kind and place do not.
+        invalid(format!("not of the schema, at line {} column {}", error.line(), error.column()))
+    })?;
+    if raw.actions.len() > MAX_ACTIONS {
+        return Err(invalid(format!("{} actions, where {MAX_ACTIONS} are the most", raw.actions.len())));
+    }
+    let mentioned = mentions(prompt);
+    let mut plan = Draft {
+        intent: Intent::from_words(&raw.intent),
+        confidence: raw.confidence.clamp(0.0, 1.0),
+        actions: Vec::new(),
+        questions: raw.questions.iter().map(|question| shown(question)).filter(|q| !q.is_empty()).collect(),
+        notes: raw.notes.as_deref().map(shown).filter(|notes| !notes.is_empty()),
+    };
+    plan.questions.truncate(MAX_QUESTIONS);
+    let mut accounted: Vec<Address> = Vec::new();
+    let mut denials = String::new();
+    for (place, action) in raw.actions.into_iter().enumerate() {
+        match understand(engine, prompt, &mentioned, place, action)? {
+            Understood::Action(action, addresses) => {
+                accounted.extend(addresses);
+                plan.actions.push(action);
+            }
+            Understood::Question(question, addresses) => {
+                accounted.extend(addresses);
+                if !plan.questions.contains(&question) {
+                    plan.questions.push(question);
+                }
+            }
+            Understood::Denied(reason, addresses) => {
+                accounted.extend(addresses);
+                let space = if denials.is_empty() { "" } else { " " };
+                write!(denials, "{space}{reason}").expect("writing to a String does not fail");
+            }
+        }
+    }
+    if !plan.actions.is_empty() {
+        plan.questions.extend(dropped(&mentioned, &accounted, &plan.questions));
+    }
+    if !denials.is_empty() {
+        plan.notes = Some(plan.notes.map_or(denials.clone(), |notes| format!("{notes} {denials}")));
+    }
+    let status = match (plan.actions.is_empty(), plan.questions.is_empty()) {
+        (_, false) => PlannerStatus::Questions,
+        (true, true) => PlannerStatus::NoAction,
+        (false, true) => PlannerStatus::Ok,
+    };
+    if status == PlannerStatus::NoAction && plan.notes.is_none() {
+        let can: Vec<&str> = engine.catalogue.iter().map(|action| action.about().description).collect();
+        plan.notes = Some(format!("Nothing that is allowed here does this. What there is: {}", can.join(" ")));
+    }
+    Ok(Outcome { plan, status, text })
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(ProblemCode::PlannerInvalidAnswer, detail)
+}
+
+fn understand(
+    engine: &Engine,
+    prompt: &str,
+    mentioned: &[Mention],
+    place: usize,
+    raw: RawAction,
+) -> Result<Understood, Problem> {
+    let known = engine.catalogue.find(&raw.action).filter(|action| {
+        action.about().provider.as_str() == raw.provider
+            && engine.settings.allowlist.can_execute(&action.about().action_id())
+    });
+    let Some(known) = known else { return Err(invalid(format!("action {place} is none of those it was given"))) };
+    let about = known.about();
+
+    let params = without_nulls(raw.params);
+    if params.get("to").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        return Ok(Understood::Question("Who should receive the mail? Give the address.".to_owned(), Vec::new()));
+    }
+    let call = match known.parse(&params) {
+        Ok(call) => call,
+        Err(violations) => {
+            let about_addresses = |pointer: &str| {
+                ["/to", "/cc", "/bcc", "/reply_to"].iter().any(|field| {
+                    pointer.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+            };
+            if let Some(other) = violations.iter().find(|violation| !about_addresses(&violation.pointer)) {
+                return Err(invalid(format!("action {place}, params{}", other.pointer)));
+            }
+            let why: Vec<String> = violations.into_iter().map(|violation| violation.detail).collect();
+            let question = format!("A mail cannot go there: {}. Which address is meant?", why.join("; "));
+            return Ok(Understood::Question(shown(&question), Vec::new()));
+        }
+    };
+    let addresses: Vec<Address> = call.addresses().into_iter().map(|(_, address)| address.clone()).collect();
+    if let Some(stranger) = addresses.iter().find(|address| spelled(mentioned, address).is_none()) {
+        let question = format!(
+            "The address {} does not stand in the request as a whole. Which address is meant?",
+            ascii(&stranger.addr_spec())
+        );
+        return Ok(Understood::Question(question, addresses));
+    }
+    let call = call.map_addresses(&mut |address| grounded(prompt, mentioned, address));
+    if let Err(problem) = engine.check_permission(&about.action_id(), &*call) {
+        let why: Vec<String> = problem.errors.into_iter().map(|error| error.detail).collect();
+        return Ok(Understood::Denied(format!("Not planned: {}.", why.join("; ")), addresses));
+    }
+    let id: ClientRequestId = engine.ids.uuid().to_string().parse().expect("a UUID is a client_request_id");
+    let action = PlannedAction {
+        provider: about.provider,
+        action: about.action_id(),
+        params: call.params(),
+        client_request_id: id,
+    };
+    Ok(Understood::Action(action, addresses))
+}
+
+/// The model writes null for what is absent, since strict mode wants every key.
+fn without_nulls(mut params: Value) -> Value {
+    if let Value::Object(fields) = &mut params {
+        fields
+            .retain(|field, value| !(value.is_null() || field != "to" && value.as_array().is_some_and(Vec::is_empty)));
+    }
+    params
+}
+
+/// The address as the prompt spells it, if it stands there as a whole.
+fn spelled<'a>(mentioned: &'a [Mention], address: &Address) -> Option<&'a Address> {
+    let exact = mentioned.iter().find(|mention| mention.address == *address);
+    exact.or_else(|| mentioned.iter().find(|mention| mention.address.same_but_for_case(address))).map(|m| &m.address)
+}
+
+/// The address in the prompt's spelling; its display name only if the prompt has it too.
+fn grounded(prompt: &str, mentioned: &[Mention], address: Address) -> Address {
+    let spelling = spelled(mentioned, &address).expect("strangers were sent away before");
+    match address.name() {
+        Some(name) if prompt.to_lowercase().contains(&name.to_lowercase()) => {
+            let spelling = spelling.clone();
+            address.spelled_as(&spelling)
+        }
+        _ => spelling.clone(),
+    }
+}
+
+/// A question for each address of the prompt that nothing accounts for.
+fn dropped(mentioned: &[Mention], accounted: &[Address], questions: &[String]) -> Vec<String> {
+    let mut asked: Vec<String> = Vec::new();
+    for mention in mentioned {
+        let address = &mention.address;
+        let spec = address.addr_spec();
+        let used = accounted.iter().any(|known| known.same_but_for_case(address));
+        let in_question = questions.iter().any(|question| question.contains(&spec));
+        let question = format!("The request names {spec}, but the plan does not use it. What is it for?");
+        if !used && !in_question && !asked.contains(&question) {
+            asked.push(question);
+        }
+    }
+    asked
+}
+
+/// A model's text as a page may show it: one line, no control characters, not endless.
+fn shown(text: &str) -> String {
+    let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT).collect();
+    flat.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn ascii(text: &str) -> String {
+    text.chars().flat_map(char::escape_default).collect()
+}

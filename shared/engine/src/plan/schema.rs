@@ -1,0 +1,107 @@
+//! The JSON Schema of a plan, in the subset that OpenAI's strict mode accepts.
+//!
+//! Source of the rules: OpenAI's guide to structured outputs. Every object is closed and requires
+//! all its keys, what is optional is nullable, alternatives are `anyOf`.
+
+use serde_json::{Value, json};
+
+use crate::{execute::MAX_ACTIONS, ports::Action};
+
+/// The schema of a plan of these actions. Keys stand in the order in which a model should write them.
+pub fn plan_schema(actions: &[&dyn Action]) -> Value {
+    let one: Vec<Value> = actions
+        .iter()
+        .map(|action| {
+            let about = action.about();
+            closed(&[
+                ("provider", json!({ "type": "string", "enum": [about.provider] })),
+                ("action", json!({ "type": "string", "enum": [about.id] })),
+                ("params", strict(&action.params_schema())),
+            ])
+        })
+        .collect();
+    closed(&[
+        (
+            "intent",
+            json!({ "type": "string", "description": "What the person wants, in snake_case, such as send_email." }),
+        ),
+        ("confidence", json!({ "type": "number", "description": "How sure the plan is right, from 0 to 1." })),
+        ("actions", json!({ "type": "array", "maxItems": MAX_ACTIONS, "items": { "anyOf": one } })),
+        (
+            "questions",
+            json!({ "type": "array", "maxItems": 5, "items": { "type": "string" },
+                    "description": "What has to be known first, such as an address that is missing." }),
+        ),
+        ("notes", json!({ "type": ["string", "null"], "description": "Why there is no action, or null." })),
+    ])
+}
+
+fn closed(properties: &[(&str, Value)]) -> Value {
+    let required: Vec<&str> = properties.iter().map(|(key, _)| *key).collect();
+    let properties: serde_json::Map<String, Value> =
+        properties.iter().map(|(key, schema)| ((*key).to_owned(), schema.clone())).collect();
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// A schema as schemars derives it, made strict.
+fn strict(schema: &Value) -> Value {
+    let Value::Object(fields) = schema else { return schema.clone() };
+    if let Some(Value::Array(alternatives)) = fields.get("anyOf") {
+        let description = fields.get("description");
+        return with_description(one_of(alternatives), description);
+    }
+    if fields.get("type") == Some(&json!("object")) || fields.contains_key("properties") {
+        let required: Vec<&str> =
+            fields.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let properties = fields.get("properties").and_then(Value::as_object);
+        let properties = properties.into_iter().flatten().map(|(key, property)| {
+            let property = strict(property);
+            let property = if required.contains(&key.as_str()) { property } else { nullable(property) };
+            (key.as_str(), property)
+        });
+        return closed(&properties.collect::<Vec<_>>());
+    }
+    let mut kept = serde_json::Map::new();
+    for key in ["type", "description", "enum", "pattern", "minItems", "maxItems", "minimum", "maximum"] {
+        if let Some(value) = fields.get(key) {
+            kept.insert(key.to_owned(), value.clone());
+        }
+    }
+    if let Some(items) = fields.get("items") {
+        kept.insert("items".to_owned(), strict(items));
+    }
+    Value::Object(kept)
+}
+
+/// One way to write a thing is enough for a model: a list rather than one or a list; else the alternatives as they are.
+fn one_of(alternatives: &[Value]) -> Value {
+    let is = |schema: &&Value, kind: &str| schema.get("type") == Some(&json!(kind));
+    let null = alternatives.iter().any(|schema| is(&schema, "null"));
+    let inner: Vec<Value> = alternatives.iter().filter(|schema| !is(schema, "null")).map(strict).collect();
+    let list = inner.iter().find(|schema| is(schema, "array"));
+    let chosen = match (list, inner.as_slice()) {
+        (Some(list), _) => list.clone(),
+        (None, [single]) => single.clone(),
+        (None, several) => json!({ "anyOf": several }),
+    };
+    if null { nullable(chosen) } else { chosen }
+}
+
+fn nullable(schema: Value) -> Value {
+    match schema.get("type") {
+        Some(Value::String(kind)) if schema.get("enum").is_none() => {
+            let mut schema = schema.clone();
+            schema["type"] = json!([kind, "null"]);
+            schema
+        }
+        Some(Value::Array(kinds)) if kinds.contains(&json!("null")) => schema,
+        _ => json!({ "anyOf": [schema, { "type": "null" }] }),
+    }
+}
+
+fn with_description(mut schema: Value, description: Option<&Value>) -> Value {
+    if let Some(description) = description {
+        schema["description"] = description.clone();
+    }
+    schema
+}

@@ -1,0 +1,536 @@
+//! Carries one job out: claim, gates, prepare, send, settle.
+//!
+//! Every step is written before the next is taken, over the version that this worker wrote last;
+//! when the ledger holds another one, this worker was overtaken and stops where it is.
+
+use std::time::Duration;
+
+use domain::{Evidence, Job, JobError, JobErrorCode, Lease, State, Via};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use telemetry::record::{
+    JobCount, Operation, ProviderOutcome, record_job, record_job_duration, record_provider_request, record_queue_wait,
+};
+
+use crate::{
+    Engine, JobMessage, ProblemCode, UnreadableMessage,
+    ports::{Access, Call, Connection, LedgerError, OutboxEntry, Purpose, Rendered, Save, SendError, Sent, Stamp},
+    preview::content_sha256,
+};
+
+/// How often a provider that cannot be reached is tried, in all.
+const TRIES: u32 = 6;
+/// Time to write down what came of a send, beside the send's own time-out.
+const MARGIN: SignedDuration = SignedDuration::from_secs(3);
+/// How long a mail in the outbox is kept.
+const OUTBOX_DAYS: i64 = 7;
+
+/// What to do with the message that brought the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Acknowledge it.
+    Acknowledge,
+    /// Leave it, so that it comes again.
+    Leave,
+}
+
+/// Why a run stopped short of an end.
+enum Stop {
+    /// Another worker has the job.
+    Overtaken,
+    /// The ledger does not answer; the lease ends by itself.
+    Ledger(LedgerError),
+    /// The job is to wait, and a message for then is sent.
+    Wait(Duration),
+    /// The job ends in an error; or as unknown, if it may have been sent.
+    Fail(JobError),
+    /// It may or may not have been sent, and nothing can find out.
+    Unknown,
+}
+
+impl From<LedgerError> for Stop {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// A job in this worker's hands.
+struct Run<'a> {
+    engine: &'a Engine,
+    /// As it was written last.
+    job: Job,
+    /// It may have been sent by an earlier run.
+    maybe_sent: bool,
+    /// When the lease ends.
+    until: Timestamp,
+}
+
+impl Engine {
+    /// Works the job that a message names. The lease lasts until `deadline`, when this worker is
+    /// to be done or dead.
+    pub async fn work(&self, message: &str, deadline: Timestamp) -> Disposition {
+        let JobMessage::V1 { job_id, workspace_id, .. } = match JobMessage::read(message) {
+            Ok(message) => message,
+            Err(UnreadableMessage::UnknownVersion(version)) => {
+                tracing::warn!(message.version = version, "a message of a later version stays in the queue");
+                return Disposition::Leave;
+            }
+            Err(UnreadableMessage::Garbage(why)) => {
+                tracing::error!(why, "an unreadable message is dropped");
+                return Disposition::Acknowledge;
+            }
+        };
+        let claimed = loop {
+            let job = match self.ledger_job(job_id).await {
+                Ok(Some(job)) if job.workspace_id == workspace_id => job,
+                Ok(_) => {
+                    tracing::warn!(job.id = %job_id, "a message names a job that is not there");
+                    return Disposition::Acknowledge;
+                }
+                Err(_) => return Disposition::Leave,
+            };
+            let now = self.clock.now();
+            if let Some(then) = job.not_before.filter(|then| !job.state.has_ended() && *then > now) {
+                self.enqueue(&[job], then.duration_since(now).unsigned_abs()).await;
+                return Disposition::Acknowledge;
+            }
+            // Ended, or in the hands of another worker: if that one dies, the sweeper finds the job.
+            let lease = Lease { owner: self.ids.uuid(), until: deadline };
+            let Ok(next) = job.claimed(lease, now) else { return Disposition::Acknowledge };
+            match self.ledger.save(&next).await {
+                Ok(Save::Done) => break (job, next),
+                // Somebody was quicker; look again at what they did.
+                Ok(Save::Stale) => {}
+                Err(_) => return Disposition::Leave,
+            }
+        };
+        let (before, job) = claimed;
+        if before.started_at.is_none()
+            && let Some(action) = self.catalogue.find(job.action.as_str())
+        {
+            let wait = self.clock.now().duration_since(job.created_at).unsigned_abs();
+            record_queue_wait(job.provider.as_str(), action.about().id, wait);
+        }
+        let _ = self.cache.put_jobs(std::slice::from_ref(&job)).await;
+        let maybe_sent = before.state == State::Sending;
+        Run { engine: self, job, maybe_sent, until: deadline }.finish().await
+    }
+
+    /// Settles the job of a message that was delivered too often without an end: it makes its
+    /// workers crash, so nobody takes it up again.
+    pub async fn settle_dead(&self, message: &str) -> Disposition {
+        let job_id = match JobMessage::read(message) {
+            Ok(JobMessage::V1 { job_id, .. }) => job_id,
+            Err(UnreadableMessage::UnknownVersion(_)) => return Disposition::Leave,
+            Err(UnreadableMessage::Garbage(_)) => return Disposition::Acknowledge,
+        };
+        let (job, now) = match self.ledger_job(job_id).await {
+            Ok(Some(job)) => (job, self.clock.now()),
+            Ok(None) => return Disposition::Acknowledge,
+            Err(_) => return Disposition::Leave,
+        };
+        if job.lease.as_ref().is_some_and(|lease| lease.until > now) {
+            return Disposition::Leave;
+        }
+        let maybe_sent = job.state == State::Sending;
+        let error = failure(
+            JobErrorCode::Internal,
+            "The job made its workers stop again and again, before anything was sent.",
+            true,
+            "Retry it; if it happens again, report the job's id.",
+        );
+        let mut run = Run { engine: self, job, maybe_sent, until: now };
+        match run.fail(error).await {
+            Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
+            Err(_) => Disposition::Leave,
+        }
+    }
+}
+
+impl Run<'_> {
+    async fn finish(mut self) -> Disposition {
+        let ended = match self.run().await {
+            Ok(()) => Ok(()),
+            Err(Stop::Wait(pause)) => self.wait(pause).await,
+            Err(Stop::Fail(error)) => self.fail(error).await,
+            Err(Stop::Unknown) => self.unknown().await,
+            Err(stop) => Err(stop),
+        };
+        match ended {
+            Ok(()) => Disposition::Acknowledge,
+            Err(Stop::Ledger(error)) => {
+                tracing::error!(job.id = %self.job.job_id, %error, "the job waits for the ledger");
+                Disposition::Leave
+            }
+            Err(_) => {
+                tracing::warn!(job.id = %self.job.job_id, job.fence = self.job.fence, "overtaken by another worker");
+                Disposition::Acknowledge
+            }
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), Stop> {
+        // Sent without a draft, and the answer is lost: whatever else is true now, only a person can tell.
+        if self.maybe_sent && self.job.evidence.is_none() {
+            return Err(Stop::Unknown);
+        }
+        let call = self.call().await?;
+        self.gates(&*call).await?;
+        match (self.job.via, self.engine.connections.connection(&self.job.workspace_id, self.job.provider).await?) {
+            (Via::Sandbox, connection) => {
+                let from = match connection {
+                    Connection::Sandbox(address) => Some(address),
+                    Connection::Live(access) => access.address,
+                    Connection::None => None,
+                };
+                self.write_to_outbox(&*call, from).await
+            }
+            (Via::Live, Connection::Live(access)) => self.send(&*call, access).await,
+            (Via::Live, _) => Err(Stop::Fail(failure(
+                JobErrorCode::ConnectionRequired,
+                "The provider is no longer connected.",
+                true,
+                "Connect the account, then retry the job.",
+            ))),
+        }
+    }
+
+    /// Opens and parses what the job is to do.
+    async fn call(&self) -> Result<Box<dyn Call>, Stop> {
+        let ours = |why: &str| {
+            tracing::error!(job.id = %self.job.job_id, why, "the job cannot be carried out");
+            Stop::Fail(failure(
+                JobErrorCode::Internal,
+                "The job's contents cannot be read.",
+                false,
+                "Send the action again with a fresh client_request_id.",
+            ))
+        };
+        let contents = self.engine.ledger.contents(self.job.job_id).await?.ok_or_else(|| ours("no contents"))?;
+        let id = self.job.job_id.to_string();
+        let text = self.engine.vault.open(&self.job.workspace_id, Purpose::JobParams, &id, &contents.0).await;
+        let text = match text {
+            Ok(text) => text,
+            Err(crate::ports::VaultError::Unavailable(why)) => return Err(Stop::Ledger(LedgerError(why))),
+            Err(error) => return Err(ours(&error.to_string())),
+        };
+        let params: Value = serde_json::from_slice(&text).map_err(|error| ours(&error.to_string()))?;
+        let provider = self.job.provider.as_str();
+        let parsed = self.engine.catalogue.parse(Some(provider), self.job.action.as_str(), &params);
+        parsed.map(|(_, call)| call).map_err(|problem| ours(problem.code.as_str()))
+    }
+
+    /// Allowlist, recipients and rollout, once more: a no is final, no answer is a wait.
+    async fn gates(&self, call: &dyn Call) -> Result<(), Stop> {
+        if let Err(problem) = self.engine.check_permission(&self.job.action, call) {
+            let code = match problem.code {
+                ProblemCode::RecipientNotAllowed => JobErrorCode::RecipientNotAllowed,
+                _ => JobErrorCode::ActionNotAllowed,
+            };
+            let message = "The action is no longer allowed.";
+            return Err(Stop::Fail(failure(code, message, true, "Have the operator allow it, then retry the job.")));
+        }
+        match self.engine.rollout_allows(self.job.provider, &self.job.workspace_id, &self.job.actor_id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Stop::Fail(failure(
+                JobErrorCode::RolloutDenied,
+                "The provider is not rolled out to this workspace and actor.",
+                true,
+                "Have the operator raise the rollout, then retry the job.",
+            ))),
+            Err(_) => Err(Stop::Wait(self.jittered(Duration::from_secs(30)))),
+        }
+    }
+
+    async fn write_to_outbox(&mut self, call: &dyn Call, from: Option<domain::Address>) -> Result<(), Stop> {
+        let rendered = self.render(call, from.clone())?;
+        let now = self.engine.clock.now();
+        let mail = json!({
+            "provider": self.job.provider,
+            "action": self.job.action,
+            "from": from,
+            "params": call.params(),
+            "content_type": rendered.content_type,
+            "body": rendered.body,
+        });
+        let id = self.job.job_id.to_string();
+        let sealed =
+            self.engine.vault.seal(&self.job.workspace_id, Purpose::Outbox, &id, mail.to_string().as_bytes()).await;
+        let sealed = sealed.map_err(|error| Stop::Ledger(LedgerError(error.to_string())))?;
+        let entry = OutboxEntry {
+            job_id: self.job.job_id,
+            workspace: self.job.workspace_id.clone(),
+            written_at: now,
+            sealed,
+            expires_at: now + SignedDuration::from_hours(24 * OUTBOX_DAYS),
+        };
+        // Once per job, so that a run that died after this line is repeated without a second mail.
+        self.engine.ledger.put_outbox(&entry).await?;
+        self.complete(call, from, json!({ "outbox": true })).await
+    }
+
+    async fn send(&mut self, call: &dyn Call, mut access: Access) -> Result<(), Stop> {
+        let action = self.engine.catalogue.find(self.job.action.as_str());
+        let scopes = action.expect("a parsed call is in the catalogue").about().scopes;
+        let by_draft = access.grants(scopes.draft);
+        if self.job.evidence.is_some() && !by_draft {
+            if self.maybe_sent {
+                return Err(Stop::Unknown);
+            }
+            self.write(self.job.unprepared(self.engine.clock.now())).await?;
+        }
+        let rendered = self.render(call, access.address.clone())?;
+        // A draft that a person deleted is made anew, once.
+        for anew in [true, false] {
+            let draft = if by_draft { Some(self.draft(call, &rendered, &mut access).await?) } else { None };
+            self.leave_time()?;
+            self.write(self.job.sending(self.engine.clock.now())).await?;
+            match self.deliver(call, &rendered, &mut access, draft.as_ref()).await {
+                Ok(sent) => {
+                    let mut result = sent.details;
+                    if sent.presumed {
+                        result["presumed"] = json!(true);
+                    }
+                    return self.complete(call, access.address, result).await;
+                }
+                Err(SendError::DraftGone) if self.maybe_sent => {
+                    let evidence = draft.expect("only a draft can be gone");
+                    let result = json!({
+                        "presumed": true,
+                        "draft_id": evidence.draft_id,
+                        "internet_message_id": evidence.internet_message_id,
+                    });
+                    return self.complete(call, access.address, result).await;
+                }
+                Err(SendError::DraftGone) if anew => {
+                    self.write(self.job.not_sent(self.engine.clock.now())).await?;
+                    self.write(self.job.unprepared(self.engine.clock.now())).await?;
+                }
+                Err(SendError::MaybeSent(why)) => {
+                    tracing::warn!(job.id = %self.job.job_id, why, "the answer to a send was lost");
+                    self.maybe_sent = true;
+                    // The same draft is sent again: if it is gone, it went.
+                    return Err(if by_draft { Stop::Wait(self.backoff()) } else { Stop::Unknown });
+                }
+                Err(error) => {
+                    if !self.maybe_sent {
+                        self.write(self.job.not_sent(self.engine.clock.now())).await?;
+                    }
+                    return Err(self.after(&error));
+                }
+            }
+        }
+        Err(self.after(&SendError::DraftGone))
+    }
+
+    /// The job's draft, made if it is not there yet.
+    async fn draft(&mut self, call: &dyn Call, rendered: &Rendered, access: &mut Access) -> Result<Evidence, Stop> {
+        if let Some(evidence) = &self.job.evidence {
+            return Ok(evidence.clone());
+        }
+        self.leave_time()?;
+        let mut made = call.prepare(rendered, access).await;
+        self.count(Operation::Prepare, made.as_ref().err());
+        if made == Err(SendError::Unauthorized) && self.refresh(access).await? {
+            made = call.prepare(rendered, access).await;
+            self.count(Operation::Prepare, made.as_ref().err());
+        }
+        let evidence = made.map_err(|error| self.after(&error))?;
+        self.write(self.job.prepared(evidence.clone(), self.engine.clock.now())).await?;
+        Ok(evidence)
+    }
+
+    async fn deliver(
+        &self,
+        call: &dyn Call,
+        rendered: &Rendered,
+        access: &mut Access,
+        draft: Option<&Evidence>,
+    ) -> Result<Sent, SendError> {
+        let sent = call.send(rendered, access, draft).await;
+        self.count(Operation::Send, sent.as_ref().err());
+        // A refused token sent nothing: one fresh token, one more try, if there is still time for one.
+        let again = matches!(sent, Err(SendError::Unauthorized)) && self.leave_time().is_ok();
+        if again && self.refresh(access).await.unwrap_or(false) {
+            let sent = call.send(rendered, access, draft).await;
+            self.count(Operation::Send, sent.as_ref().err());
+            return sent;
+        }
+        sent
+    }
+
+    async fn refresh(&self, access: &mut Access) -> Result<bool, Stop> {
+        let fresh = self.engine.connections.refreshed(&self.job.workspace_id, self.job.provider, access).await?;
+        Ok(fresh.map(|fresh| *access = fresh).is_some())
+    }
+
+    /// What a request that certainly sent nothing means for the job.
+    fn after(&self, error: &SendError) -> Stop {
+        match error {
+            SendError::RateLimited(after) => Stop::Wait(self.backoff().max(after.unwrap_or_default())),
+            SendError::NotReached(_) | SendError::DraftGone if self.job.attempts < TRIES => Stop::Wait(self.backoff()),
+            SendError::NotReached(_) | SendError::DraftGone => Stop::Fail(failure(
+                JobErrorCode::ProviderUnavailable,
+                "The provider could not be reached, or was failing, each time it was tried.",
+                true,
+                "Retry the job when the provider answers again.",
+            )),
+            SendError::Unauthorized => Stop::Fail(failure(
+                JobErrorCode::ReauthRequired,
+                "The provider does not take the account's token.",
+                true,
+                "Connect the account again, then retry the job.",
+            )),
+            SendError::Forbidden(why) => Stop::Fail(failure(
+                JobErrorCode::ReauthRequired,
+                &format!("The connection lacks a permission that the provider wants: {why}."),
+                true,
+                "Connect the account again with that permission, then retry the job.",
+            )),
+            SendError::Rejected(why) => Stop::Fail(failure(
+                JobErrorCode::ProviderRejected,
+                &format!("The provider refused the mail: {why}."),
+                false,
+                "Change what the provider objects to, and send it as a new action.",
+            )),
+            SendError::MaybeSent(_) => Stop::Unknown,
+        }
+    }
+
+    fn render(&self, call: &dyn Call, from: Option<domain::Address>) -> Result<Rendered, Stop> {
+        let stamp = Stamp { from, date: Some(self.engine.clock.now()), id: Some(self.job.job_id.to_string()) };
+        call.render(&stamp).map_err(|error| {
+            tracing::error!(job.id = %self.job.job_id, %error, "the mail cannot be rendered");
+            Stop::Fail(failure(
+                JobErrorCode::Internal,
+                "The rendered mail does not read back as what was asked for, so it was not sent.",
+                false,
+                "Change the mail's unusual characters, and send it as a new action.",
+            ))
+        })
+    }
+
+    /// A send that could not be written down before the lease ends is not begun.
+    fn leave_time(&self) -> Result<(), Stop> {
+        let timeout = SignedDuration::try_from(self.engine.settings.provider_timeout).unwrap_or(SignedDuration::MAX);
+        let done_by = self.engine.clock.now().checked_add(timeout + MARGIN);
+        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(Duration::ZERO)) }
+    }
+
+    async fn complete(
+        &mut self,
+        call: &dyn Call,
+        from: Option<domain::Address>,
+        mut result: Value,
+    ) -> Result<(), Stop> {
+        let sha256 = content_sha256(call, from.as_ref()).ok();
+        result["via"] = json!(self.job.via);
+        result["from"] = json!(from.map(|from| from.addr_spec()));
+        result["content_sha256"] = json!(sha256);
+        let next = self.job.completed(result, self.engine.clock.now());
+        self.end(next, JobCount::Completed).await
+    }
+
+    async fn fail(&mut self, error: JobError) -> Result<(), Stop> {
+        if self.maybe_sent {
+            return self.unknown().await;
+        }
+        tracing::warn!(job.id = %self.job.job_id, job.error = %error.code, "the job ended in an error");
+        let next = self.job.failed(error, self.engine.clock.now());
+        self.end(next, JobCount::Error).await
+    }
+
+    async fn unknown(&mut self) -> Result<(), Stop> {
+        tracing::warn!(job.id = %self.job.job_id, "whether the mail was sent is unknown");
+        let next = self.job.unknown(self.engine.clock.now());
+        self.end(next, JobCount::Unknown).await
+    }
+
+    async fn wait(&mut self, pause: Duration) -> Result<(), Stop> {
+        let now = self.engine.clock.now();
+        let pause = pause.min(Duration::from_hours(24));
+        let then = now + SignedDuration::try_from(pause).unwrap_or(SignedDuration::ZERO);
+        if then > self.job.gives_up_at() {
+            return self
+                .fail(failure(
+                    JobErrorCode::GaveUp,
+                    "The job waited for 24 hours.",
+                    true,
+                    "Retry the job once what it waited for is there.",
+                ))
+                .await;
+        }
+        self.write(self.job.released(then, now)).await?;
+        let _ = self.engine.cache.put_jobs(std::slice::from_ref(&self.job)).await;
+        self.engine.enqueue(std::slice::from_ref(&self.job), pause).await;
+        Ok(())
+    }
+
+    async fn end(&mut self, next: Result<Job, domain::InvalidTransition>, count: JobCount) -> Result<(), Stop> {
+        self.write_hard(next).await?;
+        let job = &self.job;
+        let action = self.engine.catalogue.find(job.action.as_str()).map(|action| action.about().id);
+        if let Some(action) = action {
+            record_job(job.provider.as_str(), action, count);
+            record_job_duration(job.provider.as_str(), action, job.duration().unwrap_or_default().unsigned_abs());
+        }
+        tracing::info!(job.id = %job.job_id, job.status = job.state.status().as_str(), "the job ended");
+        let _ = self.engine.cache.put_jobs(std::slice::from_ref(job)).await;
+        Ok(())
+    }
+
+    /// Writes the next version, or learns that this worker was overtaken.
+    async fn write(&mut self, next: Result<Job, domain::InvalidTransition>) -> Result<(), Stop> {
+        let next = next.map_err(|_| Stop::Overtaken)?;
+        match self.engine.ledger.save(&next).await? {
+            Save::Done => {
+                self.job = next;
+                Ok(())
+            }
+            Save::Stale => Err(Stop::Overtaken),
+        }
+    }
+
+    /// The same for an end, which is worth several tries: what is not written down is not known.
+    async fn write_hard(&mut self, next: Result<Job, domain::InvalidTransition>) -> Result<(), Stop> {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match self.write(next.clone()).await {
+                Err(Stop::Ledger(error)) if pause < Duration::from_secs(2) => {
+                    tracing::warn!(job.id = %self.job.job_id, %error, "the job's end is written again");
+                    self.engine.clock.sleep(pause).await;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn count(&self, operation: Operation, error: Option<&SendError>) {
+        let outcome = match error {
+            None => ProviderOutcome::Ok,
+            Some(SendError::Rejected(_)) => ProviderOutcome::Rejected,
+            Some(SendError::Unauthorized) => ProviderOutcome::Unauthorized,
+            Some(SendError::Forbidden(_)) => ProviderOutcome::Forbidden,
+            Some(SendError::RateLimited(_)) => ProviderOutcome::RateLimited,
+            Some(SendError::NotReached(_)) => ProviderOutcome::NotReached,
+            Some(SendError::DraftGone) => ProviderOutcome::DraftGone,
+            Some(SendError::MaybeSent(_)) => ProviderOutcome::MaybeSent,
+        };
+        record_provider_request(self.job.provider.as_str(), operation, outcome);
+    }
+
+    /// 1, 2, 4 … 60 s, and as much again by chance at most half of it.
+    fn backoff(&self) -> Duration {
+        let exponent = self.job.attempts.saturating_sub(1).min(6);
+        self.jittered(Duration::from_secs(1 << exponent).min(Duration::from_mins(1)))
+    }
+
+    fn jittered(&self, pause: Duration) -> Duration {
+        pause.mul_f64(1.0 + self.engine.ids.fraction() / 2.0)
+    }
+}
+
+fn failure(code: JobErrorCode, message: &str, retriable: bool, remediation: &str) -> JobError {
+    JobError { code, message: message.to_owned(), retriable, remediation: remediation.to_owned() }
+}
