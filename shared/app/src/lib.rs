@@ -1,1 +1,9 @@
-//! x
+//! The composition root: the environment becomes a [`Config`], a `Config` becomes an [`App`].
+
+mod build;
+mod config;
+mod worker;
+
+pub use build::{App, BuildError, build};
+pub use config::{Config, ConfigErrors, PlannerConfig, ProviderMode};
+pub use worker::{run_housekeeping, run_worker};

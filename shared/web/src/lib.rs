@@ -1,1 +1,15 @@
-//! x
+//! HTTP: one file an endpoint under [`routes`], and around them who may come in ([`door`]), how a
+//! body is read ([`body`]), and the one map from errors to answers ([`problem`]).
+
+pub mod body;
+pub mod door;
+pub mod problem;
+pub mod routes;
+
+mod openapi;
+mod request;
+mod state;
+
+pub use openapi::document as openapi_document;
+pub use routes::{ROUTES, router};
+pub use state::Web;

@@ -1,0 +1,288 @@
+//! The environment, read once, here, through a lookup that tests replace. Everything that is wrong
+//! is reported together, and no value of a secret is ever part of a report.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
+
+use domain::{ActionId, Allowlist, Provider, RecipientDomains};
+use secrecy::SecretString;
+
+/// What the operator has set; every field says which variable it comes from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Who plans: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None is the offline planner.
+    pub planner: Option<PlannerConfig>,
+    /// `AI_MAX_TOKENS_PER_MIN`, 8000 unless set.
+    pub max_tokens_per_minute: u64,
+    /// `ALLOW_ACTIONS_DEFAULT`, comma separated; `gmail.send,outlook.send` unless set, and empty allows nothing.
+    pub allowlist: Allowlist,
+    /// `ALLOW_RECIPIENT_DOMAINS`, comma separated; any unless set.
+    pub recipient_domains: RecipientDomains,
+    /// `ORCHESTRATOR_DATA`, the folder of the embedded ledger; `.orchestrator` unless set.
+    pub data: PathBuf,
+    /// `PORT`, 8787 unless set; 0 takes a free one.
+    pub port: u16,
+    /// `PUBLIC_URL`, this API's own address; `http://127.0.0.1:PORT` unless set.
+    pub public_url: Option<String>,
+    /// `PROVIDER_MODE`, `sandbox` or `live`; unless set, sandbox for each provider that is not connected.
+    pub provider_mode: Option<ProviderMode>,
+    /// `GOOGLE_ACCESS_TOKEN` and `MICROSOFT_ACCESS_TOKEN`: connections of workspace `local`, with their
+    /// scopes from `GOOGLE_ACCESS_TOKEN_SCOPES` and `MICROSOFT_ACCESS_TOKEN_SCOPES`.
+    pub tokens: BTreeMap<Provider, TokenConfig>,
+    /// `GMAIL_BASE_URL`, `https://gmail.googleapis.com` unless set.
+    pub gmail_base_url: String,
+    /// `GRAPH_BASE_URL`, `https://graph.microsoft.com/v1.0` unless set.
+    pub graph_base_url: String,
+    /// `TOKEN_KEY`, 32 bytes in hex or base64; unless set, a key file in the data folder.
+    pub token_key: Option<SecretString>,
+    /// `FLAGS_GOOGLE_ROLLOUT_PERCENT`, 100 unless set.
+    pub google_rollout_percent: u8,
+    /// `FLAGS_MICROSOFT_ROLLOUT_PERCENT`, 100 unless set.
+    pub microsoft_rollout_percent: u8,
+    /// `RUST_LOG`, a filter of the tracing crates; `info` unless set.
+    pub log_filter: String,
+}
+
+/// A chat completions endpoint.
+#[derive(Debug, Clone)]
+pub struct PlannerConfig {
+    /// `AI_MODEL`, `gpt-4o-mini` unless set.
+    pub model: String,
+    /// `AI_MAX_OUTPUT_TOKENS`, 800 unless set.
+    pub max_output_tokens: u32,
+    /// `OPENAI_BASE_URL`, `https://api.openai.com/v1` unless set.
+    pub base_url: String,
+    /// `OPENAI_API_KEY`.
+    pub key: Option<SecretString>,
+}
+
+/// A token that was pasted by hand.
+#[derive(Debug, Clone)]
+pub struct TokenConfig {
+    /// The bearer token.
+    pub token: SecretString,
+    /// What it was granted.
+    pub scopes: Vec<String>,
+}
+
+/// Where mails go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderMode {
+    /// Into the outbox.
+    Sandbox,
+    /// To the provider.
+    Live,
+}
+
+impl FromStr for ProviderMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "sandbox" => Ok(Self::Sandbox),
+            "live" => Ok(Self::Live),
+            _ => Err("must be sandbox or live"),
+        }
+    }
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the environment is not right: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl Config {
+    /// Reads the process's environment.
+    pub fn from_env() -> Result<Self, ConfigErrors> {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        Self::read(&|name| std::env::var(name).ok())
+    }
+
+    /// Reads variables through `lookup`. One that is empty counts as not set, but for
+    /// `ALLOW_ACTIONS_DEFAULT`, where empty means nothing.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut env = Env { lookup, errors: Vec::new() };
+        let key = env.secret("OPENAI_API_KEY");
+        let base_url = env.url("OPENAI_BASE_URL");
+        let model = env.text("AI_MODEL").unwrap_or_else(|| "gpt-4o-mini".to_owned());
+        let max_output_tokens = env.number("AI_MAX_OUTPUT_TOKENS", 800, 1..=1_000_000);
+        let planner = (key.is_some() || base_url.is_some()).then(|| PlannerConfig {
+            model,
+            max_output_tokens,
+            base_url: base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
+            key,
+        });
+        let mut tokens = BTreeMap::new();
+        for (provider, prefix, scope) in [
+            (Provider::Google, "GOOGLE", "https://www.googleapis.com/auth/gmail.send"),
+            (Provider::Microsoft, "MICROSOFT", "https://graph.microsoft.com/Mail.Send"),
+        ] {
+            let scopes = env.text(&format!("{prefix}_ACCESS_TOKEN_SCOPES")).unwrap_or_else(|| scope.to_owned());
+            let scopes = scopes.split_whitespace().map(str::to_owned).collect();
+            if let Some(token) = env.secret(&format!("{prefix}_ACCESS_TOKEN")) {
+                tokens.insert(provider, TokenConfig { token, scopes });
+            }
+        }
+        for name in ["REDIS_URL", "QUEUE_URL", "LEDGER_TABLE", "KMS_KEY_ID"] {
+            if env.text(name).is_some() {
+                env.errors.push(format!("{name} is set, but this program has only its embedded parts"));
+            }
+        }
+        let config = Self {
+            planner,
+            max_tokens_per_minute: env.number("AI_MAX_TOKENS_PER_MIN", 8000, 1..=1_000_000_000),
+            allowlist: env.allowlist(),
+            recipient_domains: env.recipient_domains(),
+            data: env.text("ORCHESTRATOR_DATA").map_or_else(|| PathBuf::from(".orchestrator"), PathBuf::from),
+            port: env.number("PORT", 8787, 0..=u16::MAX),
+            public_url: env.url("PUBLIC_URL"),
+            provider_mode: env.parsed("PROVIDER_MODE"),
+            tokens,
+            gmail_base_url: env.url("GMAIL_BASE_URL").unwrap_or_else(|| "https://gmail.googleapis.com".to_owned()),
+            graph_base_url: env.url("GRAPH_BASE_URL").unwrap_or_else(|| "https://graph.microsoft.com/v1.0".to_owned()),
+            token_key: env.secret("TOKEN_KEY"),
+            google_rollout_percent: env.number("FLAGS_GOOGLE_ROLLOUT_PERCENT", 100, 0..=100),
+            microsoft_rollout_percent: env.number("FLAGS_MICROSOFT_ROLLOUT_PERCENT", 100, 0..=100),
+            log_filter: env.text("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
+        };
+        if env.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(env.errors)) }
+    }
+}
+
+struct Env<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    errors: Vec<String>,
+}
+
+impl Env<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn secret(&self, name: &str) -> Option<SecretString> {
+        self.text(name).map(SecretString::from)
+    }
+
+    fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
+        match self.text(name)?.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.errors.push(format!("{name} {error}"));
+                None
+            }
+        }
+    }
+
+    fn number<T>(&mut self, name: &str, default: T, range: std::ops::RangeInclusive<T>) -> T
+    where
+        T: FromStr + PartialOrd + fmt::Display + Copy,
+    {
+        let Some(text) = self.text(name) else { return default };
+        match text.parse::<T>().ok().filter(|value| range.contains(value)) {
+            Some(value) => value,
+            None => {
+                self.errors.push(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
+                default
+            }
+        }
+    }
+
+    /// An address with http or https, without the slash at its end.
+    fn url(&mut self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace)) {
+            self.errors.push(format!("{name} must be an address that begins with https:// or http://"));
+            return None;
+        }
+        Some(text.trim_end_matches('/').to_owned())
+    }
+
+    fn list(&self, name: &str) -> Option<Vec<String>> {
+        let text = (self.lookup)(name)?;
+        Some(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
+    }
+
+    fn allowlist(&mut self) -> Allowlist {
+        let name = "ALLOW_ACTIONS_DEFAULT";
+        let items = self.list(name).unwrap_or_else(|| vec!["gmail.send".to_owned(), "outlook.send".to_owned()]);
+        let mut actions: Vec<ActionId> = Vec::new();
+        for item in items {
+            match item.parse() {
+                Ok(action) => actions.push(action),
+                Err(error) => self.errors.push(format!("{name}: {error}")),
+            }
+        }
+        actions.into_iter().collect()
+    }
+
+    fn recipient_domains(&mut self) -> RecipientDomains {
+        match self.list("ALLOW_RECIPIENT_DOMAINS") {
+            None => RecipientDomains::Any,
+            Some(domains) if domains.is_empty() => RecipientDomains::Any,
+            Some(domains) => {
+                if domains.iter().any(|domain| domain.contains(['@', ' ', '*']) || !domain.contains('.')) {
+                    let says = "ALLOW_RECIPIENT_DOMAINS must be domains such as example.com, comma separated";
+                    self.errors.push(says.to_owned());
+                }
+                RecipientDomains::Only(domains.iter().map(|domain| domain.to_ascii_lowercase()).collect())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+        let variables: BTreeMap<String, String> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::read(&|name| variables.get(name).cloned())
+    }
+
+    #[test]
+    fn nothing_set_is_the_offline_planner_and_the_sandbox() {
+        let config = read(&[]).unwrap();
+        assert!(config.planner.is_none() && config.tokens.is_empty() && config.provider_mode.is_none());
+        assert_eq!((config.port, config.max_tokens_per_minute, config.google_rollout_percent), (8787, 8000, 100));
+        assert_eq!(config.allowlist.iter().count(), 2);
+    }
+
+    #[test]
+    fn an_empty_allowlist_is_set_and_allows_nothing() {
+        assert_eq!(read(&[("ALLOW_ACTIONS_DEFAULT", "")]).unwrap().allowlist.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_key_or_an_endpoint_is_enough_for_a_model() {
+        let planner = read(&[("OPENAI_BASE_URL", "http://127.0.0.1:8081/v1/")]).unwrap().planner.unwrap();
+        assert_eq!((planner.base_url.as_str(), planner.model.as_str()), ("http://127.0.0.1:8081/v1", "gpt-4o-mini"));
+        assert_eq!(read(&[("OPENAI_API_KEY", "sk-x")]).unwrap().planner.unwrap().base_url, "https://api.openai.com/v1");
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_together_and_no_secret_with_it() {
+        let error = read(&[
+            ("PORT", "70000"),
+            ("PROVIDER_MODE", "dry"),
+            ("GMAIL_BASE_URL", "gmail"),
+            ("ALLOW_ACTIONS_DEFAULT", "gmail.send,Gmail"),
+            ("FLAGS_GOOGLE_ROLLOUT_PERCENT", "101"),
+            ("OPENAI_API_KEY", "sk-secret"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for name in ["PORT", "PROVIDER_MODE", "GMAIL_BASE_URL", "ALLOW_ACTIONS_DEFAULT", "FLAGS_GOOGLE_ROLLOUT_PERCENT"] {
+            assert!(error.contains(name), "{name} is missing in: {error}");
+        }
+        assert!(!error.contains("sk-secret"));
+        assert!(!format!("{:?}", read(&[("OPENAI_API_KEY", "sk-secret")]).unwrap()).contains("sk-secret"));
+    }
+}

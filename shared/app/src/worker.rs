@@ -1,0 +1,94 @@
+//! Drains the queue and keeps house, until it is told to stop.
+
+use std::{sync::Arc, time::Duration};
+
+use engine::{Engine, ports::Delivery, work::Disposition};
+use jiff::SignedDuration;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+/// So many jobs side by side.
+const SIDE_BY_SIDE: usize = 10;
+/// A worker is done with a job by then, or counts as dead.
+const LEASE: SignedDuration = SignedDuration::from_secs(45);
+/// A message that came so often without an end makes its workers crash.
+const MAX_RECEIVES: u32 = 5;
+/// How long to wait for a message at a time.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often to look for jobs whose message was lost.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// Works jobs until `stop` turns true; then finishes those in hand.
+pub async fn run_worker(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+    let mut jobs = JoinSet::new();
+    while !*stop.borrow() {
+        let Ok(first) = Arc::clone(&slots).acquire_owned().await else { break };
+        drop(first);
+        let received = tokio::select! {
+            _ = stop.changed() => break,
+            received = engine.queue.receive(slots.available_permits().max(1), PATIENCE) => received,
+        };
+        match received {
+            Ok(deliveries) => {
+                for delivery in deliveries {
+                    let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+                    let engine = Arc::clone(&engine);
+                    jobs.spawn(async move {
+                        work(&engine, delivery).await;
+                        drop(slot);
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the queue is asked again in a second");
+                engine.clock.sleep(Duration::from_secs(1)).await;
+            }
+        }
+        while let Some(ended) = jobs.try_join_next() {
+            report(ended);
+        }
+    }
+    while let Some(ended) = jobs.join_next().await {
+        report(ended);
+    }
+}
+
+/// A panic ends one job's task, and its message comes again.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!("a job's task panicked; its message comes again");
+    }
+}
+
+async fn work(engine: &Engine, delivery: Delivery) {
+    let disposition = if delivery.receives > MAX_RECEIVES {
+        engine.settle_dead(&delivery.body).await
+    } else {
+        engine.work(&delivery.body, engine.clock.now() + LEASE).await
+    };
+    if disposition == Disposition::Acknowledge
+        && let Err(error) = engine.queue.acknowledge(&delivery.receipt).await
+    {
+        // It comes again, and finds its job ended.
+        tracing::warn!(%error, "a message was not acknowledged");
+    }
+}
+
+/// Looks for overdue jobs and erases what has expired, each minute, until `stop` turns true.
+pub async fn run_housekeeping(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            _ = stop.changed() => return,
+            () = engine.clock.sleep(SWEEP) => {}
+        }
+        if let Err(error) = engine.sweep().await {
+            tracing::warn!(%error, "the sweep is tried again in a minute");
+        }
+        if let Err(error) = engine.ledger.erase_expired(engine.clock.now()).await {
+            tracing::warn!(%error, "what has expired is erased in a minute");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use axum::{Json as Out, extract::State};
+use domain::{ActorId, Plan};
+use engine::plan::PlanRequest;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    Web,
+    body::Json,
+    door::{ActionsPreview, May},
+    problem::{ProblemBody, Refused},
+};
+
+/// A sentence to plan.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan2Request {
+    /// What to do, in plain words.
+    #[schema(example = "Send email to john@example.com saying thanks for the meeting")]
+    prompt: String,
+    /// The credential's workspace; may be left out.
+    workspace_id: Option<String>,
+    /// Whom to act for.
+    #[schema(value_type = Option<String>)]
+    actor_id: Option<ActorId>,
+    /// The IANA time zone that times in the prompt are in.
+    #[schema(example = "Europe/Berlin")]
+    timezone: Option<String>,
+}
+
+/// A plan with how it came about.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Plan2Response {
+    #[schema(value_type = PlanSchema)]
+    plan: Plan,
+    meta: Meta,
+}
+
+/// How a plan came about.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Meta {
+    /// Which model made it.
+    model: String,
+    /// How long it took, in seconds.
+    duration: f64,
+    /// Tokens of the request, by the model's own count.
+    tokens_in: u64,
+    /// Tokens of the answer, by the model's own count.
+    tokens_out: u64,
+}
+
+/// A plan: actions to execute and questions to answer first.
+#[derive(ToSchema)]
+#[schema(as = Plan)]
+#[expect(dead_code, reason = "describes domain::Plan")]
+pub(crate) struct PlanSchema {
+    plan_id: uuid::Uuid,
+    intent: String,
+    confidence: f64,
+    actions: Vec<super::execute::ActionRequest>,
+    questions: Vec<String>,
+    notes: Option<String>,
+}
+
+/// Plans what a sentence asks for. Nothing is carried out.
+#[utoipa::path(
+    post, path = "/ai/plan2", tag = "plan", security(("key" = ["actions:preview"])),
+    request_body = Plan2Request,
+    responses(
+        (status = 200, description = "The plan; perhaps without actions, with questions or notes", body = Plan2Response),
+        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", description = "Ours, or the model's", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn plan2(
+    State(web): State<Web>,
+    may: May<ActionsPreview>,
+    Json(request): Json<Plan2Request>,
+) -> Result<Out<Plan2Response>, Refused> {
+    let Plan2Request { prompt, workspace_id, actor_id, timezone } = request;
+    let planned = web.engine.plan(&may.caller, PlanRequest { prompt, workspace_id, actor_id, timezone }).await?;
+    Ok(Out(Plan2Response {
+        plan: planned.plan,
+        meta: Meta {
+            model: planned.model,
+            duration: (planned.duration.as_secs_f64() * 1000.0).round() / 1000.0,
+            tokens_in: planned.usage.input,
+            tokens_out: planned.usage.output,
+        },
+    }))
+}

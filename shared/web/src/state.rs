@@ -1,0 +1,19 @@
+use std::sync::Arc;
+
+use engine::Engine;
+use telemetry::Metrics;
+
+use crate::door::Door;
+
+/// What every handler may use.
+#[derive(Clone)]
+pub struct Web {
+    /// The use cases.
+    pub engine: Arc<Engine>,
+    /// Who may come in.
+    pub door: Arc<Door>,
+    /// What `/metrics` prints.
+    pub metrics: Metrics,
+    /// This API's own address, without a slash at its end.
+    pub public_url: Arc<str>,
+}
