@@ -1,0 +1,146 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use domain::{Job, JobId, PayloadHash};
+use engine::ports::{Cache, CacheError, Clock, FirstSight, KeyClaim};
+use jiff::{SignedDuration, Timestamp};
+
+/// How long a claim holds, and how long a job is kept after it was put last.
+const KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
+
+/// The cache of one process. It keeps so many claims and so many jobs at most, the newest, so its
+/// memory does not grow with what has passed through.
+pub struct MemoryCache {
+    clock: Arc<dyn Clock>,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    claims: Recent<PayloadHash>,
+    jobs: Recent<Job>,
+}
+
+impl MemoryCache {
+    /// An empty cache of at most 10,000 claims and 10,000 jobs.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with_capacity(clock, 10_000)
+    }
+
+    /// An empty cache of at most `capacity` claims and as many jobs.
+    pub fn with_capacity(clock: Arc<dyn Clock>, capacity: usize) -> Self {
+        Self { clock, kept: Mutex::new(Kept { claims: Recent::new(capacity), jobs: Recent::new(capacity) }) }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing in here panics half-way, and what a cache holds need not be right for ever.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Cache for MemoryCache {
+    async fn claim_keys(&self, claims: &[KeyClaim]) -> Result<Vec<FirstSight>, CacheError> {
+        let now = self.clock.now();
+        let known = &mut self.kept().claims;
+        let sights = claims.iter().map(|claim| {
+            if let Some(hash) = known.get(claim.job_id, now) {
+                return FirstSight::Seen(hash.clone());
+            }
+            known.put(claim.job_id, claim.payload_hash.clone(), now);
+            FirstSight::New
+        });
+        Ok(sights.collect())
+    }
+
+    async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
+        let now = self.clock.now();
+        let known = &mut self.kept().jobs;
+        for job in jobs {
+            if known.get(job.job_id, now).is_none_or(|kept| kept.revision <= job.revision) {
+                known.put(job.job_id, job.clone(), now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, CacheError> {
+        Ok(self.kept().jobs.get(id, self.clock.now()).cloned())
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        Ok(())
+    }
+}
+
+/// A map that forgets: each value after a while, and the oldest when there are too many.
+struct Recent<V> {
+    capacity: usize,
+    values: HashMap<JobId, (V, Timestamp)>,
+    /// The keys of `values`, each once, in the order they came.
+    order: VecDeque<JobId>,
+}
+
+impl<V> Recent<V> {
+    fn new(capacity: usize) -> Self {
+        Self { capacity, values: HashMap::new(), order: VecDeque::new() }
+    }
+
+    fn get(&self, key: JobId, now: Timestamp) -> Option<&V> {
+        self.values.get(&key).filter(|(_, until)| *until > now).map(|(value, _)| value)
+    }
+
+    fn put(&mut self, key: JobId, value: V, now: Timestamp) {
+        if self.values.insert(key, (value, now + KEPT_FOR)).is_none() {
+            self.order.push_back(key);
+        }
+        while let Some(oldest) = self.order.front() {
+            let expired = self.values.get(oldest).is_none_or(|(_, until)| *until <= now);
+            if !expired && self.order.len() <= self.capacity {
+                break;
+            }
+            self.values.remove(oldest);
+            self.order.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::{ManualClock, sample_job};
+    use domain::WorkspaceId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_memory_does_not_grow_with_the_jobs() {
+        let clock = ManualClock::new();
+        let cache = MemoryCache::with_capacity(clock.clone(), 100);
+        let workspace: WorkspaceId = "local".parse().unwrap();
+        for n in 0..100_000 {
+            let job = sample_job(&workspace, &format!("{n}"), clock.now());
+            let claim = KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() };
+            assert_eq!(cache.claim_keys(&[claim]).await.unwrap(), [FirstSight::New]);
+            cache.put_jobs(&[job]).await.unwrap();
+        }
+        let kept = cache.kept();
+        assert_eq!((kept.jobs.values.len(), kept.jobs.order.len()), (100, 100));
+        assert_eq!((kept.claims.values.len(), kept.claims.order.len()), (100, 100));
+        assert!(kept.jobs.values.capacity() < 1000 && kept.jobs.order.capacity() < 1000);
+    }
+
+    #[tokio::test]
+    async fn what_has_expired_makes_room() {
+        let clock = ManualClock::new();
+        let cache = MemoryCache::new(clock.clone());
+        let workspace: WorkspaceId = "local".parse().unwrap();
+        for n in 0..10 {
+            cache.put_jobs(&[sample_job(&workspace, &format!("{n}"), clock.now())]).await.unwrap();
+        }
+        clock.advance(std::time::Duration::from_mins(15));
+        cache.put_jobs(&[sample_job(&workspace, "new", clock.now())]).await.unwrap();
+        assert_eq!(cache.kept().jobs.values.len(), 1);
+    }
+}

@@ -1,0 +1,409 @@
+mod schema;
+mod threads;
+
+use std::{collections::HashSet, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use domain::{Job, JobId, JobStatus, PlanId, Provider, WorkspaceId};
+use engine::ports::{Clock, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredPlan};
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use threads::{Failure, Threads};
+
+/// When a job's record and with it its idempotency key end: 30 days after the last change of one
+/// that has ended. An open job does not end by itself, however long nobody looked at it.
+pub fn record_expires_at(job: &Job) -> Option<Timestamp> {
+    job.state.has_ended().then(|| after_days(job.touched_at, 30))
+}
+
+/// When a job's contents are erased: 7 days after it ended.
+pub fn contents_expire_at(job: &Job) -> Option<Timestamp> {
+    job.finished_at.filter(|_| job.state.has_ended()).map(|ended| after_days(ended, 7))
+}
+
+fn after_days(time: Timestamp, days: i64) -> Timestamp {
+    time.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX)
+}
+
+/// The ledger in a SQLite file (WAL, every commit synced): a running server and the command line
+/// may work on it side by side. Writes that wait at the same time are committed together.
+pub struct SqliteLedger {
+    threads: Threads,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteLedger {
+    /// Opens `ledger.db` in a folder, both made for the owner's eyes only when they are missing,
+    /// and brings its schema up to date. A file of a later version of the program is refused.
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
+        let (writer, reader) = schema::open(folder)?;
+        Ok(Self { threads: Threads::start(writer, reader)?, clock })
+    }
+
+    fn now(&self) -> i64 {
+        micros(self.clock.now())
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError> {
+        let ids: HashSet<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
+        if ids.len() < jobs.len() {
+            return Ok(Insert::Taken);
+        }
+        let rows: Vec<(JobRow, String)> = jobs
+            .iter()
+            .map(|(job, contents)| Ok((JobRow::of(job)?, contents.0.0.clone())))
+            .collect::<Result<_, Failure>>()?;
+        let now = self.now();
+        self.threads
+            .write(move |connection| {
+                for (row, _) in &rows {
+                    if body(connection, &row.job_id, now)?.is_some() {
+                        return Ok(Insert::Taken);
+                    }
+                }
+                for (row, sealed) in &rows {
+                    row.insert(connection)?;
+                    connection
+                        .prepare_cached(
+                            "INSERT OR REPLACE INTO contents (job_id, sealed, expires_at) VALUES (?1, ?2, ?3)",
+                        )?
+                        .execute(params![row.job_id, sealed, row.contents_expire_at])?;
+                }
+                Ok(Insert::Done)
+            })
+            .await
+    }
+
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
+        let ids: Vec<String> = ids.iter().map(JobId::to_string).collect();
+        let now = self.now();
+        let bodies = self
+            .threads
+            .read(move |connection| ids.iter().map(|id| body(connection, id, now)).collect::<Result<Vec<_>, _>>())
+            .await?;
+        Ok(bodies.iter().map(|body| body.as_deref().map(read_job).transpose()).collect::<Result<_, _>>()?)
+    }
+
+    async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
+        let row = JobRow::of(job)?;
+        let now = self.now();
+        self.threads
+            .write(move |connection| {
+                if row.replace(connection, now)? {
+                    return Ok(Save::Done);
+                }
+                // The same version may be there because it was written before and only the answer was lost.
+                let there = body(connection, &row.job_id, now)?;
+                Ok(if there.as_ref() == Some(&row.body) { Save::Done } else { Save::Stale })
+            })
+            .await
+    }
+
+    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
+        let now = self.now();
+        self.threads
+            .read(move |connection| {
+                let sealed = connection
+                    .prepare_cached(
+                        "SELECT sealed FROM contents WHERE job_id = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
+                    )?
+                    .query_row(params![id.to_string(), now], |row| row.get(0))
+                    .optional()?;
+                Ok(sealed.map(|sealed| Contents(Sealed(sealed))))
+            })
+            .await
+    }
+
+    async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
+        let now = self.now();
+        let workspace = filter.workspace.to_string();
+        let (created_at, job_id) =
+            filter.after.map_or((i64::MAX, String::new()), |last| (micros(last.created_at), last.job_id.to_string()));
+        let limit = limit(filter.limit);
+        // Two queries, as each has its index.
+        let status = filter.status.map(JobStatus::as_str);
+        let of_status = if status.is_some() { "AND status = ?6" } else { "AND ?6 IS NULL" };
+        let query = format!(
+            "SELECT body FROM jobs
+             WHERE workspace = ?1 AND (created_at, job_id) < (?2, ?3) AND (expires_at IS NULL OR expires_at > ?4) {of_status}
+             ORDER BY created_at DESC, job_id DESC LIMIT ?5"
+        );
+        let bodies = self
+            .threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached(&query)?;
+                let rows = query.query_map(params![workspace, created_at, job_id, now, limit, status], first)?;
+                Ok(rows.collect::<Result<Vec<String>, _>>()?)
+            })
+            .await?;
+        Ok(read_jobs(&bodies)?)
+    }
+
+    async fn untouched_open_jobs(&self, before: Timestamp, at_most: usize) -> Result<Vec<Job>, LedgerError> {
+        let (before, limit) = (micros(before), limit(at_most));
+        let bodies = self
+            .threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached(
+                    "SELECT body FROM jobs WHERE open = 1 AND touched_at < ?1 ORDER BY touched_at, job_id LIMIT ?2",
+                )?;
+                let rows = query.query_map(params![before, limit], first)?;
+                Ok(rows.collect::<Result<Vec<String>, _>>()?)
+            })
+            .await?;
+        Ok(read_jobs(&bodies)?)
+    }
+
+    async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {
+        let expiry = self.now();
+        self.threads
+            .write(move |connection| {
+                let mut query = connection.prepare("SELECT body FROM jobs WHERE open = 1")?;
+                let bodies = query.query_map([], first)?.collect::<Result<Vec<String>, _>>()?;
+                let mut voided = 0;
+                for job in read_jobs(&bodies)?.iter().filter(|job| job.lease.is_some()) {
+                    let mut free = job.released(now, now).map_err(|error| Failure(error.to_string()))?;
+                    free.not_before = None;
+                    JobRow::of(&free)?.replace(connection, expiry)?;
+                    voided += 1;
+                }
+                Ok(voided)
+            })
+            .await
+    }
+
+    async fn put_plan(&self, plan: &StoredPlan) -> Result<(), LedgerError> {
+        let StoredPlan { plan_id, workspace, sealed, expires_at } = plan.clone();
+        self.threads
+            .write(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO plans (plan_id, workspace, sealed, expires_at) VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute(params![plan_id.to_string(), workspace.as_str(), sealed.0, micros(expires_at)])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn plan(
+        &self,
+        workspace: &WorkspaceId,
+        id: PlanId,
+        now: Timestamp,
+    ) -> Result<Option<StoredPlan>, LedgerError> {
+        let workspace = workspace.clone();
+        self.threads
+            .read(move |connection| {
+                let found = connection
+                    .prepare_cached(
+                        "SELECT sealed, expires_at FROM plans WHERE plan_id = ?1 AND workspace = ?2 AND expires_at > ?3",
+                    )?
+                    .query_row(params![id.to_string(), workspace.as_str(), micros(now)], |row| {
+                        Ok((row.get(0)?, time(row, 1)?))
+                    })
+                    .optional()?;
+                Ok(found.map(|(sealed, expires_at)| StoredPlan { plan_id: id, workspace, sealed: Sealed(sealed), expires_at }))
+            })
+            .await
+    }
+
+    async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError> {
+        let OutboxEntry { job_id, workspace, written_at, sealed, expires_at } = entry.clone();
+        let now = self.now();
+        self.threads
+            .write(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO outbox (job_id, workspace, written_at, sealed, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                         ON CONFLICT (job_id) DO UPDATE SET workspace = excluded.workspace, written_at = excluded.written_at,
+                             sealed = excluded.sealed, expires_at = excluded.expires_at
+                         WHERE expires_at <= ?6",
+                    )?
+                    .execute(params![
+                        job_id.to_string(),
+                        workspace.as_str(),
+                        micros(written_at),
+                        sealed.0,
+                        micros(expires_at),
+                        now
+                    ])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn outbox(&self, workspace: &WorkspaceId, at_most: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
+        let (workspace, now, limit) = (workspace.clone(), self.now(), limit(at_most));
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached(
+                    "SELECT job_id, written_at, sealed, expires_at FROM outbox WHERE workspace = ?1 AND expires_at > ?2
+                     ORDER BY written_at DESC, job_id DESC LIMIT ?3",
+                )?;
+                let entries = query.query_map(params![workspace.as_str(), now, limit], |row| {
+                    Ok(OutboxEntry {
+                        job_id: row.get::<_, String>(0)?.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
+                        workspace: workspace.clone(),
+                        written_at: time(row, 1)?,
+                        sealed: Sealed(row.get(2)?),
+                        expires_at: time(row, 3)?,
+                    })
+                })?;
+                Ok(entries.collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError> {
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached("SELECT percent FROM rollout WHERE provider = ?1")?;
+                Ok(query.query_row([provider.as_str()], |row| row.get(0)).optional()?)
+            })
+            .await
+    }
+
+    async fn set_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), LedgerError> {
+        self.threads
+            .write(move |connection| {
+                connection
+                    .prepare_cached("INSERT OR REPLACE INTO rollout (provider, percent) VALUES (?1, ?2)")?
+                    .execute(params![provider.as_str(), percent])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
+        for table in ["jobs", "contents", "plans", "outbox"] {
+            let delete = format!("DELETE FROM {table} WHERE expires_at <= ?1");
+            self.threads.write(move |connection| Ok(connection.execute(&delete, [micros(now)])?)).await?;
+        }
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        self.threads
+            .read(|connection| Ok(connection.query_row("SELECT count(*) FROM rollout", [], |_| Ok(()))?))
+            .await?;
+        self.threads.write(|_| Ok(())).await
+    }
+}
+
+/// A job as it lies in its table, with when its contents expire.
+struct JobRow {
+    job_id: String,
+    workspace: String,
+    created_at: i64,
+    status: &'static str,
+    open: bool,
+    touched_at: i64,
+    revision: i64,
+    expires_at: Option<i64>,
+    contents_expire_at: Option<i64>,
+    body: String,
+}
+
+impl JobRow {
+    fn of(job: &Job) -> Result<Self, Failure> {
+        Ok(Self {
+            job_id: job.job_id.to_string(),
+            workspace: job.workspace_id.to_string(),
+            created_at: micros(job.created_at),
+            status: job.state.status().as_str(),
+            open: !job.state.has_ended(),
+            touched_at: micros(job.touched_at),
+            revision: i64::try_from(job.revision).unwrap_or(i64::MAX),
+            expires_at: record_expires_at(job).map(micros),
+            contents_expire_at: contents_expire_at(job).map(micros),
+            body: serde_json::to_string(job)?,
+        })
+    }
+
+    /// Writes the row, over one that has expired if there is one.
+    fn insert(&self, connection: &Connection) -> Result<(), Failure> {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO jobs
+                     (job_id, workspace, created_at, status, open, touched_at, revision, expires_at, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                self.job_id,
+                self.workspace,
+                self.created_at,
+                self.status,
+                self.open,
+                self.touched_at,
+                self.revision,
+                self.expires_at,
+                self.body
+            ])?;
+        Ok(())
+    }
+
+    /// Writes the row over the version before it, if that is what is there; says whether it was.
+    fn replace(&self, connection: &Connection, now: i64) -> Result<bool, Failure> {
+        let replaced = connection
+            .prepare_cached(
+                "UPDATE jobs SET status = ?2, open = ?3, touched_at = ?4, revision = ?5, expires_at = ?6, body = ?7
+                 WHERE job_id = ?1 AND revision = ?5 - 1 AND (expires_at IS NULL OR expires_at > ?8)",
+            )?
+            .execute(params![
+                self.job_id,
+                self.status,
+                self.open,
+                self.touched_at,
+                self.revision,
+                self.expires_at,
+                self.body,
+                now
+            ])?;
+        if replaced == 0 {
+            return Ok(false);
+        }
+        // What has expired stays so, even when the job is opened again before it was erased.
+        connection
+            .prepare_cached(
+                "UPDATE contents SET expires_at = ?2
+                 WHERE job_id = ?1 AND expires_at IS NOT ?2 AND (expires_at IS NULL OR expires_at > ?3)",
+            )?
+            .execute(params![self.job_id, self.contents_expire_at, now])?;
+        Ok(true)
+    }
+}
+
+/// The body of a job that has not expired.
+fn body(connection: &Connection, job_id: &str, now: i64) -> Result<Option<String>, Failure> {
+    let mut query = connection
+        .prepare_cached("SELECT body FROM jobs WHERE job_id = ?1 AND (expires_at IS NULL OR expires_at > ?2)")?;
+    Ok(query.query_row(params![job_id, now], first).optional()?)
+}
+
+fn first(row: &Row<'_>) -> rusqlite::Result<String> {
+    row.get(0)
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_microsecond(row.get(column)?).map_err(|_| rusqlite::Error::InvalidQuery)
+}
+
+fn micros(time: Timestamp) -> i64 {
+    time.as_microsecond()
+}
+
+fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn read_job(body: &str) -> Result<Job, Failure> {
+    Ok(serde_json::from_str(body)?)
+}
+
+fn read_jobs(bodies: &[String]) -> Result<Vec<Job>, Failure> {
+    bodies.iter().map(|body| read_job(body)).collect()
+}

@@ -1,0 +1,213 @@
+//! The two threads that hold the connections, so that no async task ever waits for the disk.
+
+use std::{
+    sync::mpsc::{self, Receiver, Sender},
+    thread,
+};
+
+use engine::ports::LedgerError;
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+/// Why an operation failed; never a value, only what kind of thing went wrong.
+#[derive(Debug, Clone)]
+pub(super) struct Failure(pub String);
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        // The error's own text may quote the record.
+        Self(format!("a record is not what it should be, at line {} column {}", error.line(), error.column()))
+    }
+}
+
+impl From<Failure> for LedgerError {
+    fn from(Failure(says): Failure) -> Self {
+        Self(says)
+    }
+}
+
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Does a write and says whether it is to be kept. What it gives back answers whoever asked for it,
+/// once it is known whether it is durable.
+type Write = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
+type Answer = Box<dyn FnOnce(Result<(), Failure>)>;
+
+/// The most writes of one commit, so that the first of them does not wait for ever.
+const GROUP: usize = 256;
+
+/// Hands operations to the threads. They end when it is dropped, after what they were given.
+pub(super) struct Threads {
+    reads: Sender<Read>,
+    writes: Sender<Write>,
+}
+
+impl Threads {
+    pub fn start(mut for_writes: Connection, for_reads: Connection) -> Result<Self, LedgerError> {
+        let (reads, to_read) = mpsc::channel::<Read>();
+        let (writes, to_write) = mpsc::channel::<Write>();
+        let read_all = move || to_read.iter().for_each(|read| read(&for_reads));
+        let write_all = move || write_groups(&mut for_writes, &to_write);
+        for (name, work) in
+            [("ledger-read", Box::new(read_all) as Box<dyn FnOnce() + Send>), ("ledger-write", Box::new(write_all))]
+        {
+            let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+            thread.map_err(|error| LedgerError(format!("no thread to be had: {error}")))?;
+        }
+        Ok(Self { reads, writes })
+    }
+
+    /// Runs a read on the newest committed state.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        // Who asked may have gone meanwhile.
+        let read = Box::new(move |connection: &Connection| drop(answer.send(read(connection))));
+        self.reads.send(read).map_err(|_| stopped())?;
+        Ok(answered.await.map_err(|_| stopped())??)
+    }
+
+    /// Runs a write, alone or not at all, and returns when it is durable. An error undoes it.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (answer, answered) = oneshot::channel();
+        let write = Box::new(move |connection: &Connection| {
+            let done = write(connection);
+            let keep = done.is_ok();
+            let tell: Answer = Box::new(move |durable| drop(answer.send(durable.and(done))));
+            (keep, tell)
+        });
+        self.writes.send(write).map_err(|_| stopped())?;
+        Ok(answered.await.map_err(|_| stopped())??)
+    }
+}
+
+fn stopped() -> LedgerError {
+    LedgerError("the operation was given up".to_owned())
+}
+
+/// Commits together whatever is waiting: a commit costs as much for many writes as for one, and
+/// while it lasts the next ones gather.
+fn write_groups(connection: &mut Connection, waiting: &Receiver<Write>) {
+    while let Ok(first) = waiting.recv() {
+        let group = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1));
+        let mut answers = Vec::new();
+        let durable = commit_together(connection, group, &mut answers);
+        for answer in answers {
+            answer(durable.clone());
+        }
+    }
+}
+
+fn commit_together(
+    connection: &mut Connection,
+    group: impl Iterator<Item = Write>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), Failure> {
+    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for write in group {
+        let savepoint = transaction.savepoint()?;
+        let (keep, answer) = write(&savepoint);
+        answers.push(answer);
+        // Not kept means undone: the others go on. When even that fails, the whole group does.
+        if keep { savepoint.commit()? } else { savepoint.finish()? }
+    }
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A write of `row`, which fails afterwards if it is told to, and what it will have answered.
+    fn write(row: &'static str, fails: bool) -> (Write, Receiver<Result<(), Failure>>) {
+        let (told, answer) = mpsc::channel();
+        let write = Box::new(move |connection: &Connection| {
+            connection.execute("INSERT INTO rows VALUES (?1)", [row]).unwrap();
+            let done = if fails { Err(Failure("no".to_owned())) } else { Ok(()) };
+            (!fails, Box::new(move |durable: Result<(), Failure>| told.send(durable.and(done)).unwrap()) as Answer)
+        });
+        (write, answer)
+    }
+
+    fn file() -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(folder.path().join("rows.db")).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE rows (name TEXT)").unwrap();
+        (folder, connection)
+    }
+
+    fn rows(connection: &Connection) -> Vec<String> {
+        let mut query = connection.prepare("SELECT name FROM rows").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_write_that_fails_is_undone_and_the_others_of_its_group_are_not() {
+        let (_folder, mut connection) = file();
+        let (writes, answers): (Vec<_>, Vec<_>) =
+            [("a", false), ("b", true), ("c", false)].map(|(row, fails)| write(row, fails)).into_iter().unzip();
+        let (send, waiting) = mpsc::channel();
+        for write in writes {
+            send.send(write).unwrap();
+        }
+        drop(send);
+        write_groups(&mut connection, &waiting);
+        let answers: Vec<_> = answers.iter().map(|answer| answer.recv().unwrap().is_ok()).collect();
+        assert_eq!((answers, rows(&connection)), (vec![true, false, true], vec!["a".to_owned(), "c".to_owned()]));
+    }
+
+    #[test]
+    fn nobody_is_told_before_the_commit_and_everybody_is_when_it_fails() {
+        let (folder, mut connection) = file();
+        let (first, answer) = write("a", false);
+        let mut answers = Vec::new();
+        commit_together(&mut connection, [first].into_iter(), &mut answers).unwrap();
+        assert!(answer.try_recv().is_err(), "answered before the commit was known");
+        drop(answers);
+
+        // Somebody else holds the file: the group cannot begin.
+        connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let other = Connection::open(folder.path().join("rows.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (send, waiting) = mpsc::channel();
+        let (second, answer) = write("b", false);
+        send.send(second).unwrap();
+        drop(send);
+        write_groups(&mut connection, &waiting);
+        assert!(answer.recv().is_err(), "given up, so that who asked is told an error");
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(rows(&connection), ["a"]);
+    }
+
+    #[test]
+    fn a_group_whose_transaction_is_lost_fails_as_a_whole() {
+        let (_folder, mut connection) = file();
+        let (told, answer) = mpsc::channel();
+        let breaks: Write = Box::new(move |connection| {
+            connection.execute_batch("ROLLBACK").unwrap();
+            (true, Box::new(move |durable| told.send(durable).unwrap()))
+        });
+        let (send, waiting) = mpsc::channel();
+        let (first, first_answer) = write("a", false);
+        let (last, last_answer) = write("c", false);
+        for write in [first, breaks, last] {
+            send.send(write).unwrap();
+        }
+        drop(send);
+        write_groups(&mut connection, &waiting);
+        assert!(first_answer.recv().unwrap().is_err() && answer.recv().unwrap().is_err());
+        assert!(last_answer.recv().unwrap().is_ok(), "in the next group");
+        assert_eq!(rows(&connection), ["c"]);
+    }
+}

@@ -1,0 +1,16 @@
+//! All that one process needs to run by itself: a SQLite file, memory, a key file, the system's
+//! clock and chance.
+
+mod cache;
+mod folder;
+mod key_file;
+mod ledger;
+mod queue;
+mod system;
+
+pub use cache::MemoryCache;
+pub use folder::{FolderError, FolderLock};
+pub use key_file::{KeyError, LocalVault};
+pub use ledger::{SqliteLedger, contents_expire_at, record_expires_at};
+pub use queue::MemoryQueue;
+pub use system::{SystemClock, SystemIds};

@@ -1,0 +1,47 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::ports::{Clock, Ids};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// The system's time, in whole microseconds, so that a time reads back from any store as it was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is what the port stands for")]
+        let now = Timestamp::now();
+        Timestamp::from_microsecond(now.as_microsecond()).expect("a time without its nanoseconds is still in range")
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// The system's chance.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemIds;
+
+impl Ids for SystemIds {
+    fn uuid(&self) -> Uuid {
+        #[expect(clippy::disallowed_methods, reason = "this is what the port stands for")]
+        let uuid = Uuid::new_v4();
+        uuid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_no_nanoseconds_and_ids_do_not_repeat() {
+        assert_eq!(SystemClock.now().as_nanosecond() % 1000, 0);
+        assert_ne!(SystemIds.uuid(), SystemIds.uuid());
+        assert!((0..1000).all(|_| (0.0..1.0).contains(&SystemIds.fraction())));
+    }
+}

@@ -1,0 +1,180 @@
+//! The embedded adapters against the contract of their ports, and what only they promise: files
+//! that outlive the process, and a command line beside a running server.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use adapters::embedded::{LocalVault, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds};
+use contracts::{ManualClock, sample_job};
+use domain::{Job, Provider};
+use engine::ports::{Clock, Contents, Ids, Insert, JobFilter, Ledger, Save, Sealed};
+use tempfile::tempdir;
+use uuid::Uuid;
+
+fn seed() -> Uuid {
+    SystemIds.uuid()
+}
+
+fn open(folder: &Path) -> Arc<SqliteLedger> {
+    Arc::new(SqliteLedger::open(folder, Arc::new(SystemClock)).unwrap())
+}
+
+fn job(key: &str) -> (Job, Contents) {
+    let workspace = "local".parse().unwrap();
+    (sample_job(&workspace, key, SystemClock.now()), Contents(Sealed(format!("sealed {key}"))))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_keeps_its_contract() {
+    let folder = tempdir().unwrap();
+    let ledger = open(folder.path());
+    // Twice, as no suite may need an empty store.
+    for _ in 0..2 {
+        contracts::ledger(ledger.clone(), SystemClock.now(), seed()).await;
+        contracts::ledger_void_leases(ledger.clone(), SystemClock.now(), seed()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_forgets_in_time() {
+    let folder = tempdir().unwrap();
+    let clock = ManualClock::new();
+    let ledger = Arc::new(SqliteLedger::open(folder.path(), clock.clone()).unwrap());
+    contracts::ledger_with_clock(ledger, clock, seed()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cache_keeps_its_contract() {
+    let clock = ManualClock::new();
+    let cache = Arc::new(MemoryCache::new(clock.clone()));
+    contracts::cache(cache.clone(), clock.now(), seed()).await;
+    contracts::cache_with_clock(cache, &clock, seed()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_keeps_its_contract() {
+    let queue = MemoryQueue::new(Arc::new(SystemClock), Duration::from_secs(30));
+    contracts::queue(Arc::new(queue), seed()).await;
+    let clock = ManualClock::new();
+    let queue = MemoryQueue::new(clock.clone(), Duration::from_secs(30));
+    let pass = async |time| clock.advance(time);
+    contracts::queue_over_time(Arc::new(queue), Duration::from_secs(30), seed(), pass).await;
+}
+
+#[tokio::test]
+async fn the_vault_keeps_its_contract() {
+    let folder = tempdir().unwrap();
+    contracts::vault(Arc::new(LocalVault::from_file(folder.path()).unwrap()), seed()).await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let folder = tempdir().unwrap();
+    let (first, contents) = job("a");
+    let cancelled = first.cancelled(SystemClock.now()).unwrap();
+    {
+        let ledger = open(folder.path());
+        ledger.insert_jobs(&[(first.clone(), contents.clone())]).await.unwrap();
+        assert_eq!(ledger.save(&cancelled).await.unwrap(), Save::Done);
+        ledger.set_rollout_percent(Provider::Google, 50).await.unwrap();
+    }
+    let ledger = open(folder.path());
+    assert_eq!(ledger.jobs(&[first.job_id]).await.unwrap(), [Some(cancelled)]);
+    assert_eq!(ledger.contents(first.job_id).await.unwrap(), Some(contents));
+    assert_eq!(ledger.rollout_percent(Provider::Google).await.unwrap(), Some(50));
+    let (second, contents) = job("a");
+    assert_eq!(ledger.insert_jobs(&[(second, contents)]).await.unwrap(), Insert::Taken);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_programs_work_on_one_file() {
+    let folder = tempdir().unwrap();
+    let (server, command) = (open(folder.path()), open(folder.path()));
+    server.ping().await.unwrap();
+    command.set_rollout_percent(Provider::Google, 25).await.unwrap();
+    assert_eq!(server.rollout_percent(Provider::Google).await.unwrap(), Some(25));
+    let tasks: Vec<_> = (0..50)
+        .flat_map(|n| [(n, server.clone()), (n, command.clone())])
+        .map(|(n, ledger)| tokio::spawn(async move { ledger.insert_jobs(&[job(&format!("{n}"))]).await.unwrap() }))
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        done += usize::from(task.await.unwrap() == Insert::Done);
+    }
+    assert_eq!(done, 50, "each key once, whichever program was quicker");
+    let filter = JobFilter { workspace: "local".parse().unwrap(), status: None, after: None, limit: 100 };
+    assert_eq!(server.list_jobs(&filter).await.unwrap(), command.list_jobs(&filter).await.unwrap());
+}
+
+#[test]
+fn programs_that_start_at_once_on_a_new_folder_all_open_it() {
+    for _ in 0..5 {
+        let parent = tempdir().unwrap();
+        let folder = parent.path().join("new");
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| drop(open(&folder)))).collect();
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_may_read_the_files() {
+    let parent = tempdir().unwrap();
+    let folder = parent.path().join("a/b");
+    let ledger = open(&folder);
+    ledger.insert_jobs(&[job("a")]).await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.iter().any(|file| file.ends_with("ledger.db-wal")), "the log is a file of its own: {files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    fs::set_permissions(folder.join("ledger.db"), PermissionsExt::from_mode(0o644)).unwrap();
+    drop(open(&folder));
+    assert_eq!(mode(&folder.join("ledger.db")), 0o600, "closed again at the next start");
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_ledger_and_a_later_one_or_another_is_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    fs::write(&path, "").unwrap();
+    open(folder.path()).ping().await.unwrap();
+
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.pragma_update(None, "user_version", 1000).unwrap();
+    let refused = SqliteLedger::open(folder.path(), Arc::new(SystemClock)).err().unwrap();
+    assert!(refused.to_string().contains("later version of this program"), "{refused}");
+
+    let other = tempdir().unwrap();
+    fs::write(other.path().join("ledger.db"), "this is no database, but some text that somebody wrote").unwrap();
+    assert!(SqliteLedger::open(other.path(), Arc::new(SystemClock)).is_err());
+    assert!(SqliteLedger::open(&path.join("below-a-file"), Arc::new(SystemClock)).is_err());
+}
+
+#[tokio::test]
+async fn a_failed_write_says_nothing_of_its_values() {
+    let folder = tempdir().unwrap();
+    let ledger = open(folder.path());
+    let refused = ledger.set_rollout_percent(Provider::Google, 101).await.unwrap_err();
+    assert!(!refused.to_string().contains("101"), "{refused}");
+    let (secret, contents) = job("secret-key");
+    ledger.insert_jobs(&[(secret.clone(), contents)]).await.unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
+    file.execute("UPDATE jobs SET body = '{\"job_id\":\"secret-key\"}'", []).unwrap();
+    let unreadable = ledger.jobs(&[secret.job_id]).await.unwrap_err();
+    assert!(unreadable.to_string().contains("record") && !unreadable.to_string().contains("secret"), "{unreadable}");
+    ledger.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_same_job_twice_in_one_insert_is_taken() {
+    let folder = tempdir().unwrap();
+    let ledger = open(folder.path());
+    let (one, contents) = job("a");
+    let insert = ledger.insert_jobs(&[(one.clone(), contents.clone()), (one.clone(), contents)]).await.unwrap();
+    assert_eq!((insert, ledger.jobs(&[one.job_id]).await.unwrap()), (Insert::Taken, vec![None]));
+}

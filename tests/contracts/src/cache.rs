@@ -1,0 +1,88 @@
+use std::{sync::Arc, time::Duration};
+
+use domain::{ActionId, Provider, payload_hash};
+use engine::ports::{Cache, Clock, FirstSight};
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    ManualClock, sample_job,
+    support::{at_once, claim, workspace},
+};
+
+/// What every [`Cache`] does: each key is new to one caller only, and a job is never replaced by an older version.
+pub async fn cache(cache: Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
+    cache.ping().await.expect("the cache answers");
+    claims(&cache, now, seed).await;
+    jobs(&cache, now, seed).await;
+}
+
+/// What a [`Cache`] that goes by this clock does over time: a claim ends after 15 minutes, no sooner.
+pub async fn cache_with_clock(cache: Arc<dyn Cache>, clock: &ManualClock, seed: Uuid) {
+    let key = claim(&sample_job(&workspace("clock", seed), "a", clock.now()));
+    let claims = [key.clone()];
+    assert_eq!(cache.claim_keys(&claims).await.expect("claims"), [FirstSight::New]);
+    clock.advance(Duration::from_secs(15 * 60 - 1));
+    let known = [FirstSight::Seen(key.payload_hash)];
+    assert_eq!(cache.claim_keys(&claims).await.expect("claims"), known, "a claim holds 15 minutes");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(cache.claim_keys(&claims).await.expect("claims"), [FirstSight::New], "and no longer, seen again or not");
+    assert_eq!(cache.claim_keys(&claims).await.expect("claims"), known, "then it is claimed anew");
+}
+
+async fn claims(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("claims", seed);
+    let [a, b, c] = ["a", "b", "c"].map(|key| claim(&sample_job(&workspace, key, now)));
+    assert_eq!(cache.claim_keys(&[]).await.expect("claims"), []);
+    assert_eq!(cache.claim_keys(&[a.clone(), b.clone()]).await.expect("claims"), [FirstSight::New, FirstSight::New]);
+    let action: ActionId = "gmail.send".parse().expect("an action's name");
+    let mut changed = b.clone();
+    changed.payload_hash = payload_hash(Provider::Google, &action, &json!("another payload"));
+    let sights = cache.claim_keys(&[c.clone(), changed, a.clone()]).await.expect("claims");
+    let expected = [FirstSight::New, FirstSight::Seen(b.payload_hash), FirstSight::Seen(a.payload_hash)];
+    assert_eq!(sights, expected, "in the order of the claims, with the payload of the first");
+
+    let contested = claim(&sample_job(&workspace, "contested", now));
+    let sights = at_once((0..64).map(|_| {
+        let (cache, contested) = (cache.clone(), contested.clone());
+        async move { cache.claim_keys(&[contested]).await.expect("claims").remove(0) }
+    }))
+    .await;
+    let new = sights.iter().filter(|sight| **sight == FirstSight::New).count();
+    assert_eq!(new, 1, "of 64 claims of one key at once exactly one is new");
+    assert!(
+        sights.iter().all(|sight| [FirstSight::New, FirstSight::Seen(contested.payload_hash.clone())].contains(sight)),
+        "the others see its payload"
+    );
+}
+
+async fn jobs(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("jobs", seed);
+    let first = sample_job(&workspace, "a", now);
+    let other = sample_job(&workspace, "b", now);
+    assert_eq!(cache.job(first.job_id).await.expect("a look"), None, "what was never put is not there");
+    cache.put_jobs(&[]).await.expect("a put of nothing");
+    cache.put_jobs(&[first.clone(), other.clone()]).await.expect("a put");
+    assert_eq!(cache.job(first.job_id).await.expect("a look"), Some(first.clone()));
+    assert_eq!(cache.job(other.job_id).await.expect("a look"), Some(other));
+
+    let later = first.cancelled(now).expect("it is pending");
+    cache.put_jobs(std::slice::from_ref(&later)).await.expect("a put");
+    assert_eq!(cache.job(first.job_id).await.expect("a look"), Some(later.clone()), "a later version replaces");
+    cache.put_jobs(std::slice::from_ref(&first)).await.expect("a put");
+    assert_eq!(cache.job(first.job_id).await.expect("a look"), Some(later), "an earlier one does not");
+
+    let mut versions = vec![sample_job(&workspace, "contested", now)];
+    while versions.len() < 32 {
+        let last = versions.last().expect("there is one");
+        versions.push(if last.error.is_none() { last.cancelled(now) } else { last.retried(now) }.expect("allowed"));
+    }
+    let last = versions.last().cloned().expect("there is one");
+    at_once(versions.into_iter().rev().map(|job| {
+        let cache = cache.clone();
+        async move { cache.put_jobs(&[job]).await.expect("a put") }
+    }))
+    .await;
+    assert_eq!(cache.job(last.job_id).await.expect("a look"), Some(last), "of 32 puts at once the last version stays");
+}

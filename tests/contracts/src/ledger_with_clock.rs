@@ -1,0 +1,163 @@
+use std::{sync::Arc, time::Duration};
+
+use domain::{Job, JobErrorCode, Outcome, PlanId};
+use engine::ports::{Clock, Insert, JobFilter, Ledger, OutboxEntry, Save, StoredPlan};
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use crate::{
+    ManualClock,
+    ledger::{error, held, insert, save},
+    sample_job,
+    support::{contents, sealed, workspace},
+};
+
+const DAY: Duration = Duration::from_hours(24);
+const SECOND: Duration = Duration::from_secs(1);
+
+type Adapter = Arc<dyn Ledger>;
+
+/// What a [`Ledger`] that goes by this clock does over time. What has expired is not found, erased or not.
+pub async fn ledger_with_clock(ledger: Adapter, clock: Arc<ManualClock>, seed: Uuid) {
+    for erase in [false, true] {
+        let pass = async |time: Duration| {
+            clock.advance(time);
+            if erase {
+                ledger.erase_expired(clock.now()).await.expect("erases");
+            }
+        };
+        let key = |name: &str| format!("{name} {erase}");
+        records(&ledger, &clock, seed, &key, &pass).await;
+        contents_of_jobs(&ledger, &clock, seed, &key, &pass).await;
+        plans_and_outbox(&ledger, &clock, seed, &key, &pass).await;
+    }
+}
+
+async fn records(
+    ledger: &Adapter,
+    clock: &ManualClock,
+    seed: Uuid,
+    key: &impl Fn(&str) -> String,
+    pass: &impl AsyncFn(Duration),
+) {
+    let workspace = workspace("records", seed);
+    let open = sample_job(&workspace, &key("open"), clock.now());
+    let job = sample_job(&workspace, &key("job"), clock.now());
+    insert(ledger, &open).await;
+    insert(ledger, &job).await;
+    let ended = job.failed(error(), clock.now()).expect("open");
+    save(ledger, &ended).await;
+
+    pass(almost(30 * DAY)).await;
+    assert_eq!(find(ledger, &job).await, Some(ended.clone()), "a record is there for 30 days");
+    let again = sample_job(&workspace, &key("job"), clock.now());
+    let taken = ledger.insert_jobs(&[(again, contents("again"))]).await.expect("inserts");
+    assert_eq!(taken, Insert::Taken, "and holds its key as long");
+    pass(SECOND).await;
+    assert_eq!(find(ledger, &job).await, None, "no longer");
+    let filter = JobFilter { workspace: workspace.clone(), status: None, after: None, limit: 100 };
+    let listed = ledger.list_jobs(&filter).await.expect("lists");
+    assert!(!listed.iter().any(|listed| listed.job_id == job.job_id), "nor is it listed");
+    let late = ended.retried(clock.now()).expect("failed");
+    assert_eq!(ledger.save(&late).await.expect("saves"), Save::Stale, "what has expired cannot be changed");
+    assert_eq!(find(ledger, &open).await, Some(open.clone()), "an open job is not lost, however old");
+    assert_eq!(
+        ledger.contents(open.job_id).await.expect("reads"),
+        Some(contents(&key("open"))),
+        "nor are its contents"
+    );
+
+    let again = sample_job(&workspace, &key("job"), clock.now());
+    let insert = ledger.insert_jobs(&[(again.clone(), contents("again"))]).await.expect("inserts");
+    assert_eq!(insert, Insert::Done, "the key is free again");
+    assert_eq!(find(ledger, &again).await, Some(again.clone()));
+    assert_eq!(ledger.contents(again.job_id).await.expect("reads"), Some(contents("again")));
+    for job in [open, again] {
+        save(ledger, &job.failed(error(), clock.now()).expect("open")).await;
+    }
+}
+
+async fn contents_of_jobs(
+    ledger: &Adapter,
+    clock: &ManualClock,
+    seed: Uuid,
+    key: &impl Fn(&str) -> String,
+    pass: &impl AsyncFn(Duration),
+) {
+    let workspace = workspace("contents", seed);
+    let there = async |job: &Job| ledger.contents(job.job_id).await.expect("reads").is_some();
+    let [kept, retried, late] = ["kept", "retried", "late"].map(|name| sample_job(&workspace, &key(name), clock.now()));
+    for job in [&kept, &retried, &late] {
+        insert(ledger, job).await;
+    }
+    pass(8 * DAY).await;
+    assert!(there(&kept).await, "contents of an open job are kept");
+    let kept = kept.failed(error(), clock.now()).expect("open");
+    save(ledger, &kept).await;
+    let mut retried = retried.failed(error(), clock.now()).expect("open");
+    save(ledger, &retried).await;
+    let claimed = held(&late, clock.now());
+    let sending = claimed.sending(clock.now()).expect("claimed");
+    let late = sending.unknown(clock.now()).expect("sending");
+    for version in [&claimed, &sending, &late] {
+        save(ledger, version).await;
+    }
+    pass(almost(7 * DAY)).await;
+    assert!(there(&kept).await && there(&retried).await, "for 7 days after its end");
+    retried = retried.retried(clock.now()).expect("failed");
+    save(ledger, &retried).await;
+    pass(SECOND).await;
+    assert!(!there(&kept).await && !there(&late).await, "and no longer");
+    assert!(find(ledger, &kept).await.is_some(), "the record stays without them");
+    assert!(there(&retried).await, "a retry keeps what it needs");
+    let late = late.resolved(Outcome::NotSent, clock.now()).expect("unknown");
+    assert_eq!(late.error.as_ref().map(|error| error.code), Some(JobErrorCode::NotSent));
+    save(ledger, &late).await;
+    assert!(!there(&late).await, "what has expired does not come back with a later end");
+    let late = late.retried(clock.now()).expect("failed");
+    save(ledger, &late).await;
+    assert!(!there(&late).await, "nor with a retry");
+    pass(30 * DAY).await;
+    assert!(there(&retried).await, "a retried job is open, and keeps its contents");
+    for job in [retried, late] {
+        save(ledger, &job.failed(error(), clock.now()).expect("open")).await;
+    }
+}
+
+async fn plans_and_outbox(
+    ledger: &Adapter,
+    clock: &ManualClock,
+    seed: Uuid,
+    key: &impl Fn(&str) -> String,
+    pass: &impl AsyncFn(Duration),
+) {
+    let workspace = workspace("expiring", seed);
+    let now = clock.now();
+    let job = sample_job(&workspace, &key("outbox"), now);
+    let expires_at = now + SignedDuration::from_hours(1);
+    let entry = OutboxEntry {
+        job_id: job.job_id,
+        workspace: workspace.clone(),
+        written_at: now,
+        sealed: sealed("mail"),
+        expires_at,
+    };
+    ledger.put_outbox(&entry).await.expect("a put");
+    let plan =
+        StoredPlan { plan_id: PlanId(job.job_id.0), workspace: workspace.clone(), sealed: sealed("plan"), expires_at };
+    ledger.put_plan(&plan).await.expect("a put");
+    pass(almost(Duration::from_hours(1))).await;
+    assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [entry]);
+    assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), Some(plan.clone()));
+    pass(SECOND).await;
+    assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [], "it has expired");
+    assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), None, "it has expired");
+}
+
+async fn find(ledger: &Adapter, job: &Job) -> Option<Job> {
+    ledger.jobs(&[job.job_id]).await.expect("reads").remove(0)
+}
+
+fn almost(time: Duration) -> Duration {
+    time.saturating_sub(SECOND)
+}

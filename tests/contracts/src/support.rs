@@ -1,0 +1,148 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::{ActionId, Job, JobId, NewJob, Provider, Via, WorkspaceId, payload_hash};
+use engine::ports::{Clock, Contents, Ids, KeyClaim, Sealed};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// A clock that stands still until a test moves it.
+#[derive(Debug)]
+pub struct ManualClock {
+    now: watch::Sender<Timestamp>,
+    sleeps: watch::Sender<usize>,
+}
+
+impl ManualClock {
+    /// A clock at some time in 2027.
+    pub fn new() -> Arc<Self> {
+        Self::at(Timestamp::from_second(1_800_000_000).expect("a time in 2027"))
+    }
+
+    /// A clock at this time.
+    pub fn at(time: Timestamp) -> Arc<Self> {
+        Arc::new(Self { now: watch::Sender::new(time), sleeps: watch::Sender::new(0) })
+    }
+
+    /// Moves the clock on; every sleep that is over by then returns.
+    pub fn advance(&self, by: Duration) {
+        self.now.send_modify(|now| *now = now.checked_add(by).expect("a test does not last thousands of years"));
+    }
+
+    /// How many sleeps have begun so far, over or not.
+    pub fn sleepers(&self) -> usize {
+        *self.sleeps.borrow()
+    }
+
+    /// Returns when so many sleeps have begun: what is to wait waits.
+    pub async fn until_sleepers(&self, count: usize) {
+        let begun = self.sleeps.subscribe().wait_for(|begun| *begun >= count).await.is_ok();
+        assert!(begun, "the clock outlives its borrowers");
+    }
+}
+
+#[async_trait]
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.now.borrow()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let mut time = self.now.subscribe();
+        let until = self.now().checked_add(duration).unwrap_or(Timestamp::MAX);
+        self.sleeps.send_modify(|begun| *begun += 1);
+        let over = time.wait_for(|now| *now >= until).await.is_ok();
+        assert!(over, "the clock outlives its borrowers");
+    }
+}
+
+/// The same UUIDs in every run: a seed in the upper half, a count in the lower.
+#[derive(Debug)]
+pub struct CountingIds {
+    seed: u64,
+    count: AtomicU64,
+}
+
+impl CountingIds {
+    /// Ids of this seed, counted from 1.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed, count: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Ids for CountingIds {
+    fn uuid(&self) -> Uuid {
+        let bits = u128::from(self.seed) << 64 | u128::from(self.next());
+        uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid()
+    }
+
+    /// Steps through 0 to 1 by the golden ratio, so that no two in a row are near each other.
+    fn fraction(&self) -> f64 {
+        let step = u32::try_from(self.next() % 1_000_000).expect("below a million");
+        (f64::from(step) * 0.618_033_988_749_895).fract()
+    }
+}
+
+/// A job as it was accepted at `now`, under an idempotency key of a workspace: a mail by Gmail, to be sent.
+pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
+    let action: ActionId = "gmail.send".parse().expect("an action's name");
+    let params = json!({ "to": "ana@example.com", "subject": key, "text": "Hello" });
+    Job::accepted(
+        NewJob {
+            workspace_id: workspace.clone(),
+            actor_id: "user@example.com".parse().expect("an actor"),
+            provider: Provider::Google,
+            payload_hash: payload_hash(Provider::Google, &action, &params),
+            action,
+            client_request_id: key.parse().expect("a sample job's key is 1 to 255 characters"),
+            via: Via::Live,
+            traceparent: None,
+        },
+        now,
+    )
+}
+
+/// A workspace that no other run has.
+pub(crate) fn workspace(name: &str, seed: Uuid) -> WorkspaceId {
+    format!("{name}-{}", seed.simple()).parse().expect("a short name and a UUID fit a workspace id")
+}
+
+pub(crate) fn contents(text: &str) -> Contents {
+    Contents(sealed(text))
+}
+
+pub(crate) fn sealed(text: &str) -> Sealed {
+    Sealed(format!("v1.sample.{text}"))
+}
+
+pub(crate) fn claim(job: &Job) -> KeyClaim {
+    KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() }
+}
+
+pub(crate) fn ids(jobs: &[Job]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.job_id).collect()
+}
+
+/// Runs all of them at once and gives back what they answered.
+pub(crate) async fn at_once<T: Send + 'static>(
+    tasks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let running: Vec<_> = tasks.map(tokio::spawn).collect();
+    let mut answers = Vec::with_capacity(running.len());
+    for task in running {
+        answers.push(task.await.expect("the adapter does not panic"));
+    }
+    answers
+}
