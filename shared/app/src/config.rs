@@ -279,7 +279,8 @@ mod tests {
         ])
         .unwrap_err()
         .to_string();
-        for name in ["PORT", "PROVIDER_MODE", "GMAIL_BASE_URL", "ALLOW_ACTIONS_DEFAULT", "FLAGS_GOOGLE_ROLLOUT_PERCENT"] {
+        for name in ["PORT", "PROVIDER_MODE", "GMAIL_BASE_URL", "ALLOW_ACTIONS_DEFAULT", "FLAGS_GOOGLE_ROLLOUT_PERCENT"]
+        {
             assert!(error.contains(name), "{name} is missing in: {error}");
         }
         assert!(!error.contains("sk-secret"));

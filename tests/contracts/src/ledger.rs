@@ -211,16 +211,12 @@ async fn open_jobs(ledger: &Adapter, now: Timestamp, seed: Uuid) {
         insert(ledger, job).await;
     }
     let untouched = async |before| {
-        let jobs = ledger.untouched_open_jobs(before, 10_000).await.expect("reads");
-        assert!(jobs.is_sorted_by_key(|job| job.touched_at), "oldest first");
+        let jobs = ledger.overdue_jobs(before, 10_000).await.expect("reads");
+        assert!(jobs.is_sorted_by_key(Job::due_at), "oldest first");
         jobs.into_iter().filter(|job| job.workspace_id == workspace).collect::<Vec<Job>>()
     };
-    assert_eq!(
-        untouched(jobs[3].touched_at).await,
-        jobs[..3],
-        "untouched since then: not one touched at the very time"
-    );
-    let few = ledger.untouched_open_jobs(now, 2).await.expect("reads");
+    assert_eq!(untouched(jobs[3].due_at()).await, jobs[..3], "untouched since then: not one touched at the very time");
+    let few = ledger.overdue_jobs(now, 2).await.expect("reads");
     assert_eq!(few.len(), 2, "no more than asked for");
 
     jobs[0] = held(&jobs[0], now);

@@ -142,13 +142,13 @@ impl Ledger for SqliteLedger {
         Ok(read_jobs(&bodies)?)
     }
 
-    async fn untouched_open_jobs(&self, before: Timestamp, at_most: usize) -> Result<Vec<Job>, LedgerError> {
+    async fn overdue_jobs(&self, before: Timestamp, at_most: usize) -> Result<Vec<Job>, LedgerError> {
         let (before, limit) = (micros(before), limit(at_most));
         let bodies = self
             .threads
             .read(move |connection| {
                 let mut query = connection.prepare_cached(
-                    "SELECT body FROM jobs WHERE open = 1 AND touched_at < ?1 ORDER BY touched_at, job_id LIMIT ?2",
+                    "SELECT body FROM jobs WHERE open = 1 AND due_at < ?1 ORDER BY due_at, job_id LIMIT ?2",
                 )?;
                 let rows = query.query_map(params![before, limit], first)?;
                 Ok(rows.collect::<Result<Vec<String>, _>>()?)
@@ -301,7 +301,7 @@ struct JobRow {
     created_at: i64,
     status: &'static str,
     open: bool,
-    touched_at: i64,
+    due_at: i64,
     revision: i64,
     expires_at: Option<i64>,
     contents_expire_at: Option<i64>,
@@ -316,7 +316,7 @@ impl JobRow {
             created_at: micros(job.created_at),
             status: job.state.status().as_str(),
             open: !job.state.has_ended(),
-            touched_at: micros(job.touched_at),
+            due_at: micros(job.due_at()),
             revision: i64::try_from(job.revision).unwrap_or(i64::MAX),
             expires_at: record_expires_at(job).map(micros),
             contents_expire_at: contents_expire_at(job).map(micros),
@@ -329,7 +329,7 @@ impl JobRow {
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO jobs
-                     (job_id, workspace, created_at, status, open, touched_at, revision, expires_at, body)
+                     (job_id, workspace, created_at, status, open, due_at, revision, expires_at, body)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
@@ -338,7 +338,7 @@ impl JobRow {
                 self.created_at,
                 self.status,
                 self.open,
-                self.touched_at,
+                self.due_at,
                 self.revision,
                 self.expires_at,
                 self.body
@@ -350,14 +350,14 @@ impl JobRow {
     fn replace(&self, connection: &Connection, now: i64) -> Result<bool, Failure> {
         let replaced = connection
             .prepare_cached(
-                "UPDATE jobs SET status = ?2, open = ?3, touched_at = ?4, revision = ?5, expires_at = ?6, body = ?7
+                "UPDATE jobs SET status = ?2, open = ?3, due_at = ?4, revision = ?5, expires_at = ?6, body = ?7
                  WHERE job_id = ?1 AND revision = ?5 - 1 AND (expires_at IS NULL OR expires_at > ?8)",
             )?
             .execute(params![
                 self.job_id,
                 self.status,
                 self.open,
-                self.touched_at,
+                self.due_at,
                 self.revision,
                 self.expires_at,
                 self.body,

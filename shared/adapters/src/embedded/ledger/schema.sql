@@ -7,14 +7,14 @@ CREATE TABLE jobs (
     created_at INTEGER NOT NULL,
     status     TEXT NOT NULL,
     open       INTEGER NOT NULL,
-    touched_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
     revision   INTEGER NOT NULL,
     expires_at INTEGER,
     body       TEXT NOT NULL
 ) STRICT;
 CREATE INDEX jobs_listed ON jobs (workspace, created_at DESC, job_id DESC);
 CREATE INDEX jobs_listed_by_status ON jobs (workspace, status, created_at DESC, job_id DESC);
-CREATE INDEX jobs_open ON jobs (touched_at, job_id) WHERE open = 1;
+CREATE INDEX jobs_open ON jobs (due_at, job_id) WHERE open = 1;
 CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE expires_at IS NOT NULL;
 
 -- The sealed params of jobs. Those of an open job do not expire.
