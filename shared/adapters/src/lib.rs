@@ -3,3 +3,14 @@
 //! - [`embedded`]: SQLite ledger, cache and queue in process, key file, the system's clock and chance
 //! - [`offline`] and [`openai`]: the planner by rules, and any chat completions endpoint
 //! - [`actions`]: the catalogue, one file an action; [`google`] and [`microsoft`] carry them
+//! - [`mime`] and [`graph_message`]: what goes over the wire; [`http`]: the clients that carry it
+
+pub mod actions;
+mod exchange;
+pub mod google;
+pub mod graph_message;
+pub mod http;
+pub mod microsoft;
+pub mod mime;
+
+pub use exchange::InvalidBaseUrl;
