@@ -3,5 +3,19 @@
 //! - [`embedded`]: SQLite ledger, cache and queue in process, key file, the system's clock and chance
 //! - [`offline`] and [`openai`]: the planner by rules, and any chat completions endpoint
 //! - [`actions`]: the catalogue, one file an action; [`google`] and [`microsoft`] carry them
+//! - [`mime`] and [`graph_message`]: what goes over the wire; [`http`]: the clients that carry it
+//! - [`connections`]: whose accounts
 
+pub mod actions;
+pub mod connections;
 pub mod embedded;
+pub mod google;
+pub mod graph_message;
+pub mod http;
+pub mod microsoft;
+pub mod mime;
+pub mod openai;
+
+mod exchange;
+
+pub use exchange::InvalidBaseUrl;

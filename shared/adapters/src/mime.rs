@@ -1,0 +1,144 @@
+//! A mail as RFC 5322 text.
+//!
+//! The headers are written here: a display name or subject that is not plain ASCII, or that looks
+//! like an encoded word (RFC 2047), becomes encoded words, so that it reads back as it was meant.
+//! mail-builder writes the bodies. mail-parser reads the whole back, and what differs is an error.
+
+mod read_back;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{Address, Mail};
+use engine::ports::{RenderError, Stamp};
+use jiff::{Timestamp, tz::TimeZone};
+use mail_builder::{headers::content_type::ContentType, mime::MimePart};
+
+/// The longest line we write for folding's sake (RFC 2047, section 2); RFC 5322 demands 998.
+const LINE: usize = 76;
+
+/// Renders a mail. Line ends of the bodies become CRLF.
+pub fn render(mail: &Mail, stamp: &Stamp) -> Result<String, RenderError> {
+    let headers = Headers::of(mail, stamp)?;
+    let text = with_crlf(&mail.text);
+    let html = mail.html.as_deref().map(with_crlf);
+
+    let mut bytes = Vec::new();
+    for (name, value) in &headers.0 {
+        bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    let text_part = MimePart::new("text/plain", text.as_str());
+    match &html {
+        None => text_part.write_part(&mut bytes),
+        Some(html) => {
+            let alternative =
+                ContentType::new("multipart/alternative").attribute("boundary", boundary(stamp, &text, html));
+            MimePart::new(alternative, vec![text_part, MimePart::new("text/html", html.as_str())])
+                .write_part(&mut bytes);
+        }
+    }
+    let body = String::from_utf8(bytes).map_err(|_| RenderError("it is not UTF-8".to_owned()))?;
+    read_back::check(&body, mail, &text, html.as_deref(), stamp, &headers.names())?;
+    Ok(body)
+}
+
+/// Header names and their folded values, in order.
+struct Headers(Vec<(&'static str, String)>);
+
+impl Headers {
+    fn of(mail: &Mail, stamp: &Stamp) -> Result<Self, RenderError> {
+        let mut headers = Vec::new();
+        if let Some(from) = &stamp.from {
+            headers.push(("From", mailbox(from)));
+        }
+        for (name, list) in [("To", &mail.to), ("Cc", &mail.cc), ("Bcc", &mail.bcc), ("Reply-To", &mail.reply_to)] {
+            if !list.is_empty() {
+                headers.push((name, list.iter().map(mailbox).collect::<Vec<_>>().join(",\r\n ")));
+            }
+        }
+        headers.push(("Subject", subject(&mail.subject)));
+        if let Some(date) = stamp.date {
+            headers.push(("Date", rfc5322_date(date)?));
+        }
+        if let Some(id) = &stamp.id {
+            headers.push(("Message-ID", format!("<{}>", message_id(id, stamp.from.as_ref())?)));
+        }
+        headers.push(("MIME-Version", "1.0".to_owned()));
+        Ok(Self(headers))
+    }
+
+    /// The names of every header of the message, the body's included.
+    fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|(name, _)| *name).chain(["Content-Type"]).collect()
+    }
+}
+
+fn mailbox(address: &Address) -> String {
+    let spec = format!("<{}>", address.addr_spec());
+    let Some(name) = address.name() else { return spec };
+    let phrase = if is_plain(name) {
+        format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+    } else {
+        encoded_words(name)
+    };
+    // Room for the longest header name and a comma.
+    let fits = !phrase.contains('\n') && phrase.len() + spec.len() + "Reply-To: ,".len() < LINE;
+    format!("{phrase}{}{spec}", if fits { " " } else { "\r\n " })
+}
+
+fn subject(subject: &str) -> String {
+    if is_plain(subject) || subject.is_empty() { subject.to_owned() } else { encoded_words(subject) }
+}
+
+/// Whether a text may stand in a header as it is: short, printable ASCII, no white space that a
+/// reader could drop, nothing that looks like an encoded word.
+fn is_plain(text: &str) -> bool {
+    (1..=60).contains(&text.len())
+        && text.bytes().all(|b| (b' '..=b'~').contains(&b))
+        && !text.contains("=?")
+        && !text.contains("  ")
+        && text.trim() == text
+}
+
+/// Encoded words (RFC 2047, section 2), each of whole characters, each on a line of its own.
+fn encoded_words(text: &str) -> String {
+    /// 39 bytes are 52 in Base64 and 64 with the frame, which leaves room for a header's name.
+    const MOST: usize = 39;
+    let mut words = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(rest.floor_char_boundary(MOST));
+        words.push(format!("=?utf-8?B?{}?=", STANDARD.encode(word)));
+        rest = after;
+    }
+    words.join("\r\n ")
+}
+
+fn rfc5322_date(date: Timestamp) -> Result<String, RenderError> {
+    jiff::fmt::rfc2822::to_string(&date.to_zoned(TimeZone::UTC))
+        .map_err(|_| RenderError("the date is before year 0".to_owned()))
+}
+
+/// `id@domain`, without its brackets. An id that could end the header line is refused.
+fn message_id(id: &str, from: Option<&Address>) -> Result<String, RenderError> {
+    if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Err(RenderError("the message's id is not alphanumeric".to_owned()));
+    }
+    // The reserved name (RFC 2606) where the sender's domain is not known; Gmail sets its own anyway.
+    Ok(format!("{id}@{}", from.map_or_else(|| "orchestrator.invalid".to_owned(), Address::domain)))
+}
+
+/// A boundary that stands in neither body, the same for the same mail and stamp.
+fn boundary(stamp: &Stamp, text: &str, html: &str) -> String {
+    let stem = format!("part-{}", stamp.id.as_deref().unwrap_or("of-this-mail"));
+    let mut boundary = stem.clone();
+    let mut number = 0_u32;
+    while text.contains(&boundary) || html.contains(&boundary) {
+        number += 1;
+        boundary = format!("{stem}-{number}");
+    }
+    boundary
+}
+
+/// Every CRLF, CR and LF as CRLF.
+fn with_crlf(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n")
+}

@@ -1,0 +1,83 @@
+//! The second opinion before a send: what another library reads in the rendered text.
+
+use domain::{Address, Mail};
+use engine::ports::{RenderError, Stamp};
+use mail_parser::{Addr, Message, MessageParser, MessagePart, PartType};
+
+use super::message_id;
+
+/// Fails on anything in `body` that is not what was asked for: recipients, names, subject, bodies, headers.
+pub(super) fn check(
+    body: &str,
+    mail: &Mail,
+    text: &str,
+    html: Option<&str>,
+    stamp: &Stamp,
+    names: &[&str],
+) -> Result<(), RenderError> {
+    let lines_hold = body.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n']));
+    must(body.is_ascii() && lines_hold, "lines")?;
+    let message = MessageParser::new().parse(body.as_bytes()).ok_or_else(|| differs("message"))?;
+
+    let mut found: Vec<&str> = message.headers().iter().map(mail_parser::Header::name).collect();
+    // One body carries its transfer encoding beside its type.
+    if html.is_none() {
+        must(found.pop() == Some("Content-Transfer-Encoding"), "headers")?;
+    }
+    must(found == names, "headers")?;
+
+    let from = stamp.from.as_slice();
+    let fields: [(&str, &[Address], Option<&mail_parser::Address<'_>>); 5] = [
+        ("from", from, message.from()),
+        ("to", &mail.to, message.to()),
+        ("cc", &mail.cc, message.cc()),
+        ("bcc", &mail.bcc, message.bcc()),
+        ("reply_to", &mail.reply_to, message.reply_to()),
+    ];
+    for (field, wanted, found) in fields {
+        must(same_addresses(wanted, found), field)?;
+    }
+    must(message.subject().unwrap_or_default() == mail.subject, "subject")?;
+    must(
+        message.date().map(mail_parser::DateTime::to_timestamp) == stamp.date.map(jiff::Timestamp::as_second),
+        "date",
+    )?;
+    let id = stamp.id.as_deref().map(|id| message_id(id, stamp.from.as_ref())).transpose()?;
+    must(message.message_id() == id.as_deref(), "message id")?;
+    must(same_bodies(&message, text, html), "body")
+}
+
+fn same_addresses(wanted: &[Address], found: Option<&mail_parser::Address<'_>>) -> bool {
+    let found: &[Addr<'_>] = match found {
+        None => &[],
+        Some(mail_parser::Address::List(list)) => list,
+        Some(mail_parser::Address::Group(_)) => return false,
+    };
+    wanted.len() == found.len()
+        && wanted.iter().zip(found).all(|(wanted, found)| {
+            found.address() == Some(wanted.addr_spec().as_str()) && found.name() == wanted.name()
+        })
+}
+
+fn same_bodies(message: &Message<'_>, text: &str, html: Option<&str>) -> bool {
+    let is_text = |part: &MessagePart<'_>| matches!(&part.body, PartType::Text(found) if *found == text);
+    let is_html = |part: &MessagePart<'_>, html: &str| matches!(&part.body, PartType::Html(found) if *found == html);
+    match (html, message.parts.as_slice()) {
+        (None, [part]) => is_text(part),
+        (Some(html), [_, first, second]) => {
+            let frame = ["Content-Type", "Content-Transfer-Encoding"];
+            let framed = |part: &MessagePart<'_>| part.headers.iter().map(mail_parser::Header::name).eq(frame);
+            is_text(first) && is_html(second, html) && framed(first) && framed(second)
+        }
+        _ => false,
+    }
+}
+
+fn must(holds: bool, what: &str) -> Result<(), RenderError> {
+    if holds { Ok(()) } else { Err(differs(what)) }
+}
+
+/// Names the field, never what stands in it.
+fn differs(what: &str) -> RenderError {
+    RenderError(format!("its {what} would not arrive as written"))
+}

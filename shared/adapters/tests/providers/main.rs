@@ -1,0 +1,482 @@
+//! Both mail adapters over real HTTP: every row of what a failure means, and that nothing is sent twice.
+
+mod canned;
+
+use std::{sync::Arc, time::Duration};
+
+use adapters::{
+    actions::{self, Apis},
+    google::GmailApi,
+    http::{ClientOptions, LazyClient},
+    microsoft::GraphApi,
+};
+use domain::Evidence;
+use engine::ports::{Access, Action, Call, Rendered, SendError, Sent, Stamp};
+use fakes::{Fakes, Fault, Provider, Token};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+const SEND: &str = "https://www.googleapis.com/auth/gmail.send";
+const COMPOSE: &str = "https://www.googleapis.com/auth/gmail.compose";
+
+/// Patient enough for a busy machine.
+const PATIENT: ClientOptions =
+    ClientOptions { connect: Duration::from_secs(20), total: Duration::from_secs(30), keep_alive: false };
+/// For the rows in which no answer comes.
+const HASTY: ClientOptions =
+    ClientOptions { connect: Duration::from_millis(300), total: Duration::from_millis(600), keep_alive: false };
+
+fn actions_at(gmail: &str, graph: &str, options: ClientOptions) -> Vec<Arc<dyn Action>> {
+    let client = LazyClient::new(options);
+    let gmail = GmailApi::new(client.clone(), gmail).unwrap();
+    let graph = GraphApi::new(client, graph).unwrap();
+    actions::all(&Apis { gmail, graph })
+}
+
+fn params() -> Value {
+    json!({ "to": "zoe@example.org", "cc": ["a@example.com", "b@example.com"], "bcc": "quiet@example.net",
+            "subject": "Thanks", "text": "job:1 thanks" })
+}
+
+/// A call with what it renders.
+struct Mail {
+    call: Box<dyn Call>,
+    rendered: Rendered,
+    access: Access,
+}
+
+impl Mail {
+    fn new(action: &dyn Action, token: &str) -> Self {
+        let call = action.parse(&params()).unwrap();
+        let from = Some("ana@example.com".parse().unwrap());
+        let stamp = Stamp { from, date: Some("2026-11-05T09:08:07Z".parse().unwrap()), id: Some("id-1".to_owned()) };
+        let rendered = call.render(&stamp).unwrap();
+        let access = Access { token: token.into(), scopes: Vec::new(), address: None };
+        Self { call, rendered, access }
+    }
+
+    async fn prepare(&self) -> Result<Evidence, SendError> {
+        self.call.prepare(&self.rendered, &self.access).await
+    }
+
+    async fn send(&self, draft: Option<&Evidence>) -> Result<Sent, SendError> {
+        self.call.send(&self.rendered, &self.access, draft).await
+    }
+}
+
+/// Fakes with a token of each provider that may do everything, and one mail for each.
+async fn fakes() -> (Fakes, [Mail; 2]) {
+    fakes_with(PATIENT).await
+}
+
+async fn fakes_with(options: ClientOptions) -> (Fakes, [Mail; 2]) {
+    let fakes = Fakes::start().await.unwrap();
+    fakes.add_token(Token::new(Provider::Google, "g", &[SEND, COMPOSE]));
+    fakes.add_token(Token::new(Provider::Microsoft, "m", &["Mail.Send", "Mail.ReadWrite"]));
+    let mails = mails_at(&fakes.gmail_url(), &fakes.graph_url(), options);
+    (fakes, mails)
+}
+
+fn mails_at(gmail: &str, graph: &str, options: ClientOptions) -> [Mail; 2] {
+    let actions = actions_at(gmail, graph, options);
+    let action = |id: &str| actions.iter().find(|action| action.about().id.as_str() == id).unwrap();
+    [Mail::new(&**action("gmail.send"), "g"), Mail::new(&**action("outlook.send"), "m")]
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Means {
+    Sent,
+    Unauthorized,
+    RateLimited(Option<u64>),
+    NotReached,
+    MaybeSent,
+}
+
+fn meaning<T>(result: Result<T, SendError>) -> Means {
+    match result {
+        Ok(_) => Means::Sent,
+        Err(SendError::Unauthorized) => Means::Unauthorized,
+        Err(SendError::RateLimited(wait)) => Means::RateLimited(wait.map(|wait| wait.as_secs())),
+        Err(SendError::NotReached(_)) => Means::NotReached,
+        Err(SendError::MaybeSent(_)) => Means::MaybeSent,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// Each fault with what it means for a request that sends, for one that only makes a draft, and
+/// whether the mail went.
+const ROWS: [(Fault, Means, Means, bool); 12] = [
+    (Fault::AcceptThenClose, Means::MaybeSent, Means::NotReached, true),
+    (Fault::AcceptThen500, Means::MaybeSent, Means::NotReached, true),
+    (Fault::AcceptThenGarbage, Means::MaybeSent, Means::NotReached, true),
+    (Fault::AcceptThenRedirect, Means::MaybeSent, Means::NotReached, true),
+    (Fault::CloseBefore, Means::MaybeSent, Means::NotReached, false),
+    (Fault::Fail500, Means::MaybeSent, Means::NotReached, false),
+    (Fault::Unavailable { retry_after_s: None }, Means::MaybeSent, Means::NotReached, false),
+    (Fault::Unavailable { retry_after_s: Some(7) }, Means::RateLimited(Some(7)), Means::RateLimited(Some(7)), false),
+    (
+        Fault::TooManyRequests { retry_after_s: Some(9) },
+        Means::RateLimited(Some(9)),
+        Means::RateLimited(Some(9)),
+        false,
+    ),
+    (Fault::TooManyRequests { retry_after_s: None }, Means::RateLimited(None), Means::RateLimited(None), false),
+    (Fault::Unauthorized, Means::Unauthorized, Means::Unauthorized, false),
+    (Fault::Slow { ms: 1 }, Means::Sent, Means::Sent, true),
+];
+
+#[tokio::test]
+async fn every_fault_of_a_direct_send_means_what_it_should() {
+    let (fakes, mails) = fakes().await;
+    for mail in &mails {
+        for (fault, sends, _, went) in ROWS {
+            let before = fakes.count("job:1");
+            fakes.script(fault);
+            assert_eq!(meaning(mail.send(None).await), sends, "{fault:?}");
+            assert_eq!(fakes.count("job:1") - before, usize::from(went), "{fault:?}");
+        }
+    }
+    fakes.script(Fault::RateLimit403);
+    assert_eq!(meaning(mails[0].send(None).await), Means::RateLimited(None));
+}
+
+#[tokio::test]
+async fn every_fault_of_a_draft_send_means_what_it_should() {
+    let (fakes, mails) = fakes().await;
+    for (mail, operation) in mails.iter().zip(["gmail.drafts.send", "graph.messages.send"]) {
+        for (fault, sends, _, went) in ROWS {
+            let draft = mail.prepare().await.unwrap();
+            let before = fakes.count("job:1");
+            fakes.script(fault.on(operation));
+            assert_eq!(meaning(mail.send(Some(&draft)).await), sends, "{fault:?}");
+            assert_eq!(fakes.count("job:1") - before, usize::from(went), "{fault:?}");
+            // Sent again, the same draft goes exactly if it had not gone.
+            match mail.send(Some(&draft)).await {
+                Err(SendError::DraftGone) => assert!(went, "{fault:?}"),
+                Ok(sent) => assert!(!went && !sent.presumed, "{fault:?}"),
+                Err(other) => panic!("{fault:?}: {other:?}"),
+            }
+            assert_eq!(fakes.count("job:1") - before, 1, "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_goes_wrong_with_a_draft_may_have_sent_it() {
+    let (fakes, mails) = fakes().await;
+    for mail in &mails {
+        for (fault, _, drafts, _) in ROWS {
+            fakes.script(fault);
+            assert_eq!(meaning(mail.prepare().await), drafts, "{fault:?}");
+        }
+    }
+    // Graph's look at a draft sends nothing either.
+    let draft = mails[1].prepare().await.unwrap();
+    for (fault, _, drafts, _) in ROWS.into_iter().filter(|(fault, ..)| !matches!(fault, Fault::Slow { .. })) {
+        fakes.script(fault.on("graph.messages.get"));
+        assert_eq!(meaning(mails[1].send(Some(&draft)).await), drafts, "{fault:?}");
+    }
+    assert!(fakes.deliveries().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_may_hide_a_send_but_never_a_draft() {
+    let (fakes, mails) = fakes_with(HASTY).await;
+    for mail in &mails {
+        for fault in [Fault::Hang, Fault::HangBefore] {
+            let before = fakes.count("job:1");
+            fakes.script(fault);
+            assert_eq!(meaning(mail.send(None).await), Means::MaybeSent);
+            assert_eq!(fakes.count("job:1") - before, usize::from(fault == Fault::Hang));
+            fakes.script(fault);
+            assert_eq!(meaning(mail.prepare().await), Means::NotReached);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_was_never_reached_was_sent_nothing() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("https://{}", silent.local_addr().unwrap());
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let plain = canned::answer("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").replace("http:", "https:");
+    for (what, base) in [
+        ("nobody listens", closed),
+        ("no TLS there", plain),
+        ("no handshake in time", silent),
+        ("no such name", "http://nowhere.invalid".to_owned()),
+    ] {
+        for mail in mails_at(&base, &base, HASTY) {
+            assert_eq!(meaning(mail.send(None).await), Means::NotReached, "{what}");
+            assert_eq!(meaning(mail.prepare().await), Means::NotReached, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn scopes_are_what_the_provider_says_they_are() {
+    let (fakes, [gmail, graph]) = fakes().await;
+    let with = |mail: &Mail, provider, scopes: &[&str]| {
+        fakes.add_token(Token::new(provider, mail.access.token.expose_secret(), scopes));
+    };
+    with(&gmail, Provider::Google, &[SEND]);
+    assert!(
+        matches!(gmail.prepare().await, Err(SendError::Forbidden(why)) if why == "status 403 insufficientPermissions")
+    );
+    assert!(gmail.send(None).await.is_ok());
+    with(&gmail, Provider::Google, &[COMPOSE]);
+    let draft = gmail.prepare().await.unwrap();
+    assert!(gmail.send(Some(&draft)).await.is_ok() && gmail.send(None).await.is_ok(), "compose alone is enough");
+
+    with(&graph, Provider::Microsoft, &["Mail.Send"]);
+    assert!(matches!(graph.prepare().await, Err(SendError::Forbidden(why)) if why == "status 403 ErrorAccessDenied"));
+    assert!(graph.send(None).await.is_ok());
+    with(&graph, Provider::Microsoft, &["https://graph.microsoft.com/Mail.ReadWrite"]);
+    let draft = graph.prepare().await.unwrap();
+    assert!(matches!(graph.send(Some(&draft)).await, Err(SendError::Forbidden(_))));
+
+    fakes.reset();
+    for mail in [&gmail, &graph] {
+        assert_eq!(mail.send(None).await, Err(SendError::Unauthorized));
+    }
+}
+
+#[tokio::test]
+async fn what_arrives_is_the_mail_and_the_answer_tells_its_ids() {
+    let (fakes, [gmail, graph]) = fakes().await;
+    let sent = gmail.send(None).await.unwrap();
+    assert_eq!((sent.details, sent.presumed), (json!({ "message_id": "m1", "thread_id": "t1" }), false));
+    assert_eq!(graph.send(None).await.unwrap().details, json!({}));
+    let draft = graph.prepare().await.unwrap();
+    let details = graph.send(Some(&draft)).await.unwrap().details;
+    assert_eq!(details["draft_id"], draft.draft_id);
+    assert_eq!(details["internet_message_id"], json!(draft.internet_message_id.unwrap()));
+
+    let deliveries = fakes.deliveries();
+    assert_eq!(deliveries.len(), 3);
+    for delivery in &deliveries {
+        let mail = &delivery.mail;
+        assert_eq!(mail.to, ["zoe@example.org"]);
+        assert_eq!(mail.cc, ["a@example.com", "b@example.com"]);
+        assert_eq!(mail.bcc, ["quiet@example.net"]);
+        assert_eq!((mail.subject.as_str(), mail.text.as_deref()), ("Thanks", Some("job:1 thanks")));
+    }
+    assert_eq!(deliveries[0].mail.raw, gmail.rendered.body, "what is shown is what is sent");
+}
+
+#[tokio::test]
+async fn a_draft_that_a_person_deleted_is_gone() {
+    let (fakes, mails) = fakes().await;
+    for mail in &mails {
+        let draft = mail.prepare().await.unwrap();
+        fakes.delete_drafts();
+        assert_eq!(mail.send(Some(&draft)).await, Err(SendError::DraftGone));
+    }
+    assert!(fakes.deliveries().is_empty());
+}
+
+#[tokio::test]
+async fn a_kept_connection_does_not_make_the_client_send_again() {
+    let (fakes, mails) = fakes_with(ClientOptions { keep_alive: true, ..PATIENT }).await;
+    for mail in &mails {
+        let before = fakes.count("job:1");
+        assert!(mail.send(None).await.is_ok());
+        fakes.script(Fault::AcceptThenClose);
+        assert_eq!(meaning(mail.send(None).await), Means::MaybeSent);
+        assert_eq!(fakes.count("job:1") - before, 2);
+    }
+    assert_eq!(fakes.operations().len(), 4);
+}
+
+/// An answer's first line and body, and what it means for (a direct send, a draft's send) of Gmail.
+#[tokio::test]
+async fn what_gmail_says_no_with_is_told_apart() {
+    let error = |code: u16, rest: &str| format!(r#"{{"error":{{"code":{code},{rest}}}}}"#);
+    let rejected = |what: &str| SendError::Rejected(what.to_owned());
+    let gone = SendError::DraftGone;
+    for (status, body, direct, draft) in [
+        (
+            404,
+            error(404, r#""message":"Requested entity was not found.","status":"NOT_FOUND""#),
+            rejected("status 404 NOT_FOUND"),
+            gone.clone(),
+        ),
+        (
+            400,
+            error(400, r#""message":"Message not a draft","errors":[{"reason":"invalidArgument"}]"#),
+            rejected("status 400 invalidArgument"),
+            gone.clone(),
+        ),
+        (404, "<html>no route".to_owned(), rejected("status 404"), rejected("status 404")),
+        (404, "{}".to_owned(), rejected("status 404"), rejected("status 404")),
+        (
+            400,
+            error(400, r#""message":"Invalid To header","errors":[{"reason":"zoe@example.org is no good"}]"#),
+            rejected("status 400"),
+            rejected("status 400"),
+        ),
+        (
+            403,
+            error(403, r#""message":"m","errors":[{"reason":"userRateLimitExceeded"}]"#),
+            SendError::RateLimited(None),
+            SendError::RateLimited(None),
+        ),
+        (
+            403,
+            error(403, r#""message":"m","errors":[{"reason":"domainPolicy"}]"#),
+            rejected("status 403 domainPolicy"),
+            rejected("status 403 domainPolicy"),
+        ),
+        (
+            403,
+            error(
+                403,
+                r#""message":"m","status":"PERMISSION_DENIED","details":[{"reason":"ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]"#,
+            ),
+            SendError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".to_owned()),
+            SendError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".to_owned()),
+        ),
+        (
+            408,
+            String::new(),
+            SendError::NotReached("status 408".to_owned()),
+            SendError::NotReached("status 408".to_owned()),
+        ),
+        (413, String::new(), rejected("status 413"), rejected("status 413")),
+        (
+            200,
+            "{}".to_owned(),
+            SendError::MaybeSent("status 200".to_owned()),
+            SendError::MaybeSent("status 200".to_owned()),
+        ),
+        (
+            200,
+            " ".repeat(2 << 20) + r#"{"id":"m"}"#,
+            SendError::MaybeSent("status 200".to_owned()),
+            SendError::MaybeSent("status 200".to_owned()),
+        ),
+        (
+            502,
+            String::new(),
+            SendError::MaybeSent("status 502".to_owned()),
+            SendError::MaybeSent("status 502".to_owned()),
+        ),
+    ] {
+        let base = canned::answer(&canned::response(status, &body));
+        let [gmail, _] = mails_at(&base, &base, PATIENT);
+        let evidence = Evidence { draft_id: "r1".to_owned(), internet_message_id: None };
+        assert_eq!(gmail.send(None).await, Err(direct), "{status} {body:.80}");
+        assert_eq!(gmail.send(Some(&evidence)).await, Err(draft), "{status} {body:.80}");
+    }
+}
+
+#[tokio::test]
+async fn what_graph_says_no_with_is_told_apart() {
+    let error = |code: &str| json!({ "error": { "code": code, "message": "to zoe@example.org" } }).to_string();
+    let rejected = |what: &str| SendError::Rejected(what.to_owned());
+    for (status, body, direct, draft) in [
+        (404, error("ErrorItemNotFound"), rejected("status 404 ErrorItemNotFound"), SendError::DraftGone),
+        (
+            404,
+            error("MailboxNotEnabledForRESTAPI"),
+            rejected("status 404 MailboxNotEnabledForRESTAPI"),
+            rejected("status 404 MailboxNotEnabledForRESTAPI"),
+        ),
+        (404, "<html>".to_owned(), rejected("status 404"), rejected("status 404")),
+        (
+            400,
+            error("ErrorInvalidRecipients"),
+            rejected("status 400 ErrorInvalidRecipients"),
+            rejected("status 400 ErrorInvalidRecipients"),
+        ),
+        (
+            403,
+            error("ErrorSendAsDenied"),
+            rejected("status 403 ErrorSendAsDenied"),
+            rejected("status 403 ErrorSendAsDenied"),
+        ),
+        (
+            403,
+            error("Authorization_RequestDenied"),
+            SendError::Forbidden("status 403 Authorization_RequestDenied".to_owned()),
+            SendError::Forbidden("status 403 Authorization_RequestDenied".to_owned()),
+        ),
+        (400, error("zoe@example.org"), rejected("status 400"), rejected("status 400")),
+        // Not an acceptance of Graph's; the look at the draft sends nothing.
+        (
+            200,
+            "<html>".to_owned(),
+            SendError::MaybeSent("status 200".to_owned()),
+            SendError::NotReached("status 200".to_owned()),
+        ),
+        (
+            502,
+            String::new(),
+            SendError::MaybeSent("status 502".to_owned()),
+            SendError::NotReached("status 502".to_owned()),
+        ),
+        (200, r#"{"isDraft":false}"#.to_owned(), SendError::MaybeSent("status 200".to_owned()), SendError::DraftGone),
+    ] {
+        let base = canned::answer(&canned::response(status, &body));
+        let [_, graph] = mails_at(&base, &base, PATIENT);
+        let evidence = Evidence { draft_id: "AAk=".to_owned(), internet_message_id: None };
+        assert_eq!(graph.send(None).await, Err(direct), "{status} {body}");
+        assert_eq!(graph.send(Some(&evidence)).await, Err(draft), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_no_answer() {
+    let base = canned::answer("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"id\":\"m1\"");
+    let [gmail, _] = mails_at(&base, &base, PATIENT);
+    assert_eq!(meaning(gmail.send(None).await), Means::MaybeSent);
+    assert_eq!(meaning(gmail.prepare().await), Means::NotReached);
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_stand_in_a_header_is_no_token() {
+    let (fakes, mut mails) = fakes().await;
+    for mail in &mut mails {
+        mail.access.token = "a\r\nX-Injected: 1".into();
+        assert_eq!(mail.send(None).await, Err(SendError::Unauthorized));
+    }
+    assert!(fakes.operations().is_empty());
+}
+
+#[test]
+fn the_catalogue_has_both_actions_with_a_closed_schema() {
+    let actions = actions_at("http://127.0.0.1:1", "http://127.0.0.1:1/v1.0", PATIENT);
+    let ids: Vec<&str> = actions.iter().map(|action| action.about().id.as_str()).collect();
+    assert_eq!(ids, ["gmail.send", "outlook.send"]);
+    for action in &actions {
+        let schema = action.params_schema();
+        assert_eq!(schema["additionalProperties"], json!(false));
+        assert_eq!(schema["required"], json!(["to", "subject", "text"]));
+        assert!(schema["properties"]["to"]["anyOf"].is_array(), "{schema}");
+        let call = action.parse(&params()).unwrap();
+        let pointers: Vec<String> = call.addresses().into_iter().map(|(pointer, _)| pointer).collect();
+        assert_eq!(pointers, ["/to", "/cc/0", "/cc/1", "/bcc"]);
+        let lower = call.map_addresses(&mut |_| "x@example.com".parse().unwrap());
+        assert!(lower.addresses().iter().all(|(_, address)| address.addr_spec() == "x@example.com"));
+        assert_eq!(action.parse(&json!({ "to": "a@b", "subject": "s", "text": "t" })).err().unwrap()[0].pointer, "/to");
+    }
+}
+
+#[test]
+fn outlook_says_that_the_text_is_left_out() {
+    let actions = actions_at("http://127.0.0.1:1", "http://127.0.0.1:1/v1.0", PATIENT);
+    let stamp = Stamp { from: None, date: None, id: None };
+    let render = |action: &dyn Action, params: &Value| action.parse(params).unwrap().render(&stamp).unwrap();
+    let mut both = params();
+    both["html"] = json!("<p>thanks</p>");
+    assert!(render(&*actions[0], &both).warnings.is_empty());
+    assert_eq!(render(&*actions[1], &params()).warnings, Vec::<String>::new());
+    let rendered = render(&*actions[1], &both);
+    assert_eq!(rendered.warnings.len(), 1);
+    let body: Value = serde_json::from_str(&rendered.body).unwrap();
+    assert_eq!(body["message"]["body"], json!({ "contentType": "HTML", "content": "<p>thanks</p>" }));
+    assert_eq!(body["saveToSentItems"], json!(true));
+}

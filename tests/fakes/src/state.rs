@@ -1,0 +1,188 @@
+//! What the server knows and keeps.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::{Fault, Plan, RandomFaults, Scripted},
+    mail::{Delivery, ReadMail},
+    refusal,
+};
+
+/// Whose API is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// Gmail's.
+    Google,
+    /// Microsoft Graph's.
+    Microsoft,
+}
+
+/// An access token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// The bearer token itself.
+    pub token: String,
+    /// Whose API takes it.
+    pub provider: Provider,
+    /// What it may do; Graph's scopes with or without their URL prefix.
+    pub scopes: Vec<String>,
+    /// The account's address. A From header that names another is refused.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// After how many seconds it runs out; none never.
+    #[serde(default)]
+    pub expires_in_s: Option<u64>,
+}
+
+impl Token {
+    /// A token of an account without a known address, which never runs out.
+    pub fn new(provider: Provider, token: &str, scopes: &[&str]) -> Self {
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        Self { token: token.to_owned(), provider, scopes, address: None, expires_in_s: None }
+    }
+
+    fn has(&self, scope: &str) -> bool {
+        let bare = |scope: &str| scope.trim_start_matches("https://graph.microsoft.com/").to_ascii_lowercase();
+        self.scopes.iter().any(|have| bare(have) == bare(scope))
+    }
+}
+
+/// A mail that waits, or with Graph one that was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub(crate) owner: String,
+    pub(crate) mail: ReadMail,
+    pub(crate) sent: bool,
+    pub(crate) immutable_id: bool,
+    pub(crate) internet_message_id: String,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    tokens: HashMap<String, (Token, Option<Instant>)>,
+    plan: Plan,
+    drafts: BTreeMap<String, Draft>,
+    deliveries: Vec<Delivery>,
+    operations: Vec<&'static str>,
+    numbers: u64,
+}
+
+impl State {
+    /// A panic elsewhere leaves the state as it was: every change is one statement.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add_token(&self, token: Token) {
+        let end = token.expires_in_s.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        self.lock().tokens.insert(token.token.clone(), (token, end));
+    }
+
+    pub(crate) fn script(&self, faults: impl IntoIterator<Item = Scripted>) {
+        self.lock().plan.next.extend(faults);
+    }
+
+    pub(crate) fn randomly(&self, faults: Option<RandomFaults>) {
+        self.lock().plan.random = faults;
+    }
+
+    /// Notes the operation and says how it goes wrong, if it does.
+    pub(crate) fn draw(&self, operation: &'static str) -> Option<Fault> {
+        let mut inner = self.lock();
+        inner.operations.push(operation);
+        inner.plan.draw(operation)
+    }
+
+    pub(crate) fn operations(&self) -> Vec<&'static str> {
+        self.lock().operations.clone()
+    }
+
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        self.lock().deliveries.clone()
+    }
+
+    pub(crate) fn reset(&self) {
+        *self.lock() = Inner::default();
+    }
+
+    /// A number that was not given before.
+    pub(crate) fn number(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.numbers += 1;
+        inner.numbers
+    }
+
+    pub(crate) fn deliver(&self, mail: ReadMail, account: &Token) {
+        let delivery = Delivery::of(mail, account);
+        self.lock().deliveries.push(delivery);
+    }
+
+    pub(crate) fn put_draft(&self, id: String, draft: Draft) {
+        self.lock().drafts.insert(id, draft);
+    }
+
+    pub(crate) fn draft(&self, id: &str, account: &Token) -> Option<Draft> {
+        self.lock().drafts.get(id).filter(|draft| draft.owner == account.token).cloned()
+    }
+
+    pub(crate) fn remove_draft(&self, id: &str) {
+        self.lock().drafts.remove(id);
+    }
+
+    /// Takes a draft out and delivers it, in one step: two sends at once deliver once.
+    pub(crate) fn send_draft(&self, id: &str, account: &Token) -> Option<Draft> {
+        let mut inner = self.lock();
+        let draft = inner.drafts.get(id).filter(|draft| draft.owner == account.token && !draft.sent)?.clone();
+        inner.drafts.remove(id);
+        if draft.immutable_id {
+            inner.drafts.insert(id.to_owned(), Draft { sent: true, ..draft.clone() });
+        }
+        inner.deliveries.push(Delivery::of(draft.mail.clone(), account));
+        Some(draft)
+    }
+
+    pub(crate) fn delete_drafts(&self) {
+        self.lock().drafts.retain(|_, draft| draft.sent);
+    }
+
+    /// Whose token it is, if it is known, has not run out and has one of these sets of scopes.
+    #[expect(clippy::result_large_err, reason = "the error is the answer")]
+    pub(crate) fn authorize(
+        &self,
+        headers: &HeaderMap,
+        provider: Provider,
+        any_of: &[&[&str]],
+    ) -> Result<Token, Response> {
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let known = given.and_then(|given| self.lock().tokens.get(given).cloned());
+        let token =
+            known.filter(|(token, end)| token.provider == provider && end.is_none_or(|end| Instant::now() < end));
+        let (unauthorized, denied) = match provider {
+            Provider::Google => ("authError", "insufficientPermissions"),
+            Provider::Microsoft => ("InvalidAuthenticationToken", "ErrorAccessDenied"),
+        };
+        let Some((token, _)) = token else {
+            return Err(refusal(provider, StatusCode::UNAUTHORIZED, unauthorized, "Invalid Credentials"));
+        };
+        if any_of.iter().any(|all| all.iter().all(|scope| token.has(scope))) {
+            Ok(token)
+        } else {
+            Err(refusal(provider, StatusCode::FORBIDDEN, denied, "Insufficient Permission"))
+        }
+    }
+}
