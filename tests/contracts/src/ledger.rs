@@ -58,7 +58,7 @@ pub async fn ledger_void_leases(ledger: Adapter, now: Timestamp, seed: Uuid) {
             "what may have happened is not forgotten: {key}"
         );
         assert_eq!((job.revision, job.touched_at), (was.revision + 1, later), "it is a new version: {key}");
-        assert!(job.is_claimable(later), "a worker may take it up at once: {key}");
+        assert_eq!(job.not_before, None, "a worker may take it up at once: {key}");
         assert_eq!(ledger.save(&was.failed(error(), now).expect("allowed")).await.expect("saves"), Save::Stale);
     }
     for job in after.iter().filter(|job| !job.state.has_ended()) {

@@ -42,10 +42,11 @@ impl ManualClock {
         *self.sleeps.borrow()
     }
 
-    /// Returns when so many sleeps have begun: what is to wait waits.
+    /// Returns when so many sleeps have begun: what is to wait waits. Panics when that takes long.
     pub async fn until_sleepers(&self, count: usize) {
-        let begun = self.sleeps.subscribe().wait_for(|begun| *begun >= count).await.is_ok();
-        assert!(begun, "the clock outlives its borrowers");
+        let mut sleeps = self.sleeps.subscribe();
+        let begun = tokio::time::timeout(Duration::from_secs(10), sleeps.wait_for(|begun| *begun >= count)).await;
+        assert!(begun.is_ok(), "only {} of {count} sleeps have begun", self.sleepers());
     }
 }
 

@@ -7,8 +7,8 @@ use super::Sealed;
 /// What must not be lost, and decides: jobs with their contents, plans, the outbox, the rollout.
 ///
 /// When a write returns, it is durable. Every write names its precondition. Records end by
-/// themselves: a job 30 days after its last change, its contents 7 days after its end; what has
-/// expired is not found, whether or not it has been erased yet.
+/// themselves: a job 30 days after its last change, its contents 7 days after its end, but neither
+/// while the job is open; what has expired is not found, whether or not it has been erased yet.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Writes new jobs with their sealed contents: all of them, or none when any of their ids is taken.
