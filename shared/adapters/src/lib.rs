@@ -3,3 +3,5 @@
 //! - [`embedded`]: SQLite ledger, cache and queue in process, key file, the system's clock and chance
 //! - [`offline`] and [`openai`]: the planner by rules, and any chat completions endpoint
 //! - [`actions`]: the catalogue, one file an action; [`google`] and [`microsoft`] carry them
+
+pub mod openai;
