@@ -228,3 +228,107 @@ impl Walk<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(property: &Value) -> Value {
+        json!({
+            "type": "object", "additionalProperties": false, "required": ["a"], "properties": { "a": property },
+        })
+    }
+
+    fn request(schema: &Value) -> Value {
+        json!({
+            "model": "m", "messages": [{ "role": "user", "content": "hello" }], "max_completion_tokens": 10,
+            "response_format": { "type": "json_schema", "json_schema": { "name": "plan", "strict": true, "schema": schema } },
+        })
+    }
+
+    #[test]
+    fn what_strict_mode_takes() {
+        for property in [
+            json!({ "type": ["string", "null"], "pattern": "^a", "description": "An a." }),
+            json!({ "type": "string", "format": "email" }),
+            json!({ "type": "number", "minimum": 0, "maximum": 1 }),
+            json!({ "type": "string", "enum": ["a", "b"] }),
+            json!({ "anyOf": [object(&json!({ "type": "null" })), { "type": "array", "items": { "type": "string" }, "maxItems": 5 }] }),
+            json!({ "$ref": "#" }),
+        ] {
+            assert_eq!(check(&request(&object(&property))), Ok(()), "{property}");
+        }
+    }
+
+    #[test]
+    fn what_strict_mode_refuses() {
+        let mut open = object(&json!({ "type": "string" }));
+        open["additionalProperties"] = json!(true);
+        let mut optional = object(&json!({ "type": "string" }));
+        optional["required"] = json!([]);
+        let mut dialect = object(&json!({ "type": "string" }));
+        dialect["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+        let deep = (0..10).fold(json!({ "type": "string" }), |inner, _| object(&inner));
+        let names: Vec<String> = (0..1_001).map(|i| i.to_string()).collect();
+        let mut roots = vec![open.clone(), optional.clone(), dialect, deep, json!({ "type": "array" }), json!(null)];
+        roots.push(json!({ "anyOf": [object(&json!({ "type": "string" }))] }));
+        let properties = [
+            open,
+            optional,
+            json!({}),
+            json!("string"),
+            json!({ "type": "text" }),
+            json!({ "type": "array" }),
+            json!({ "type": "object" }),
+            json!({ "anyOf": [] }),
+            json!({ "$ref": "#/$defs/a" }),
+            json!({ "type": "string", "format": "uri" }),
+            json!({ "type": "string", "default": "a" }),
+            json!({ "type": "string", "minLength": 1 }),
+            json!({ "oneOf": [{ "type": "string" }] }),
+            json!({ "allOf": [{ "type": "string" }] }),
+            json!({ "type": "string", "enum": names }),
+        ];
+        roots.extend(properties.iter().map(object));
+        for schema in roots {
+            let refused = check(&request(&schema)).unwrap_err();
+            assert_eq!(refused.0, "invalid_json_schema", "{schema}");
+        }
+        let nine = (0..9).fold(json!({ "type": "string" }), |inner, _| object(&inner));
+        assert_eq!(check(&request(&nine)), Ok(()));
+    }
+
+    #[test]
+    fn what_the_endpoint_refuses() {
+        let good = request(&object(&json!({ "type": "string" })));
+        assert_eq!(check(&good), Ok(()));
+        let changed = |pointer: &str, value: Value| {
+            let mut body = good.clone();
+            let (parent, name) = pointer.rsplit_once('/').expect("a pointer has a slash");
+            body.pointer_mut(parent).expect("the parent is there")[name] = value;
+            body
+        };
+        for (pointer, value, code) in [
+            ("/input", json!("a"), "unknown_parameter"),
+            ("/temperature", json!(0), "unsupported_parameter"),
+            ("/max_tokens", json!(10), "unsupported_parameter"),
+            ("/max_completion_tokens", json!(0), "invalid_request_error"),
+            ("/model", json!(""), "invalid_request_error"),
+            ("/messages", json!([]), "invalid_request_error"),
+            ("/messages/0/role", json!("person"), "invalid_request_error"),
+            ("/messages/0/content", json!(null), "invalid_request_error"),
+            ("/messages/0/text", json!("a"), "unknown_parameter"),
+            ("/n", json!(2), "invalid_request_error"),
+            ("/stream", json!(true), "invalid_request_error"),
+            ("/response_format/type", json!("xml"), "invalid_request_error"),
+            ("/response_format/json_schema/name", json!("a plan"), "invalid_request_error"),
+            ("/response_format/json_schema/strict", json!(false), "invalid_request_error"),
+            ("/response_format/json_schema/more", json!(1), "unknown_parameter"),
+        ] {
+            assert_eq!(check(&changed(pointer, value)).unwrap_err().0, code, "{pointer}");
+        }
+        assert!(check(&json!("text")).is_err());
+    }
+}
