@@ -31,13 +31,6 @@ pub struct Mail {
 pub struct MailParams {
     /// Who receives the mail: one address or a list of 1 to 50, each `a@example.com` or `Name <a@example.com>`.
     pub to: OneOrMany,
-    /// The subject line.
-    pub subject: String,
-    /// The body as plain text.
-    pub text: String,
-    /// The body as HTML, beside the plain text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub html: Option<String>,
     /// Who gets a copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cc: Option<OneOrMany>,
@@ -47,6 +40,13 @@ pub struct MailParams {
     /// Where answers to the mail go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<OneOrMany>,
+    /// The subject line.
+    pub subject: String,
+    /// The body as plain text.
+    pub text: String,
+    /// The body as HTML, beside the plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
 }
 
 /// One address as a string, or several as a list.

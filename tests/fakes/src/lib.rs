@@ -25,6 +25,8 @@
 //! The kinds of [`Fault`] are written as their names in kebab case, their fields beside them:
 //! `{"fault": "too-many-requests", "retry_after_s": 3}`.
 //!
+//! The model is a part of its own, [`model`], scripted in the same process.
+//!
 //! # Adding a part
 //!
 //! A module with `pub(crate) fn router() -> Router<Arc<State>>`, merged in `router`; a line of
@@ -35,6 +37,7 @@ mod fault;
 mod gmail;
 mod graph;
 mod mail;
+pub mod model;
 mod state;
 mod wire;
 
