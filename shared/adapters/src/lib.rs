@@ -14,6 +14,7 @@ pub mod graph_message;
 pub mod http;
 pub mod microsoft;
 pub mod mime;
+pub mod offline;
 pub mod openai;
 
 mod exchange;

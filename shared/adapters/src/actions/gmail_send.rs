@@ -12,7 +12,7 @@ use crate::{google::GmailApi, mime};
 
 pub fn action(apis: &Apis) -> Arc<dyn Action> {
     let about = About {
-        id: "gmail.send".parse().expect("the id is well formed"),
+        id: "gmail.send",
         provider: Provider::Google,
         description: "Sends an email from the connected Gmail account.",
         scopes: OAuthScopes {

@@ -12,7 +12,7 @@ use crate::{graph_message, microsoft::GraphApi};
 
 pub fn action(apis: &Apis) -> Arc<dyn Action> {
     let about = About {
-        id: "outlook.send".parse().expect("the id is well formed"),
+        id: "outlook.send",
         provider: Provider::Microsoft,
         description: "Sends an email from the connected Outlook account.",
         scopes: OAuthScopes { send: &["Mail.Send"], draft: &["Mail.ReadWrite", "Mail.Send"] },

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{execute::MAX_ACTIONS, ports::Action};
 
-/// The schema of a plan of these actions. Keys stand in the order in which a model should write them.
+/// The schema of a plan of these actions. Keys stand in the order in which a model should write
+/// them: what it makes of the request first, how sure it is last.
 pub fn plan_schema(actions: &[&dyn Action]) -> Value {
     let one: Vec<Value> = actions
         .iter()
@@ -25,14 +26,14 @@ pub fn plan_schema(actions: &[&dyn Action]) -> Value {
             "intent",
             json!({ "type": "string", "description": "What the person wants, in snake_case, such as send_email." }),
         ),
-        ("confidence", json!({ "type": "number", "description": "How sure the plan is right, from 0 to 1." })),
+        ("notes", json!({ "type": ["string", "null"], "description": "Why there is no action, or null." })),
         ("actions", json!({ "type": "array", "maxItems": MAX_ACTIONS, "items": { "anyOf": one } })),
         (
             "questions",
             json!({ "type": "array", "maxItems": 5, "items": { "type": "string" },
                     "description": "What has to be known first, such as an address that is missing." }),
         ),
-        ("notes", json!({ "type": ["string", "null"], "description": "Why there is no action, or null." })),
+        ("confidence", json!({ "type": "number", "description": "How sure the plan is right, from 0 to 1." })),
     ])
 }
 
