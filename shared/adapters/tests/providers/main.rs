@@ -24,7 +24,7 @@ const PATIENT: ClientOptions =
     ClientOptions { connect: Duration::from_secs(20), total: Duration::from_secs(30), keep_alive: false };
 /// For the rows in which no answer comes.
 const HASTY: ClientOptions =
-    ClientOptions { connect: Duration::from_millis(300), total: Duration::from_millis(1000), keep_alive: false };
+    ClientOptions { connect: Duration::from_millis(300), total: Duration::from_secs(1), keep_alive: false };
 
 fn actions_at(gmail: &str, graph: &str, options: ClientOptions) -> Vec<Arc<dyn Action>> {
     let client = LazyClient::new(options);
