@@ -7,7 +7,7 @@
 mod read_back;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{Address, Mail};
+use domain::{Address, Mail, sha256_hex};
 use engine::ports::{RenderError, Stamp};
 use jiff::{Timestamp, tz::TimeZone};
 use mail_builder::{headers::content_type::ContentType, mime::MimePart};
@@ -128,14 +128,13 @@ fn message_id(id: &str, from: Option<&Address>) -> Result<String, RenderError> {
 
 /// A boundary that stands in neither body, the same for the same mail and stamp.
 fn boundary(stamp: &Stamp, text: &str, html: &str) -> String {
-    let stem = format!("part-{}", stamp.id.as_deref().unwrap_or("of-this-mail"));
-    let mut boundary = stem.clone();
-    let mut number = 0_u32;
-    while text.contains(&boundary) || html.contains(&boundary) {
-        number += 1;
-        boundary = format!("{stem}-{number}");
+    let fixed = format!("part-{}", stamp.id.as_deref().unwrap_or("of-this-mail"));
+    if text.contains(&fixed) || html.contains(&fixed) {
+        // A text cannot hold its own digest.
+        let digest = sha256_hex(format!("{}\0{text}\0{html}", text.len()).as_bytes());
+        return format!("part-{}", &digest[..40]);
     }
-    boundary
+    fixed
 }
 
 /// Every CRLF, CR and LF as CRLF.

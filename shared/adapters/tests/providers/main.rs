@@ -24,7 +24,7 @@ const PATIENT: ClientOptions =
     ClientOptions { connect: Duration::from_secs(20), total: Duration::from_secs(30), keep_alive: false };
 /// For the rows in which no answer comes.
 const HASTY: ClientOptions =
-    ClientOptions { connect: Duration::from_millis(300), total: Duration::from_millis(600), keep_alive: false };
+    ClientOptions { connect: Duration::from_millis(300), total: Duration::from_secs(1), keep_alive: false };
 
 fn actions_at(gmail: &str, graph: &str, options: ClientOptions) -> Vec<Arc<dyn Action>> {
     let client = LazyClient::new(options);
@@ -188,9 +188,9 @@ async fn an_answer_that_does_not_come_may_hide_a_send_but_never_a_draft() {
             fakes.script(fault);
             assert_eq!(meaning(mail.send(None).await), Means::MaybeSent);
             assert_eq!(fakes.count("job:1") - before, usize::from(fault == Fault::Hang));
-            fakes.script(fault);
-            assert_eq!(meaning(mail.prepare().await), Means::NotReached);
         }
+        fakes.script(Fault::Hang);
+        assert_eq!(meaning(mail.prepare().await), Means::NotReached);
     }
 }
 
@@ -311,6 +311,12 @@ async fn what_gmail_says_no_with_is_told_apart() {
             gone.clone(),
         ),
         (404, "<html>no route".to_owned(), rejected("status 404"), rejected("status 404")),
+        (
+            404,
+            error(404, r#""message":"m","errors":[{"reason":"other"}]"#),
+            rejected("status 404 other"),
+            rejected("status 404 other"),
+        ),
         (404, "{}".to_owned(), rejected("status 404"), rejected("status 404")),
         (
             400,
