@@ -25,6 +25,9 @@ impl ClientOptions {
     /// closed while it was idle would make a send's outcome unknown for nothing.
     pub const PROVIDER: Self =
         Self { connect: Duration::from_secs(5), total: Duration::from_secs(15), keep_alive: false };
+
+    /// For the model. A connection that died meanwhile costs one of the planner's two tries.
+    pub const MODEL: Self = Self { connect: Duration::from_secs(5), total: Duration::from_secs(25), keep_alive: true };
 }
 
 /// Why a client cannot be built.

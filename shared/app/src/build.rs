@@ -23,8 +23,6 @@ use web::{Web, door::Door};
 
 use crate::{Config, ProviderMode};
 
-/// How long one request to a provider may take.
-const PROVIDER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than a worker's lease, so that a message does not come again while its job is in good hands.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// The workspace of a server without keys.
@@ -73,7 +71,7 @@ pub fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
             google_rollout_percent: config.google_rollout_percent,
             microsoft_rollout_percent: config.microsoft_rollout_percent,
             max_tokens_per_minute: config.max_tokens_per_minute,
-            provider_timeout: PROVIDER_TIMEOUT,
+            provider_timeout: ClientOptions::PROVIDER.total,
             visibility_timeout: VISIBILITY_TIMEOUT,
         },
     });
@@ -87,15 +85,15 @@ pub fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
 }
 
 fn apis(config: &Config) -> Result<Apis, BuildError> {
-    let client = LazyClient::new(ClientOptions { timeout: PROVIDER_TIMEOUT, ..ClientOptions::default() });
+    let client = LazyClient::new(ClientOptions::PROVIDER);
     let gmail = GmailApi::new(client.clone(), &config.gmail_base_url).map_err(failed("GMAIL_BASE_URL"))?;
     let graph = GraphApi::new(client, &config.graph_base_url).map_err(failed("GRAPH_BASE_URL"))?;
-    Ok(Apis { gmail: Arc::new(gmail), graph: Arc::new(graph) })
+    Ok(Apis { gmail, graph })
 }
 
 fn model(config: &Config) -> Result<Arc<dyn Model>, BuildError> {
     let Some(planner) = config.planner.clone() else { return Ok(Arc::new(OfflinePlanner::new())) };
-    let client = LazyClient::new(ClientOptions::default());
+    let client = LazyClient::new(ClientOptions::MODEL);
     let http = client.get().map_err(failed("the HTTP client"))?.clone();
     Ok(Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens)))
 }

@@ -107,7 +107,7 @@ impl Mail {
 
     /// The canonical params: one address as a string, more as a list, empty fields left out.
     pub fn to_params(&self) -> Value {
-        let mut params = json!({ "subject": self.subject, "text": self.text });
+        let mut params = json!({});
         for (field, addresses) in self.address_fields() {
             match addresses {
                 [] => {}
@@ -115,6 +115,8 @@ impl Mail {
                 many => params[field] = json!(many),
             }
         }
+        params["subject"] = json!(self.subject);
+        params["text"] = json!(self.text);
         if let Some(html) = &self.html {
             params["html"] = json!(html);
         }

@@ -1,0 +1,6 @@
+//! The program as its users meet it: the real binary, over HTTP, with fakes for the model and the
+//! mail providers.
+
+mod support;
+
+mod walkthrough;
