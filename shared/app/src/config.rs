@@ -184,13 +184,11 @@ impl Env<'_> {
         T: FromStr + PartialOrd + fmt::Display + Copy,
     {
         let Some(text) = self.text(name) else { return default };
-        match text.parse::<T>().ok().filter(|value| range.contains(value)) {
-            Some(value) => value,
-            None => {
-                self.errors.push(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
-                default
-            }
+        if let Some(value) = text.parse::<T>().ok().filter(|value| range.contains(value)) {
+            return value;
         }
+        self.errors.push(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
+        default
     }
 
     /// An address with http or https, without the slash at its end.

@@ -21,9 +21,13 @@ pub fn mentions(text: &str) -> Vec<Mention> {
     text.match_indices('@').filter_map(|(at, _)| mention_at(text, at)).collect()
 }
 
+/// No address has a longer part than this, so nobody needs to look further.
+const LONGEST: usize = 300;
+
 fn mention_at(text: &str, at: usize) -> Option<Mention> {
-    let left = text[..at].chars().rev().take_while(|&c| in_word(c)).map(char::len_utf8).sum::<usize>();
-    let right = text[at + 1..].chars().take_while(|&c| in_word(c) || c == '@').map(char::len_utf8).sum::<usize>();
+    let left = text[..at].chars().rev().take(LONGEST).take_while(|&c| in_word(c)).map(char::len_utf8).sum::<usize>();
+    let right =
+        text[at + 1..].chars().take(LONGEST).take_while(|&c| in_word(c) || c == '@').map(char::len_utf8).sum::<usize>();
     let before = &text[at - left..at];
     // A quote or other mark in front of the word is punctuation, though RFC 5322 would let it be part of it.
     let local = before.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_' && c != '+');

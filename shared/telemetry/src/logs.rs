@@ -1,5 +1,7 @@
 //! Log lines: text for a person at a terminal, JSON for everyone else.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Begins to write logs to standard error. `filter` is a `tracing` filter, such as `info` or `engine=debug`;
@@ -10,6 +12,6 @@ pub fn init(filter: &str, json: bool) {
     if json {
         logs.json().flatten_event(true).init();
     } else {
-        logs.with_target(false).compact().init();
+        logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).compact().init();
     }
 }

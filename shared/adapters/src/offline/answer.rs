@@ -39,14 +39,14 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans one mail, or asks for what it lacks.
-    pub(super) fn add(&mut self, reading: Reading) {
+    pub(super) fn add(&mut self, reading: &Reading) {
         if reading.not_mail {
             self.note(UNSUPPORTED);
             return;
         }
         self.asked_for_mail = true;
-        let Some((provider, action)) = self.account(&reading) else { return };
-        let mut questions = obstacles(&reading);
+        let Some((provider, action)) = self.account(reading) else { return };
+        let mut questions = obstacles(reading);
         let (message, subject) = match &self.last_message {
             Some((subject, message)) if reading.same_message && reading.message.is_none() => {
                 (Some(message.clone()), Some(subject.clone()))
@@ -54,9 +54,12 @@ impl<'a> Planner<'a> {
             _ => (reading.message.clone(), reading.subject.clone()),
         };
         if message.is_none() && questions.is_empty() {
-            questions.push(ask_for_message(&reading));
+            questions.push(ask_for_message(reading));
         }
         let (true, Some(message)) = (questions.is_empty(), message) else {
+            if let Some(last) = questions.last_mut() {
+                last.push_str(&waiting(reading, last));
+            }
             self.questions.append(&mut questions);
             return;
         };
@@ -80,7 +83,7 @@ impl<'a> Planner<'a> {
             self.questions.push(format!("Is it right that nothing goes to {}?", listed(&nobody)));
         }
         for piece in reading.left_out.iter().filter(|piece| piece.chars().any(char::is_alphanumeric)) {
-            self.note(&format!("Left out, as I can only send mail: “{}”.", excerpt(piece)));
+            self.note(&format!("Not part of the mail: “{}”.", excerpt(piece)));
         }
         if let Some(words) = &reading.account_in_text {
             self.note(&format!("“{words}” was taken as a part of the text, not as the choice of an account."));
@@ -191,8 +194,10 @@ fn obstacles(reading: &Reading) -> Vec<String> {
                 format!("I cannot send invitations from a calendar. What should {mail} say instead?")
             }
             Hindrance::Draft => format!("I cannot keep drafts. Should {mail} be sent?"),
+            Hindrance::Unclear => {
+                "I cannot tell who should get the mail and who is only mentioned. Who should get it?".to_owned()
+            }
             Hindrance::OtherMail => "I cannot read the mailbox. What should the mail say?".to_owned(),
-            Hindrance::Unclear => format!("I cannot tell the message from the recipients. What should {mail} say?"),
         });
     }
     questions.extend(reading.missing.iter().map(|name| ask_for_address(name)));
@@ -211,6 +216,14 @@ fn obstacles(reading: &Reading) -> Vec<String> {
         questions.push(format!("One mail reaches at most {} recipients. Who should get it?", Mail::MAX_RECIPIENTS));
     }
     questions
+}
+
+/// Who is kept waiting by a question that does not name them.
+fn waiting(reading: &Reading, question: &str) -> String {
+    let named: Vec<Address> = mentions(question).into_iter().map(|mention| mention.address).collect();
+    let people = reading.people.iter().map(|(_, address)| address);
+    let people: Vec<&Address> = people.filter(|address| !named.contains(address)).collect();
+    if people.is_empty() { String::new() } else { format!(" Until then nothing goes to {}.", listed(&people)) }
 }
 
 fn ask_for_message(reading: &Reading) -> String {

@@ -5,6 +5,7 @@ use super::{
     reading::{Hindrance, Reader, Role},
     tokens::Kind,
     vocabulary::{self as words, Tongue, Verb},
+    wording,
 };
 
 impl Reader<'_> {
@@ -50,11 +51,24 @@ impl Reader<'_> {
             self.miss_names_before(at);
         }
         let (found, end) = self.list_at(at);
+        if role == Role::To && !self.has_recipient() && self.is_mentioned_only(at, end) {
+            self.reading.hinder(Hindrance::Unclear);
+            self.at = end;
+            return;
+        }
         let after = words::AFTER_BCC.at(self.tokens, end).map(|n| (Role::Bcc, n));
         let after = after.or_else(|| words::AFTER_CC.at(self.tokens, end).map(|n| (Role::Cc, n)));
         let (role, length) = if self.has_recipient() { after.unwrap_or((role, 0)) } else { (role, 0) };
-        found.into_iter().for_each(|person| self.add_person(role, person));
+        self.add_people(role, found);
         self.at = end + length;
+    }
+
+    /// `the address of bob@example.com`, `email Sam bob@example.com is down`: spoken of, not to.
+    fn is_mentioned_only(&self, at: usize, end: usize) -> bool {
+        let named = if self.after_to { &self.described } else { &self.object };
+        let before = at.checked_sub(1).filter(|before| named.last() == Some(before));
+        let of = before.is_some_and(|before| words::OF.has(&self.tokens[before]));
+        of || (before.is_some() && self.token(end).is_some_and(|t| words::FINITE.has(t)))
     }
 
     /// `email Sam and ana@example.com`: Sam is meant, too, and has no address.
@@ -94,6 +108,10 @@ impl Reader<'_> {
         if self.token(next).is_none_or(|t| !t.is_word()) || self.begins_known(next) {
             return true;
         }
+        if let Some(person) = self.person_after_words(next) {
+            self.at = person;
+            return true;
+        }
         // A word that is nothing known: somebody's name, or the message.
         let by_and = self.tokens[start..next].iter().any(|t| words::AND.has(t) || t.is_mark("&"));
         if let Some(end) = self.name_end(next, by_and) {
@@ -103,6 +121,16 @@ impl Reader<'_> {
             return true;
         }
         self.implicit_message()
+    }
+
+    /// The address that `the list team@example.com` or `Bob bob@example.com` describes.
+    fn person_after_words(&self, at: usize) -> Option<usize> {
+        const MOST_WORDS: usize = 4;
+        let person = (at..=at + MOST_WORDS).find(|&i| self.token(i).is_none_or(|t| !t.is_word()))?;
+        let name = |i: usize| self.text[self.tokens[i].start..].chars().next().is_some_and(char::is_uppercase);
+        let described = words::DETERMINERS.has(&self.tokens[at]) || (at..person).all(name);
+        let plain = (at..person).all(|i| !words::FINITE.has(&self.tokens[i]) && !self.is_to(i));
+        (self.is_address_like(person) && described && plain).then_some(person)
     }
 
     /// Where a name ends that begins at `at`: before the message, or before more people.
@@ -145,7 +173,7 @@ impl Reader<'_> {
         if let Some(value) = self.subject_at(at) {
             self.take_subject(value);
         } else if let Some((role, found, end)) = self.role_at(at) {
-            found.into_iter().for_each(|person| self.add_person(role, person));
+            self.add_people(role, found);
             self.at = end;
         } else if let Some(end) = self.know_end() {
             if words::CONDITIONS.at(self.tokens, end).is_some() {
@@ -163,13 +191,21 @@ impl Reader<'_> {
         {
             let start = self.role_at(at + n).and_then(|(_, found, _)| found.first().copied()).unwrap_or(at + n);
             let (found, end) = self.list_at(start);
-            found.into_iter().for_each(|person| self.add_person(Role::Nobody, person));
+            self.add_people(Role::Nobody, found);
             self.at = end;
         } else if let Some(person) = self.sender_at(at) {
             self.add_person(Role::From, person);
             self.at = person + 1;
         } else if self.is_to(at) {
             return self.take_to();
+        } else if token.is(&["mit"]) && self.token(at + 1).is_some_and(|t| t.is_mark(",") || words::THAT.has(t)) {
+            // The second half of `mitteilen`.
+            self.at += 1;
+        } else if token.is(&["by", "via", "per", "par", "por"])
+            && self.token(at + 1).is_some_and(|t| words::PLAIN_MAIL_NOUNS.has(t))
+        {
+            self.noun_seen = true;
+            self.at += 2;
         } else if let Some(end) = self.noun_phrase_end(at) {
             self.noun_seen = true;
             self.at = end;
@@ -196,13 +232,14 @@ impl Reader<'_> {
         while self.at < self.tokens.len() && !self.tokens[self.at].ends_sentence() && !self.is_address_like(self.at) {
             self.at += 1;
         }
+        self.at = self.at.max(start + 1);
         self.reading.left_out.push(self.between(start, self.at).to_owned());
     }
 
     /// `know` of `let … know`, with what follows it before the message.
     fn know_end(&self) -> Option<usize> {
         let knows = self.reading.verb == Verb::Let && self.reading.message.is_none();
-        (knows && self.tokens[self.at].is(&["know", "wissen"])).then_some(self.at + 1)
+        words::KNOWING.at(self.tokens, self.at).filter(|_| knows).map(|n| self.at + n)
     }
 
     /// `to my gmail address a@example.com` chooses no account.
@@ -313,26 +350,19 @@ impl Reader<'_> {
 
     /// `to a@example.com`, `to my boss a@example.com`, `to the client`; else the purpose of a mail: `to confirm …`.
     fn take_to(&mut self) -> bool {
-        let person = (self.at + 1..self.at + 7)
-            .take_while(|&i| {
-                self.token(i).is_some_and(|t| t.is_word() || t.is_address_like()) && self.opener_at(i).is_none()
-            })
-            .find(|&i| self.is_address_like(i));
-        if person.is_none() && self.has_recipient() && self.reading.message.is_none() {
-            return self.implicit_message();
-        }
-        if person.is_none() && self.reading.message.is_some() && self.has_recipient() {
+        if self.has_recipient() {
+            // `tell a@example.com to call b@example.com`: b is no recipient.
+            if self.is_address_like(self.at + 1) {
+                self.reading.hinder(Hindrance::Unclear);
+            } else if self.reading.message.is_none() {
+                return self.implicit_message();
+            }
             self.leave_out();
             return true;
         }
-        if !self.has_recipient() {
-            self.after_to = true;
-            self.described.clear();
-        }
+        self.after_to = true;
+        self.described.clear();
         self.at += 1;
-        if let Some(person) = person.filter(|_| self.has_recipient()) {
-            self.at = person;
-        }
         true
     }
 
@@ -353,13 +383,13 @@ impl Reader<'_> {
 
     /// A message that nothing opens: `mail zoe@example.org happy birthday`.
     fn implicit_message(&mut self) -> bool {
+        const LOOKAHEAD: usize = 6;
         let at = self.at;
         if self.tells() || self.reading.verb == Verb::Congratulate || self.reading.verb == Verb::Apologise {
             let (start, lead) = self.lead_of_verb(at);
             return self.take_message(start, lead);
         }
         // `mail cto@example.com the summary: …`, `email ana@example.com in my name saying …`
-        const LOOKAHEAD: usize = 6;
         for next in at + 1..(at + 1 + LOOKAHEAD).min(self.tokens.len()) {
             let token = &self.tokens[next];
             if words::FINITE.has(token) || token.is_break() || token.is_mark(".!?") {
@@ -371,9 +401,9 @@ impl Reader<'_> {
             if opener || self.subject_at(next).is_some() || (thing && token.is_mark(":")) {
                 let phrase = self.between(at, next).to_owned();
                 if thing {
-                    self.reading.thing = Some(phrase)
+                    self.reading.thing = Some(phrase);
                 } else {
-                    self.reading.left_out.push(phrase)
+                    self.reading.left_out.push(phrase);
                 }
                 self.at = next;
                 return true;
@@ -415,7 +445,9 @@ impl Reader<'_> {
             self.reading.missing.extend(self.someone());
         }
         match (self.topic.take(), &self.reading.message) {
-            (Some(topic), Some(_)) if self.reading.subject.is_none() => self.reading.subject = Some(topic),
+            (Some(topic), Some(_)) if self.reading.subject.is_none() => {
+                self.reading.subject = Some(wording::subject(&topic));
+            }
             (Some(topic), None) => self.reading.message = Message::spoken(&topic, Lead::About, false),
             _ => {}
         }

@@ -60,6 +60,11 @@ impl Message {
         (!raw.is_empty()).then(|| Self { raw: raw.to_owned(), lead, text })
     }
 
+    /// What stood between quotation marks: one line is a sentence, more stay as they are.
+    fn quoted(raw: &str) -> Option<Self> {
+        if raw.trim().contains('\n') { Self::verbatim(raw) } else { Self::spoken(raw, Lead::None, false) }
+    }
+
     /// A message that was written out: it stays as it is.
     pub(super) fn verbatim(raw: &str) -> Option<Self> {
         let text = raw.trim().replace('\0', "");
@@ -131,6 +136,7 @@ impl Reader<'_> {
         let english = self.reading.tongue == Tongue::English;
         match verb {
             _ if not_to && english => (at + 2, Lead::PleaseDoNot),
+            Verb::Tell if english && token.is(&["of"]) => (at + 1, Lead::About),
             Verb::Remind if to => (at + 1, Lead::PleaseRemember),
             Verb::Remind if english => (at, Lead::Reminder),
             Verb::Ask if english && words::ASKED_FOR.has(token) => (at, Lead::MayIAsk),
@@ -194,7 +200,7 @@ impl Reader<'_> {
         if let Kind::Quote { inner_start, inner_end } = token.kind
             && self.command_goes_on(start + 1)
         {
-            self.reading.message = Message::verbatim(&self.text[inner_start..inner_end]);
+            self.reading.message = Message::quoted(&self.text[inner_start..inner_end]);
             self.at = start + 1;
             return true;
         }
@@ -314,7 +320,7 @@ impl Reader<'_> {
             }
             for tail in tails {
                 match tail {
-                    Tail::People(role, people) => people.into_iter().for_each(|person| self.add_person(role, person)),
+                    Tail::People(role, people) => self.add_people(role, people),
                     Tail::Subject(value) => {
                         self.reading.subject = Some(wording::trim(self.between(value, self.tokens.len())).to_owned());
                     }
@@ -331,6 +337,9 @@ impl Reader<'_> {
     fn tails_at(&self, start: usize) -> Option<Vec<Tail>> {
         const MOST_TOKENS: usize = 200;
         let before = &self.tokens[start - 1];
+        if words::AND.has(&self.tokens[start]) {
+            return None;
+        }
         let new_sentence = before.ends_sentence() || before.is_mark("(");
         let boundary = new_sentence || before.is_mark(",;–—-") || words::AND.has(before);
         let marked =

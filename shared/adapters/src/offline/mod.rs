@@ -14,8 +14,6 @@
 
 mod answer;
 mod command;
-#[cfg(test)]
-mod measure;
 mod message;
 mod opening;
 mod phrases;
@@ -26,6 +24,8 @@ mod vocabulary;
 mod wording;
 
 #[cfg(test)]
+mod sentences;
+#[cfg(test)]
 mod tests;
 
 use async_trait::async_trait;
@@ -34,7 +34,7 @@ use engine::ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
 use serde_json::Value;
 
 use answer::Planner;
-use reading::{Hindrance, Reader};
+use reading::Reader;
 use tokens::{Kind, Token};
 
 /// Plans mails by rules, with no model and no network.
@@ -68,38 +68,27 @@ impl Model for OfflinePlanner {
 fn plan(prompt: &str, allowed: &[ActionId]) -> Value {
     let tokens = tokens::tokenise(prompt);
     let mut planner = Planner::new(allowed);
-    let mut before = Context::default();
-    for request in requests::split(&tokens) {
+    let (mut hindrances, mut accounts) = (Vec::new(), Vec::new());
+    for request in requests::split(prompt, &tokens) {
         let mut reader = Reader::new(prompt, &tokens[request.tokens]);
-        let opened = reader.open();
-        if request.continues {
-            if before.refused {
-                continue;
-            }
-            before.hindrances.iter().for_each(|&hindrance| reader.reading.hinder(hindrance));
-        }
-        before = Context { refused: !opened, hindrances: reader.reading.hindrances.clone(), accounts: before.accounts };
-        if !opened {
+        if !reader.open() {
             continue;
         }
-        reader.command();
-        let mut reading = reader.reading;
-        if reading.accounts.is_empty() && request.continues {
-            reading.accounts.clone_from(&before.accounts);
+        // `Tomorrow mail a@example.com … and b@example.com …`: what opens a sentence counts for all of it.
+        if request.continues {
+            for &hindrance in &hindrances {
+                reader.reading.hinder(hindrance);
+            }
         }
-        before.accounts.clone_from(&reading.accounts);
-        planner.add(reading);
+        hindrances.clone_from(&reader.reading.hindrances);
+        reader.command();
+        if request.continues && reader.reading.accounts.is_empty() {
+            reader.reading.accounts.clone_from(&accounts);
+        }
+        accounts.clone_from(&reader.reading.accounts);
+        planner.add(&reader.reading);
     }
     planner.finish(every_address(prompt, &tokens))
-}
-
-/// What a request says of the next one in the same sentence.
-#[derive(Default)]
-struct Context {
-    /// It asks for no mail, or for none to be sent.
-    refused: bool,
-    hindrances: Vec<Hindrance>,
-    accounts: Vec<reading::Account>,
 }
 
 /// Every whole address of the prompt, those in quotations too.

@@ -15,19 +15,22 @@ impl Reader<'_> {
         let mut first_clause = true;
         while let Some(token) = self.token(self.at) {
             if !token.is_word() {
+                if self.ends_with_verb() {
+                    return true;
+                }
                 self.at += 1;
             } else if self.is_numbering() {
                 self.at += 2;
             } else if self.opens_with_header() {
                 return true;
             } else if let Some((role, found, end)) = self.role_at(self.at) {
-                found.into_iter().for_each(|person| self.add_person(role, person));
+                self.add_people(role, found);
                 self.at = end;
             } else if self.takes_account() {
             } else if let Some(n) = self.courtesy() {
                 self.at += n;
             } else if words::NEGATIONS.at(self.tokens, self.at).is_some() {
-                self.skip_clause();
+                self.skip_negation();
                 first_clause = false;
             } else if let Some(n) = words::CONDITIONS.at(self.tokens, self.at) {
                 self.reading.hinder(Hindrance::Condition);
@@ -83,6 +86,7 @@ impl Reader<'_> {
             return true;
         }
         let Some((account, n)) = self.account_name_at(self.at) else { return false };
+        let n = n + usize::from(self.token(self.at + n).is_some_and(|t| t.is(&["please", "bitte"])));
         let Some(next) = self.token(self.at + n) else { return false };
         let verb_follows = next.is(&["to"]) || words::verb_at(self.tokens, self.at + n).is_some();
         let taken = verb_follows || next.is_mark(",:-–—");
@@ -123,20 +127,25 @@ impl Reader<'_> {
             (next..self.tokens.len().min(next + limit)).take_while(|&i| !self.tokens[i].ends_sentence()).any(test)
         };
         let mail_noun = within(7, &|i| words::MAIL_NOUNS.has(&self.tokens[i]));
+        let speech = within(10, &|i| words::SPEECH.has(&self.tokens[i]));
         let following = self.token(next);
         let to_self = following.is_some_and(|t| words::SELF.has(t));
-        if to_self && !(matches!(verb, Verb::Mail | Verb::Send | Verb::Write) && (near || (first_clause && mail_noun)))
+        if to_self
+            && !(matches!(verb, Verb::Mail | Verb::Send | Verb::Write)
+                && (near || (first_clause && (mail_noun || verb == Verb::Mail))))
         {
             return false;
         }
         let indefinite =
             following.is_some_and(|t| t.is(&["a", "an", "un", "une", "una", "ein", "eine", "it", "stories", "jokes"]));
         let capital = following
-            .is_some_and(|t| t.is_word() && self.text[t.start..].chars().next().is_some_and(|c| c.is_uppercase()));
+            .is_some_and(|t| t.is_word() && self.text[t.start..].chars().next().is_some_and(char::is_uppercase));
         let person = following.is_some_and(|t| t.is_word() && !words::FINITE.has(t)) && !indefinite;
         let definite = following.is_some_and(|t| words::DETERMINERS.has(t)) && !indefinite;
         let said = within(8, &|i| words::THAT.has(&self.tokens[i]) || words::SAYING.at(self.tokens, i).is_some());
         match verb {
+            // `give a@example.com a call` is something else.
+            Verb::Send if self.token(start).is_some_and(|t| t.is(&["give"])) => near && (mail_noun || speech),
             Verb::Mail => {
                 let of_something_else = following.is_some_and(|t| words::FINITE.has(t) || words::MAIL_SYSTEMS.has(t));
                 !of_something_else && (first_clause || near)
@@ -150,9 +159,11 @@ impl Reader<'_> {
                 near || (first_clause && (mail_noun || to || (said && capital)))
             }
             Verb::Draft | Verb::Schedule => mail_noun && (first_clause || near),
-            Verb::Tell if self.token(start).is_some_and(|t| words::MANY_MEANINGS.has(t)) => near,
+            Verb::Tell if self.token(start).is_some_and(|t| words::MANY_MEANINGS.has(t)) => {
+                near && (said || self.address_within(next, 2).is_some())
+            }
             Verb::Tell => near || (first_clause && person),
-            Verb::Let => within(NEAR, &|i| self.tokens[i].is(&["know", "wissen"])) && (near || first_clause),
+            Verb::Let => within(NEAR, &|i| words::KNOWING.at(self.tokens, i).is_some()) && (near || first_clause),
             Verb::Ping => near || (first_clause && person && (capital || said)),
             Verb::Ask | Verb::Remind => near || (first_clause && (capital || definite)),
             Verb::Thank | Verb::Congratulate | Verb::Wish | Verb::Apologise | Verb::Invite | Verb::Say => near,
@@ -201,6 +212,13 @@ impl Reader<'_> {
             if verb || token.ends_sentence() || token.is_mark(",;:") || token.is(&["but"]) {
                 break;
             }
+            self.at += 1;
+        }
+    }
+
+    /// Past all that a `don't` denies: `don't mail a@example.com and tell b@example.com` denies both.
+    fn skip_negation(&mut self) {
+        while self.token(self.at).is_some_and(|t| !t.ends_sentence() && !t.is_mark(",;") && !t.is(&["but"])) {
             self.at += 1;
         }
     }

@@ -67,7 +67,7 @@ pub(super) enum Hindrance {
     Draft,
     /// It answers or forwards a mail that only the mailbox holds.
     OtherMail,
-    /// Its list of people cannot be told from its message.
+    /// An address stands where neither a recipient nor a message is expected.
     Unclear,
 }
 
@@ -110,6 +110,7 @@ impl Reading {
 
 /// Reads one request from left to right: [`Reader::open`] finds its verb (`opening`),
 /// [`Reader::command`] what stands around the addresses (`command`), and `message` what the mail says.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about what was read")]
 pub(super) struct Reader<'a> {
     pub text: &'a str,
     pub tokens: &'a [Token],
@@ -181,6 +182,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn add_people(&mut self, role: Role, people: Vec<usize>) {
+        for person in people {
+            self.add_person(role, person);
+        }
+    }
+
     /// The list of addresses that begins at `at`: where each stands, and where the list ends.
     pub(super) fn list_at(&self, at: usize) -> (Vec<usize>, usize) {
         let (mut found, mut end, mut next) = (Vec::new(), at, at);
@@ -210,7 +217,9 @@ impl<'a> Reader<'a> {
             return (!found.is_empty()).then_some((role, found, end));
         }
         // `with a@example.com in copy`
-        if !self.token(at)?.is(&["with", "put", "have", "keep", "mit", "con", "avec"]) {
+        if !self.token(at)?.is(&[
+            "with", "put", "have", "keep", "mit", "setze", "setz", "nimm", "con", "pon", "avec", "mets", "mettez",
+        ]) {
             return None;
         }
         let (found, end) = self.list_at(at + 1);
@@ -223,6 +232,8 @@ impl<'a> Reader<'a> {
     /// `via outlook`, `from my gmail account`, `an outlook email`.
     pub(super) fn account_at(&self, at: usize) -> Option<(Account, usize)> {
         const MOST_FILLERS: usize = 3;
+        // `via gmail and outlook` names both.
+        let another = at >= 2 && words::AND.has(&self.tokens[at - 1]) && self.account_name_at(at - 2).is_some();
         let by = words::BY.at(self.tokens, at).unwrap_or(0);
         let mut next = at + by;
         if by > 0 {
@@ -239,7 +250,7 @@ impl<'a> Reader<'a> {
             next += n;
         }
         let of_a_mail = (bare_end..next).any(|i| words::MAIL_NOUNS.has(&self.tokens[i]));
-        (by > 0 || of_a_mail).then_some((account, next - at))
+        (by > 0 || another || of_a_mail).then_some((account, next - at))
     }
 
     pub(super) fn account_name_at(&self, at: usize) -> Option<(Account, usize)> {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{
     phrases::is_pronoun,
+    reading::Reader,
     tokens::{Kind, Token},
     vocabulary::{self as words, Verb},
 };
@@ -18,16 +19,18 @@ pub(super) struct Request {
 
 /// The requests of a prompt, in order: a new one begins behind the end of a sentence, a comma or an
 /// `and`, where a verb that asks for a mail stands close before an address.
-pub(super) fn split(tokens: &[Token]) -> Vec<Request> {
+pub(super) fn split(prompt: &str, tokens: &[Token]) -> Vec<Request> {
     let mut starts = vec![(0, false)];
     let end_of_commands = first_verbatim(tokens);
     let mut addressed = false;
     let mut at = 0;
     while at < end_of_commands {
         let start = starts.last().map_or(0, |&(start, _)| start);
+        // What stands before is a request, too, not only a copy or a remark that belongs to this one.
         if addressed
             && at > start
             && let Some((next, continues)) = begins_request(tokens, at)
+            && Reader::new(prompt, &tokens[start..at]).open()
         {
             starts.push((at, continues));
             addressed = false;

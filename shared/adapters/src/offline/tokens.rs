@@ -65,7 +65,7 @@ impl Token {
 /// Cuts a prompt into tokens, in one pass, and joins what belongs together.
 pub(super) fn tokenise(text: &str) -> Vec<Token> {
     let mut tokens = Cutter { text, at: 0, addresses: whole_addresses(text), next: 0, never_closed: Vec::new() }.cut();
-    tokens = join_spelled_out(tokens);
+    tokens = join_spelled_out(&tokens);
     join_display_names(text, tokens)
 }
 
@@ -163,11 +163,11 @@ impl Cutter<'_> {
         let inner_start = self.at + open.len_utf8();
         let rest = &self.text[inner_start..];
         // An apostrophe within a word closes nothing.
-        let closes = |&(i, c): &(usize, char)| {
+        let is_closing = |&(i, c): &(usize, char)| {
             closers.contains(&c)
                 && !(single && rest[i + c.len_utf8()..].chars().next().is_some_and(char::is_alphanumeric))
         };
-        let Some((length, close)) = rest.char_indices().find(closes) else {
+        let Some((length, close)) = rest.char_indices().find(is_closing) else {
             self.never_closed.extend(closers);
             return None;
         };
@@ -235,7 +235,7 @@ pub(super) fn fold(word: &str) -> String {
 }
 
 /// `ana at example dot com`, `ana (at) example (dot) com`: one half address.
-fn join_spelled_out(tokens: Vec<Token>) -> Vec<Token> {
+fn join_spelled_out(tokens: &[Token]) -> Vec<Token> {
     /// Past the word, which may stand in brackets.
     fn past(tokens: &[Token], at: usize, word: &str) -> Option<usize> {
         let bracket = usize::from(tokens.get(at)?.is_mark("(["));
@@ -257,7 +257,7 @@ fn join_spelled_out(tokens: Vec<Token>) -> Vec<Token> {
     let mut joined = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
-        if let Some(end) = spelled_out(&tokens, at) {
+        if let Some(end) = spelled_out(tokens, at) {
             joined.push(Token::new(Kind::HalfAddress, tokens[at].start, tokens[end - 1].end));
             at = end;
         } else {

@@ -57,12 +57,14 @@ pub(super) enum Tongue {
 }
 
 static VERBS: [(Verb, Tongue, Phrases); 36] = [
-    (Verb::Mail, Tongue::English, Phrases::new("email, mail")),
+    (Verb::Mail, Tongue::English, Phrases::new("email, mail, emailing, mailing")),
     (Verb::Mail, Tongue::German, Phrases::new("maile, mailen sie")),
     (
         Verb::Send,
         Tongue::English,
-        Phrases::new("send, resend, shoot, fire off, fire, drop, deliver, dispatch, send out, send off, get a message"),
+        Phrases::new(
+            "sending, give, send, resend, shoot, fire off, fire, drop, deliver, dispatch, send out, send off, get a message",
+        ),
     ),
     (
         Verb::Send,
@@ -73,21 +75,21 @@ static VERBS: [(Verb, Tongue, Phrases); 36] = [
         Verb::Send,
         Tongue::Romance,
         Phrases::new(
-            "envia, enviale, enviales, enviar, enviarle, envie, manda, mandale, mandales, mandar, mandarle, \
+            "envia, enviale, enviales, enviar, enviarle, d'envoyer, envie, manda, mandale, mandales, mandar, mandarle, \
         envoie, envoies, envoyer, envoyez, envoie-lui, transmets, transmettre",
         ),
     ),
-    (Verb::Write, Tongue::English, Phrases::new("write, compose, type up, write up")),
+    (Verb::Write, Tongue::English, Phrases::new("writing, drop in a line, write, compose, type up, write up")),
     (Verb::Write, Tongue::German, Phrases::new("schreibe, schreib, schreiben sie, verfasse")),
     (
         Verb::Write,
         Tongue::Romance,
         Phrases::new(
-            "escribe, escribele, escribeles, escribir, escribirle, escriba, ecris, ecrire, ecrivez, redacta, \
+            "escribe, escribele, escribeles, escribir, escribirle, escriba, ecris, ecrire, d'ecrire, ecrivez, redacta, \
         redige",
         ),
     ),
-    (Verb::Reply, Tongue::English, Phrases::new("reply, respond, answer, write back, get back")),
+    (Verb::Reply, Tongue::English, Phrases::new("replying, reply, respond, answer, write back, get back")),
     (Verb::Reply, Tongue::German, Phrases::new("antworte, antworten sie")),
     (
         Verb::Reply,
@@ -97,7 +99,11 @@ static VERBS: [(Verb, Tongue, Phrases); 36] = [
     (Verb::Forward, Tongue::English, Phrases::new("forward, pass on, relay, pass along, fwd")),
     (Verb::Forward, Tongue::German, Phrases::new("leite")),
     (Verb::Forward, Tongue::Romance, Phrases::new("reenvia, transfere")),
-    (Verb::Tell, Tongue::English, Phrases::new("tell, notify, inform, alert, warn, advise, brief, update, assure")),
+    (
+        Verb::Tell,
+        Tongue::English,
+        Phrases::new("telling, notifying, informing, tell, notify, inform, alert, warn, advise, brief, update, assure"),
+    ),
     (
         Verb::Tell,
         Tongue::German,
@@ -112,24 +118,34 @@ static VERBS: [(Verb, Tongue, Phrases); 36] = [
         Phrases::new(
             "dile, diles, di, decir, decirle, avisa, avisale, avisales, avisar, informa, informale, informar, \
         notifica, comunica, comunicale, hazle saber, dis, dites, dire, previens, prevenir, prevenez, \
-        informe, informez, informer, avertis, avertir, avertissez, signale",
+        informe, informez, informer, d'informer, avertis, avertir, avertissez, signale",
         ),
     ),
-    (Verb::Let, Tongue::English, Phrases::new("let")),
+    (
+        Verb::Let,
+        Tongue::English,
+        Phrases::new("let, letting, make sure, ensure, see that, see to it that, make sure that, be sure that"),
+    ),
     (Verb::Let, Tongue::German, Phrases::new("lass, lasse")),
-    (Verb::Ping, Tongue::English, Phrases::new("message, ping, contact, hit up, reach out to, buzz, msg")),
+    (
+        Verb::Ping,
+        Tongue::English,
+        Phrases::new(
+            "get in touch with, get hold of, messaging, message, ping, contact, hit up, reach out to, buzz, msg",
+        ),
+    ),
     (Verb::Ping, Tongue::German, Phrases::new("kontaktiere")),
-    (Verb::Ask, Tongue::English, Phrases::new("ask")),
+    (Verb::Ask, Tongue::English, Phrases::new("ask, asking")),
     (Verb::Ask, Tongue::German, Phrases::new("frage, frag, fragen sie")),
     (
         Verb::Ask,
         Tongue::Romance,
         Phrases::new("pregunta, preguntale, pide, pidele, preguntar, demande, demandez, demander"),
     ),
-    (Verb::Remind, Tongue::English, Phrases::new("remind")),
+    (Verb::Remind, Tongue::English, Phrases::new("remind, reminding")),
     (Verb::Remind, Tongue::German, Phrases::new("erinnere, erinnern sie")),
     (Verb::Remind, Tongue::Romance, Phrases::new("recuerda, recuerdale, recordar, rappelle, rappelez")),
-    (Verb::Thank, Tongue::English, Phrases::new("thank")),
+    (Verb::Thank, Tongue::English, Phrases::new("thank, thanking")),
     (Verb::Congratulate, Tongue::English, Phrases::new("congratulate")),
     (Verb::Wish, Tongue::English, Phrases::new("wish")),
     (Verb::Apologise, Tongue::English, Phrases::new("apologise to, apologize to")),
@@ -185,7 +201,7 @@ pub(super) static COURTESIES: Phrases = Phrases::new(
      will, ich muss, ich wurde gern, vergiss nicht, hallo, dann, danach, auch, und, jetzt, por favor, \
      puedes, podrias, puede, podria, quiero, necesito, quisiera, me gustaria, hola, luego, despues, tambien, \
      y, s'il te plait, s'il vous plait, peux-tu, peux tu, pourrais-tu, pourrais tu, pouvez-vous, \
-     pourriez-vous, tu peux, je veux, je voudrais, j'aimerais, merci de, merci d, veuillez, bonjour, salut, \
+     pourriez-vous, tu peux, je veux, je voudrais, j'aimerais, merci, merci de, merci d, veuillez, bonjour, salut, \
      puis, ensuite, aussi, et",
 );
 /// German, which puts the verb of such a request at its end.
@@ -304,8 +320,9 @@ pub(super) static TO: Phrases = Phrases::new("to, for, at, ans, al, para, fur, a
 pub(super) static TO_GERMAN: Phrases = Phrases::new("an");
 pub(super) static TO_ROMANCE: Phrases = Phrases::new("a, con");
 pub(super) static FROM: Phrases = Phrases::new("from, as, von, desde, depuis, de");
-pub(super) static NOT_TO: Phrases =
-    Phrases::new("not, except, excluding, without, don't, dont, never, nicht, ausser, ohne, excepto, sin, sauf, pas");
+pub(super) static NOT_TO: Phrases = Phrases::new(
+    "not to, but not, but not to, except for, except to, but don't copy, not, except, excluding, without, don't, dont, never, nicht, ausser, ohne, excepto, sin, sauf, pas",
+);
 pub(super) static NEGATIONS: Phrases = Phrases::new(
     "don't, dont, do not, never, no longer, under no circumstances, stop, cancel, not, nicht, nie, niemals, \
      no, nunca, ne, n'envoie, n'ecris, n'envoyez, avoid, refrain from",
@@ -352,7 +369,7 @@ pub(super) static ATTACHING: Phrases = Phrases::new(
      images, video, zip",
 );
 pub(super) static FILE_ENDINGS: Phrases =
-    Phrases::new(".pdf, .doc, .docx, .xls, .xlsx, .ppt, .pptx, .zip, .txt, .csv, .png, .jpg, .jpeg, .odt, .mp4");
+    Phrases::new("pdf, doc, docx, xls, xlsx, ppt, pptx, zip, txt, csv, png, jpg, jpeg, odt, mp4");
 pub(super) static CALENDAR: Phrases = Phrases::new(
     "calendar, calendar invite, invite, calendar invitation, meeting invite, meeting invitation, meeting \
      request, kalendereinladung, appointment",
@@ -398,7 +415,7 @@ pub(super) static ASKS: Phrases = Phrases::new(
 );
 /// Verbs that mostly mean something else: only an address, or a mail, makes them ask for one.
 pub(super) static MANY_MEANINGS: Phrases = Phrases::new(
-    "shoot, fire, drop, deliver, dispatch, get, update, advise, brief, assure, alert, warn, gib, teile, teil, signale, \
+    "give, shoot, fire, drop, deliver, dispatch, get, update, advise, brief, assure, alert, warn, gib, teile, teil, signale, \
      di, dis, dire, decir, comunica",
 );
 /// After `mail` or `email`: what is no person.
@@ -410,7 +427,7 @@ pub(super) static MAIL_SYSTEMS: Phrases = Phrases::new(
 pub(super) static GROUPS: Phrases = Phrases::new("everyone, everybody, all, others, alle, todos, tous, anyone");
 /// Things that are words: sending them is saying them.
 pub(super) static SPEECH: Phrases = Phrases::new(
-    "thanks, thank, congratulations, congrats, regards, greetings, wishes, wish, apology, apologies, reminder, condolences, \
+    "heads-up, shout, thanks, thank, congratulations, congrats, regards, greetings, wishes, wish, apology, apologies, reminder, condolences, \
      love, summary, minutes, news, hello, sorry, invitation, welcome, agenda",
 );
 /// What stands for a message that follows.
@@ -427,6 +444,12 @@ pub(super) static CHAIN: Phrases = Phrases::new("that, saying, dass, que, know, 
 /// Before the account, in a sentence of its own.
 pub(super) static SEND_IT: Phrases =
     Phrases::new("send it, send this, do it, do this, do so, this, it, send that, send");
+/// The second half of `let … know`.
+pub(super) static KNOWING: Phrases =
+    Phrases::new("know, knows, hear, hears, wissen, is told, is informed, are told, are informed");
+/// Between a thing and somebody it is about.
+pub(super) static OF: Phrases =
+    Phrases::new("of, from, about, by, with, on, than, like, behind, against, called, named, von, de, sobre");
 /// The verb at `at`, its language, and how many tokens it takes.
 pub(super) fn verb_at(tokens: &[Token], at: usize) -> Option<(Verb, Tongue, usize)> {
     let found = |(verb, tongue, words): &(Verb, Tongue, Phrases)| words.at(tokens, at).map(|n| (*verb, *tongue, n));

@@ -67,8 +67,9 @@ fn shortened(text: &str) -> String {
 fn capitalised(text: &str) -> String {
     let text = text.trim_start();
     let mut chars = text.chars();
-    // A word such as `iPhone` keeps its letters.
-    let odd = text.chars().nth(1).is_some_and(char::is_uppercase);
+    // `iPhone` keeps its letters, and so do addresses and links.
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let odd = word.chars().nth(1).is_some_and(char::is_uppercase) || word.contains(['@', '/']);
     match chars.next() {
         Some(first) if !odd => first.to_uppercase().chain(chars).collect(),
         _ => text.to_owned(),
@@ -97,6 +98,7 @@ mod tests {
         assert_eq!(sentence("dinner is at eight?", true, false), "Dinner is at eight.");
         assert_eq!(sentence("are you in?", false, false), "Are you in?");
         assert_eq!(sentence("May I ask for the key", false, true), "May I ask for the key?");
+        assert_eq!(sentence("bo@example.com is new", false, false), "bo@example.com is new.");
         assert_eq!(sentence("ok 👍", false, false), "Ok 👍");
     }
 }

@@ -79,7 +79,7 @@ async fn fakes_with(options: ClientOptions) -> (Fakes, [Mail; 2]) {
 
 fn mails_at(gmail: &str, graph: &str, options: ClientOptions) -> [Mail; 2] {
     let actions = actions_at(gmail, graph, options);
-    let action = |id: &str| actions.iter().find(|action| action.about().id.as_str() == id).unwrap();
+    let action = |id: &str| actions.iter().find(|action| action.about().id == id).unwrap();
     [Mail::new(&**action("gmail.send"), "g"), Mail::new(&**action("outlook.send"), "m")]
 }
 
@@ -455,7 +455,7 @@ async fn a_token_that_cannot_stand_in_a_header_is_no_token() {
 #[test]
 fn the_catalogue_has_both_actions_with_a_closed_schema() {
     let actions = actions_at("http://127.0.0.1:1", "http://127.0.0.1:1/v1.0", PATIENT);
-    let ids: Vec<&str> = actions.iter().map(|action| action.about().id.as_str()).collect();
+    let ids: Vec<&str> = actions.iter().map(|action| action.about().id).collect();
     assert_eq!(ids, ["gmail.send", "outlook.send"]);
     for action in &actions {
         let schema = action.params_schema();
