@@ -45,6 +45,9 @@ pub struct Job {
     pub lease: Option<Lease>,
     /// How often a worker took it up since it was accepted or retried.
     pub attempts: u32,
+    /// How often in a row a worker that had taken it up was gone without a word.
+    #[serde(default)]
+    pub crashes: u32,
     /// Not to be taken up before this.
     pub not_before: Option<Timestamp>,
     /// What the provider gave us to recognise the send by, from before it.
@@ -281,6 +284,7 @@ impl Job {
             fence: 0,
             lease: None,
             attempts: 0,
+            crashes: 0,
             not_before: None,
             evidence: None,
             result: None,
@@ -306,6 +310,7 @@ impl Job {
         self.must(self.is_claimable(now))?;
         let mut next = self.next(now);
         next.fence += 1;
+        next.crashes += u32::from(self.lease.is_some());
         next.lease = Some(lease);
         next.attempts += 1;
         next.not_before = None;
@@ -352,10 +357,19 @@ impl Job {
 
     /// Nobody works on the job until `not_before`; a message will bring it back.
     pub fn released(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
+        let mut next = self.abandoned(now)?;
+        next.not_before = Some(not_before);
+        next.crashes = 0;
+        Ok(next)
+    }
+
+    /// The worker that had taken it up is gone: anybody may take it over now.
+    pub fn abandoned(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(!self.state.has_ended())?;
         let mut next = self.next(now);
+        next.crashes += u32::from(self.lease.is_some());
         next.lease = None;
-        next.not_before = Some(not_before);
+        next.not_before = None;
         // A draft or a possible send is kept in mind; else the job is as good as new.
         if next.state == State::Claimed {
             next.state = State::Queued;
@@ -412,6 +426,7 @@ impl Job {
         next.state = State::Queued;
         next.lease = None;
         next.attempts = 0;
+        next.crashes = 0;
         next.not_before = None;
         next.error = None;
         next.started_at = None;
@@ -529,7 +544,9 @@ mod tests {
         let held = job().claimed(lease(60), at(1)).unwrap();
         assert!(held.claimed(lease(120), at(59)).is_err());
         let taken = held.claimed(lease(120), at(60)).unwrap();
-        assert_eq!((taken.fence, taken.attempts), (2, 2));
+        assert_eq!((taken.fence, taken.attempts, taken.crashes), (2, 2, 1));
+        assert_eq!(taken.released(at(70), at(61)).unwrap().crashes, 0, "a wait is a sign of life");
+        assert_eq!(taken.abandoned(at(61)).unwrap().crashes, 2);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use telemetry::record::{
     JobCount, Operation, ProviderOutcome, record_job, record_job_duration, record_provider_request, record_queue_wait,
+    record_unreadable_message,
 };
 
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
 const TRIES: u32 = 6;
 /// Time to write down what came of a send, beside the send's own time-out.
 const MARGIN: SignedDuration = SignedDuration::from_secs(3);
+/// A job whose workers were gone so often in a row makes them crash, and is not taken up again.
+const MAX_CRASHES: u32 = 10;
 /// How long a mail in the outbox is kept.
 const OUTBOX_DAYS: i64 = 7;
 
@@ -77,6 +80,7 @@ impl Engine {
             }
             Err(UnreadableMessage::Garbage(why)) => {
                 tracing::error!(why, "an unreadable message is dropped");
+                record_unreadable_message();
                 return Disposition::Acknowledge;
             }
         };
@@ -93,6 +97,9 @@ impl Engine {
             if let Some(then) = job.not_before.filter(|then| !job.state.has_ended() && *then > now) {
                 self.enqueue(&[job], then.duration_since(now).unsigned_abs()).await;
                 return Disposition::Acknowledge;
+            }
+            if job.crashes >= MAX_CRASHES && job.is_claimable(now) {
+                return self.give_up_on(job).await;
             }
             // Ended, or in the hands of another worker: if that one dies, the sweeper finds the job.
             let lease = Lease { owner: self.ids.uuid(), until: deadline };
@@ -124,14 +131,19 @@ impl Engine {
             Err(UnreadableMessage::UnknownVersion(_)) => return Disposition::Leave,
             Err(UnreadableMessage::Garbage(_)) => return Disposition::Acknowledge,
         };
-        let (job, now) = match self.ledger_job(job_id).await {
-            Ok(Some(job)) => (job, self.clock.now()),
-            Ok(None) => return Disposition::Acknowledge,
-            Err(_) => return Disposition::Leave,
-        };
-        if job.lease.as_ref().is_some_and(|lease| lease.until > now) {
-            return Disposition::Leave;
+        match self.ledger_job(job_id).await {
+            // Somebody works on it after all.
+            Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > self.clock.now()) => {
+                Disposition::Leave
+            }
+            Ok(Some(job)) => self.give_up_on(job).await,
+            Ok(None) => Disposition::Acknowledge,
+            Err(_) => Disposition::Leave,
         }
+    }
+
+    async fn give_up_on(&self, job: Job) -> Disposition {
+        let now = self.clock.now();
         let maybe_sent = job.state == State::Sending;
         let error = failure(
             JobErrorCode::Internal,

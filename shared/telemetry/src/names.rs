@@ -41,6 +41,7 @@ metrics! {
     JOB_QUEUE_WAIT = Histogram "ai_job_queue_wait_seconds": "Time from acceptance to the first claim, in seconds.";
     QUEUE_DEPTH = Gauge "ai_queue_depth": "Messages that wait in the queue.";
     QUEUE_OLDEST_AGE = Gauge "ai_queue_oldest_age_seconds": "Age of the oldest job that no worker has claimed, in seconds.";
+    UNREADABLE_MESSAGES = Counter "ai_queue_unreadable_messages_total": "Messages that were not of ours, and were dropped.";
     IDEMPOTENCY = Counter "ai_idempotency_total": "Idempotency keys seen, by what they met.";
     PERMISSION_CHECKS = Counter "ai_permission_checks_total": "Checks whether an action may run.";
     ROLLOUT_DECISIONS = Counter "ai_rollout_decisions_total": "Decisions of the rollout gate.";

@@ -92,6 +92,11 @@ pub fn record_rollout_decision(provider: &'static str, decision: Decision) {
     counter!(names::ROLLOUT_DECISIONS, "provider" => provider, "decision" => decision.as_str()).increment(1);
 }
 
+/// A message of the queue was not one of ours, and was dropped.
+pub fn record_unreadable_message() {
+    counter!(names::UNREADABLE_MESSAGES).increment(1);
+}
+
 /// A provider was asked for something.
 pub fn record_provider_request(provider: &'static str, operation: Operation, outcome: ProviderOutcome) {
     counter!(
@@ -123,6 +128,7 @@ pub(crate) fn touch_all() {
     }
     record_ai_tokens(0, 0);
     counter!(names::BUDGET_REJECTIONS).absolute(0);
+    counter!(names::UNREADABLE_MESSAGES).absolute(0);
     for outcome in Idempotency::ALL {
         counter!(names::IDEMPOTENCY, "outcome" => outcome.as_str()).absolute(0);
     }

@@ -165,8 +165,7 @@ impl Ledger for SqliteLedger {
                 let bodies = query.query_map([], first)?.collect::<Result<Vec<String>, _>>()?;
                 let mut voided = 0;
                 for job in read_jobs(&bodies)?.iter().filter(|job| job.lease.is_some()) {
-                    let mut free = job.released(now, now).map_err(|error| Failure(error.to_string()))?;
-                    free.not_before = None;
+                    let free = job.abandoned(now).map_err(|error| Failure(error.to_string()))?;
                     JobRow::of(&free)?.replace(connection, expiry)?;
                     voided += 1;
                 }
