@@ -4,6 +4,7 @@
 //! - [`offline`] and [`openai`]: the planner by rules, and any chat completions endpoint
 //! - [`actions`]: the catalogue, one file an action; [`google`] and [`microsoft`] carry them
 //! - [`mime`] and [`graph_message`]: what goes over the wire; [`http`]: the clients that carry it
+//! - [`redis`]: cache and queue on Redis or Valkey, single or cluster
 //! - [`connections`]: whose accounts
 
 pub mod actions;
@@ -16,6 +17,7 @@ pub mod microsoft;
 pub mod mime;
 pub mod offline;
 pub mod openai;
+pub mod redis;
 
 mod exchange;
 

@@ -9,6 +9,7 @@ mod cache;
 mod ledger;
 mod ledger_with_clock;
 mod queue;
+pub mod servers;
 mod support;
 mod vault;
 

@@ -1,0 +1,101 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::{Job, JobId, PayloadHash};
+use engine::ports::{Cache, CacheError, FirstSight, KeyClaim};
+use redis::{Value, cmd, from_redis_value};
+use serde_json::json;
+
+use super::{
+    connection::{Fault, RedisConnection},
+    script::{Call, Script},
+};
+
+/// How long a claim holds, in seconds.
+const CLAIM: u64 = 15 * 60;
+
+/// How long a job that has ended is kept, in seconds.
+const ENDED: u64 = 15 * 60;
+
+/// How long a job that goes on is kept, in seconds. When the put of its next version fails, polls see the
+/// version before no longer than this; then they ask the ledger.
+const OPEN: u64 = 30;
+
+/// The cache of all instances. Every command of it may be repeated: see each.
+pub struct RedisCache {
+    connection: Arc<RedisConnection>,
+    put_job: Script,
+}
+
+impl RedisCache {
+    /// A cache over this connection, which others may use too.
+    pub fn new(connection: Arc<RedisConnection>) -> Self {
+        Self { connection, put_job: Script::new(include_str!("lua/put_job.lua")) }
+    }
+}
+
+#[async_trait]
+impl Cache for RedisCache {
+    async fn claim_keys(&self, claims: &[KeyClaim]) -> Result<Vec<FirstSight>, CacheError> {
+        // When the answer of a claim is lost, its repetition sees it as somebody else's: too much
+        // seen, never too little, and the ledger knows which it was.
+        let command = |claim: &KeyClaim| {
+            let mut command = cmd("SET");
+            command.arg(format!("orc:{{{}}}:claim", claim.job_id)).arg(claim.payload_hash.as_str());
+            command.arg("NX").arg("GET").arg("EX").arg(CLAIM);
+            command
+        };
+        let commands: Vec<_> = claims.iter().map(command).collect();
+        self.connection.query(&commands).await?.into_iter().map(first_sight).collect()
+    }
+
+    async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
+        let call = |job: &Job| {
+            let body = serde_json::to_string(job).map_err(|_| CacheError("a job is no JSON".to_owned()))?;
+            let seconds = if job.state.has_ended() { ENDED } else { OPEN };
+            let call = Call::new([job_key(job.job_id)]).arg(job.revision);
+            Ok(call.arg(job.state.status().as_str()).arg(body).arg(seconds))
+        };
+        let calls = jobs.iter().map(call).collect::<Result<Vec<_>, CacheError>>()?;
+        // A put over itself changes nothing.
+        self.put_job.call(&self.connection, &calls).await?;
+        Ok(())
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, CacheError> {
+        let mut command = cmd("HGET");
+        command.arg(job_key(id)).arg("body");
+        let body: Option<String> = read(self.connection.query_one(command).await?)?;
+        // A version that this program cannot read is one that it does not have.
+        Ok(body.and_then(|body| serde_json::from_str(&body).ok()))
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        self.connection.query_one(cmd("PING")).await?;
+        Ok(())
+    }
+}
+
+fn job_key(id: JobId) -> String {
+    format!("orc:{{{id}}}:job")
+}
+
+fn first_sight(before: Value) -> Result<FirstSight, CacheError> {
+    let Some(hash) = read::<Option<String>>(before)? else { return Ok(FirstSight::New) };
+    let hash: PayloadHash = serde_json::from_value(json!(hash)).map_err(|_| unreadable())?;
+    Ok(FirstSight::Seen(hash))
+}
+
+fn read<T: redis::FromRedisValue>(value: Value) -> Result<T, CacheError> {
+    from_redis_value(value).map_err(|_| unreadable())
+}
+
+fn unreadable() -> CacheError {
+    CacheError("the answer cannot be read".to_owned())
+}
+
+impl From<Fault> for CacheError {
+    fn from(fault: Fault) -> Self {
+        Self(fault.to_string())
+    }
+}

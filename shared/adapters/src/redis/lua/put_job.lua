@@ -1,0 +1,9 @@
+-- KEYS: job. ARGV: revision, status, body, seconds to keep it.
+-- Keeps the job, unless a later version of it is kept already.
+local kept = redis.call('HGET', KEYS[1], 'revision')
+if kept and tonumber(kept) > tonumber(ARGV[1]) then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'revision', ARGV[1], 'status', ARGV[2], 'body', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1

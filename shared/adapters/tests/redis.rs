@@ -1,0 +1,375 @@
+//! The Redis adapters against the contract of their ports on real servers, single and cluster, and
+//! through what servers go through: emptied, restarted, hanging, gone.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use adapters::{
+    embedded::{SystemClock, SystemIds},
+    redis::{RedisCache, RedisConnection, RedisQueue},
+};
+use contracts::{
+    sample_job,
+    servers::{RedisServer, free_port},
+};
+use domain::Job;
+use engine::ports::{Cache, Clock, FirstSight, Ids, KeyClaim, Queue, QueuedMessage};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use uuid::Uuid;
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_mins(10);
+
+fn seed() -> Uuid {
+    SystemIds.uuid()
+}
+
+fn connect(url: &str) -> Arc<RedisConnection> {
+    Arc::new(RedisConnection::new(url).unwrap())
+}
+
+fn cache(url: &str) -> Arc<RedisCache> {
+    Arc::new(RedisCache::new(connect(url)))
+}
+
+fn queue(url: &str, visibility: Duration) -> Arc<RedisQueue> {
+    Arc::new(RedisQueue::new(connect(url), "jobs", visibility, Arc::new(SystemClock), Arc::new(SystemIds)))
+}
+
+fn cluster_url(server: &RedisServer) -> String {
+    format!("{}?cluster=true", server.url())
+}
+
+fn jobs(count: usize) -> Vec<Job> {
+    let workspace = "local".parse().unwrap();
+    (0..count).map(|n| sample_job(&workspace, &format!("key {n}"), SystemClock.now())).collect()
+}
+
+fn claims(jobs: &[Job]) -> Vec<KeyClaim> {
+    jobs.iter().map(|job| KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() }).collect()
+}
+
+fn messages(count: usize) -> Vec<QueuedMessage> {
+    let message =
+        |n| QueuedMessage { body: format!("message {n}"), workspace: "local".parse().unwrap(), delay: Duration::ZERO };
+    (0..count).map(message).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cache_keeps_its_contract() {
+    let (single, cluster) = (RedisServer::start(false), RedisServer::start(true));
+    for url in [single.url(), cluster_url(&cluster), cluster.url()] {
+        contracts::cache(cache(&url), SystemClock.now(), seed()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_keeps_its_contract() {
+    let server = RedisServer::start(false);
+    contracts::queue(queue(&server.url(), LONG), seed()).await;
+    let second = Duration::from_secs(1);
+    contracts::queue_over_time(queue(&server.url(), second), second, seed(), tokio::time::sleep).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_keeps_its_contract_on_a_cluster() {
+    let server = RedisServer::start(true);
+    contracts::queue(queue(&cluster_url(&server), LONG), seed()).await;
+    let second = Duration::from_secs(1);
+    contracts::queue_over_time(queue(&cluster_url(&server), second), second, seed(), tokio::time::sleep).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_of_two_is_found_out_from_either_node() {
+    let nodes = RedisServer::start_two();
+    for url in [nodes[0].url(), nodes[1].url(), cluster_url(&nodes[0])] {
+        let cache = cache(&url);
+        // Ten jobs lie on both nodes, so this finds out; claims would too, but see themselves when repeated.
+        cache.put_jobs(&jobs(10)).await.unwrap();
+        for job in jobs(10) {
+            assert!(cache.job(job.job_id).await.unwrap().is_some());
+        }
+        contracts::cache(cache, SystemClock.now(), seed()).await;
+        contracts::queue(queue(&url, LONG), seed()).await;
+    }
+    let size = |node: &RedisServer| node.command("DBSIZE").trim_start_matches(':').parse::<usize>().unwrap();
+    assert!(nodes.iter().all(|node| size(node) > 5), "the keys are spread over both");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_kept_expires() {
+    let server = RedisServer::start(false);
+    let cache = cache(&server.url());
+    let job = jobs(1).remove(0);
+    let kept_for = |part: &str| {
+        let answer = server.command(&format!("TTL orc:{{{}}}:{part}", job.job_id));
+        answer.trim_start_matches(':').parse::<i64>().unwrap()
+    };
+    cache.claim_keys(&claims(std::slice::from_ref(&job))).await.unwrap();
+    assert!((890..=900).contains(&kept_for("claim")), "a claim holds 15 minutes");
+    cache.put_jobs(std::slice::from_ref(&job)).await.unwrap();
+    assert!((20..=30).contains(&kept_for("job")), "a version that goes out of date unnoticed is soon forgotten");
+    cache.put_jobs(&[job.cancelled(SystemClock.now()).unwrap()]).await.unwrap();
+    assert!((890..=900).contains(&kept_for("job")));
+    let hash = server.command(&format!("HMGET orc:{{{}}}:job revision status", job.job_id));
+    assert_eq!(hash, "*2\r\n$1\r\n2\r\n$5\r\nerror");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_emptied_begins_anew() {
+    let server = RedisServer::start(false);
+    let (cache, queue) = (cache(&server.url()), queue(&server.url(), LONG));
+    let jobs = jobs(3);
+    assert_eq!(cache.claim_keys(&claims(&jobs)).await.unwrap(), vec![FirstSight::New; 3]);
+    queue.send(&messages(1)).await.unwrap();
+    let held = queue.receive(1, Duration::ZERO).await.unwrap().remove(0);
+    assert_eq!(server.command("FLUSHALL"), "+OK");
+    assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
+    cache.put_jobs(&jobs).await.unwrap();
+    assert_eq!(cache.job(jobs[2].job_id).await.unwrap().as_ref(), Some(&jobs[2]));
+    assert_eq!(cache.claim_keys(&claims(&jobs)).await.unwrap(), vec![FirstSight::New; 3]);
+    queue.acknowledge(&held.receipt).await.unwrap();
+    assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty(), "the ledger knows what was lost");
+    queue.send(&messages(1)).await.unwrap();
+    assert_eq!(queue.receive(1, Duration::ZERO).await.unwrap()[0].body, "message 0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_restarted_is_found_by_the_first_command() {
+    for cluster in [false, true] {
+        let mut server = RedisServer::start(cluster);
+        let url = if cluster { cluster_url(&server) } else { server.url() };
+        let (cache, queue) = (cache(&url), queue(&url, LONG));
+        let jobs = jobs(3);
+        cache.put_jobs(&jobs).await.unwrap();
+        queue.send(&messages(1)).await.unwrap();
+        server.restart();
+        assert_eq!(cache.job(jobs[0].job_id).await.unwrap(), None, "it came back empty");
+        queue.send(&messages(2)).await.unwrap();
+        server.restart();
+        assert_eq!(cache.claim_keys(&claims(&jobs)).await.unwrap(), vec![FirstSight::New; 3]);
+        assert_eq!(queue.depth().await.unwrap(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_an_error_in_time_and_works_when_it_goes_on() {
+    for cluster in [false, true] {
+        let server = RedisServer::start(cluster);
+        let url = if cluster { cluster_url(&server) } else { server.url() };
+        let (cache, queue) = (cache(&url), queue(&url, LONG));
+        let jobs = jobs(2);
+        cache.put_jobs(&jobs).await.unwrap();
+        queue.depth().await.unwrap();
+        let (claims, messages) = (claims(&jobs), messages(1));
+        server.pause();
+        let begun = Instant::now();
+        let answers = tokio::join!(
+            cache.claim_keys(&claims),
+            cache.job(jobs[0].job_id),
+            queue.receive(1, Duration::from_secs(20)),
+            queue.send(&messages),
+        );
+        let took = begun.elapsed();
+        assert!(answers.0.is_err() && answers.1.is_err() && answers.2.is_err() && answers.3.is_err());
+        assert!(took < Duration::from_millis(3500), "an answer in three seconds: {took:?}");
+        server.resume();
+        cache.ping().await.unwrap();
+        assert_eq!(cache.job(jobs[0].job_id).await.unwrap().as_ref(), Some(&jobs[0]));
+        queue.send(&messages).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_connects_before_the_first_command_and_no_error_tells_the_password() {
+    let closed = cache(&format!("redis://user:s3cret@127.0.0.1:{}", free_port()));
+    let refused = closed.ping().await.unwrap_err().to_string();
+    assert!(refused.contains("refused") && !refused.contains("s3cret"), "{refused}");
+
+    let server = RedisServer::start(false);
+    server.command("CONFIG SET requirepass other");
+    for (login, fault) in [("", "NOAUTH"), (":s3cret@", "authentication failed")] {
+        let cache = cache(&format!("redis://{login}127.0.0.1:{}", server.port()));
+        let refused = cache.ping().await.unwrap_err().to_string();
+        assert!(refused.contains(fault) && !refused.contains("s3cret"), "{refused}");
+    }
+    cache(&format!("redis://:other@127.0.0.1:{}/3", server.port())).ping().await.unwrap();
+
+    for url in [
+        "",
+        "redis",
+        "http://127.0.0.1",
+        "redis://",
+        "redis://u:s3cret@h:port",
+        "redis://u:s3cret@h/x",
+        "redis+unix:///x",
+    ] {
+        let invalid = RedisConnection::new(url).err().unwrap().to_string();
+        assert!(!invalid.contains("s3cret"), "{invalid}");
+    }
+    let tls = cache("rediss://127.0.0.1:1").ping().await.unwrap_err().to_string();
+    assert!(tls.contains("invalid client config"), "no provider is installed here: {tls}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_messages_of_a_worker_that_died_come_again() {
+    let server = RedisServer::start(false);
+    let second = Duration::from_secs(1);
+    let dead = queue(&server.url(), second);
+    dead.send(&messages(3)).await.unwrap();
+    let held = dead.receive(2, Duration::ZERO).await.unwrap();
+    assert_eq!(held.len(), 2);
+    drop(dead);
+
+    let other = queue(&server.url(), second);
+    assert_eq!(other.receive(10, Duration::ZERO).await.unwrap().len(), 1, "what is held does not come");
+    let begun = Instant::now();
+    let mut again = Vec::new();
+    while again.len() < 2 {
+        let deliveries = other.receive(10, Duration::from_secs(10)).await.unwrap();
+        assert!(!deliveries.is_empty(), "they come");
+        again.extend(deliveries.into_iter().filter(|delivery| held.iter().any(|held| held.body == delivery.body)));
+    }
+    assert!(begun.elapsed() > Duration::from_millis(500), "not before their time");
+    assert!(again.iter().all(|delivery| delivery.receives == 2), "{again:?}");
+    // The first delivery was overtaken: its acknowledgement takes nothing from who holds the message now.
+    other.acknowledge(&held[0].receipt).await.unwrap();
+    for receipt in ["", ".", "no receipt", "x.y", &"x".repeat(10_000)] {
+        other.acknowledge(receipt).await.unwrap();
+    }
+    assert_eq!(server.command("HLEN orc:{jobs}:messages"), ":3");
+    for delivery in again {
+        other.acknowledge(&delivery.receipt).await.unwrap();
+    }
+    assert_eq!(server.command("HLEN orc:{jobs}:messages"), ":1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_acknowledgement_counts_until_the_message_has_come_again() {
+    let server = RedisServer::start(false);
+    let queue = queue(&server.url(), Duration::ZERO);
+    queue.send(&messages(2)).await.unwrap();
+    let late = queue.receive(1, Duration::ZERO).await.unwrap().remove(0);
+    // The other message brings this one back to the list, unseen.
+    let other = queue.receive(1, Duration::ZERO).await.unwrap().remove(0);
+    assert_eq!((late.body.as_str(), other.body.as_str()), ("message 0", "message 1"));
+    queue.acknowledge(&late.receipt).await.unwrap();
+    queue.acknowledge(&other.receipt).await.unwrap();
+    assert_eq!(server.command("KEYS *"), "*0", "nothing is left of either");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_two_workers_hold_a_message_at_once() {
+    let server = RedisServer::start(false);
+    let workers: Vec<_> = (0..4).map(|_| queue(&server.url(), LONG)).collect();
+    // Equal texts are messages of their own.
+    let twice = [messages(100), messages(100)].concat();
+    workers[0].send(&twice).await.unwrap();
+    assert_eq!(workers[1].depth().await.unwrap(), 200);
+    let work = workers.into_iter().map(|worker| {
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            loop {
+                let deliveries = worker.receive(3, Duration::ZERO).await.unwrap();
+                if deliveries.is_empty() {
+                    return held;
+                }
+                held.extend(deliveries);
+            }
+        })
+    });
+    let mut held = Vec::new();
+    for worker in work.collect::<Vec<_>>() {
+        held.extend(worker.await.unwrap());
+    }
+    let receipts: BTreeSet<_> = held.iter().map(|delivery| &delivery.receipt).collect();
+    assert_eq!((held.len(), receipts.len()), (200, 200));
+    assert!(held.iter().all(|delivery| delivery.receives == 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_operation_is_one_round_trip() {
+    let server = RedisServer::start(false);
+    let counter = RoundTrips::before(server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", counter.port);
+    let (cache, queue) = (cache(&url), queue(&url, LONG));
+    let jobs = jobs(10);
+    cache.ping().await.unwrap();
+    assert_eq!(counter.take(), 1, "the first command of a connection");
+    cache.claim_keys(&claims(&jobs)).await.unwrap();
+    assert_eq!(counter.take(), 1, "ten claims");
+    cache.put_jobs(&jobs).await.unwrap();
+    assert_eq!(counter.take(), 2, "the server learns the script");
+    cache.put_jobs(&jobs).await.unwrap();
+    assert_eq!(counter.take(), 1, "ten jobs");
+    assert!(cache.job(jobs[9].job_id).await.unwrap().is_some());
+    assert_eq!(counter.take(), 1, "a job");
+    queue.send(&messages(10)).await.unwrap();
+    let warm = queue.receive(1, Duration::ZERO).await.unwrap();
+    queue.acknowledge(&warm[0].receipt).await.unwrap();
+    queue.depth().await.unwrap();
+    counter.take();
+    queue.send(&messages(10)).await.unwrap();
+    assert_eq!(counter.take(), 1, "ten messages sent");
+    let deliveries = queue.receive(10, Duration::ZERO).await.unwrap();
+    assert_eq!((deliveries.len(), counter.take()), (10, 1), "ten messages received");
+    queue.acknowledge(&deliveries[0].receipt).await.unwrap();
+    assert_eq!(counter.take(), 1, "an acknowledgement");
+    queue.depth().await.unwrap();
+    assert_eq!(counter.take(), 1, "the depth");
+}
+
+/// Stands between client and server and counts how often the client speaks after the server has.
+struct RoundTrips {
+    port: u16,
+    count: Arc<AtomicUsize>,
+}
+
+impl RoundTrips {
+    async fn before(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let counter = Self { port: listener.local_addr().unwrap().port(), count: Arc::default() };
+        let count = counter.count.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                tokio::spawn(forward(client, server, count.clone()));
+            }
+        });
+        counter
+    }
+
+    /// The round trips since the last look.
+    fn take(&self) -> usize {
+        self.count.swap(0, Ordering::SeqCst)
+    }
+}
+
+async fn forward(mut client: TcpStream, mut server: TcpStream, count: Arc<AtomicUsize>) {
+    let (mut asked, mut answered) = (vec![0; 65536], vec![0; 65536]);
+    let waits = AtomicBool::new(false);
+    loop {
+        tokio::select! {
+            Ok(length @ 1..) = client.read(&mut asked) => {
+                if !waits.swap(true, Ordering::SeqCst) {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                server.write_all(&asked[..length]).await.unwrap();
+            }
+            Ok(length @ 1..) = server.read(&mut answered) => {
+                waits.store(false, Ordering::SeqCst);
+                client.write_all(&answered[..length]).await.unwrap();
+            }
+            else => return,
+        }
+    }
+}
