@@ -8,6 +8,7 @@
 mod cache;
 mod ledger;
 mod ledger_with_clock;
+mod ministack;
 mod queue;
 pub mod servers;
 mod support;
@@ -16,6 +17,7 @@ mod vault;
 pub use cache::{cache, cache_with_clock};
 pub use ledger::{ledger, ledger_void_leases};
 pub use ledger_with_clock::ledger_with_clock;
+pub use ministack::Ministack;
 pub use queue::{queue, queue_over_time};
 pub use support::{CountingIds, ManualClock, sample_job};
 pub use vault::vault;

@@ -1,0 +1,357 @@
+mod calls;
+mod items;
+mod table;
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{Client, types::TransactWriteItem};
+use calls::{Condition, Search, Written};
+use domain::{Job, JobId, PlanId, Provider, WorkspaceId};
+use engine::ports::{
+    Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredPlan,
+};
+use futures_util::future::try_join_all;
+use items::{CONTENTS, Item, JOB, OUTBOX, PLAN, ROLLOUT, SHARDS};
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+
+use super::Sdk;
+use crate::embedded::contents_expire_at;
+
+/// The least that is read of a list at once: what has expired or moved on is passed over.
+const LEAST_PAGE: usize = 20;
+/// The most, which is what one call reads of the records themselves.
+const MOST_PAGE: usize = 100;
+
+/// The ledger in one DynamoDB table.
+///
+/// # The table
+///
+/// | item | pk | sk | attributes |
+/// | --- | --- | --- | --- |
+/// | job | `JOB#<job id>` | `JOB` | `body` (the job as JSON), `revision`; `list_pk` = `W#<workspace>`, `list_sk` = `<created_at, 20 digits>#<job id>`, `status_pk` = `W#<workspace>#<status>`; while open `open_pk` = `OPEN#<0 to 15>`, `due_at` |
+/// | its sealed params | `JOB#<job id>` | `CONTENTS` | `sealed`, `parts` |
+/// | a mail in the outbox | `JOB#<job id>` | `OUTBOX` | `sealed`, `parts`, `written_at`; `list_pk` = `W#<workspace>#OUTBOX`, `list_sk` as above |
+/// | plan | `PLAN#<plan id>` | `PLAN` | `sealed`, `parts`, `workspace` |
+/// | what is too long for an item | as the first | `<sk>#1` to `#9` | `sealed` |
+/// | share of a rollout | `ROLLOUT#<provider>` | `ROLLOUT` | `percent` |
+///
+/// Times are microseconds since 1970. What ends has `expires_micros`, by which reads and conditions
+/// go, and `expires_at` in seconds, the table's TTL attribute: DynamoDB deletes late, even days.
+/// An open job has neither. A sealed text over 380,000 characters lies in several items, which
+/// one transaction writes.
+///
+/// | index (keys only) | keys | for |
+/// | --- | --- | --- |
+/// | `by_workspace` | `list_pk`, `list_sk` | a workspace's jobs; its outbox. A change of a job does not touch it |
+/// | `by_status` | `status_pk`, `list_sk` | its jobs of one status |
+/// | `open_jobs` | `open_pk`, `due_at` | overdue jobs; holds open ones only, over 16 partitions by the hash in their id |
+///
+/// An index is some milliseconds behind. That is harmless, as it only names records: they are read
+/// from the table, consistently, and one that no longer fits is passed over. One that the
+/// index does not name yet is in the list a moment later, and in the next sweep.
+///
+/// # Calls
+///
+/// | what | calls |
+/// | --- | --- |
+/// | insert of up to 10 jobs (50 are possible) | 1 TransactWriteItems |
+/// | save | 1 PutItem; when the job ends 1 TransactWriteItems, as its contents' end is set too. 1 more when it is retried, when its contents lie in several items, and when they are gone |
+/// | jobs | 1 GetItem, or 1 BatchGetItem for every 100 |
+/// | contents, plan | 1 Query for every MB |
+/// | list of jobs, outbox | 1 Query and 1 BatchGetItem for every 100 |
+/// | overdue jobs | 16 Queries at once, then 1 BatchGetItem for every 100 |
+/// | plan and outbox entry written, rollout, ping | 1 |
+///
+/// What runs into somebody else's transaction is tried six times, with growing pauses.
+pub struct DynamoLedger {
+    sdk: Arc<Sdk>,
+    table: String,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    client: OnceCell<Client>,
+}
+
+impl DynamoLedger {
+    /// The ledger in this table.
+    pub fn new(sdk: Arc<Sdk>, table: impl Into<String>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self { sdk, table: table.into(), clock, ids, client: OnceCell::new() }
+    }
+
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
+    }
+
+    /// The jobs that these keys name, in their order, as they are now; none for one that has expired.
+    async fn jobs_of(&self, keys: &[Item]) -> Result<Vec<Option<Job>>, LedgerError> {
+        let ids = keys.iter().map(items::job_id).collect::<Result<Vec<JobId>, _>>()?;
+        self.jobs(&ids).await
+    }
+
+    /// Writes a version of a job whose contents get another end by it, and that end.
+    async fn save_with_contents(&self, job: &Job, item: Item) -> Result<Save, LedgerError> {
+        let condition = Condition::version_before(job.revision, self.clock.now());
+        let mut parts = 1;
+        // Twice, as the first try tells how many parts the contents have.
+        for _ in 0..2 {
+            let mut actions: Vec<TransactWriteItem> = vec![self.put(item.clone(), Some(&condition))?];
+            for part in 0..parts {
+                actions.push(self.set_end(job, part, parts, contents_expire_at(job))?);
+            }
+            let reasons = match self.transact(&actions).await? {
+                Written::Done => return Ok(Save::Done),
+                Written::Refused(reasons) => reasons,
+            };
+            if let Some(Some(there)) = reasons.first() {
+                return Ok(self.repeated(&item, there));
+            }
+            match reasons.get(1) {
+                Some(Some(first)) if items::is_alive(first, self.clock.now()) && items::parts(first) > parts => {
+                    parts = items::parts(first);
+                }
+                _ => break,
+            }
+        }
+        // The contents have expired, and stay so: there is only the job to write.
+        match self.put_item(item.clone(), Some(&condition)).await? {
+            None => Ok(Save::Done),
+            Some(there) => Ok(self.repeated(&item, &there)),
+        }
+    }
+
+    /// What became of a save over something else than the version before: that very version may be
+    /// there because it was written and only the answer was lost.
+    fn repeated(&self, ours: &Item, there: &Item) -> Save {
+        let same = ours.get("body") == there.get("body") && items::is_alive(there, self.clock.now());
+        if same { Save::Done } else { Save::Stale }
+    }
+
+    /// Entries of the index of open jobs that were due before, the longest due first.
+    async fn open_keys(&self, shard: u8, before: i64, limit: usize) -> Result<Vec<Item>, LedgerError> {
+        let search = Search::open_before(shard, before);
+        let mut keys = Vec::new();
+        let mut start = None;
+        loop {
+            let (page, next) = self.page(&search, limit - keys.len(), start).await?;
+            keys.extend(page);
+            if keys.len() >= limit || next.is_none() {
+                return Ok(keys);
+            }
+            start = next;
+        }
+    }
+
+    async fn outbox_entry(&self, workspace: &WorkspaceId, first: Item) -> Result<Option<OutboxEntry>, LedgerError> {
+        let job_id = items::job_id(&first)?;
+        let written_at = items::time(&first, "written_at")?;
+        let expires_at = items::time(&first, "expires_micros")?;
+        let sealed = if items::parts(&first) == 1 {
+            items::join(&[first])?
+        } else {
+            let Some((_, sealed)) = self.sealed(&items::job_pk(job_id), OUTBOX).await? else { return Ok(None) };
+            sealed
+        };
+        Ok(Some(OutboxEntry { job_id, workspace: workspace.clone(), written_at, sealed, expires_at }))
+    }
+
+    /// A sealed text with its first item, if it has not expired.
+    async fn sealed(&self, pk: &str, sk: &str) -> Result<Option<(Item, Sealed)>, LedgerError> {
+        let mut parts = self.parts(pk, sk).await?;
+        let Some(first) = parts.first().filter(|first| first.get("sk") == Some(&items::text(sk))) else {
+            return Ok(None);
+        };
+        let count = items::parts(first);
+        // There may be more, left by a longer text that has expired.
+        if parts.len() < count {
+            return Err(LedgerError("a part of a sealed text is missing".to_owned()));
+        }
+        parts.truncate(count);
+        let sealed = items::join(&parts)?;
+        let first = parts.swap_remove(0);
+        Ok(items::is_alive(&first, self.clock.now()).then_some((first, sealed)))
+    }
+}
+
+#[async_trait]
+impl Ledger for DynamoLedger {
+    async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError> {
+        let ids: HashSet<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
+        if ids.len() < jobs.len() {
+            return Ok(Insert::Taken);
+        }
+        if jobs.is_empty() {
+            return Ok(Insert::Done);
+        }
+        let free = Condition::free(self.clock.now());
+        let mut actions = Vec::with_capacity(2 * jobs.len());
+        for (job, contents) in jobs {
+            actions.push(self.put(items::job_item(job)?, Some(&free))?);
+            let key = items::key(&items::job_pk(job.job_id), CONTENTS);
+            // What an expired job left behind has expired before it.
+            for part in items::sealed_items(key, &contents.0, contents_expire_at(job))? {
+                actions.push(self.put(part, None)?);
+            }
+        }
+        match self.transact(&actions).await? {
+            Written::Done => Ok(Insert::Done),
+            Written::Refused(_) => Ok(Insert::Taken),
+        }
+    }
+
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
+        let keys: HashSet<String> = ids.iter().copied().map(items::job_pk).collect();
+        let found = self.get(keys, JOB).await?;
+        let now = self.clock.now();
+        ids.iter()
+            .map(|id| {
+                let item = found.get(&items::job_pk(*id)).filter(|item| items::is_alive(item, now));
+                item.map(items::read_job).transpose()
+            })
+            .collect()
+    }
+
+    async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
+        let item = items::job_item(job)?;
+        if job.state.has_ended() {
+            return self.save_with_contents(job, item).await;
+        }
+        let Some(there) = self.put_item(item.clone(), Some(&Condition::open_before(job.revision))).await? else {
+            return Ok(Save::Done);
+        };
+        let before = items::integer(&there, "revision").is_some_and(|there| there == before(job.revision));
+        if before && items::is_alive(&there, self.clock.now()) {
+            // The version before had ended: the job is tried again, and keeps its contents for it.
+            return self.save_with_contents(job, item).await;
+        }
+        Ok(self.repeated(&item, &there))
+    }
+
+    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
+        let found = self.sealed(&items::job_pk(id), CONTENTS).await?;
+        Ok(found.map(|(_, sealed)| Contents(sealed)))
+    }
+
+    async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
+        let after = filter.after.map(|last| items::place(last.created_at, last.job_id));
+        let search = match filter.status {
+            None => Search::list(items::jobs_list(&filter.workspace), after),
+            Some(status) => Search::of_status(items::status_list(&filter.workspace, status), after),
+        };
+        let mut listed = Vec::new();
+        let mut start = None;
+        while listed.len() < filter.limit {
+            let size = (filter.limit - listed.len()).clamp(LEAST_PAGE, MOST_PAGE);
+            let (keys, next) = self.page(&search, size, start).await?;
+            let jobs = self.jobs_of(&keys).await?;
+            // One that has changed its status or place since the index was written is listed there, not here.
+            listed.extend(keys.iter().zip(jobs).filter_map(|(key, job)| {
+                job.filter(|job| {
+                    filter.status.is_none_or(|status| job.state.status() == status)
+                        && key.get("list_sk") == Some(&items::text(items::place(job.created_at, job.job_id)))
+                })
+            }));
+            start = next;
+            if start.is_none() {
+                break;
+            }
+        }
+        listed.truncate(filter.limit);
+        Ok(listed)
+    }
+
+    async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let before = before.as_microsecond();
+        let shards = try_join_all((0..SHARDS).map(|shard| self.open_keys(shard, before, limit))).await?;
+        let mut keys: Vec<Item> = shards.into_iter().flatten().collect();
+        keys.sort_by_key(|key| items::integer(key, "due_at"));
+        keys.truncate(limit);
+        let mut jobs: Vec<Job> = self.jobs_of(&keys).await?.into_iter().flatten().collect();
+        // Some may have ended or been touched since the index was written.
+        jobs.retain(|job| !job.state.has_ended() && job.due_at().as_microsecond() < before);
+        jobs.sort_by_key(|job| (job.due_at(), job.job_id));
+        Ok(jobs)
+    }
+
+    /// Ends none: others work on this ledger, and their leases end by themselves.
+    async fn void_leases(&self, _: Timestamp) -> Result<u64, LedgerError> {
+        Ok(0)
+    }
+
+    async fn put_plan(&self, plan: &StoredPlan) -> Result<(), LedgerError> {
+        self.write(items::plan_items(plan)?, None).await
+    }
+
+    async fn plan(
+        &self,
+        workspace: &WorkspaceId,
+        id: PlanId,
+        now: Timestamp,
+    ) -> Result<Option<StoredPlan>, LedgerError> {
+        let Some((first, sealed)) = self.sealed(&items::plan_pk(id), PLAN).await? else { return Ok(None) };
+        if items::string(&first, "workspace")? != workspace.as_str() || !items::is_alive(&first, now) {
+            return Ok(None);
+        }
+        let expires_at = items::time(&first, "expires_micros")?;
+        Ok(Some(StoredPlan { plan_id: id, workspace: workspace.clone(), sealed, expires_at }))
+    }
+
+    async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError> {
+        self.write(items::outbox_items(entry)?, Some(&Condition::free(self.clock.now()))).await
+    }
+
+    async fn outbox(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
+        let search = Search::list(items::outbox_list(workspace), None);
+        let mut entries = Vec::new();
+        let mut start = None;
+        while entries.len() < limit {
+            let size = (limit - entries.len()).clamp(LEAST_PAGE, MOST_PAGE);
+            let (keys, next) = self.page(&search, size, start).await?;
+            let ids = keys.iter().map(items::job_id).collect::<Result<Vec<JobId>, _>>()?;
+            let pks: Vec<String> = ids.into_iter().map(items::job_pk).collect();
+            let mut found = self.get(pks.iter().cloned().collect(), OUTBOX).await?;
+            let now = self.clock.now();
+            for first in pks.iter().filter_map(|pk| found.remove(pk)).filter(|item| items::is_alive(item, now)) {
+                entries.extend(self.outbox_entry(workspace, first).await?);
+            }
+            start = next;
+            if start.is_none() {
+                break;
+            }
+        }
+        entries.truncate(limit);
+        Ok(entries)
+    }
+
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError> {
+        let pk = items::rollout_pk(provider);
+        let found = self.get(HashSet::from([pk.clone()]), ROLLOUT).await?;
+        Ok(found.get(&pk).and_then(|item| items::integer(item, "percent")).and_then(|percent| percent.try_into().ok()))
+    }
+
+    async fn set_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), LedgerError> {
+        if percent > 100 {
+            return Err(LedgerError("a share of a rollout is 0 to 100".to_owned()));
+        }
+        let mut item = items::key(&items::rollout_pk(provider), ROLLOUT);
+        item.insert("percent".to_owned(), items::number(&percent));
+        self.write(vec![item], None).await
+    }
+
+    /// Nothing to do: DynamoDB deletes what has expired.
+    async fn erase_expired(&self, _: Timestamp) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        self.get(HashSet::from(["PING".to_owned()]), "PING").await.map(drop)
+    }
+}
+
+/// The revision before; as DynamoDB's numbers are read here.
+fn before(revision: u64) -> i64 {
+    i64::try_from(revision).map_or(i64::MAX, |revision| revision - 1)
+}

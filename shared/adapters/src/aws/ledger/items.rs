@@ -1,0 +1,250 @@
+//! How records lie in the table: see [`super::DynamoLedger`].
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{Job, JobId, JobStatus, PlanId, Provider, WorkspaceId};
+use engine::ports::{LedgerError, OutboxEntry, Sealed, StoredPlan};
+use jiff::Timestamp;
+
+use crate::embedded::record_expires_at;
+
+/// One item of the table.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The sort keys, one for each kind of item.
+pub const JOB: &str = "JOB";
+pub const CONTENTS: &str = "CONTENTS";
+pub const PLAN: &str = "PLAN";
+pub const OUTBOX: &str = "OUTBOX";
+pub const ROLLOUT: &str = "ROLLOUT";
+
+/// Open jobs lie in so many partitions, so that no one of them has to take every write.
+pub const SHARDS: u8 = 16;
+
+/// An item holds at most 400 KB, names and keys included: what is longer goes on in further items.
+const PART: usize = 380_000;
+/// So many would be more than a transaction carries.
+const MOST_PARTS: usize = 10;
+
+pub fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+pub fn number(number: &impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// An item's primary key.
+pub fn key(pk: &str, sk: &str) -> Item {
+    HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
+pub fn job_pk(id: JobId) -> String {
+    format!("JOB#{id}")
+}
+
+pub fn plan_pk(id: PlanId) -> String {
+    format!("PLAN#{id}")
+}
+
+pub fn rollout_pk(provider: Provider) -> String {
+    format!("ROLLOUT#{}", provider.as_str())
+}
+
+/// The list of a workspace's jobs. A workspace's id holds no `#`.
+pub fn jobs_list(workspace: &WorkspaceId) -> String {
+    format!("W#{workspace}")
+}
+
+/// The list of those of one status.
+pub fn status_list(workspace: &WorkspaceId, status: JobStatus) -> String {
+    format!("W#{workspace}#{}", status.as_str())
+}
+
+/// The list of a workspace's outbox.
+pub fn outbox_list(workspace: &WorkspaceId) -> String {
+    format!("W#{workspace}#OUTBOX")
+}
+
+/// A place in a list: by time, then job.
+pub fn place(time: Timestamp, id: JobId) -> String {
+    format!("{:020}#{id}", time.as_microsecond().max(0))
+}
+
+/// One of the partitions of open jobs.
+pub fn open_list(shard: u8) -> String {
+    format!("OPEN#{shard}")
+}
+
+/// A job as an item. It is in the index of open jobs as long as it is open.
+pub fn job_item(job: &Job) -> Result<Item, LedgerError> {
+    let body = serde_json::to_string(job).map_err(|_| unreadable())?;
+    let mut item = key(&job_pk(job.job_id), JOB);
+    item.insert("body".to_owned(), text(body));
+    item.insert("revision".to_owned(), number(&job.revision));
+    item.insert("list_pk".to_owned(), text(jobs_list(&job.workspace_id)));
+    item.insert("list_sk".to_owned(), text(place(job.created_at, job.job_id)));
+    item.insert("status_pk".to_owned(), text(status_list(&job.workspace_id, job.state.status())));
+    if !job.state.has_ended() {
+        // The last byte of a job's id is of a hash.
+        let [.., last] = job.job_id.0.into_bytes();
+        item.insert("open_pk".to_owned(), text(open_list(last % SHARDS)));
+        item.insert("due_at".to_owned(), number(&job.due_at().as_microsecond()));
+    }
+    if let Some(time) = record_expires_at(job) {
+        expire(&mut item, time);
+    }
+    Ok(item)
+}
+
+/// The job in an item.
+pub fn read_job(item: &Item) -> Result<Job, LedgerError> {
+    serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
+}
+
+/// A sealed text as an item, and further ones if it is too long for one; the first has the attributes.
+pub fn sealed_items(mut first: Item, sealed: &Sealed, expires_at: Option<Timestamp>) -> Result<Vec<Item>, LedgerError> {
+    // A sealed text is ASCII, so that any cut is between characters.
+    let parts: Vec<&str> = sealed
+        .0
+        .as_bytes()
+        .chunks(PART)
+        .map(std::str::from_utf8)
+        .collect::<Result<_, _>>()
+        .map_err(|_| LedgerError("a sealed text is not ASCII".to_owned()))?;
+    if parts.len() > MOST_PARTS {
+        return Err(LedgerError("a sealed text is longer than one transaction takes".to_owned()));
+    }
+    let (pk, sk) = (string(&first, "pk")?.to_owned(), string(&first, "sk")?.to_owned());
+    first.insert("parts".to_owned(), number(&parts.len().max(1)));
+    let mut items = vec![first];
+    items.extend((1..parts.len()).map(|part| key(&pk, &part_sk(&sk, part))));
+    for (place, item) in items.iter_mut().enumerate() {
+        item.insert("sealed".to_owned(), text(parts.get(place).copied().unwrap_or_default()));
+        if let Some(time) = expires_at {
+            expire(item, time);
+        }
+    }
+    Ok(items)
+}
+
+/// The sort key of a part; in the order of the parts, as there are at most ten.
+pub fn part_sk(sk: &str, part: usize) -> String {
+    if part == 0 { sk.to_owned() } else { format!("{sk}#{part}") }
+}
+
+/// The sealed text of an item and those that go on with it.
+pub fn join(parts: &[Item]) -> Result<Sealed, LedgerError> {
+    Ok(Sealed(parts.iter().map(|part| string(part, "sealed")).collect::<Result<_, _>>()?))
+}
+
+pub fn parts(first: &Item) -> usize {
+    integer(first, "parts").and_then(|parts| usize::try_from(parts).ok()).unwrap_or(1)
+}
+
+pub fn plan_items(plan: &StoredPlan) -> Result<Vec<Item>, LedgerError> {
+    let mut first = key(&plan_pk(plan.plan_id), PLAN);
+    first.insert("workspace".to_owned(), text(plan.workspace.as_str()));
+    sealed_items(first, &plan.sealed, Some(plan.expires_at))
+}
+
+pub fn outbox_items(entry: &OutboxEntry) -> Result<Vec<Item>, LedgerError> {
+    let mut first = key(&job_pk(entry.job_id), OUTBOX);
+    first.insert("list_pk".to_owned(), text(outbox_list(&entry.workspace)));
+    first.insert("list_sk".to_owned(), text(place(entry.written_at, entry.job_id)));
+    first.insert("written_at".to_owned(), number(&entry.written_at.as_microsecond()));
+    sealed_items(first, &entry.sealed, Some(entry.expires_at))
+}
+
+/// Lets an item end: exactly in `expires_micros`, which is what reads and conditions go by, and in
+/// whole seconds, not sooner, in `expires_at`, by which DynamoDB deletes it some day later.
+pub fn expire(item: &mut Item, time: Timestamp) {
+    let micros = time.as_microsecond();
+    item.insert("expires_micros".to_owned(), number(&micros));
+    item.insert("expires_at".to_owned(), number(&ttl(time)));
+}
+
+/// The time in seconds, rounded up.
+pub fn ttl(time: Timestamp) -> i64 {
+    let micros = time.as_microsecond();
+    micros.div_euclid(1_000_000) + i64::from(micros.rem_euclid(1_000_000) > 0)
+}
+
+/// Whether an item has not expired.
+pub fn is_alive(item: &Item, now: Timestamp) -> bool {
+    integer(item, "expires_micros").is_none_or(|end| end > now.as_microsecond())
+}
+
+pub fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, LedgerError> {
+    item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(unreadable)
+}
+
+pub fn integer(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+pub fn time(item: &Item, name: &str) -> Result<Timestamp, LedgerError> {
+    integer(item, name).and_then(|micros| Timestamp::from_microsecond(micros).ok()).ok_or_else(unreadable)
+}
+
+/// The job that an item belongs to.
+pub fn job_id(item: &Item) -> Result<JobId, LedgerError> {
+    string(item, "pk")?.strip_prefix("JOB#").and_then(|id| id.parse().ok()).ok_or_else(unreadable)
+}
+
+/// Says nothing of what is in it.
+fn unreadable() -> LedgerError {
+    LedgerError("a record cannot be read".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::sample_job;
+
+    use super::*;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_microsecond(micros).unwrap()
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_joined_and_no_item_is_too_large() {
+        for length in [0, 1, PART, PART + 1, 1_400_000] {
+            let sealed = Sealed("x".repeat(length));
+            let items = sealed_items(key("p", CONTENTS), &sealed, Some(at(1))).unwrap();
+            assert_eq!((items.len(), parts(&items[0])), (length.div_ceil(PART).max(1), items.len()));
+            assert_eq!(join(&items).unwrap(), sealed);
+            let names: Vec<_> = items.iter().map(|item| string(item, "sk").unwrap()).collect();
+            assert!(names.is_sorted() && names.iter().all(|name| name.starts_with(CONTENTS)), "{names:?}");
+        }
+        assert!(sealed_items(key("p", CONTENTS), &Sealed("x".repeat(4_000_000)), None).is_err());
+        assert!(sealed_items(key("p", CONTENTS), &Sealed("é".repeat(PART)), None).is_err());
+    }
+
+    #[test]
+    fn ttl_never_ends_an_item_before_its_time() {
+        assert_eq!([0, 1, 999_999, 1_000_000, 1_000_001].map(|micros| ttl(at(micros))), [0, 1, 1, 1, 2]);
+        let mut item = key("p", PLAN);
+        assert!(is_alive(&item, Timestamp::MAX));
+        expire(&mut item, at(5));
+        assert!(is_alive(&item, at(4)) && !is_alive(&item, at(5)));
+    }
+
+    #[test]
+    fn places_sort_as_times_do() {
+        let id = sample_job(&"local".parse().unwrap(), "a", at(0)).job_id;
+        let times = [at(-5), at(0), at(9), at(10), at(1_800_000_000_000_000), Timestamp::MAX];
+        assert!(times.map(|time| place(time, id)).is_sorted());
+    }
+
+    #[test]
+    fn only_an_open_job_is_in_the_index_of_open_jobs() {
+        let job = sample_job(&"local".parse().unwrap(), "a", at(7));
+        let item = job_item(&job).unwrap();
+        assert!(item.contains_key("open_pk") && !item.contains_key("expires_at"));
+        let item = job_item(&job.cancelled(at(8)).unwrap()).unwrap();
+        assert!(!item.contains_key("open_pk") && !item.contains_key("due_at") && item.contains_key("expires_at"));
+        assert_eq!(job_id(&item).unwrap(), job.job_id);
+    }
+}

@@ -1,0 +1,99 @@
+//! The table itself, for a local set-up and tests; on AWS the template makes it.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    error::{BuildError, ProvideErrorMetadata},
+    types::{
+        AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+        ScalarAttributeType, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
+    },
+};
+use engine::ports::LedgerError;
+
+use super::DynamoLedger;
+use crate::aws::failure;
+
+/// The attributes that are keys.
+const ATTRIBUTES: [(&str, ScalarAttributeType); 7] = [
+    ("pk", ScalarAttributeType::S),
+    ("sk", ScalarAttributeType::S),
+    ("list_pk", ScalarAttributeType::S),
+    ("list_sk", ScalarAttributeType::S),
+    ("status_pk", ScalarAttributeType::S),
+    ("open_pk", ScalarAttributeType::S),
+    ("due_at", ScalarAttributeType::N),
+];
+
+/// The indexes, each of keys only.
+const INDEXES: [(&str, &str, &str); 3] =
+    [("by_workspace", "list_pk", "list_sk"), ("by_status", "status_pk", "list_sk"), ("open_jobs", "open_pk", "due_at")];
+
+/// How often the table is looked at until it is there, and how long apart.
+const LOOKS: u32 = 120;
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl DynamoLedger {
+    /// Makes the table with its indexes, billed by use, where it is missing, and has DynamoDB delete
+    /// what has expired. Returns when it can be used.
+    pub async fn create_table(&self) -> Result<(), LedgerError> {
+        let client = self.client().await;
+        let mut call = client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
+        for (name, kind) in ATTRIBUTES {
+            let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
+            call = call.attribute_definitions(definition.map_err(unbuilt)?);
+        }
+        for (name, hash, range) in INDEXES {
+            let index = GlobalSecondaryIndex::builder()
+                .index_name(name)
+                .set_key_schema(Some(keys(hash, range)?))
+                .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+                .build();
+            call = call.global_secondary_indexes(index.map_err(unbuilt)?);
+        }
+        match call.set_key_schema(Some(keys("pk", "sk")?)).send().await {
+            Ok(_) => {}
+            Err(error) if error.code() == Some("ResourceInUseException") => {}
+            Err(error) => return Err(LedgerError(failure("CreateTable", &error))),
+        }
+        self.until_active().await?;
+
+        let ttl = client.describe_time_to_live().table_name(&self.table).send().await;
+        let ttl = ttl.map_err(|error| LedgerError(failure("DescribeTimeToLive", &error)))?;
+        let status = ttl.time_to_live_description().and_then(|ttl| ttl.time_to_live_status());
+        if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+            return Ok(());
+        }
+        let specification = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build();
+        let call = client.update_time_to_live().table_name(&self.table);
+        match call.time_to_live_specification(specification.map_err(unbuilt)?).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(LedgerError(failure("UpdateTimeToLive", &error))),
+        }
+    }
+
+    async fn until_active(&self) -> Result<(), LedgerError> {
+        for _ in 0..LOOKS {
+            let answer = self.client().await.describe_table().table_name(&self.table).send().await;
+            let answer = answer.map_err(|error| LedgerError(failure("DescribeTable", &error)))?;
+            if answer.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active) {
+                return Ok(());
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+        Err(LedgerError("the table is still being made".to_owned()))
+    }
+}
+
+fn keys(hash: &str, range: &str) -> Result<Vec<KeySchemaElement>, LedgerError> {
+    [(hash, KeyType::Hash), (range, KeyType::Range)]
+        .map(|(name, kind)| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(unbuilt))
+        .into_iter()
+        .collect()
+}
+
+/// A request lacks a part. Never so here, but the builders cannot know.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err, which hands it over")]
+pub(super) fn unbuilt(error: BuildError) -> LedgerError {
+    LedgerError(error.to_string())
+}

@@ -1,0 +1,75 @@
+//! AWS behind the ports: the ledger in a DynamoDB table, the queue in SQS.
+//!
+//! Nothing is built or connected before its first use, so a function that does not need a service
+//! does not pay for it. Region, credentials and `AWS_ENDPOINT_URL` come from where every AWS SDK
+//! takes them.
+
+mod ledger;
+mod queue;
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use engine::ports::{Clock, Ids};
+pub use ledger::DynamoLedger;
+pub use queue::SqsQueue;
+use tokio::sync::OnceCell;
+
+/// How long one attempt of a call may take, and all of them together.
+const ATTEMPT: Duration = Duration::from_secs(3);
+const OPERATION: Duration = Duration::from_secs(8);
+
+/// What the clients of all services share: region, credentials, time limits, connections.
+#[derive(Debug, Default)]
+pub struct Sdk {
+    config: OnceCell<SdkConfig>,
+}
+
+impl Sdk {
+    /// As the environment has it, read at first use.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// As it was made elsewhere, of [`settings`].
+    pub fn with(config: SdkConfig) -> Arc<Self> {
+        Arc::new(Self { config: OnceCell::new_with(Some(config)) })
+    }
+
+    /// What a service's client is made of.
+    pub async fn config(&self) -> &SdkConfig {
+        self.config.get_or_init(|| settings().load()).await
+    }
+}
+
+/// The time limits and retries of every call: a connection in 1 s, an attempt in 3 s, all in 8 s; what
+/// was throttled, or had no answer, is tried three times with growing pauses.
+pub fn settings() -> ConfigLoader {
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(limits)
+        .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100)))
+}
+
+/// Why a call failed, by its name only: the service's own text may quote what it was sent.
+fn failure<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> String {
+    let what = match error {
+        SdkError::ServiceError(said) => said.err().code().unwrap_or("an error without a name"),
+        SdkError::TimeoutError(_) => "no answer in time",
+        SdkError::DispatchFailure(_) => "the service cannot be reached",
+        SdkError::ResponseError(_) => "an answer that cannot be read",
+        _ => "the request cannot be made; are region and credentials set?",
+    };
+    format!("{operation}: {what}")
+}
+
+/// Pauses before the next try, the longer the more there were: half of it certain, half of it chance.
+async fn back_off(clock: &dyn Clock, ids: &dyn Ids, first: Duration, tries: u32) {
+    let longest = first.saturating_mul(1 << tries.min(6));
+    clock.sleep(longest.mul_f64(0.5 + ids.fraction() / 2.0)).await;
+}

@@ -1,0 +1,154 @@
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use aws_sdk_sqs::{
+    Client,
+    config::{Config, timeout::TimeoutConfig},
+    operation::delete_message::DeleteMessageError,
+    types::{BatchResultErrorEntry, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry},
+};
+use engine::ports::{Clock, Delivery, Ids, Queue, QueueError, QueuedMessage};
+use futures_util::{StreamExt, stream};
+use tokio::sync::OnceCell;
+
+use super::{ATTEMPT, OPERATION, Sdk, back_off, failure};
+
+/// SQS takes so many messages in one call, and gives as many.
+const BATCH: usize = 10;
+/// It delays a message no longer.
+const LONGEST_DELAY: Duration = Duration::from_mins(15);
+/// It holds an empty receive no longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// So many batches of one send are under way at once.
+const AT_ONCE: usize = 4;
+/// How often messages are tried that SQS refused through a fault of its own.
+const TRIES: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The queue as a standard SQS queue, fair among workspaces: each is a message group.
+///
+/// Dead letters and the visibility timeout are the queue's own settings. A send costs one call for
+/// every ten messages, a receive, an acknowledgement and the depth one each.
+pub struct SqsQueue {
+    sdk: Arc<Sdk>,
+    url: String,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    client: OnceCell<Client>,
+}
+
+impl SqsQueue {
+    /// The queue at this URL.
+    pub fn new(sdk: Arc<Sdk>, url: impl Into<String>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self { sdk, url: url.into(), clock, ids, client: OnceCell::new() }
+    }
+
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
+    }
+
+    /// Sends one batch; what SQS did not take is tried again, and nothing else.
+    async fn send_batch(&self, messages: &[QueuedMessage]) -> Result<(), QueueError> {
+        let mut entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let mut refused = None;
+        for tries in 0..TRIES {
+            if tries > 0 {
+                back_off(&*self.clock, &*self.ids, FIRST_PAUSE, tries - 1).await;
+            }
+            let call = self.client().await.send_message_batch().queue_url(&self.url);
+            let answer = call.set_entries(Some(entries.clone())).send().await;
+            let answer = answer.map_err(|error| QueueError(failure("SendMessageBatch", &error)))?;
+            let not_taken = answer.failed();
+            // What is wrong with the message itself would be so again.
+            refused = refused.or_else(|| not_taken.iter().find(|failed| failed.sender_fault()).map(code));
+            entries.retain(|entry| not_taken.iter().any(|failed| failed.id() == entry.id() && !failed.sender_fault()));
+            if entries.is_empty() {
+                break;
+            }
+            if tries + 1 == TRIES {
+                refused = refused.or_else(|| not_taken.first().map(code));
+            }
+        }
+        refused.map_or(Ok(()), |code| Err(QueueError(format!("SendMessageBatch: a message was not taken: {code}"))))
+    }
+}
+
+fn code(failed: &BatchResultErrorEntry) -> String {
+    failed.code().to_owned()
+}
+
+fn entry((place, message): (usize, &QueuedMessage)) -> Result<SendMessageBatchRequestEntry, QueueError> {
+    SendMessageBatchRequestEntry::builder()
+        .id(place.to_string())
+        .message_body(&message.body)
+        .message_group_id(message.workspace.as_str())
+        .delay_seconds(seconds(message.delay.min(LONGEST_DELAY)))
+        .build()
+        .map_err(|error| QueueError(format!("SendMessageBatch: {error}")))
+}
+
+/// Whole seconds, rounded up, of what is at most minutes.
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX)
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn send(&self, messages: &[QueuedMessage]) -> Result<(), QueueError> {
+        let batches: Vec<_> = messages.chunks(BATCH).map(|batch| self.send_batch(batch)).collect();
+        let sent: Vec<_> = stream::iter(batches).buffer_unordered(AT_ONCE).collect().await;
+        sent.into_iter().collect()
+    }
+
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+        let Ok(max @ 1..) = i32::try_from(max.min(BATCH)) else { return Ok(Vec::new()) };
+        let wait = wait.min(LONGEST_WAIT);
+        // A long poll is not a call that hangs.
+        let limits = TimeoutConfig::builder()
+            .operation_attempt_timeout(wait + ATTEMPT)
+            .operation_timeout(wait + OPERATION)
+            .build();
+        let call = self
+            .client()
+            .await
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(max)
+            .wait_time_seconds(seconds(wait))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let answer = call.customize().config_override(Config::builder().timeout_config(limits)).send().await;
+        let answer = answer.map_err(|error| QueueError(failure("ReceiveMessage", &error)))?;
+        let deliveries = answer.messages.unwrap_or_default().into_iter().map(|message| {
+            let receives = message
+                .attributes
+                .as_ref()
+                .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(1);
+            // Without a receipt it could not be acknowledged: it comes again.
+            Some(Delivery { body: message.body.unwrap_or_default(), receipt: message.receipt_handle?, receives })
+        });
+        Ok(deliveries.flatten().collect())
+    }
+
+    async fn acknowledge(&self, receipt: &str) -> Result<(), QueueError> {
+        match self.client().await.delete_message().queue_url(&self.url).receipt_handle(receipt).send().await {
+            Ok(_) => Ok(()),
+            // It names no delivery, or none any more: there is nothing to acknowledge.
+            Err(error) if error.as_service_error().is_some_and(DeleteMessageError::is_receipt_handle_is_invalid) => {
+                Ok(())
+            }
+            Err(error) => Err(QueueError(failure("DeleteMessage", &error))),
+        }
+    }
+
+    async fn depth(&self) -> Result<u64, QueueError> {
+        let counted =
+            [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesDelayed];
+        let call = self.client().await.get_queue_attributes().queue_url(&self.url);
+        let answer = call.set_attribute_names(Some(counted.to_vec())).send().await;
+        let answer = answer.map_err(|error| QueueError(failure("GetQueueAttributes", &error)))?;
+        let count = |name| answer.attributes()?.get(name)?.parse::<u64>().ok();
+        Ok(counted.iter().filter_map(count).sum())
+    }
+}

@@ -1,0 +1,438 @@
+//! The AWS adapters against the contract of their ports, on a server that speaks DynamoDB and SQS,
+//! and what only they promise: few calls, and the right end when answers are lost or parts refused.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use adapters::{
+    aws::{DynamoLedger, Sdk, SqsQueue, settings},
+    embedded::{SystemClock, SystemIds},
+};
+use aws_config::Region;
+use aws_sdk_dynamodb::config::Credentials;
+use contracts::{ManualClock, Ministack, sample_job};
+use domain::{Job, JobError, JobErrorCode, Provider};
+use engine::ports::{
+    Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Queue, QueuedMessage, Save, Sealed,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const VISIBILITY: Duration = Duration::from_secs(2);
+
+fn seed() -> Uuid {
+    SystemIds.uuid()
+}
+
+async fn sdk(address: SocketAddr) -> Arc<Sdk> {
+    let settings = settings()
+        .endpoint_url(format!("http://{address}"))
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"));
+    Sdk::with(settings.load().await)
+}
+
+async fn ledger(address: SocketAddr, clock: Arc<dyn Clock>) -> Arc<DynamoLedger> {
+    Arc::new(DynamoLedger::new(sdk(address).await, "ledger", clock, Arc::new(SystemIds)))
+}
+
+/// A table for all, as the suites leave each other's records alone.
+async fn with_table(server: &Ministack) -> Arc<DynamoLedger> {
+    let ledger = ledger(server.address(), Arc::new(SystemClock)).await;
+    ledger.create_table().await.unwrap();
+    ledger
+}
+
+/// A queue of its own at the server, reached by way of `address`.
+async fn queue(server: &Ministack, address: SocketAddr) -> Arc<SqsQueue> {
+    let client = aws_sdk_sqs::Client::new(sdk(server.address()).await.config().await);
+    let visibility = aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout;
+    let call = client.create_queue().queue_name(seed().to_string());
+    let url = call.attributes(visibility, VISIBILITY.as_secs().to_string()).send().await.unwrap().queue_url.unwrap();
+    Arc::new(SqsQueue::new(sdk(address).await, url, Arc::new(SystemClock), Arc::new(SystemIds)))
+}
+
+fn job(seed: Uuid, key: &str, now: Timestamp) -> (Job, Contents) {
+    let workspace = format!("aws-{}", seed.simple()).parse().unwrap();
+    (sample_job(&workspace, key, now), Contents(Sealed(format!("sealed {key}"))))
+}
+
+fn ended(job: &Job, now: Timestamp) -> Job {
+    let error = JobError {
+        code: JobErrorCode::ProviderRejected,
+        message: "The provider refused.".to_owned(),
+        retriable: true,
+        remediation: "Try again.".to_owned(),
+    };
+    job.failed(error, now).unwrap()
+}
+
+fn messages(count: usize, seed: Uuid) -> Vec<QueuedMessage> {
+    let workspace: domain::WorkspaceId = "local".parse().unwrap();
+    let message =
+        |n| QueuedMessage { body: format!("{seed} {n}"), workspace: workspace.clone(), delay: Duration::ZERO };
+    (0..count).map(message).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_keeps_its_contract() {
+    let server = Ministack::start();
+    let ledger = with_table(&server).await;
+    ledger.create_table().await.expect("a table that is there is as good");
+    // Twice, as no suite may need an empty store.
+    for _ in 0..2 {
+        contracts::ledger(ledger.clone(), SystemClock.now(), seed()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_forgets_in_time() {
+    let server = Ministack::shared();
+    with_table(&server).await;
+    // It begins now, since the server deletes by its own clock.
+    let clock = ManualClock::at(SystemClock.now());
+    contracts::ledger_with_clock(ledger(server.address(), clock.clone()).await, clock, seed()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_keeps_its_contract() {
+    let server = Ministack::shared();
+    let queue = queue(&server, server.address()).await;
+    contracts::queue(queue.clone(), seed()).await;
+    contracts::queue_over_time(queue, VISIBILITY, seed(), async |time| SystemClock.sleep(time).await).await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_an_item_lies_in_several() {
+    let server = Ministack::shared();
+    with_table(&server).await;
+    let clock = ManualClock::at(SystemClock.now());
+    let proxy = Proxy::start(server.address(), |_, _| Reaction::Forward);
+    let ledger = ledger(proxy.address, clock.clone()).await;
+    let seed = seed();
+    let (first, _) = job(seed, "long", clock.now());
+    let long = Contents(Sealed("x".repeat(1_390_000) + "end"));
+    assert_eq!(ledger.insert_jobs(&[(first.clone(), long.clone())]).await.unwrap(), Insert::Done);
+    assert_eq!(proxy.calls(), ["TransactWriteItems"], "all parts or none");
+    assert!(ledger.contents(first.job_id).await.unwrap() == Some(long.clone()));
+    assert_eq!(proxy.calls(), ["Query", "Query"], "an answer holds one MB");
+
+    let failed = ended(&first, clock.now());
+    assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
+    assert_eq!(proxy.calls(), ["TransactWriteItems"; 2], "the first tells how many parts there are");
+    clock.advance(Duration::from_hours(6 * 24));
+    let retried = failed.retried(clock.now()).unwrap();
+    assert_eq!(ledger.save(&retried).await.unwrap(), Save::Done);
+    clock.advance(Duration::from_hours(8 * 24));
+    assert!(ledger.contents(first.job_id).await.unwrap() == Some(long), "a retry keeps all parts");
+    let failed = ended(&retried, clock.now());
+    assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
+    clock.advance(Duration::from_hours(7 * 24));
+    assert!(ledger.contents(first.job_id).await.unwrap().is_none());
+
+    clock.advance(Duration::from_hours(24 * 24));
+    let (again, short) = job(seed, "long", clock.now());
+    assert_eq!(ledger.insert_jobs(&[(again.clone(), short.clone())]).await.unwrap(), Insert::Done);
+    assert_eq!(ledger.contents(again.job_id).await.unwrap(), Some(short), "without what is left of the longer one");
+
+    let entry = OutboxEntry {
+        job_id: again.job_id,
+        workspace: again.workspace_id.clone(),
+        written_at: clock.now(),
+        sealed: Sealed("y".repeat(900_000)),
+        expires_at: clock.now() + SignedDuration::from_hours(1),
+    };
+    for _ in 0..2 {
+        ledger.put_outbox(&entry).await.unwrap();
+    }
+    assert!(ledger.outbox(&again.workspace_id, 10).await.unwrap() == [entry]);
+}
+
+#[tokio::test]
+async fn operations_cost_few_calls() {
+    let server = Ministack::shared();
+    with_table(&server).await;
+    let proxy = Proxy::start(server.address(), |_, _| Reaction::Forward);
+    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    assert_eq!(proxy.calls(), [""; 0], "nothing is called before it is needed");
+    let (now, seed) = (SystemClock.now(), seed());
+    let jobs: Vec<_> = (0..10).map(|n| job(seed, &format!("{n}"), now)).collect();
+    assert_eq!(ledger.insert_jobs(&jobs).await.unwrap(), Insert::Done);
+    assert_eq!(ledger.insert_jobs(&jobs).await.unwrap(), Insert::Taken);
+    assert_eq!(proxy.calls(), ["TransactWriteItems"; 2]);
+    let ids: Vec<_> = jobs.iter().map(|(job, _)| job.job_id).collect();
+    assert_eq!(ledger.jobs(&ids).await.unwrap().len(), 10);
+    assert_eq!(ledger.jobs(&[ids[0], ids[0]]).await.unwrap().len(), 2);
+    assert_eq!(proxy.calls(), ["BatchGetItem", "GetItem"]);
+    let reminded = jobs[0].0.reminded(now).unwrap();
+    assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Done);
+    assert_eq!(proxy.calls(), ["PutItem"]);
+    let failed = ended(&reminded, now);
+    assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
+    assert_eq!(proxy.calls(), ["TransactWriteItems"]);
+    assert_eq!(ledger.save(&failed.retried(now).unwrap()).await.unwrap(), Save::Done);
+    assert_eq!(proxy.calls(), ["PutItem", "TransactWriteItems"]);
+    let workspace = jobs[0].0.workspace_id.clone();
+    let filter = JobFilter { workspace, status: None, after: None, limit: 11 };
+    assert_eq!(ledger.list_jobs(&filter).await.unwrap().len(), 10);
+    assert_eq!(proxy.calls(), ["Query", "BatchGetItem"]);
+    let filter = JobFilter { status: Some(domain::JobStatus::Completed), ..filter };
+    assert_eq!(ledger.list_jobs(&filter).await.unwrap(), []);
+    assert_eq!(proxy.calls(), ["Query"]);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_done_once() {
+    let server = Ministack::shared();
+    with_table(&server).await;
+    let lost = Arc::new(AtomicUsize::new(0));
+    let proxy = Proxy::start(server.address(), {
+        let lost = lost.clone();
+        move |_, _| {
+            let less = |left: usize| left.checked_sub(1);
+            let one = lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+            if one { Reaction::Lose } else { Reaction::Forward }
+        }
+    });
+    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let (now, seed) = (SystemClock.now(), seed());
+    let (first, contents) = job(seed, "lost", now);
+    lost.store(1, Ordering::SeqCst);
+    let insert = ledger.insert_jobs(&[(first.clone(), contents)]).await.unwrap();
+    assert_eq!(insert, Insert::Done, "it is our own insert that is there");
+    lost.store(1, Ordering::SeqCst);
+    let reminded = first.reminded(now).unwrap();
+    assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Done);
+    lost.store(1, Ordering::SeqCst);
+    let failed = ended(&reminded, now);
+    assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
+    assert_eq!(
+        proxy.calls(),
+        ["TransactWriteItems", "TransactWriteItems", "PutItem", "PutItem", "TransactWriteItems", "TransactWriteItems"]
+    );
+
+    // Every answer is lost, so nobody can say; who asks again learns that it was done.
+    let (second, contents) = job(seed, "silence", now);
+    assert_eq!(ledger.insert_jobs(&[(second.clone(), contents)]).await.unwrap(), Insert::Done);
+    let reminded = second.reminded(now).unwrap();
+    for version in [reminded.clone(), ended(&reminded, now)] {
+        lost.store(usize::MAX, Ordering::SeqCst);
+        let LedgerError(said) = ledger.save(&version).await.unwrap_err();
+        assert!(said.ends_with("cannot be reached"), "{said}");
+        lost.store(0, Ordering::SeqCst);
+        let mut other = version.clone();
+        other.attempts = 7;
+        assert_eq!(ledger.save(&other).await.unwrap(), Save::Stale);
+        assert_eq!(ledger.save(&version).await.unwrap(), Save::Done);
+    }
+    assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Stale);
+}
+
+#[tokio::test]
+async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
+    let server = Ministack::shared();
+    with_table(&server).await;
+    let conflicts = Arc::new(AtomicUsize::new(2));
+    let proxy = Proxy::start(server.address(), {
+        let conflicts = conflicts.clone();
+        move |call, _| {
+            let less = |left: usize| left.checked_sub(1);
+            if conflicts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
+                return Reaction::Forward;
+            }
+            let exception =
+                if call == "PutItem" { "TransactionConflictException" } else { "TransactionCanceledException" };
+            let reasons = json!([{ "Code": "None" }, { "Code": "TransactionConflict", "Message": "secret" }]);
+            let kind = format!("com.amazonaws.dynamodb.v20120810#{exception}");
+            Reaction::Answer(400, json!({ "__type": kind, "message": "secret", "CancellationReasons": reasons }))
+        }
+    });
+    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let (now, seed) = (SystemClock.now(), seed());
+    let first = job(seed, "conflict", now);
+    assert_eq!(ledger.insert_jobs(std::slice::from_ref(&first)).await.unwrap(), Insert::Done);
+    assert_eq!(proxy.calls(), ["TransactWriteItems"; 3]);
+    conflicts.store(2, Ordering::SeqCst);
+    let reminded = first.0.reminded(now).unwrap();
+    assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Done);
+    assert_eq!(proxy.calls(), ["PutItem"; 3]);
+    conflicts.store(usize::MAX, Ordering::SeqCst);
+    for (failed, call) in [
+        (ledger.save(&reminded.reminded(now).unwrap()).await.err(), "PutItem"),
+        (ledger.save(&ended(&reminded, now)).await.err(), "TransactWriteItems"),
+    ] {
+        let LedgerError(said) = failed.unwrap();
+        assert!(said.contains(call) && said.contains("TransactionConflict") && !said.contains("secret"), "{said}");
+    }
+    assert_eq!(proxy.calls().len(), 12, "six tries each");
+}
+
+#[tokio::test]
+async fn messages_go_in_batches_of_ten_with_their_group_and_delay() {
+    let server = Ministack::shared();
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let proxy = Proxy::start(server.address(), {
+        let bodies = bodies.clone();
+        move |_, body| {
+            bodies.lock().unwrap().push(body.clone());
+            Reaction::Forward
+        }
+    });
+    let queue = queue(&server, proxy.address).await;
+    let mut sent = messages(25, seed());
+    sent[24].delay = Duration::from_hours(1);
+    queue.send(&sent).await.unwrap();
+    assert_eq!(proxy.calls(), ["SendMessageBatch"; 3]);
+    let entries: Vec<Value> =
+        bodies.lock().unwrap().iter().flat_map(|body| body["Entries"].as_array().unwrap().clone()).collect();
+    assert_eq!(entries.len(), 25);
+    assert!(entries.iter().all(|entry| entry["MessageGroupId"] == "local"), "a group for each workspace");
+    let last = entries.iter().find(|entry| entry["MessageBody"] == sent[24].body.as_str()).unwrap();
+    assert_eq!(last["DelaySeconds"], 900, "no longer than SQS delays");
+    assert_eq!(queue.depth().await.unwrap(), 25, "delayed messages count");
+    queue.acknowledge("no receipt").await.expect("there is nothing to acknowledge");
+    assert_eq!(queue.receive(0, Duration::ZERO).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn of_a_batch_only_what_was_refused_is_sent_again() {
+    // The third and fifth fail at first, through a fault of the queue's; the seventh is wrong in itself.
+    for (wrong, outcome) in [(None, true), (Some("6"), false)] {
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], 1)), {
+            let bodies = bodies.clone();
+            move |_, body| {
+                let mut bodies = bodies.lock().unwrap();
+                bodies.push(body.clone());
+                let (mut failed, mut successful) = (Vec::new(), Vec::new());
+                for entry in body["Entries"].as_array().unwrap() {
+                    let id = entry["Id"].as_str().unwrap();
+                    if bodies.len() == 1 && ["2", "4"].contains(&id) || wrong == Some(id) {
+                        failed.push(
+                            json!({ "Id": id, "Code": "X", "SenderFault": wrong == Some(id), "Message": "secret" }),
+                        );
+                    } else {
+                        successful.push(json!({ "Id": id, "MessageId": id, "MD5OfMessageBody": "" }));
+                    }
+                }
+                Reaction::Answer(200, json!({ "Failed": failed, "Successful": successful }))
+            }
+        });
+        let url = "http://127.0.0.1/000000000000/jobs";
+        let queue = SqsQueue::new(sdk(proxy.address).await, url, Arc::new(SystemClock), Arc::new(SystemIds));
+        let said = queue.send(&messages(10, seed())).await;
+        assert_eq!(said.is_ok(), outcome, "{said:?}");
+        let bodies = bodies.lock().unwrap();
+        let ids: Vec<_> = bodies[1]["Entries"].as_array().unwrap().iter().map(|entry| entry["Id"].clone()).collect();
+        assert_eq!((bodies.len(), ids), (2, vec![json!("2"), json!("4")]));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_an_error_that_names_nothing() {
+    let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let ledger = ledger(nobody, Arc::new(SystemClock)).await;
+    let error = ledger.rollout_percent(Provider::Google).await.unwrap_err().to_string();
+    assert_eq!(error, "the ledger failed: GetItem: the service cannot be reached");
+    let queue = SqsQueue::new(sdk(nobody).await, "http://q", Arc::new(SystemClock), Arc::new(SystemIds));
+    let error = queue.depth().await.unwrap_err().to_string();
+    assert_eq!(error, "the queue failed: GetQueueAttributes: the service cannot be reached");
+}
+
+/// Stands between client and server, counts the calls, and loses or makes up answers.
+struct Proxy {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+/// What to do with a call.
+enum Reaction {
+    Forward,
+    /// It is carried out, but the connection ends before the answer.
+    Lose,
+    Answer(u16, Value),
+}
+
+type React = dyn Fn(&str, &Value) -> Reaction + Send + Sync;
+
+impl Proxy {
+    fn start(server: SocketAddr, react: impl Fn(&str, &Value) -> Reaction + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let proxy = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
+        let (seen, react): (_, Arc<React>) = (proxy.seen.clone(), Arc::new(react));
+        thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let (seen, react) = (seen.clone(), react.clone());
+                // A connection that breaks off is its client's matter.
+                thread::spawn(move || serve(&connection, server, &seen, &*react));
+            }
+        });
+        proxy
+    }
+
+    /// The calls since this was asked last.
+    fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+}
+
+fn serve(mut client: &TcpStream, server: SocketAddr, seen: &Mutex<Vec<String>>, react: &React) -> std::io::Result<()> {
+    let mut reader = BufReader::new(client);
+    loop {
+        let (head, body) = read_message(&mut reader)?;
+        let target = head.lines().find_map(|line| line.strip_prefix("x-amz-target: ")).unwrap_or_default();
+        let call = target.rsplit('.').next().unwrap_or_default();
+        seen.lock().unwrap().push(call.to_owned());
+        let reaction = react(call, &serde_json::from_slice(&body)?);
+        if let Reaction::Answer(status, body) = reaction {
+            let (kind, body) = ("application/x-amz-json-1.0", body.to_string());
+            write!(
+                client,
+                "HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )?;
+            continue;
+        }
+        let mut upstream = TcpStream::connect(server)?;
+        upstream.write_all(&[head.as_bytes(), &body].concat())?;
+        let (head, body) = read_message(&mut BufReader::new(upstream))?;
+        if matches!(reaction, Reaction::Lose) {
+            return Ok(());
+        }
+        client.write_all(&[head.as_bytes(), &body].concat())?;
+    }
+}
+
+/// The head, names in small letters, and the body.
+fn read_message(reader: &mut impl BufRead) -> std::io::Result<(String, Vec<u8>)> {
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if let Some((name, value)) = line.split_once(": ") {
+            let name = name.to_ascii_lowercase();
+            if name == "content-length" {
+                length = value.trim().parse().map_err(|_| std::io::ErrorKind::InvalidData)?;
+            }
+            line = format!("{name}: {value}");
+        }
+        head.push_str(&line);
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((head, body))
+}
