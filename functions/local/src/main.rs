@@ -19,6 +19,8 @@ struct Arguments {
 enum Command {
     /// Serve the API and the page, and work the jobs (what happens without a command).
     Serve,
+    /// Work the jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), and serve nothing.
+    Worker,
 }
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     };
     let done = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => runtime.block_on(serve::serve(&config)),
+        Command::Worker => runtime.block_on(serve::work(&config)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

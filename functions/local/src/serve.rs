@@ -1,7 +1,8 @@
-use std::{error::Error, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{error::Error, io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use app::{Config, run_housekeeping, run_worker};
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use app::{Config, QueueConfig, run_housekeeping, run_worker};
+use engine::Engine;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
 /// How long jobs and requests in hand may take after the program was told to stop.
 const GRACE: Duration = Duration::from_secs(25);
@@ -14,23 +15,44 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("port {} of 127.0.0.1 cannot be used ({error}); set PORT", config.port))?;
     let url = format!("http://{}", listener.local_addr()?);
     let app = app::build(config, &url)?;
-    let open = app.engine.pick_up().await?;
-    if open > 0 {
-        tracing::info!(jobs.count = open, "open jobs of an earlier run are picked up");
+    if app.lock.is_some() {
+        let open = app.engine.pick_up().await?;
+        if open > 0 {
+            tracing::info!(jobs.count = open, "open jobs of an earlier run are picked up");
+        }
     }
 
     let (stop, stopped) = watch::channel(false);
-    let worker = tokio::spawn(run_worker(Arc::clone(&app.engine), stopped.clone()));
-    let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(&app.engine), stopped.clone()));
     println!("AI Orchestrator is listening on {url}");
     println!("Open {url}/dev/action-runner.html");
-
     let mut told = stopped.clone();
     let server = axum::serve(listener, app.router.clone()).with_graceful_shutdown(async move {
         // The channel closes only when the process ends, which stops the server too.
         let _ = told.wait_for(|stop| *stop).await;
     });
-    let server = tokio::spawn(async move { server.await });
+    until_told(&app.engine, stop, stopped, tokio::spawn(async move { server.await })).await
+}
+
+/// Works the jobs of a queue that other processes fill, until the process is told to stop.
+pub async fn work(config: &Config) -> Result<(), Box<dyn Error>> {
+    if config.ledger_table.is_none() || config.queue == QueueConfig::Embedded {
+        return Err("a worker needs the ledger and the queue of others: set LEDGER_TABLE and QUEUE_URL".into());
+    }
+    let engine = Arc::new(app::engine(config)?);
+    let (stop, stopped) = watch::channel(false);
+    println!("AI Orchestrator is working");
+    until_told(&engine, stop, stopped, tokio::spawn(async { Ok(()) })).await
+}
+
+/// Works jobs and keeps house until the process is told to stop; then finishes what is in hand.
+async fn until_told(
+    engine: &Arc<Engine>,
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+    server: JoinHandle<io::Result<()>>,
+) -> Result<(), Box<dyn Error>> {
+    let worker = tokio::spawn(run_worker(Arc::clone(engine), stopped.clone()));
+    let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(engine), stopped));
     signal().await?;
     tracing::info!("stopping: jobs in hand are finished first");
     stop.send_replace(true);
@@ -38,7 +60,7 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
         let _ = tokio::join!(server, worker, housekeeping);
     };
     if timeout(GRACE, in_hand).await.is_err() {
-        tracing::warn!("some jobs are not finished; the next start picks them up");
+        tracing::warn!("some jobs are not finished; they are picked up later");
     }
     Ok(())
 }

@@ -58,6 +58,12 @@ pub fn client(options: ClientOptions) -> Result<reqwest::Client, HttpError> {
     builder.build().map_err(|error| HttpError(error.to_string()))
 }
 
+/// Makes ring the process's TLS for libraries that take no client of ours. May be called again.
+pub fn install_tls() {
+    // An error says that one is installed already.
+    let _ = ring::default_provider().install_default();
+}
+
 /// A client that is built at its first use, so that a start costs nothing.
 #[derive(Clone)]
 pub struct LazyClient(Arc<Inner>);

@@ -5,26 +5,29 @@ use adapters::{
     connections::{Mode, PastedTokens},
     embedded::{FolderLock, LocalVault, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds},
     google::GmailApi,
-    http::{ClientOptions, LazyClient},
+    http::{self, ClientOptions, LazyClient},
     microsoft::GraphApi,
     offline::OfflinePlanner,
     openai::OpenAi,
+    redis::{RedisCache, RedisConnection, RedisQueue},
 };
 use axum::Router;
 use domain::WorkspaceId;
 use engine::{
     Engine, Settings,
     catalogue::Catalogue,
-    ports::{Access, Clock, Model},
+    ports::{Access, Cache, Clock, Ids, Ledger, Model, Queue},
 };
 use secrecy::ExposeSecret;
 use telemetry::Metrics;
 use web::{Web, door::Door};
 
-use crate::{Config, ProviderMode};
+use crate::{Config, ProviderMode, QueueConfig};
 
 /// Longer than a worker's lease, so that a message does not come again while its job is in good hands.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
+/// The queue's name in Redis.
+const QUEUE_NAME: &str = "jobs";
 /// The workspace of a server without keys.
 const LOCAL: &str = "local";
 
@@ -34,8 +37,8 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Every route.
     pub router: Router,
-    /// Held as long as the program runs: no other works in its folder.
-    _lock: FolderLock,
+    /// Where the ledger is this process's own: no other server works in its folder.
+    pub lock: Option<FolderLock>,
 }
 
 /// A part that cannot be put together; says which, and why.
@@ -46,25 +49,44 @@ pub struct BuildError {
     why: String,
 }
 
-/// Puts the program together from its embedded parts. `public_url` is where it is reached.
+/// Puts the server together. `public_url` is where it is reached.
 pub fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
-    let lock = FolderLock::acquire(&config.data).map_err(failed("the data folder"))?;
+    let lock = match config.ledger_table {
+        None => Some(FolderLock::acquire(&config.data).map_err(failed("the data folder"))?),
+        Some(_) => None,
+    };
+    let engine = Arc::new(engine(config)?);
+    let router = web::router(Web {
+        engine: Arc::clone(&engine),
+        door: Arc::new(Door::Keyless {
+            workspace: local(),
+            actor: LOCAL.parse().expect("the constant is an actor id"),
+        }),
+        metrics: Metrics::install(),
+        public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
+    });
+    Ok(App { engine, router, lock })
+}
+
+/// Puts the use cases together with the adapters that the environment names.
+pub fn engine(config: &Config) -> Result<Engine, BuildError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let local: WorkspaceId = LOCAL.parse().expect("the constant is a workspace id");
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let vault = match &config.token_key {
         Some(key) => LocalVault::from_text(key.expose_secret()),
         None => LocalVault::from_file(&config.data),
     };
-    let engine = Arc::new(Engine {
+    let stores = stores(config, &clock, &ids)?;
+    Ok(Engine {
         catalogue: Catalogue::new(actions::all(&apis(config)?)),
-        ledger: Arc::new(SqliteLedger::open(&config.data, Arc::clone(&clock)).map_err(failed("the ledger"))?),
-        cache: Arc::new(MemoryCache::new(Arc::clone(&clock))),
-        queue: Arc::new(MemoryQueue::new(Arc::clone(&clock), VISIBILITY_TIMEOUT)),
+        ledger: stores.ledger,
+        cache: stores.cache,
+        queue: stores.queue,
         model: model(config)?,
-        connections: Arc::new(connections(config, local.clone())),
+        connections: Arc::new(connections(config)),
         vault: Arc::new(vault.map_err(failed("TOKEN_KEY"))?),
         clock,
-        ids: Arc::new(SystemIds),
+        ids,
         settings: Settings {
             allowlist: config.allowlist.clone(),
             recipient_domains: config.recipient_domains.clone(),
@@ -74,14 +96,84 @@ pub fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
             provider_timeout: ClientOptions::PROVIDER.total,
             visibility_timeout: VISIBILITY_TIMEOUT,
         },
-    });
-    let router = web::router(Web {
-        engine: Arc::clone(&engine),
-        door: Arc::new(Door::Keyless { workspace: local, actor: LOCAL.parse().expect("the constant is an actor id") }),
-        metrics: Metrics::install(),
-        public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
-    });
-    Ok(App { engine, router, _lock: lock })
+    })
+}
+
+struct Stores {
+    ledger: Arc<dyn Ledger>,
+    cache: Arc<dyn Cache>,
+    queue: Arc<dyn Queue>,
+}
+
+fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Stores, BuildError> {
+    let redis = match &config.redis_url {
+        None => None,
+        Some(url) => {
+            http::install_tls();
+            let connection = RedisConnection::new(url.expose_secret()).map_err(failed("REDIS_URL"))?;
+            Some(Arc::new(connection))
+        }
+    };
+    let aws = Aws::default();
+    let cache: Arc<dyn Cache> = match &redis {
+        None => Arc::new(MemoryCache::new(Arc::clone(clock))),
+        Some(redis) => Arc::new(RedisCache::new(Arc::clone(redis))),
+    };
+    let queue: Arc<dyn Queue> = match (&config.queue, redis) {
+        (QueueConfig::Sqs(url), _) => aws.queue(url, clock, ids)?,
+        (QueueConfig::Redis, Some(redis)) => {
+            Arc::new(RedisQueue::new(redis, QUEUE_NAME, VISIBILITY_TIMEOUT, Arc::clone(clock), Arc::clone(ids)))
+        }
+        (QueueConfig::Redis | QueueConfig::Embedded, _) => {
+            Arc::new(MemoryQueue::new(Arc::clone(clock), VISIBILITY_TIMEOUT))
+        }
+    };
+    let ledger: Arc<dyn Ledger> = match &config.ledger_table {
+        Some(table) => aws.ledger(table, clock, ids)?,
+        None => Arc::new(SqliteLedger::open(&config.data, Arc::clone(clock)).map_err(failed("the ledger"))?),
+    };
+    Ok(Stores { ledger, cache, queue })
+}
+
+/// The adapters of AWS; in a build without the feature `aws`, what says that they are missing.
+#[derive(Default)]
+struct Aws {
+    #[cfg(feature = "aws")]
+    sdk: Arc<adapters::aws::Sdk>,
+}
+
+#[cfg(feature = "aws")]
+impl Aws {
+    fn queue(&self, url: &str, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Arc<dyn Queue>, BuildError> {
+        let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(clock), Arc::clone(ids));
+        Ok(Arc::new(adapters::aws::SqsQueue::new(sdk, url, clock, ids)))
+    }
+
+    fn ledger(&self, table: &str, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Arc<dyn Ledger>, BuildError> {
+        let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(clock), Arc::clone(ids));
+        Ok(Arc::new(adapters::aws::DynamoLedger::new(sdk, table, clock, ids)))
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+impl Aws {
+    fn queue(&self, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Result<Arc<dyn Queue>, BuildError> {
+        Err(self.missing("QUEUE_URL"))
+    }
+
+    fn ledger(&self, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Result<Arc<dyn Ledger>, BuildError> {
+        Err(self.missing("LEDGER_TABLE"))
+    }
+
+    #[expect(clippy::unused_self, reason = "stands beside the methods that use it")]
+    fn missing(&self, part: &'static str) -> BuildError {
+        let why = "needs a build with AWS: cargo run --features aws";
+        BuildError { part, why: why.to_owned() }
+    }
+}
+
+fn local() -> WorkspaceId {
+    LOCAL.parse().expect("the constant is a workspace id")
 }
 
 fn apis(config: &Config) -> Result<Apis, BuildError> {
@@ -98,7 +190,7 @@ fn model(config: &Config) -> Result<Arc<dyn Model>, BuildError> {
     Ok(Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens)))
 }
 
-fn connections(config: &Config, workspace: WorkspaceId) -> PastedTokens {
+fn connections(config: &Config) -> PastedTokens {
     let tokens = config.tokens.iter().map(|(provider, pasted)| {
         (*provider, Access { token: pasted.token.clone(), scopes: pasted.scopes.clone(), address: None })
     });
@@ -107,7 +199,7 @@ fn connections(config: &Config, workspace: WorkspaceId) -> PastedTokens {
         Some(ProviderMode::Sandbox) => Mode::Sandbox,
         Some(ProviderMode::Live) => Mode::Live,
     };
-    PastedTokens::new(workspace, tokens.collect(), mode)
+    PastedTokens::new(local(), tokens.collect(), mode)
 }
 
 fn failed<E: std::fmt::Display>(part: &'static str) -> impl FnOnce(E) -> BuildError {

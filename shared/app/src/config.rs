@@ -17,6 +17,12 @@ pub struct Config {
     pub allowlist: Allowlist,
     /// `ALLOW_RECIPIENT_DOMAINS`, comma separated; any unless set.
     pub recipient_domains: RecipientDomains,
+    /// `REDIS_URL`, what keeps cache and queue; in this process unless set.
+    pub redis_url: Option<SecretString>,
+    /// `QUEUE_URL`, an SQS queue's address, or `redis` for a list in Redis; in this process unless set.
+    pub queue: QueueConfig,
+    /// `LEDGER_TABLE`, a DynamoDB table; the embedded ledger unless set.
+    pub ledger_table: Option<String>,
     /// `ORCHESTRATOR_DATA`, the folder of the embedded ledger; `.orchestrator` unless set.
     pub data: PathBuf,
     /// `PORT`, 8787 unless set; 0 takes a free one.
@@ -53,6 +59,17 @@ pub struct PlannerConfig {
     pub base_url: String,
     /// `OPENAI_API_KEY`.
     pub key: Option<SecretString>,
+}
+
+/// What brings jobs to workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueConfig {
+    /// A queue in this process.
+    Embedded,
+    /// A list in Redis.
+    Redis,
+    /// SQS, at this address.
+    Sqs(String),
 }
 
 /// A token that was pasted by hand.
@@ -129,16 +146,28 @@ impl Config {
                 tokens.insert(provider, TokenConfig { token, scopes });
             }
         }
-        for name in ["REDIS_URL", "QUEUE_URL", "LEDGER_TABLE", "KMS_KEY_ID"] {
-            if env.text(name).is_some() {
-                env.errors.push(format!("{name} is set, but this program has only its embedded parts"));
-            }
+        if env.text("KMS_KEY_ID").is_some() {
+            env.errors.push("KMS_KEY_ID is set, but this program seals with TOKEN_KEY or a key file".to_owned());
         }
+        let redis_url = env.secret("REDIS_URL");
+        let queue = match env.text("QUEUE_URL").as_deref() {
+            None => QueueConfig::Embedded,
+            Some("redis") => {
+                if redis_url.is_none() {
+                    env.errors.push("QUEUE_URL is redis, so REDIS_URL must be set".to_owned());
+                }
+                QueueConfig::Redis
+            }
+            Some(_) => env.url("QUEUE_URL").map_or(QueueConfig::Embedded, QueueConfig::Sqs),
+        };
         let config = Self {
             planner,
             max_tokens_per_minute: env.number("AI_MAX_TOKENS_PER_MIN", 8000, 1..=1_000_000_000),
             allowlist: env.allowlist(),
             recipient_domains: env.recipient_domains(),
+            redis_url,
+            queue,
+            ledger_table: env.text("LEDGER_TABLE"),
             data: env.text("ORCHESTRATOR_DATA").map_or_else(|| PathBuf::from(".orchestrator"), PathBuf::from),
             port: env.number("PORT", 8787, 0..=u16::MAX),
             public_url: env.url("PUBLIC_URL"),

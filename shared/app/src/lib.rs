@@ -4,6 +4,6 @@ mod build;
 mod config;
 mod worker;
 
-pub use build::{App, BuildError, build};
-pub use config::{Config, ConfigErrors, PlannerConfig, ProviderMode};
+pub use build::{App, BuildError, build, engine};
+pub use config::{Config, ConfigErrors, PlannerConfig, ProviderMode, QueueConfig};
 pub use worker::{run_housekeeping, run_worker};
