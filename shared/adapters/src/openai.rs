@@ -7,8 +7,10 @@ use engine::ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::http::LazyClient;
 
 /// The most bytes that a response may have; a plan is a few thousand.
 const MAX_RESPONSE: usize = 1024 * 1024;
@@ -17,7 +19,7 @@ const MAX_RESPONSE: usize = 1024 * 1024;
 ///
 /// One [`Model::ask`] is one HTTP request: whether to try again is the caller's to decide.
 pub struct OpenAi {
-    http: reqwest::Client,
+    http: LazyClient,
     url: String,
     key: Option<SecretString>,
     model: String,
@@ -27,10 +29,10 @@ pub struct OpenAi {
 impl OpenAi {
     /// A model at `base_url`, such as `https://api.openai.com/v1`, with or without a slash at its end.
     ///
-    /// The client should follow no redirects: a redirect is then a refusal, and neither the prompt
-    /// nor the key goes to another host.
+    /// The client follows no redirects: a redirect is a refusal, and neither the prompt nor the key
+    /// goes to another host.
     pub fn new(
-        http: reqwest::Client,
+        http: LazyClient,
         base_url: &str,
         key: Option<SecretString>,
         model: String,
@@ -79,12 +81,13 @@ impl Model for OpenAi {
             ],
             response_format: ResponseFormat {
                 kind: "json_schema",
-                json_schema: JsonSchema { name: "plan", strict: true, schema: InOrder(&request.schema) },
+                json_schema: JsonSchema { name: "plan", strict: true, schema: &request.schema },
             },
             // No temperature: reasoning models refuse it. No max_tokens: the same, and this is its successor.
             max_completion_tokens: self.max_output_tokens,
         };
-        let mut call = self.http.post(&self.url).timeout(request.timeout).json(&body);
+        let http = self.http.get().map_err(|error| ModelError::Unreachable(error.to_string()))?;
+        let mut call = http.post(&self.url).timeout(request.timeout).json(&body);
         if let Some(key) = &self.key {
             call = call.bearer_auth(key.expose_secret());
         }
@@ -132,44 +135,7 @@ struct ResponseFormat<'a> {
 struct JsonSchema<'a> {
     name: &'static str,
     strict: bool,
-    schema: InOrder<'a>,
-}
-
-/// A schema whose `properties` are written in the order of its `required`, which strict mode wants
-/// to be complete. Models answer in the order of `properties`, and a [`Value`]'s objects are sorted by name.
-struct InOrder<'a>(&'a Value);
-
-impl Serialize for InOrder<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Array(items) => serializer.collect_seq(items.iter().map(InOrder)),
-            Value::Object(fields) => {
-                let mut map = serializer.serialize_map(Some(fields.len()))?;
-                for (name, value) in fields {
-                    match (name.as_str(), value, fields.get("required")) {
-                        ("properties", Value::Object(properties), Some(Value::Array(required))) => {
-                            let mut ordered: Vec<_> = properties.iter().collect();
-                            ordered.sort_by_key(|(name, _)| {
-                                required.iter().position(|r| r == *name).unwrap_or(usize::MAX)
-                            });
-                            map.serialize_entry(name, &Properties(&ordered))?;
-                        }
-                        _ => map.serialize_entry(name, &InOrder(value))?,
-                    }
-                }
-                map.end()
-            }
-            plain => plain.serialize(serializer),
-        }
-    }
-}
-
-struct Properties<'a>(&'a [(&'a String, &'a Value)]);
-
-impl Serialize for Properties<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, schema)| (name, InOrder(schema))))
-    }
+    schema: &'a Value,
 }
 
 /// A failure before there is a status. Never the error's own text: it holds the URL.

@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 
 const KEY: &str = "sk-test-0123456789";
 
-fn client() -> reqwest::Client {
-    rustls::crypto::ring::default_provider().install_default().ok();
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap()
+fn client() -> LazyClient {
+    LazyClient::new(ClientOptions::MODEL)
 }
 
 fn model_at(base: &str, key: &str) -> OpenAi {
@@ -311,7 +310,7 @@ async fn an_answer_that_breaks_off_or_stalls_within() {
 }
 
 #[tokio::test]
-async fn properties_are_written_in_the_order_of_required() {
+async fn properties_are_written_in_the_order_of_the_schema() {
     let fake = FakeModel::new(KEY);
     model_at(&fake.serve().await, KEY).ask(&request("hello")).await.unwrap();
     let text = fake.requests().remove(0).text;

@@ -185,8 +185,7 @@ fn apis(config: &Config) -> Result<Apis, BuildError> {
 
 fn model(config: &Config) -> Result<Arc<dyn Model>, BuildError> {
     let Some(planner) = config.planner.clone() else { return Ok(Arc::new(OfflinePlanner::new())) };
-    let client = LazyClient::new(ClientOptions::MODEL);
-    let http = client.get().map_err(failed("the HTTP client"))?.clone();
+    let http = LazyClient::new(ClientOptions::MODEL);
     Ok(Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens)))
 }
 
