@@ -277,6 +277,60 @@ async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
 }
 
 #[tokio::test]
+async fn what_a_read_leaves_out_is_asked_for_again() {
+    let server = Ministack::shared();
+    let direct = with_table(&server).await;
+    let proxy = Proxy::start(server.address(), {
+        let asked = AtomicUsize::new(0);
+        move |_, body| {
+            let again = asked.fetch_add(1, Ordering::SeqCst) > 0;
+            let nothing = json!({ "Responses": {}, "UnprocessedKeys": body["RequestItems"] });
+            if again { Reaction::Forward } else { Reaction::Answer(200, nothing) }
+        }
+    });
+    let jobs = [job(seed(), "a", SystemClock.now()), job(seed(), "b", SystemClock.now())];
+    direct.insert_jobs(&jobs).await.unwrap();
+    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let found = ledger.jobs(&[jobs[0].0.job_id, jobs[1].0.job_id]).await.unwrap();
+    assert_eq!(found, [Some(jobs[0].0.clone()), Some(jobs[1].0.clone())]);
+    assert_eq!(proxy.calls(), ["BatchGetItem"; 2]);
+}
+
+#[tokio::test]
+async fn an_index_that_is_behind_does_no_harm() {
+    let server = Ministack::shared();
+    let direct = with_table(&server).await;
+    let (now, seed) = (SystemClock.now(), seed());
+    let ([failed, open, moved], gone) =
+        (["failed", "open", "moved"].map(|key| job(seed, key, now)), job(seed, "gone", now));
+    direct.insert_jobs(&[failed.clone(), open.clone(), moved.clone()]).await.unwrap();
+    direct.save(&ended(&failed.0, now)).await.unwrap();
+    // It still names one that has ended, one under an earlier time, and one that is not there any more.
+    let entry = |job: &Job, time: Timestamp| {
+        let place = format!("{:020}#{}", time.as_microsecond(), job.job_id);
+        let due = time.as_microsecond().to_string();
+        json!({ "pk": { "S": format!("JOB#{}", job.job_id) }, "sk": { "S": "JOB" }, "list_sk": { "S": place }, "due_at": { "N": due } })
+    };
+    let earlier = now - SignedDuration::from_secs(9);
+    let named = json!([entry(&failed.0, now), entry(&open.0, now), entry(&moved.0, earlier), entry(&gone.0, now)]);
+    let proxy = Proxy::start(server.address(), move |call, body| {
+        match (call, body["ExpressionAttributeValues"][":pk"]["S"].as_str()) {
+            ("Query", Some("OPEN#0")) => Reaction::Answer(200, json!({ "Items": [named[0], named[1], named[3]] })),
+            ("Query", Some(list)) if list.starts_with("OPEN") => Reaction::Answer(200, json!({ "Items": [] })),
+            ("Query", _) => Reaction::Answer(200, json!({ "Items": named })),
+            _ => Reaction::Forward,
+        }
+    });
+    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let before = now + SignedDuration::from_secs(1);
+    assert_eq!(ledger.overdue_jobs(before, 10).await.unwrap(), std::slice::from_ref(&open.0));
+    assert_eq!(ledger.overdue_jobs(now, 10).await.unwrap(), [], "it was touched since");
+    let workspace = open.0.workspace_id.clone();
+    let filter = JobFilter { workspace, status: Some(domain::JobStatus::Pending), after: None, limit: 10 };
+    assert_eq!(ledger.list_jobs(&filter).await.unwrap(), [open.0]);
+}
+
+#[tokio::test]
 async fn messages_go_in_batches_of_ten_with_their_group_and_delay() {
     let server = Ministack::shared();
     let bodies = Arc::new(Mutex::new(Vec::new()));
