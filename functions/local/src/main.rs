@@ -21,6 +21,9 @@ enum Command {
     Serve,
     /// Work the jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), and serve nothing.
     Worker,
+    /// Make the table LEDGER_TABLE as infra/template.yaml would: for DynamoDB on this machine.
+    #[cfg(feature = "aws")]
+    CreateTable,
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
     };
     let done = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => runtime.block_on(serve::serve(&config)),
+        #[cfg(feature = "aws")]
+        Command::CreateTable => runtime.block_on(app::create_table(&config)).map_err(Into::into),
         Command::Worker => runtime.block_on(serve::work(&config)),
     };
     match done {

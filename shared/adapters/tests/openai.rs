@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use adapters::openai::OpenAi;
+use adapters::{
+    http::{ClientOptions, LazyClient},
+    openai::OpenAi,
+};
 use engine::ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
 use fakes::model::{FakeModel, Reply};
 use secrecy::SecretString;

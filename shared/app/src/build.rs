@@ -82,7 +82,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         ledger: stores.ledger,
         cache: stores.cache,
         queue: stores.queue,
-        model: model(config)?,
+        model: model(config),
         connections: Arc::new(connections(config)),
         vault: Arc::new(vault.map_err(failed("TOKEN_KEY"))?),
         clock,
@@ -135,6 +135,15 @@ fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result
     Ok(Stores { ledger, cache, queue })
 }
 
+/// Makes the table that `LEDGER_TABLE` names; one that is there already is left as it is.
+#[cfg(feature = "aws")]
+pub async fn create_table(config: &Config) -> Result<(), BuildError> {
+    let table = config.ledger_table.as_ref().ok_or("must be set").map_err(failed("LEDGER_TABLE"))?;
+    let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
+    let ledger = adapters::aws::DynamoLedger::new(adapters::aws::Sdk::new(), table, clock, ids);
+    ledger.create_table().await.map_err(failed("LEDGER_TABLE"))
+}
+
 /// The adapters of AWS; in a build without the feature `aws`, what says that they are missing.
 #[derive(Default)]
 struct Aws {
@@ -183,10 +192,10 @@ fn apis(config: &Config) -> Result<Apis, BuildError> {
     Ok(Apis { gmail, graph })
 }
 
-fn model(config: &Config) -> Result<Arc<dyn Model>, BuildError> {
-    let Some(planner) = config.planner.clone() else { return Ok(Arc::new(OfflinePlanner::new())) };
+fn model(config: &Config) -> Arc<dyn Model> {
+    let Some(planner) = config.planner.clone() else { return Arc::new(OfflinePlanner::new()) };
     let http = LazyClient::new(ClientOptions::MODEL);
-    Ok(Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens)))
+    Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens))
 }
 
 fn connections(config: &Config) -> PastedTokens {

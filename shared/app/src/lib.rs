@@ -4,6 +4,8 @@ mod build;
 mod config;
 mod worker;
 
+#[cfg(feature = "aws")]
+pub use build::create_table;
 pub use build::{App, BuildError, build, engine};
 pub use config::{Config, ConfigErrors, PlannerConfig, ProviderMode, QueueConfig};
 pub use worker::{run_housekeeping, run_worker};
