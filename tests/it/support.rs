@@ -50,7 +50,7 @@ impl Server {
         std::thread::spawn(move || lines.for_each(drop));
         let options = adapters::http::ClientOptions {
             connect: Duration::from_secs(5),
-            total: Duration::from_secs(60),
+            total: Duration::from_mins(1),
             keep_alive: true,
         };
         let http = adapters::http::client(options).expect("the client can be built");

@@ -152,6 +152,7 @@ struct Aws {
 }
 
 #[cfg(feature = "aws")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature there is an error here")]
 impl Aws {
     fn queue(&self, url: &str, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Arc<dyn Queue>, BuildError> {
         let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(clock), Arc::clone(ids));
