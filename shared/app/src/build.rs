@@ -14,7 +14,7 @@ use adapters::{
 use axum::Router;
 use domain::WorkspaceId;
 use engine::{
-    Engine, Settings,
+    Engine, Rollouts, Settings,
     catalogue::Catalogue,
     ports::{Access, Cache, Clock, Ids, Ledger, Model, Queue},
 };
@@ -87,6 +87,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         vault: Arc::new(vault.map_err(failed("TOKEN_KEY"))?),
         clock,
         ids,
+        rollouts: Rollouts::default(),
         settings: Settings {
             allowlist: config.allowlist.clone(),
             recipient_domains: config.recipient_domains.clone(),

@@ -1,6 +1,12 @@
 //! Whether an action may run: one place, asked when planning, when accepting and when working.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use domain::{ActionId, ActorId, Provider, Violation, WorkspaceId, in_rollout};
+use jiff::{SignedDuration, Timestamp};
 use telemetry::record::{Decision, record_permission_check, record_rollout_decision};
 
 use crate::{
@@ -38,18 +44,77 @@ impl Engine {
         })
     }
 
-    /// Whether the rollout gate lets an actor use a provider. An error is no answer: wait, never go.
+    /// Whether the rollout gate lets an actor use a provider, as far as the ledger knows.
     pub(crate) async fn rollout_allows(
         &self,
         provider: Provider,
         workspace: &WorkspaceId,
         actor: &ActorId,
     ) -> Result<bool, LedgerError> {
+        let percent = match self.cached_percent(provider).await {
+            Ok(percent) => percent,
+            Err(_) => self.ledger_percent(provider).await?,
+        };
+        Ok(decide(provider, workspace, actor, percent))
+    }
+
+    /// The same before a send: no answer from any store that the gate asks is a wait, never a yes.
+    pub(crate) async fn rollout_allows_now(
+        &self,
+        provider: Provider,
+        workspace: &WorkspaceId,
+        actor: &ActorId,
+    ) -> Result<bool, NoAnswer> {
+        Ok(decide(provider, workspace, actor, self.cached_percent(provider).await?))
+    }
+
+    async fn cached_percent(&self, provider: Provider) -> Result<u8, NoAnswer> {
+        let now = self.clock.now();
+        if let Some(percent) = self.rollouts.recall(provider, now) {
+            return Ok(percent);
+        }
+        let kept = self.cache.rollout_percent(provider).await.map_err(|_| NoAnswer)?;
+        let percent = if let Some(percent) = kept {
+            percent
+        } else {
+            let percent = self.ledger_percent(provider).await.map_err(|_| NoAnswer)?;
+            self.cache.put_rollout_percent(provider, percent).await.map_err(|_| NoAnswer)?;
+            percent
+        };
+        self.rollouts.remember(provider, percent, now);
+        Ok(percent)
+    }
+
+    async fn ledger_percent(&self, provider: Provider) -> Result<u8, LedgerError> {
         let percent = self.ledger.rollout_percent(provider).await?;
-        let percent = percent.unwrap_or_else(|| self.settings.rollout_percent(provider));
-        let allowed = in_rollout(workspace, actor, percent);
-        record_rollout_decision(provider.as_str(), if allowed { Decision::Allow } else { Decision::Deny });
-        Ok(allowed)
+        Ok(percent.unwrap_or_else(|| self.settings.rollout_percent(provider)))
+    }
+}
+
+/// A store that the rollout gate asks did not answer.
+pub(crate) struct NoAnswer;
+
+fn decide(provider: Provider, workspace: &WorkspaceId, actor: &ActorId, percent: u8) -> bool {
+    let allowed = in_rollout(workspace, actor, percent);
+    record_rollout_decision(provider.as_str(), if allowed { Decision::Allow } else { Decision::Deny });
+    allowed
+}
+
+/// The rollout gate's percents as this process read them last, good for 5 seconds.
+#[derive(Debug, Default)]
+pub struct Rollouts(Mutex<BTreeMap<Provider, (Timestamp, u8)>>);
+
+impl Rollouts {
+    const GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
+
+    fn recall(&self, provider: Provider, now: Timestamp) -> Option<u8> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read_at, percent) = known.get(&provider)?;
+        (now.duration_since(*read_at).abs() < Self::GOOD_FOR).then_some(*percent)
+    }
+
+    fn remember(&self, provider: Provider, percent: u8, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(provider, (now, percent));
     }
 }
 

@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{Allowlist, Provider, RecipientDomains};
 
 use crate::{
+    access::Rollouts,
     catalogue::Catalogue,
     ports::{Cache, Clock, Connections, Ids, Ledger, Model, Queue, Vault},
 };
@@ -27,6 +28,8 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// Ids and chance.
     pub ids: Arc<dyn Ids>,
+    /// What the rollout gate read last.
+    pub rollouts: Rollouts,
     /// What the operator has set.
     pub settings: Settings,
 }

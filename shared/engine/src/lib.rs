@@ -19,6 +19,7 @@ mod engine;
 mod message;
 mod problem;
 
+pub use access::Rollouts;
 pub use caller::Caller;
 pub use engine::{Engine, Settings};
 pub use message::{JobMessage, UnreadableMessage};

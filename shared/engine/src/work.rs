@@ -242,7 +242,7 @@ impl Run<'_> {
             let message = "The action is no longer allowed.";
             return Err(Stop::Fail(failure(code, message, true, "Have the operator allow it, then retry the job.")));
         }
-        match self.engine.rollout_allows(self.job.provider, &self.job.workspace_id, &self.job.actor_id).await {
+        match self.engine.rollout_allows_now(self.job.provider, &self.job.workspace_id, &self.job.actor_id).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Stop::Fail(failure(
                 JobErrorCode::RolloutDenied,

@@ -16,6 +16,7 @@ pub async fn cache(cache: Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
     cache.ping().await.expect("the cache answers");
     claims(&cache, now, seed).await;
     jobs(&cache, now, seed).await;
+    rollouts(&cache).await;
 }
 
 /// What a [`Cache`] that goes by this clock does over time: a claim ends after 15 minutes, no sooner.
@@ -29,6 +30,13 @@ pub async fn cache_with_clock(cache: Arc<dyn Cache>, clock: &ManualClock, seed: 
     clock.advance(Duration::from_secs(1));
     assert_eq!(cache.claim_keys(&claims).await.expect("claims"), [FirstSight::New], "and no longer, seen again or not");
     assert_eq!(cache.claim_keys(&claims).await.expect("claims"), known, "then it is claimed anew");
+
+    assert_eq!(cache.rollout_percent(Provider::Microsoft).await.expect("a look"), None, "what was never put");
+    cache.put_rollout_percent(Provider::Microsoft, 7).await.expect("a put");
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(cache.rollout_percent(Provider::Microsoft).await.expect("a look"), Some(7));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(cache.rollout_percent(Provider::Microsoft).await.expect("a look"), None, "a minute is over");
 }
 
 async fn claims(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
@@ -55,6 +63,13 @@ async fn claims(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
         sights.iter().all(|sight| [FirstSight::New, FirstSight::Seen(contested.payload_hash.clone())].contains(sight)),
         "the others see its payload"
     );
+}
+
+async fn rollouts(cache: &Arc<dyn Cache>) {
+    for percent in [0, 100, 25] {
+        cache.put_rollout_percent(Provider::Google, percent).await.expect("a put");
+        assert_eq!(cache.rollout_percent(Provider::Google).await.expect("a look"), Some(percent));
+    }
 }
 
 async fn jobs(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {

@@ -1,15 +1,18 @@
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
-use domain::{Job, JobId, PayloadHash};
+use domain::{Job, JobId, PayloadHash, Provider};
 use engine::ports::{Cache, CacheError, Clock, FirstSight, KeyClaim};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long a claim holds, and how long a job is kept after it was put last.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
+
+/// How long a rollout's share is kept.
+const ROLLOUT: SignedDuration = SignedDuration::from_mins(1);
 
 /// The cache of one process. It keeps so many claims and so many jobs at most, the newest, so its
 /// memory does not grow with what has passed through.
@@ -21,6 +24,7 @@ pub struct MemoryCache {
 struct Kept {
     claims: Recent<PayloadHash>,
     jobs: Recent<Job>,
+    rollouts: BTreeMap<Provider, (u8, Timestamp)>,
 }
 
 impl MemoryCache {
@@ -31,7 +35,8 @@ impl MemoryCache {
 
     /// An empty cache of at most `capacity` claims and as many jobs.
     pub fn with_capacity(clock: Arc<dyn Clock>, capacity: usize) -> Self {
-        Self { clock, kept: Mutex::new(Kept { claims: Recent::new(capacity), jobs: Recent::new(capacity) }) }
+        let (claims, jobs) = (Recent::new(capacity), Recent::new(capacity));
+        Self { clock, kept: Mutex::new(Kept { claims, jobs, rollouts: BTreeMap::new() }) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -68,6 +73,17 @@ impl Cache for MemoryCache {
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, CacheError> {
         Ok(self.kept().jobs.get(id, self.clock.now()).cloned())
+    }
+
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {
+        let now = self.clock.now();
+        let known = self.kept().rollouts.get(&provider).copied();
+        Ok(known.filter(|(_, put_at)| now.duration_since(*put_at) < ROLLOUT).map(|(percent, _)| percent))
+    }
+
+    async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError> {
+        self.kept().rollouts.insert(provider, (percent, self.clock.now()));
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

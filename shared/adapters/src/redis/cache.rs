@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{Job, JobId, PayloadHash};
+use domain::{Job, JobId, PayloadHash, Provider};
 use engine::ports::{Cache, CacheError, FirstSight, KeyClaim};
 use redis::{Value, cmd, from_redis_value};
 use serde_json::json;
@@ -20,6 +20,9 @@ const ENDED: u64 = 15 * 60;
 /// How long a job that goes on is kept, in seconds. When the put of its next version fails, polls see the
 /// version before no longer than this; then they ask the ledger.
 const OPEN: u64 = 30;
+
+/// How long a rollout's share is kept, in seconds.
+const ROLLOUT: u64 = 60;
 
 /// The cache of all instances. Every command of it may be repeated: see each.
 pub struct RedisCache {
@@ -70,10 +73,29 @@ impl Cache for RedisCache {
         Ok(body.and_then(|body| serde_json::from_str(&body).ok()))
     }
 
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {
+        let mut command = cmd("GET");
+        command.arg(rollout_key(provider));
+        let percent: Option<String> = read(self.connection.query_one(command).await?)?;
+        // Somebody may have written anything there by hand; what is no percent is not one.
+        Ok(percent.and_then(|percent| percent.parse().ok()).filter(|percent| *percent <= 100))
+    }
+
+    async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError> {
+        let mut command = cmd("SET");
+        command.arg(rollout_key(provider)).arg(percent).arg("EX").arg(ROLLOUT);
+        self.connection.query_one(command).await?;
+        Ok(())
+    }
+
     async fn ping(&self) -> Result<(), CacheError> {
         self.connection.query_one(cmd("PING")).await?;
         Ok(())
     }
+}
+
+fn rollout_key(provider: Provider) -> String {
+    format!("flags:{provider}:rollout_percent")
 }
 
 fn job_key(id: JobId) -> String {

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use domain::{Job, JobId, PayloadHash};
+use domain::{Job, JobId, PayloadHash, Provider};
 
 /// What makes things quick. Losing any of it at any time loses nothing that was promised: the
 /// ledger decides.
@@ -13,6 +13,12 @@ pub trait Cache: Send + Sync {
 
     /// The job as it was kept last.
     async fn job(&self, id: JobId) -> Result<Option<Job>, CacheError>;
+
+    /// The share of a provider's rollout that was kept within the last minute, 0 to 100.
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError>;
+
+    /// Keeps the share of a provider's rollout for a minute.
+    async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError>;
 
     /// Whether the cache answers.
     async fn ping(&self) -> Result<(), CacheError>;
