@@ -17,9 +17,11 @@ mod access;
 mod caller;
 mod engine;
 mod message;
+mod object;
 mod problem;
 
 pub use caller::Caller;
 pub use engine::{Engine, Settings};
 pub use message::{JobMessage, UnreadableMessage};
+pub use object::Object;
 pub use problem::{Problem, ProblemCode};
