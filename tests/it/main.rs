@@ -3,4 +3,10 @@
 
 mod support;
 
+mod bad_input;
+mod crash;
+mod idempotency;
+mod jobs;
+mod keyless;
+mod planner;
 mod walkthrough;

@@ -1,13 +1,11 @@
 //! From a sentence to a sent mail.
 
-use fakes::{Fakes, Provider, Token};
+use fakes::Fakes;
 use serde_json::{Value, json};
 
-use crate::support::{Server, gmail};
+use crate::support::{GMAIL_COMPOSE, GMAIL_SEND, Server, gmail};
 
 const PROMPT: &str = "Send email to john@example.com saying thanks for the meeting";
-const GMAIL_SEND: &str = "https://www.googleapis.com/auth/gmail.send";
-const GMAIL_COMPOSE: &str = "https://www.googleapis.com/auth/gmail.compose";
 
 #[tokio::test]
 async fn a_sentence_becomes_a_mail_in_the_outbox() {
@@ -43,17 +41,8 @@ async fn a_live_mail_goes_out_once_and_is_what_the_preview_showed() {
         [(GMAIL_SEND, vec!["gmail.messages.send"]), (GMAIL_COMPOSE, vec!["gmail.drafts.create", "gmail.drafts.send"])]
     {
         let fakes = Fakes::start().await.unwrap();
-        fakes.add_token(Token::new(Provider::Google, "t-google", &[scope]));
         let folder = tempfile::tempdir().unwrap();
-        let gmail_url = fakes.gmail_url();
-        let server = Server::start(
-            folder.path(),
-            &[
-                ("GMAIL_BASE_URL", &gmail_url),
-                ("GOOGLE_ACCESS_TOKEN", "t-google"),
-                ("GOOGLE_ACCESS_TOKEN_SCOPES", scope),
-            ],
-        );
+        let server = Server::start_live(folder.path(), &fakes, scope, &[]);
         let action = gmail("once", "Hello");
         let preview = json!({ "action": action["action"], "params": action["params"] });
         let preview = server.post("/actions/preview", &preview).await.body;

@@ -17,10 +17,12 @@ mod access;
 mod caller;
 mod engine;
 mod message;
+mod object;
 mod problem;
 
 pub use access::Rollouts;
 pub use caller::Caller;
 pub use engine::{Engine, Settings};
 pub use message::{JobMessage, UnreadableMessage};
+pub use object::Object;
 pub use problem::{Problem, ProblemCode};

@@ -4,23 +4,27 @@
 use std::fmt;
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
+    body::Body,
+    extract::{FromRequest, FromRequestParts, RawPathParams, Request},
     http::{HeaderMap, header, request::Parts},
 };
 use domain::{Violation, pointer_token};
-use engine::{Problem, ProblemCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use engine::{Object, Problem, ProblemCode};
+use http_body_util::BodyExt;
 use serde::{
     Deserialize,
     de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
-use serde_path_to_error::Segment;
+use serde_path_to_error::Segment as Step;
 
 use crate::problem::Refused;
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
+/// So much of a body that is too large is read and dropped: a client that is still writing when the
+/// connection closes does not see its answer.
+const MAX_DRAINED: usize = 16 * MAX_BODY;
 /// The deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 32;
 
@@ -34,14 +38,39 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !is_json(request.headers()) {
             return Err(not_json().into());
         }
-        let body = Limited::new(request.into_body(), MAX_BODY).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Problem::new(ProblemCode::PayloadTooLarge, "the body is larger than 1 MiB")
-            } else {
-                Problem::new(ProblemCode::MalformedJson, "the body ended before it was whole")
-            }
-        })?;
-        Ok(Self(read(&body.to_bytes())?))
+        Ok(Self(read(&collect(request.into_body()).await?)?))
+    }
+}
+
+/// The whole body, if it is not too large.
+async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let (mut kept, mut seen) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await.filter(|_| seen <= MAX_DRAINED) {
+        let frame =
+            frame.map_err(|_| Problem::new(ProblemCode::MalformedJson, "the body ended before it was whole"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen <= MAX_BODY {
+            kept.extend_from_slice(&data);
+        }
+    }
+    if seen > MAX_BODY {
+        return Err(Problem::new(ProblemCode::PayloadTooLarge, "the body is larger than 1 MiB"));
+    }
+    Ok(kept)
+}
+
+/// One segment of the path, whatever it is.
+pub struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let path = RawPathParams::from_request_parts(parts, state).await;
+        // What is not UTF-8 names nothing here, like any other text that names nothing.
+        let segment = path.ok().and_then(|path| path.iter().next().map(|(_, value)| value.to_owned()));
+        Ok(Self(segment.unwrap_or_default()))
     }
 }
 
@@ -83,14 +112,14 @@ pub(crate) fn not_json() -> Problem {
 /// Reads a body as `T`, with a pointer to what does not fit.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = parse(bytes)?;
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(value).map(|Object(body)| body).map_err(|error| {
         let pointer: String = error
             .path()
             .iter()
             .filter_map(|segment| match segment {
-                Segment::Seq { index } => Some(format!("/{index}")),
-                Segment::Map { key } => Some(format!("/{}", pointer_token(key))),
-                Segment::Enum { .. } | Segment::Unknown => None,
+                Step::Seq { index } => Some(format!("/{index}")),
+                Step::Map { key } => Some(format!("/{}", pointer_token(key))),
+                Step::Enum { .. } | Step::Unknown => None,
             })
             .collect();
         let detail = error.into_inner().to_string();
@@ -234,6 +263,7 @@ mod tests {
         assert_eq!(pointer(r#"{"a":{"b":[1,"x"]}}"#), "/a/b/1");
         assert_eq!(pointer(r#"{"a":{"b":[],"c/d":1}}"#), "/a/c~1d");
         assert_eq!(pointer(r"{}"), "");
+        assert_eq!(pointer(r#"[{"b":[1]}]"#), "");
     }
 
     #[test]

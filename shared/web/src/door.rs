@@ -28,7 +28,12 @@ impl Door {
     /// another page's `Origin`, and a write that a plain form could send.
     pub(crate) fn admits(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         let Self::Keyless { .. } = self;
-        let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
+        // Of a header that stands twice nobody knows which one counts for others on the way.
+        let text = |name| {
+            let mut values = headers.get_all(name).iter();
+            let first: Option<&header::HeaderValue> = values.next();
+            first.map(|first| if values.next().is_some() { "?" } else { first.to_str().unwrap_or("?") })
+        };
         let host = text(header::HOST).unwrap_or_default();
         if !is_loopback(host) {
             let detail = "without keys, this server answers only to 127.0.0.1, localhost or [::1] as its Host";

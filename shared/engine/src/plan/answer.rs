@@ -8,7 +8,7 @@ use serde_json::Value;
 use telemetry::record::PlannerStatus;
 
 use super::Draft;
-use crate::{Engine, Problem, ProblemCode, execute::MAX_ACTIONS};
+use crate::{Engine, Object, Problem, ProblemCode, execute::MAX_ACTIONS};
 
 /// At most so many questions and characters of one text of the model's are shown.
 const MAX_QUESTIONS: usize = 10;
@@ -49,7 +49,7 @@ impl Outcome {
 struct RawPlan {
     intent: String,
     confidence: f64,
-    actions: Vec<RawAction>,
+    actions: Vec<Object<RawAction>>,
     questions: Vec<String>,
     notes: Option<String>,
 }
@@ -74,7 +74,7 @@ enum Understood {
 
 /// Validates an answer against the schema it was asked to fit, and grounds its addresses in the prompt.
 pub(super) fn read(engine: &Engine, prompt: &str, text: String) -> Result<Outcome, Problem> {
-    let raw: RawPlan = serde_json::from_str(&text).map_err(|error| {
+    let Object(raw): Object<RawPlan> = serde_json::from_str(&text).map_err(|error| {
         // The error's text may quote the answer; its kind and place do not.
         invalid(format!("not of the schema, at line {} column {}", error.line(), error.column()))
     })?;
@@ -92,7 +92,7 @@ pub(super) fn read(engine: &Engine, prompt: &str, text: String) -> Result<Outcom
     plan.questions.truncate(MAX_QUESTIONS);
     let mut accounted: Vec<Address> = Vec::new();
     let mut denials = String::new();
-    for (place, action) in raw.actions.into_iter().enumerate() {
+    for (place, Object(action)) in raw.actions.into_iter().enumerate() {
         match understand(engine, prompt, &mentioned, place, action)? {
             Understood::Action(action, addresses) => {
                 accounted.extend(addresses);

@@ -6,7 +6,7 @@ use axum::{
 };
 use domain::{ActorId, ClientRequestId, PlanId};
 use engine::{
-    Problem,
+    Object, Problem,
     execute::{ExecuteRequest, RequestedAction, What},
 };
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,8 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExecuteBody {
     /// 1 to 10 actions, as plan2 gave them or as a client wrote them.
-    actions: Option<Vec<ActionRequest>>,
+    #[schema(value_type = Option<Vec<ActionRequest>>)]
+    actions: Option<Vec<Object<ActionRequest>>>,
     /// The plan to run exactly as it was shown; instead of actions.
     #[schema(value_type = Option<uuid::Uuid>)]
     plan_id: Option<PlanId>,
@@ -94,7 +95,9 @@ pub(crate) async fn execute(
 ) -> Result<impl IntoResponse, Refused> {
     let what = match (body.plan_id, body.actions) {
         (Some(plan), None) => What::Plan(plan),
-        (None, Some(actions)) => What::Actions(actions.into_iter().map(ActionRequest::into_requested).collect()),
+        (None, Some(actions)) => {
+            What::Actions(actions.into_iter().map(|Object(action)| action.into_requested()).collect())
+        }
         (Some(_), Some(_)) => return Err(Problem::invalid("/plan_id", "give plan_id or actions, not both").into()),
         (None, None) => return Err(Problem::invalid("/actions", "is required, unless plan_id is given").into()),
     };

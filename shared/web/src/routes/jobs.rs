@@ -1,19 +1,16 @@
 use std::time::Duration;
 
-use axum::{
-    Json as Out,
-    extract::{Path, State},
-};
+use axum::{Json as Out, extract::State};
 use domain::{ActionId, ClientRequestId, Job, JobError, JobId, JobStatus, Outcome, Provider};
 use engine::{Problem, ProblemCode, ports::Position};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IntoDeserializer};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     Web,
-    body::{Json, Nothing, Query},
+    body::{Json, Nothing, Query, Segment},
     door::{ActionsExecute, ActionsPreview, May},
     problem::{ProblemBody, Refused},
 };
@@ -135,8 +132,14 @@ pub(crate) struct WaitQuery {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResolveBody {
+    #[serde(deserialize_with = "outcome")]
     #[schema(value_type = OutcomeSchema)]
     outcome: Outcome,
+}
+
+/// A name alone: a derived enum would also take `{ "sent": null }`.
+fn outcome<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Outcome, D::Error> {
+    Outcome::deserialize(String::deserialize(deserializer)?.into_deserializer())
 }
 
 /// What became of a mail.
@@ -191,7 +194,7 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     State(web): State<Web>,
     may: May<ActionsPreview>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Query(query): Query<WaitQuery>,
 ) -> Result<Out<JobView>, Refused> {
     let wait = query.wait.unwrap_or(0);
@@ -215,7 +218,7 @@ pub(crate) async fn get(
 pub(crate) async fn cancel(
     State(web): State<Web>,
     may: May<ActionsExecute>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     MaybeNothing: MaybeNothing,
 ) -> Result<Out<JobView>, Refused> {
     Ok(Out(web.engine.cancel(&may.caller, job_id(&id)?).await?.into()))
@@ -234,7 +237,7 @@ pub(crate) async fn cancel(
 pub(crate) async fn retry(
     State(web): State<Web>,
     may: May<ActionsExecute>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     MaybeNothing: MaybeNothing,
 ) -> Result<Out<JobView>, Refused> {
     Ok(Out(web.engine.retry(&may.caller, job_id(&id)?).await?.into()))
@@ -253,7 +256,7 @@ pub(crate) async fn retry(
 pub(crate) async fn resolve(
     State(web): State<Web>,
     may: May<ActionsExecute>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     Json(body): Json<ResolveBody>,
 ) -> Result<Out<JobView>, Refused> {
     Ok(Out(web.engine.resolve(&may.caller, job_id(&id)?, body.outcome).await?.into()))

@@ -1,7 +1,4 @@
-use axum::{
-    Json as Out,
-    extract::{Path, State},
-};
+use axum::{Json as Out, extract::State};
 use domain::Provider;
 use engine::{Problem, ProblemCode, catalogue::Mode};
 use serde::Serialize;
@@ -9,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Web,
+    body::Segment,
     door::{ActionsPreview, May},
     problem::{ProblemBody, Refused},
 };
@@ -38,7 +36,7 @@ pub(crate) struct ConnectionStatus {
 pub(crate) async fn status(
     State(web): State<Web>,
     may: May<ActionsPreview>,
-    Path(provider): Path<String>,
+    Segment(provider): Segment,
 ) -> Result<Out<ConnectionStatus>, Refused> {
     let provider: Provider = provider.parse().map_err(|_| {
         Problem::new(ProblemCode::NotFound, "there is no such provider; there are google and microsoft")

@@ -1,11 +1,13 @@
 use axum::{
-    extract::Path,
     http::header,
     response::{IntoResponse, Response},
 };
 use engine::{Problem, ProblemCode};
 
-use crate::problem::{ProblemBody, Refused, kind};
+use crate::{
+    body::Segment,
+    problem::{ProblemBody, Refused, kind},
+};
 
 /// Explains a kind of problem to a person.
 #[utoipa::path(
@@ -15,7 +17,7 @@ use crate::problem::{ProblemBody, Refused, kind};
         (status = 404, description = "No such code", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn explain(Path(code): Path<String>) -> Result<Response, Refused> {
+pub(crate) async fn explain(Segment(code): Segment) -> Result<Response, Refused> {
     let code = ProblemCode::ALL.iter().find(|known| known.as_str() == code);
     let code = code.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no problem of this code"))?;
     let kind = kind(*code);

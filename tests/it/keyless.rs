@@ -1,0 +1,239 @@
+//! Without keys the server is for its own machine and its own page: a page from elsewhere, a
+//! rebound name or a plain form changes nothing and reads nothing.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use fakes::Fakes;
+use serde_json::{Value, json};
+
+use crate::support::{GMAIL_COMPOSE, GMAIL_SEND, Reply, Server, gmail, reply};
+
+const GOOGLE_TOKEN: &str = "t-google";
+const SECRETS: [(&str, &str); 6] = [
+    ("OPENAI_API_KEY", "sk-canary-model-key"),
+    ("GOOGLE_CLIENT_SECRET", "canary-google-secret"),
+    ("MICROSOFT_CLIENT_SECRET", "canary-microsoft-secret"),
+    ("MICROSOFT_ACCESS_TOKEN", "canary-microsoft-token"),
+    ("GOOGLE_ACCESS_TOKEN", "canary-google-token"),
+    ("TOKEN_KEY", "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00"),
+];
+
+fn send() -> Value {
+    json!({ "actions": [gmail("stolen", "Stolen")], "actor_id": "eve@example.com" })
+}
+
+#[tokio::test]
+async fn nobody_else_can_send_cancel_or_read() {
+    for live in [false, true] {
+        let fakes = Fakes::start().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let server = if live {
+            Server::start_live(folder.path(), &fakes, GMAIL_SEND, &[("PROVIDER_MODE", "live")])
+        } else {
+            Server::start(folder.path(), &[])
+        };
+        let own = server.url.strip_prefix("http://").unwrap().to_owned();
+        let port = own.rsplit_once(':').unwrap().1.to_owned();
+        let strangers = [
+            ("host", "evil.example".to_owned()),
+            ("host", format!("evil.example:{port}")),
+            ("host", format!("127.0.0.1.evil.example:{port}")),
+            ("host", format!("localhost.evil.example:{port}")),
+            ("host", format!("evil.example@127.0.0.1:{port}")),
+            ("host", format!("0.0.0.0:{port}")),
+            ("host", format!("[::ffff:127.0.0.1]:{port}")),
+            ("host", format!("2130706433:{port}")),
+            ("origin", "https://evil.example".to_owned()),
+            ("origin", "null".to_owned()),
+            ("origin", "http://127.0.0.1".to_owned()),
+            ("origin", format!("https://{own}")),
+            ("origin", format!("http://127.0.0.1:{}", if port == "8787" { "8788" } else { "8787" })),
+            ("origin", format!("http://localhost:{port}")),
+            ("origin", format!("http://{own}.evil.example")),
+            ("origin", format!("http://{own}, https://evil.example")),
+        ];
+        for (name, value) in &strangers {
+            let refusals = [
+                reply(server.request("POST", "/ai/execute").header(*name, value).json(&send())).await,
+                reply(server.request("GET", "/ai/jobs").header(*name, value)).await,
+                reply(server.request("GET", "/dev/outbox").header(*name, value)).await,
+                reply(server.request("GET", "/dev/action-runner.html").header(*name, value)).await,
+                reply(server.request("OPTIONS", "/ai/execute").header(*name, value)).await,
+            ];
+            for refusal in refusals {
+                assert_eq!((refusal.status, refusal.code()), (403, &json!("forbidden-scope")), "{name}: {value}");
+                allows_no_origin(&refusal);
+            }
+        }
+        for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""] {
+            let body = send().to_string();
+            let plain = server.request("POST", "/ai/execute").header("content-type", content_type).body(body);
+            let refusal = reply(plain).await;
+            assert_eq!((refusal.status, refusal.code()), (415, &json!("unsupported-media-type")), "{content_type}");
+            allows_no_origin(&refusal);
+        }
+        assert_eq!(server.counts().await, (0, 0));
+        assert_eq!(fakes.operations(), Vec::<&str>::new());
+    }
+}
+
+fn allows_no_origin(reply: &Reply) {
+    let allowing = reply.headers.keys().find(|name| name.as_str().starts_with("access-control-"));
+    assert_eq!(allowing, None);
+}
+
+#[tokio::test]
+async fn a_request_with_two_hosts_or_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let own = server.url.strip_prefix("http://").unwrap().to_owned();
+    let answer = move |hosts: &str| {
+        let mut stream = TcpStream::connect(&own).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET /ai/jobs HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    let lines = tokio::task::spawn_blocking(move || {
+        [
+            "Host: 127.0.0.1\r\n",
+            "",
+            "Host: 127.0.0.1\r\nHost: evil.example\r\n",
+            "Host: evil.example\r\nHost: 127.0.0.1\r\n",
+        ]
+        .map(answer)
+    });
+    let [own, none, second, first] = lines.await.unwrap();
+    assert_eq!(own, "HTTP/1.1 200 OK");
+    for refused in [none, second, first] {
+        assert_eq!(refused, "HTTP/1.1 403 Forbidden");
+    }
+}
+
+#[tokio::test]
+async fn the_own_page_may_do_everything_and_only_on_the_loopback_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let port = server.url.rsplit_once(':').unwrap().1;
+    for (key, host) in
+        [("a", format!("127.0.0.1:{port}")), ("b", format!("localhost:{port}")), ("c", format!("LOCALHOST:{port}"))]
+    {
+        let body = json!({ "actions": [gmail(key, "Hello")], "actor_id": "ana@example.com" });
+        let request = server.request("POST", "/ai/execute").header("host", &host);
+        let accepted = reply(request.header("origin", format!("http://{host}")).json(&body)).await;
+        assert_eq!(accepted.status, 202, "{host}: {}", accepted.body);
+        let listed = reply(server.request("GET", "/ai/jobs").header("host", &host)).await;
+        assert_eq!(listed.status, 200);
+    }
+    // All of 127.0.0.0/8 is this machine; the server is on one address of it.
+    assert!(TcpStream::connect(format!("127.0.0.2:{port}")).is_err());
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let start = server.get("/").await;
+    assert_eq!((start.status, start.header("location")), (307, "/dev/action-runner.html"));
+    for (path, kind) in [
+        ("/dev/action-runner.html", "text/html; charset=utf-8"),
+        ("/dev/action-runner.js", "text/javascript; charset=utf-8"),
+        ("/dev/style.css", "text/css; charset=utf-8"),
+    ] {
+        let file = server.get(path).await;
+        assert_eq!((file.status, file.header("content-type")), (200, kind));
+        assert_eq!(file.header("x-content-type-options"), "nosniff");
+        assert_eq!(file.header("referrer-policy"), "no-referrer");
+        let policy: Vec<&str> = file.header("content-security-policy").split(';').map(str::trim).collect();
+        for rule in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'"] {
+            assert!(policy.contains(&rule), "{path}: {policy:?}");
+        }
+        for rule in ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(&rule), "{path}: {policy:?}");
+        }
+        assert!(!policy.iter().any(|rule| rule.contains("unsafe-") || rule.contains("http") || rule.contains('*')));
+    }
+    let page = server.get("/dev/action-runner.html").await.body;
+    let page = page.as_str().unwrap();
+    for tag in page.split('<').filter(|tag| tag.starts_with("script")) {
+        assert!(tag.contains("src=\"") && tag.ends_with("></script>") || tag.trim_end().ends_with('>'), "{tag}");
+        assert!(tag.contains("src="), "an inline script: {tag}");
+    }
+    for bad in ["<style", " style=", " onclick=", " onload=", " onsubmit=", "javascript:", "src=\"http", "href=\"http"]
+    {
+        assert!(!page.contains(bad), "the page has {bad}");
+    }
+}
+
+#[tokio::test]
+async fn no_answer_and_no_log_line_tells_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut variables = SECRETS.to_vec();
+    // Nothing listens there: every kind of failure is met too.
+    let nowhere = "http://127.0.0.1:9/v1";
+    variables.extend([("OPENAI_BASE_URL", nowhere), ("GMAIL_BASE_URL", nowhere), ("GRAPH_BASE_URL", nowhere)]);
+    variables.push(("RUST_LOG", "trace"));
+    let server = Server::start(folder.path(), &variables);
+    let mut answers = Vec::new();
+    for route in web::ROUTES {
+        for provider in ["google", "microsoft"] {
+            let path = route.replace("{job_id}", "x").replace("{provider}", provider).replace("{code}", "internal");
+            answers.push(server.get(&path).await);
+            answers.push(server.post(&path, &json!({})).await);
+        }
+    }
+    let failed = server.post("/ai/plan2", &json!({ "prompt": "Write to canary-person@example.com" })).await;
+    assert_eq!((failed.status, failed.code()), (503, &json!("planner-unavailable")));
+    answers.push(failed);
+    let mail = json!({ "to": "canary-person@example.com", "subject": "canary-subject", "text": "canary-text" });
+    for action in ["gmail.send", "outlook.send"] {
+        let action = json!({ "action": action, "params": mail, "client_request_id": action });
+        answers.push(server.post("/actions/preview", &action).await);
+        let id = server.execute(action).await;
+        server.job_when(&id, "tried", |job| job["attempts"].as_u64() >= Some(1) && job["status"] == "pending").await;
+        answers.push(server.get(&format!("/ai/jobs/{id}")).await);
+    }
+    for answer in &answers {
+        for (name, secret) in SECRETS {
+            let headers = format!("{:?}", answer.headers);
+            assert!(!answer.body.to_string().contains(secret) && !headers.contains(secret), "an answer tells {name}");
+        }
+    }
+    let log = server.into_log();
+    assert!(log.contains("answered"), "{log}");
+    for (name, secret) in SECRETS {
+        assert!(!log.contains(secret), "the log tells {name}");
+    }
+    for text in ["canary-person", "canary-subject", "canary-text"] {
+        assert!(!log.contains(text), "the log tells {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_at_rest_and_what_is_logged_tells_nothing_of_a_mail() {
+    let fakes = Fakes::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_live(folder.path(), &fakes, GMAIL_COMPOSE, &[("RUST_LOG", "debug")]);
+    let mut action = gmail("canary", "canary-subject");
+    action["params"]["to"] = json!("canary-person@example.com");
+    let id = server.execute(action).await;
+    assert_eq!(server.ended(&id).await["status"], "completed");
+    let log = server.into_log();
+    let mut texts = vec![("the log".to_owned(), log.into_bytes())];
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        texts.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+    }
+    assert!(texts.len() > 2, "there is a ledger");
+    for (place, bytes) in texts {
+        for text in ["canary-person", "canary-subject", "job:canary", GOOGLE_TOKEN] {
+            let found = bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            assert!(!found, "{place} holds {text}");
+        }
+    }
+}
