@@ -132,6 +132,10 @@ impl Engine {
         if job.lease.as_ref().is_some_and(|lease| lease.until > now) {
             return Disposition::Leave;
         }
+        // To wait is not to crash, and a wait has a message of its own.
+        if job.not_before.is_some_and(|then| then > now) {
+            return Disposition::Acknowledge;
+        }
         let maybe_sent = job.state == State::Sending;
         let error = failure(
             JobErrorCode::Internal,
@@ -285,7 +289,14 @@ impl Run<'_> {
             let draft = if by_draft { Some(self.draft(call, &rendered, &mut access).await?) } else { None };
             self.leave_time()?;
             self.write(self.job.sending(self.engine.clock.now())).await?;
-            match self.deliver(call, &rendered, &mut access, draft.as_ref()).await {
+            let delivered = match self.deliver(call, &rendered, &mut access, draft.as_ref()).await {
+                Ok(delivered) => delivered,
+                Err(stop) => {
+                    self.take_back_mark().await?;
+                    return Err(stop);
+                }
+            };
+            match delivered {
                 Ok(sent) => {
                     let mut result = sent.details;
                     if sent.presumed {
@@ -313,14 +324,20 @@ impl Run<'_> {
                     return Err(if by_draft { Stop::Wait(self.backoff()) } else { Stop::Unknown });
                 }
                 Err(error) => {
-                    if !self.maybe_sent {
-                        self.write(self.job.not_sent(self.engine.clock.now())).await?;
-                    }
+                    self.take_back_mark().await?;
                     return Err(self.after(&error));
                 }
             }
         }
         Err(self.after(&SendError::DraftGone))
+    }
+
+    /// This run has certainly sent nothing; an earlier one may have.
+    async fn take_back_mark(&mut self) -> Result<(), Stop> {
+        if self.maybe_sent {
+            return Ok(());
+        }
+        self.write(self.job.not_sent(self.engine.clock.now())).await
     }
 
     /// The job's draft, made if it is not there yet.
@@ -332,6 +349,7 @@ impl Run<'_> {
         let mut made = call.prepare(rendered, access).await;
         self.count(Operation::Prepare, made.as_ref().err());
         if made == Err(SendError::Unauthorized) && self.refresh(access).await? {
+            self.leave_time()?;
             made = call.prepare(rendered, access).await;
             self.count(Operation::Prepare, made.as_ref().err());
         }
@@ -340,23 +358,26 @@ impl Run<'_> {
         Ok(evidence)
     }
 
+    /// One request to send, or two if the provider refuses the first one's token, which sends
+    /// nothing. Stops where nothing was sent and no request can be begun.
     async fn deliver(
         &self,
         call: &dyn Call,
         rendered: &Rendered,
         access: &mut Access,
         draft: Option<&Evidence>,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<Result<Sent, SendError>, Stop> {
+        // Here and below: the mark or the token may have taken long.
+        self.leave_time()?;
         let sent = call.send(rendered, access, draft).await;
         self.count(Operation::Send, sent.as_ref().err());
-        // A refused token sent nothing: one fresh token, one more try, if there is still time for one.
-        let again = matches!(sent, Err(SendError::Unauthorized)) && self.leave_time().is_ok();
-        if again && self.refresh(access).await.unwrap_or(false) {
-            let sent = call.send(rendered, access, draft).await;
-            self.count(Operation::Send, sent.as_ref().err());
-            return sent;
+        if !matches!(sent, Err(SendError::Unauthorized)) || !self.refresh(access).await? {
+            return Ok(sent);
         }
-        sent
+        self.leave_time()?;
+        let sent = call.send(rendered, access, draft).await;
+        self.count(Operation::Send, sent.as_ref().err());
+        Ok(sent)
     }
 
     async fn refresh(&self, access: &mut Access) -> Result<bool, Stop> {
@@ -410,11 +431,12 @@ impl Run<'_> {
         })
     }
 
-    /// A send that could not be written down before the lease ends is not begun.
+    /// A send that could not be written down before the lease ends is not begun; the next run gets
+    /// a lease of its own. The pause keeps leases that are always too short from turning in a circle.
     fn leave_time(&self) -> Result<(), Stop> {
         let timeout = SignedDuration::try_from(self.engine.settings.provider_timeout).unwrap_or(SignedDuration::MAX);
         let done_by = self.engine.clock.now().checked_add(timeout + MARGIN);
-        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(Duration::ZERO)) }
+        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff())) }
     }
 
     async fn complete(
