@@ -18,6 +18,7 @@ use engine::{
     catalogue::Catalogue,
     ports::{Access, Cache, Clock, Ids, Ledger, Model, Queue},
 };
+use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 use telemetry::Metrics;
 use web::{Web, door::Door};
@@ -26,6 +27,8 @@ use crate::{Config, ProviderMode, QueueConfig};
 
 /// Longer than a worker's lease, so that a message does not come again while its job is in good hands.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
+/// A change of the rollout is heard of within this and a minute.
+const ROLLOUTS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
 /// The queue's name in Redis.
 const QUEUE_NAME: &str = "jobs";
 /// The workspace of a server without keys.
@@ -87,14 +90,15 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         vault: Arc::new(vault.map_err(failed("TOKEN_KEY"))?),
         clock,
         ids,
-        rollouts: Rollouts::default(),
+        rollouts: Rollouts::good_for(ROLLOUTS_GOOD_FOR),
         settings: Settings {
             allowlist: config.allowlist.clone(),
             recipient_domains: config.recipient_domains.clone(),
             google_rollout_percent: config.google_rollout_percent,
             microsoft_rollout_percent: config.microsoft_rollout_percent,
             max_tokens_per_minute: config.max_tokens_per_minute,
-            provider_timeout: ClientOptions::PROVIDER.total,
+            // Graph is asked twice for a send: whether the draft is still one, then to send it.
+            provider_timeout: ClientOptions::PROVIDER.total * 2,
             visibility_timeout: VISIBILITY_TIMEOUT,
         },
     })

@@ -331,8 +331,10 @@ impl Job {
     }
 
     /// The draft is gone, and it certainly did not go by our hand: begin anew.
+    ///
+    /// A job that failed with a draft, and was retried, is `Claimed` and has one.
     pub fn unprepared(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
-        self.must(self.state == State::Prepared)?;
+        self.must(matches!(self.state, State::Claimed | State::Prepared))?;
         let mut next = self.next(now);
         next.state = State::Claimed;
         next.evidence = None;
@@ -467,6 +469,11 @@ impl Job {
         self.not_before.map_or(self.touched_at, |then| then.max(self.touched_at))
     }
 
+    /// Whether this version is in the same hands, and came as far, as an earlier one.
+    pub fn is_held_as(&self, earlier: &Self) -> bool {
+        (self.state, self.fence, &self.lease) == (earlier.state, earlier.fence, &earlier.lease)
+    }
+
     /// The sweeper has sent the job's message again.
     pub fn reminded(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(!self.state.has_ended())?;
@@ -569,6 +576,21 @@ mod tests {
         let retried = not_sent.retried(at(6)).unwrap();
         assert_eq!((retried.state, retried.attempts, retried.error), (State::Queued, 0, None));
         assert_eq!(unknown.resolved(Outcome::Sent, at(5)).unwrap().state, State::Completed);
+    }
+
+    #[test]
+    fn a_draft_from_before_a_retry_can_be_given_up() {
+        let evidence = Evidence { draft_id: "d1".to_owned(), internet_message_id: None };
+        let error = JobError {
+            code: JobErrorCode::ReauthRequired,
+            message: String::new(),
+            retriable: true,
+            remediation: String::new(),
+        };
+        let failed = job().claimed(lease(60), at(1)).unwrap().prepared(evidence, at(2)).unwrap().failed(error, at(3));
+        let again = failed.unwrap().retried(at(4)).unwrap().claimed(lease(60), at(5)).unwrap();
+        assert!(again.state == State::Claimed && again.evidence.is_some());
+        assert_eq!(again.unprepared(at(6)).unwrap().evidence, None);
     }
 
     #[test]

@@ -100,21 +100,27 @@ fn decide(provider: Provider, workspace: &WorkspaceId, actor: &ActorId, percent:
     allowed
 }
 
-/// The rollout gate's percents as this process read them last, good for 5 seconds.
-#[derive(Debug, Default)]
-pub struct Rollouts(Mutex<BTreeMap<Provider, (Timestamp, u8)>>);
+/// The rollout gate's percents as this process read them last.
+#[derive(Debug)]
+pub struct Rollouts {
+    good_for: SignedDuration,
+    read: Mutex<BTreeMap<Provider, (Timestamp, u8)>>,
+}
 
 impl Rollouts {
-    const GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
+    /// A memory in which each percent is good for this long.
+    pub const fn good_for(good_for: SignedDuration) -> Self {
+        Self { good_for, read: Mutex::new(BTreeMap::new()) }
+    }
 
     fn recall(&self, provider: Provider, now: Timestamp) -> Option<u8> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let (read_at, percent) = known.get(&provider)?;
-        (now.duration_since(*read_at).abs() < Self::GOOD_FOR).then_some(*percent)
+        (now.duration_since(*read_at).abs() < self.good_for).then_some(*percent)
     }
 
     fn remember(&self, provider: Provider, percent: u8, now: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(provider, (now, percent));
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(provider, (now, percent));
     }
 }
 

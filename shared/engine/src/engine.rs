@@ -47,7 +47,7 @@ pub struct Settings {
     pub microsoft_rollout_percent: u8,
     /// The model's tokens in any 60 seconds.
     pub max_tokens_per_minute: u64,
-    /// How long one request to a provider may take.
+    /// How long one send, or the making of a draft, may take with all of its requests.
     pub provider_timeout: Duration,
     /// How long a message stays unseen after it was received; an open job that nobody touched for longer is overdue.
     pub visibility_timeout: Duration,

@@ -19,17 +19,21 @@ impl Engine {
         let now = self.clock.now();
         let timeout = jiff::SignedDuration::try_from(self.settings.visibility_timeout).unwrap_or_default();
         let mut reminded = Vec::new();
+        let mut failed = None;
         for job in self.ledger.overdue_jobs(now - timeout, AT_ONCE).await? {
             let Ok(next) = job.reminded(now) else { continue };
-            if self.ledger.save(&next).await? == Save::Done {
-                reminded.push(next);
+            match self.ledger.save(&next).await {
+                Ok(Save::Done) => reminded.push(next),
+                Ok(Save::Stale) => {}
+                // One job that cannot be written does not keep the others from being found.
+                Err(error) => failed = Some(error),
             }
         }
         if !reminded.is_empty() {
             tracing::info!(jobs.count = reminded.len(), "open jobs were overdue and are queued again");
             self.enqueue(&reminded, Duration::ZERO).await;
         }
-        Ok(reminded.len())
+        failed.map_or(Ok(reminded.len()), |error| Err(error.into()))
     }
 
     /// For a process that is alone on its ledger, at its start: ends the leases of the one before

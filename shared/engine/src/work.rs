@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use domain::{Evidence, Job, JobError, JobErrorCode, Lease, State, Via};
+use domain::{Evidence, Job, JobError, JobErrorCode, Lease, State, Via, WorkspaceId};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use telemetry::record::{
@@ -15,7 +15,10 @@ use telemetry::record::{
 
 use crate::{
     Engine, JobMessage, ProblemCode, UnreadableMessage,
-    ports::{Access, Call, Connection, LedgerError, OutboxEntry, Purpose, Rendered, Save, SendError, Sent, Stamp},
+    ports::{
+        Access, Call, Connection, LedgerError, OutboxEntry, Purpose, QueuedMessage, Rendered, Save, SendError, Sent,
+        Stamp,
+    },
     preview::content_sha256,
 };
 
@@ -23,6 +26,8 @@ use crate::{
 const TRIES: u32 = 6;
 /// Time to write down what came of a send, beside the send's own time-out.
 const MARGIN: SignedDuration = SignedDuration::from_secs(3);
+/// How long to wait for a ledger that does not answer.
+const LEDGER_PAUSE: Duration = Duration::from_secs(15);
 /// A job whose workers were gone so often in a row makes them crash, and is not taken up again.
 const MAX_CRASHES: u32 = 10;
 /// How long a mail in the outbox is kept.
@@ -91,7 +96,7 @@ impl Engine {
                     tracing::warn!(job.id = %job_id, "a message names a job that is not there");
                     return Disposition::Acknowledge;
                 }
-                Err(_) => return Disposition::Leave,
+                Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
             };
             let now = self.clock.now();
             if let Some(then) = job.not_before.filter(|then| !job.state.has_ended() && *then > now) {
@@ -108,7 +113,7 @@ impl Engine {
                 Ok(Save::Done) => break (job, next),
                 // Somebody was quicker; look again at what they did.
                 Ok(Save::Stale) => {}
-                Err(_) => return Disposition::Leave,
+                Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
             }
         };
         let (before, job) = claimed;
@@ -120,7 +125,30 @@ impl Engine {
         }
         let _ = self.cache.put_jobs(std::slice::from_ref(&job)).await;
         let maybe_sent = before.state == State::Sending;
-        Run { engine: self, job, maybe_sent, until: deadline }.finish().await
+        let mut run = Run { engine: self, job, maybe_sent, until: deadline };
+        match run.finish().await {
+            Ok(()) => Disposition::Acknowledge,
+            Err(Stop::Ledger(error)) => {
+                tracing::error!(job.id = %job_id, %error, "the job waits for the ledger");
+                // The lease cannot be given back now, so nobody can take the job up before it ends.
+                let held = deadline.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
+                self.again(message, &workspace_id, held.max(LEDGER_PAUSE)).await
+            }
+            Err(_) => {
+                tracing::warn!(job.id = %job_id, job.fence = run.job.fence, "overtaken by another worker");
+                Disposition::Acknowledge
+            }
+        }
+    }
+
+    /// Sends a message once more for later, so that a ledger that does not answer does not count
+    /// as a crash of the job's.
+    async fn again(&self, message: &str, workspace: &WorkspaceId, delay: Duration) -> Disposition {
+        let message = QueuedMessage { body: message.to_owned(), workspace: workspace.clone(), delay };
+        match self.queue.send(&[message]).await {
+            Ok(()) => Disposition::Acknowledge,
+            Err(_) => Disposition::Leave,
+        }
     }
 
     /// Settles the job of a message that was delivered too often without an end: it makes its
@@ -136,6 +164,8 @@ impl Engine {
             Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > self.clock.now()) => {
                 Disposition::Leave
             }
+            // To wait is not to crash, and a wait has a message of its own.
+            Ok(Some(job)) if job.not_before.is_some_and(|then| then > self.clock.now()) => Disposition::Acknowledge,
             Ok(Some(job)) => self.give_up_on(job).await,
             Ok(None) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,
@@ -160,24 +190,12 @@ impl Engine {
 }
 
 impl Run<'_> {
-    async fn finish(mut self) -> Disposition {
-        let ended = match self.run().await {
-            Ok(()) => Ok(()),
+    async fn finish(&mut self) -> Result<(), Stop> {
+        match self.run().await {
             Err(Stop::Wait(pause)) => self.wait(pause).await,
             Err(Stop::Fail(error)) => self.fail(error).await,
             Err(Stop::Unknown) => self.unknown().await,
-            Err(stop) => Err(stop),
-        };
-        match ended {
-            Ok(()) => Disposition::Acknowledge,
-            Err(Stop::Ledger(error)) => {
-                tracing::error!(job.id = %self.job.job_id, %error, "the job waits for the ledger");
-                Disposition::Leave
-            }
-            Err(_) => {
-                tracing::warn!(job.id = %self.job.job_id, job.fence = self.job.fence, "overtaken by another worker");
-                Disposition::Acknowledge
-            }
+            ended => ended,
         }
     }
 
@@ -297,7 +315,14 @@ impl Run<'_> {
             let draft = if by_draft { Some(self.draft(call, &rendered, &mut access).await?) } else { None };
             self.leave_time()?;
             self.write(self.job.sending(self.engine.clock.now())).await?;
-            match self.deliver(call, &rendered, &mut access, draft.as_ref()).await {
+            let delivered = match self.deliver(call, &rendered, &mut access, draft.as_ref()).await {
+                Ok(delivered) => delivered,
+                Err(stop) => {
+                    self.take_back_mark().await?;
+                    return Err(stop);
+                }
+            };
+            match delivered {
                 Ok(sent) => {
                     let mut result = sent.details;
                     if sent.presumed {
@@ -325,14 +350,20 @@ impl Run<'_> {
                     return Err(if by_draft { Stop::Wait(self.backoff()) } else { Stop::Unknown });
                 }
                 Err(error) => {
-                    if !self.maybe_sent {
-                        self.write(self.job.not_sent(self.engine.clock.now())).await?;
-                    }
+                    self.take_back_mark().await?;
                     return Err(self.after(&error));
                 }
             }
         }
         Err(self.after(&SendError::DraftGone))
+    }
+
+    /// This run has certainly sent nothing; an earlier one may have.
+    async fn take_back_mark(&mut self) -> Result<(), Stop> {
+        if self.maybe_sent {
+            return Ok(());
+        }
+        self.write(self.job.not_sent(self.engine.clock.now())).await
     }
 
     /// The job's draft, made if it is not there yet.
@@ -344,6 +375,7 @@ impl Run<'_> {
         let mut made = call.prepare(rendered, access).await;
         self.count(Operation::Prepare, made.as_ref().err());
         if made == Err(SendError::Unauthorized) && self.refresh(access).await? {
+            self.leave_time()?;
             made = call.prepare(rendered, access).await;
             self.count(Operation::Prepare, made.as_ref().err());
         }
@@ -352,23 +384,26 @@ impl Run<'_> {
         Ok(evidence)
     }
 
+    /// One request to send, or two if the provider refuses the first one's token, which sends
+    /// nothing. Stops where nothing was sent and no request can be begun.
     async fn deliver(
         &self,
         call: &dyn Call,
         rendered: &Rendered,
         access: &mut Access,
         draft: Option<&Evidence>,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<Result<Sent, SendError>, Stop> {
+        // Here and below: the mark or the token may have taken long.
+        self.leave_time()?;
         let sent = call.send(rendered, access, draft).await;
         self.count(Operation::Send, sent.as_ref().err());
-        // A refused token sent nothing: one fresh token, one more try, if there is still time for one.
-        let again = matches!(sent, Err(SendError::Unauthorized)) && self.leave_time().is_ok();
-        if again && self.refresh(access).await.unwrap_or(false) {
-            let sent = call.send(rendered, access, draft).await;
-            self.count(Operation::Send, sent.as_ref().err());
-            return sent;
+        if !matches!(sent, Err(SendError::Unauthorized)) || !self.refresh(access).await? {
+            return Ok(sent);
         }
-        sent
+        self.leave_time()?;
+        let sent = call.send(rendered, access, draft).await;
+        self.count(Operation::Send, sent.as_ref().err());
+        Ok(sent)
     }
 
     async fn refresh(&self, access: &mut Access) -> Result<bool, Stop> {
@@ -422,11 +457,12 @@ impl Run<'_> {
         })
     }
 
-    /// A send that could not be written down before the lease ends is not begun.
+    /// A send that could not be written down before the lease ends is not begun; the next run gets
+    /// a lease of its own. The pause keeps leases that are always too short from turning in a circle.
     fn leave_time(&self) -> Result<(), Stop> {
         let timeout = SignedDuration::try_from(self.engine.settings.provider_timeout).unwrap_or(SignedDuration::MAX);
         let done_by = self.engine.clock.now().checked_add(timeout + MARGIN);
-        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(Duration::ZERO)) }
+        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff())) }
     }
 
     async fn complete(
@@ -493,13 +529,24 @@ impl Run<'_> {
 
     /// Writes the next version, or learns that this worker was overtaken.
     async fn write(&mut self, next: Result<Job, domain::InvalidTransition>) -> Result<(), Stop> {
-        let next = next.map_err(|_| Stop::Overtaken)?;
-        match self.engine.ledger.save(&next).await? {
-            Save::Done => {
+        let mut next = next.map_err(|invalid| {
+            tracing::error!(job.id = %self.job.job_id, %invalid, "a step was not allowed");
+            Stop::Overtaken
+        })?;
+        loop {
+            if self.engine.ledger.save(&next).await? == Save::Done {
                 self.job = next;
-                Ok(())
+                return Ok(());
             }
-            Save::Stale => Err(Stop::Overtaken),
+            // The sweeper may have touched a job that a worker was slow with. The job is still this
+            // worker's as long as nobody has claimed it since.
+            let now = self.engine.ledger.jobs(&[next.job_id]).await?.pop().flatten();
+            match now {
+                Some(now) if now.is_held_as(&self.job) && now.revision >= next.revision => {
+                    next.revision = now.revision + 1;
+                }
+                _ => return Err(Stop::Overtaken),
+            }
         }
     }
 

@@ -1,0 +1,157 @@
+//! The crash explorer: the engine's own code over a world in memory, under schedules that kill it
+//! at every port call, deliver messages twice, lose them, stop processes and wake them too late,
+//! lose answers, and let all of that overlap. Every schedule is checked for what must always hold.
+
+mod ports;
+mod schedule;
+mod search;
+mod world;
+
+use domain::JobErrorCode;
+use schedule::{Run, outcome};
+use search::{Search, Tally, at, replay, tell};
+use world::{Phase, Sabotage, Setup, Site, Twist};
+
+#[test]
+fn nothing_is_lost_or_sent_twice_under_any_schedule() {
+    let tallies: Vec<Tally> = std::thread::scope(|scope| {
+        let searches: Vec<_> = Setup::ALL
+            .map(|setup| scope.spawn(move || Search::new(setup, Sabotage::None).everything()))
+            .into_iter()
+            .collect();
+        searches.into_iter().map(|search| search.join().expect("a search ends")).collect()
+    });
+    println!("{}", Tally::table(&tallies));
+    for tally in &tallies {
+        if let Some((sabotage, twists, why)) = &tally.violation {
+            panic!("{}", tell(tally.setup, *sabotage, twists, why));
+        }
+    }
+    let schedules: u64 = tallies.iter().map(|tally| tally.schedules).sum();
+    assert!(schedules >= 50_000, "only {schedules} schedules were explored");
+    for twist in Twist::ALL {
+        assert!(tallies.iter().any(|tally| tally.twists.contains_key(&twist)), "{twist:?} never happened");
+    }
+    for end in ["completed", "presumed", "failed", "unknown"] {
+        assert!(tallies.iter().any(|tally| tally.outcomes.contains_key(end)), "no job ended as {end}");
+    }
+}
+
+/// Takes one guard away and expects the search to notice, with a trace that shows it again.
+fn notices(setup: Setup, sabotage: Sabotage, expected: &str) {
+    let tally = Search::new(setup, sabotage).pairs();
+    let (_, twists, why) = tally.violation.unwrap_or_else(|| panic!("{sabotage:?} goes unnoticed"));
+    assert!(why.contains(expected), "{sabotage:?} shows as: {why}");
+    assert_eq!(replay(setup, sabotage, &twists).violation.as_ref(), Some(&why), "{twists:?} is not replayed");
+    assert_eq!(replay(setup, Sabotage::None, &twists).violation, None, "{twists:?} fails with the guard in place");
+    println!("{sabotage:?} is noticed after {} schedules: {why}: {twists:?}", tally.schedules);
+}
+
+#[test]
+fn without_compared_revisions_a_mail_goes_twice() {
+    notices(Setup::SendOnly, Sabotage::BlindSave, "twice");
+}
+
+#[test]
+fn without_the_mark_of_a_begun_send_a_mail_goes_twice() {
+    notices(Setup::SendOnly, Sabotage::NoSendingMark, "twice");
+}
+
+#[test]
+fn without_drafts_that_go_once_a_mail_goes_twice() {
+    notices(Setup::GmailDrafts, Sabotage::ImmortalDrafts, "twice");
+}
+
+#[test]
+fn without_evidence_an_outcome_is_unknown() {
+    notices(Setup::GmailDrafts, Sabotage::NoEvidence, "unknown");
+}
+
+#[test]
+fn without_a_sweeper_a_job_is_lost() {
+    notices(Setup::SendOnly, Sabotage::NoSweeper, "lost");
+}
+
+#[test]
+fn without_leases_a_stale_fence_reaches_the_provider() {
+    notices(Setup::GmailDrafts, Sabotage::NoLease, "stale fence");
+}
+
+const FOR_EVER: u32 = u32::MAX;
+
+fn end(run: &Run) -> (&'static str, Option<JobErrorCode>, u32) {
+    assert_eq!(run.violation, None);
+    let error = run.job.as_ref().and_then(|job| job.error.as_ref()).map(|error| error.code);
+    (outcome(run), error, run.delivered)
+}
+
+#[test]
+fn a_draft_tells_what_became_of_a_send_and_nothing_else_does() {
+    let after_send = (Site::Send, Phase::After);
+    for twist in [Twist::Crash, Twist::Freeze, Twist::Fault] {
+        assert_eq!(outcome(&at(Setup::GraphDrafts, after_send, twist, 1)), "presumed", "{twist:?}");
+        assert_eq!(end(&at(Setup::SendOnly, after_send, twist, 1)).0, "unknown", "{twist:?}");
+    }
+    let late = |setup| end(&at(setup, (Site::Send, Phase::Before), Twist::Late, 1));
+    assert_eq!(late(Setup::GmailDrafts), ("completed", None, 1));
+    assert_eq!(late(Setup::SendOnly), ("unknown", Some(JobErrorCode::OutcomeUnknown), 1));
+}
+
+#[test]
+fn a_job_that_kills_its_workers_is_settled() {
+    let killed = |point| end(&at(Setup::GmailDrafts, point, Twist::Crash, FOR_EVER));
+    assert_eq!(killed((Site::Contents, Phase::After)), ("failed", Some(JobErrorCode::Internal), 0));
+    let unknown = Some(JobErrorCode::OutcomeUnknown);
+    assert_eq!(killed((Site::Send, Phase::Before)), ("unknown", unknown, 0));
+    assert_eq!(killed((Site::Send, Phase::After)), ("unknown", unknown, 1));
+}
+
+#[test]
+fn a_job_that_can_only_wait_gives_up() {
+    let before_send = (Site::Send, Phase::Before);
+    let gave_up = ("failed", Some(JobErrorCode::GaveUp), 0);
+    assert_eq!(end(&at(Setup::SendOnly, before_send, Twist::RateLimited, FOR_EVER)), gave_up);
+    assert_eq!(end(&at(Setup::SendOnly, (Site::Rollout, Phase::After), Twist::Fault, FOR_EVER)), gave_up);
+    // Never is there time for a send: none is begun, and the job turns in a circle neither fast nor for ever.
+    let slow = at(Setup::SendOnly, (Site::Connection, Phase::After), Twist::Slow, FOR_EVER);
+    assert_eq!(end(&slow), gave_up);
+    assert!(slow.job.is_some_and(|job| job.attempts < 1_200));
+    let unreached = ("failed", Some(JobErrorCode::ProviderUnavailable), 0);
+    assert_eq!(end(&at(Setup::SendOnly, before_send, Twist::Fault, FOR_EVER)), unreached);
+}
+
+#[test]
+fn an_answer_that_comes_too_late_for_a_send_is_not_used() {
+    // Half a minute for a fresh token leaves no time: the next run sends.
+    let mut step = 0;
+    let run = schedule::run(Setup::SendOnly, Sabotage::None, false, &mut |_, (_, point), _| {
+        let twist = match (step, point) {
+            (0, (Site::Send, Phase::Before)) => Twist::Unauthorized,
+            (1, (Site::Refresh, Phase::After)) => Twist::Slow,
+            _ => return None,
+        };
+        step += 1;
+        Some(twist)
+    });
+    assert_eq!(end(&run), ("completed", None, 1));
+    assert_eq!(run.job.map(|job| job.attempts), Some(2));
+}
+
+#[test]
+fn a_job_that_waits_is_not_taken_for_one_that_kills_its_workers() {
+    // No message can be acknowledged, so that the first comes a sixth time while the job waits.
+    let (mut sends, mut receipts) = (0, 0);
+    let run = schedule::run(Setup::SendOnly, Sabotage::None, false, &mut |_, (_, point), _| match point {
+        (Site::Send, Phase::Before) if sends < 15 => {
+            sends += 1;
+            Some(Twist::RateLimited)
+        }
+        (Site::Acknowledge, Phase::Before) if receipts < 200 => {
+            receipts += 1;
+            Some(Twist::Fault)
+        }
+        _ => None,
+    });
+    assert_eq!(end(&run), ("completed", None, 1));
+    assert_eq!(run.job.map(|job| job.attempts), Some(16), "it was given up, and tried anew");
+}

@@ -1,0 +1,393 @@
+//! The engine's ports, played by the [`World`], and an action whose mails go to it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{Address, Evidence, Job, JobId, PlanId, Provider, Violation, WorkspaceId};
+use engine::{
+    Engine, Rollouts, Settings,
+    catalogue::Catalogue,
+    ports::{
+        About, Access, Action, Answer, Cache, CacheError, Call, Clock, Connection, Connections, Contents, Delivery,
+        FirstSight, Ids, Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError, ModelRequest,
+        OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered, Save, Sealed,
+        SendError, Sent, Stamp, StoredPlan, Vault, VaultError,
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::world::{Message, PROVIDER_TIMEOUT, Phase, Setup, Site, Twist, VISIBILITY, World};
+
+/// The action that the explorer's jobs carry out.
+pub const ACTION: &str = "test.send";
+const SEND: &[&str] = &["send"];
+const DRAFT: &[&str] = &["draft"];
+
+/// An engine over `world`.
+pub fn engine(world: &World) -> Engine {
+    let about = About {
+        id: ACTION,
+        provider: Provider::Google,
+        description: "Sends a mail of the explorer.",
+        scopes: OAuthScopes { send: SEND, draft: DRAFT },
+    };
+    let world = Arc::new(world.clone());
+    Engine {
+        catalogue: Catalogue::new(vec![Arc::new(MailAction { about, world: World::clone(&world) })]),
+        ledger: Arc::<World>::clone(&world),
+        cache: Arc::<World>::clone(&world),
+        queue: Arc::<World>::clone(&world),
+        model: Arc::<World>::clone(&world),
+        connections: Arc::<World>::clone(&world),
+        vault: Arc::<World>::clone(&world),
+        clock: Arc::<World>::clone(&world),
+        ids: world,
+        rollouts: Rollouts::good_for(SignedDuration::ZERO),
+        settings: Settings {
+            allowlist: std::iter::once(ACTION.parse().expect("an action id")).collect(),
+            recipient_domains: domain::RecipientDomains::default(),
+            google_rollout_percent: 100,
+            microsoft_rollout_percent: 100,
+            max_tokens_per_minute: 0,
+            provider_timeout: PROVIDER_TIMEOUT,
+            visibility_timeout: VISIBILITY,
+        },
+    }
+}
+
+fn ledger_down<E>(_: E) -> LedgerError {
+    LedgerError("cut off".to_owned())
+}
+
+#[async_trait]
+impl Ledger for World {
+    async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError> {
+        let insert = self.write(Site::Insert, |state| {
+            if jobs.iter().any(|(job, _)| state.jobs.contains_key(&job.job_id)) {
+                return Insert::Taken;
+            }
+            for (job, contents) in jobs {
+                state.jobs.insert(job.job_id, job.clone());
+                state.contents.insert(job.job_id, contents.clone());
+            }
+            Insert::Done
+        });
+        insert.await.map_err(ledger_down)
+    }
+
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
+        let find = |state: &mut crate::world::State| ids.iter().map(|id| state.jobs.get(id).cloned()).collect();
+        self.read(Site::Jobs, find).await.map_err(ledger_down)
+    }
+
+    async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
+        self.write(Site::Save, |state| state.save(job)).await.map_err(ledger_down)
+    }
+
+    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
+        self.read(Site::Contents, |state| state.contents.get(&id).cloned()).await.map_err(ledger_down)
+    }
+
+    async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        let find = |state: &mut crate::world::State| {
+            let overdue = state.jobs.values().filter(|job| !job.state.has_ended() && job.due_at() < before);
+            overdue.take(limit).cloned().collect()
+        };
+        self.read(Site::Overdue, find).await.map_err(ledger_down)
+    }
+
+    async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError> {
+        let put = self.write(Site::Outbox, |state| {
+            if state.outbox.insert(entry.job_id) {
+                state.deliver(None);
+            }
+        });
+        put.await.map_err(ledger_down)
+    }
+
+    async fn rollout_percent(&self, _: Provider) -> Result<Option<u8>, LedgerError> {
+        match self.read(Site::Rollout, |state| state.gate_shut.then_some(0)).await {
+            Err(Twist::GateShut) => {
+                self.lock().gate_shut = true;
+                Ok(Some(0))
+            }
+            other => other.map_err(ledger_down),
+        }
+    }
+
+    async fn list_jobs(&self, _: &JobFilter) -> Result<Vec<Job>, LedgerError> {
+        unused()
+    }
+
+    async fn void_leases(&self, _: Timestamp) -> Result<u64, LedgerError> {
+        unused()
+    }
+
+    async fn put_plan(&self, _: &StoredPlan) -> Result<(), LedgerError> {
+        unused()
+    }
+
+    async fn plan(&self, _: &WorkspaceId, _: PlanId, _: Timestamp) -> Result<Option<StoredPlan>, LedgerError> {
+        unused()
+    }
+
+    async fn outbox(&self, _: &WorkspaceId, _: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
+        unused()
+    }
+
+    async fn set_rollout_percent(&self, _: Provider, _: u8) -> Result<(), LedgerError> {
+        unused()
+    }
+
+    async fn erase_expired(&self, _: Timestamp) -> Result<(), LedgerError> {
+        unused()
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        unused()
+    }
+}
+
+fn unused<T>() -> T {
+    unreachable!("no schedule calls this")
+}
+
+#[async_trait]
+impl Cache for World {
+    /// Never kept, so that the gate asks the ledger, whose answer the explorer steers.
+    async fn rollout_percent(&self, _: Provider) -> Result<Option<u8>, CacheError> {
+        Ok(None)
+    }
+
+    async fn put_rollout_percent(&self, _: Provider, _: u8) -> Result<(), CacheError> {
+        Ok(())
+    }
+
+    async fn claim_keys(&self, claims: &[KeyClaim]) -> Result<Vec<FirstSight>, CacheError> {
+        let claim = |state: &mut crate::world::State| {
+            let mut sights = Vec::new();
+            for claim in claims {
+                sights.push(match state.keys.get(&claim.job_id) {
+                    Some(hash) => FirstSight::Seen(hash.clone()),
+                    None => FirstSight::New,
+                });
+                state.keys.entry(claim.job_id).or_insert_with(|| claim.payload_hash.clone());
+            }
+            sights
+        };
+        self.write(Site::ClaimKeys, claim).await.map_err(|_| CacheError("cut off".to_owned()))
+    }
+
+    async fn put_jobs(&self, _: &[Job]) -> Result<(), CacheError> {
+        // What is kept for polling never comes back to a worker.
+        self.read(Site::PutJobs, |_| ()).await.map_err(|_| CacheError("cut off".to_owned()))
+    }
+
+    async fn job(&self, _: JobId) -> Result<Option<Job>, CacheError> {
+        unused()
+    }
+
+    async fn ping(&self) -> Result<(), CacheError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl Queue for World {
+    async fn send(&self, messages: &[QueuedMessage]) -> Result<(), QueueError> {
+        let send = self.write(Site::Enqueue, |state| {
+            for message in messages {
+                let number = state.number();
+                let delay = SignedDuration::try_from(message.delay.min(Duration::from_mins(15))).expect("a delay");
+                let visible_at = state.now + delay;
+                state.messages.push(Message { number, body: message.body.clone(), visible_at, receives: 0 });
+            }
+        });
+        match send.await {
+            Ok(()) | Err((_, Twist::Lost)) => Ok(()),
+            Err(_) => Err(QueueError("cut off".to_owned())),
+        }
+    }
+
+    async fn acknowledge(&self, receipt: &str) -> Result<(), QueueError> {
+        let number: u64 = receipt.parse().expect("a receipt of this queue");
+        let gone =
+            self.write(Site::Acknowledge, |state| state.messages.retain(|message| message.number != number)).await;
+        gone.map_err(|_| QueueError("cut off".to_owned()))
+    }
+
+    async fn receive(&self, _: usize, _: Duration) -> Result<Vec<Delivery>, QueueError> {
+        unused()
+    }
+
+    async fn depth(&self) -> Result<u64, QueueError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl Connections for World {
+    async fn connection(&self, _: &WorkspaceId, _: Provider) -> Result<Connection, LedgerError> {
+        let by_draft = |state: &mut crate::world::State| state.setup.by_draft() && !state.downgraded;
+        let by_draft = match self.read(Site::Connection, by_draft).await {
+            Err(Twist::Downgrade) => {
+                self.lock().downgraded = true;
+                false
+            }
+            other => other.map_err(ledger_down)?,
+        };
+        if self.lock().setup == Setup::Sandbox {
+            return Ok(Connection::Sandbox(address()));
+        }
+        Ok(Connection::Live(access(by_draft)))
+    }
+
+    async fn refreshed(&self, _: &WorkspaceId, _: Provider, refused: &Access) -> Result<Option<Access>, LedgerError> {
+        match self.read(Site::Refresh, |_| ()).await {
+            Ok(()) => Ok(Some(refused.clone())),
+            Err(Twist::NoToken) => Ok(None),
+            Err(twist) => Err(ledger_down(twist)),
+        }
+    }
+}
+
+fn address() -> Address {
+    "ana@example.com".parse().expect("an address")
+}
+
+fn access(by_draft: bool) -> Access {
+    let scopes = if by_draft { [SEND, DRAFT].concat() } else { SEND.to_vec() };
+    Access {
+        token: "token".to_owned().into(),
+        scopes: scopes.into_iter().map(str::to_owned).collect(),
+        address: Some(address()),
+    }
+}
+
+#[async_trait]
+impl Vault for World {
+    async fn seal(&self, _: &WorkspaceId, _: Purpose, _: &str, plaintext: &[u8]) -> Result<Sealed, VaultError> {
+        let sealed = Sealed(String::from_utf8_lossy(plaintext).into_owned());
+        self.read(Site::Seal, |_| sealed).await.map_err(|_| VaultError::Unavailable("cut off".to_owned()))
+    }
+
+    async fn open(&self, _: &WorkspaceId, _: Purpose, _: &str, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
+        let text = sealed.0.clone().into_bytes();
+        self.read(Site::Open, |_| text).await.map_err(|_| VaultError::Unavailable("cut off".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        self.lock().now
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let then = self.now() + SignedDuration::try_from(duration).expect("a short sleep");
+        // Only the scheduler's own twists happen to a sleep.
+        let _ = self.read(Site::Sleep, |_| ()).await;
+        self.lock().pass(then);
+    }
+}
+
+impl Ids for World {
+    fn uuid(&self) -> Uuid {
+        Uuid::from_u128(u128::from(self.lock().number()))
+    }
+}
+
+#[async_trait]
+impl Model for World {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn max_output_tokens(&self) -> Option<u32> {
+        None
+    }
+
+    async fn ask(&self, _: &ModelRequest) -> Result<Answer, ModelError> {
+        unused()
+    }
+}
+
+struct MailAction {
+    about: About,
+    world: World,
+}
+
+impl Action for MailAction {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn params_schema(&self) -> Value {
+        json!({ "type": "object" })
+    }
+
+    fn parse(&self, _: &Value) -> Result<Box<dyn Call>, Vec<Violation>> {
+        Ok(Box::new(Mail(self.world.clone())))
+    }
+}
+
+struct Mail(World);
+
+#[async_trait]
+impl Call for Mail {
+    fn params(&self) -> Value {
+        json!({})
+    }
+
+    fn addresses(&self) -> Vec<(String, &Address)> {
+        Vec::new()
+    }
+
+    fn map_addresses(&self, _: &mut dyn FnMut(Address) -> Address) -> Box<dyn Call> {
+        Box::new(Self(self.0.clone()))
+    }
+
+    fn render(&self, _: &Stamp) -> Result<Rendered, RenderError> {
+        Ok(Rendered { content_type: "message/rfc822", body: "mail".to_owned(), warnings: Vec::new() })
+    }
+
+    async fn prepare(&self, _: &Rendered, _: &Access) -> Result<Evidence, SendError> {
+        let made = self.0.write(Site::Prepare, |state| {
+            let draft_id = format!("d{}", state.number());
+            state.drafts.insert(draft_id.clone());
+            let internet_message_id = (state.setup == Setup::GraphDrafts).then(|| format!("<{draft_id}@example.com>"));
+            Evidence { draft_id, internet_message_id }
+        });
+        // A draft whose answer is lost lies around, and is never sent.
+        made.await.map_err(|(_, twist)| refusal(twist).unwrap_or(SendError::NotReached("cut off".to_owned())))
+    }
+
+    async fn send(&self, _: &Rendered, _: &Access, draft: Option<&Evidence>) -> Result<Sent, SendError> {
+        self.0.lock().begin_send();
+        let draft = draft.map(|evidence| evidence.draft_id.clone());
+        let lost = || SendError::MaybeSent("cut off".to_owned());
+        match self.0.write(Site::Send, |state| state.deliver(draft.as_deref())).await {
+            Ok(true) => Ok(Sent { details: json!({ "message_id": "m" }), presumed: false }),
+            Ok(false) => Err(SendError::DraftGone),
+            Err((Phase::After, _)) => Err(lost()),
+            Err((Phase::Before, Twist::Late)) => {
+                let mut state = self.0.lock();
+                let then = state.now + SignedDuration::from_secs(30);
+                state.late.push((then, draft));
+                Err(lost())
+            }
+            Err((Phase::Before, twist)) => Err(refusal(twist).unwrap_or(SendError::NotReached("cut off".to_owned()))),
+        }
+    }
+}
+
+fn refusal(twist: Twist) -> Option<SendError> {
+    match twist {
+        Twist::RateLimited => Some(SendError::RateLimited(Some(Duration::from_secs(20)))),
+        Twist::Unauthorized => Some(SendError::Unauthorized),
+        Twist::Forbidden => Some(SendError::Forbidden("scope".to_owned())),
+        _ => None,
+    }
+}

@@ -1,0 +1,468 @@
+//! The world that the engine works in: one ledger, cache, queue, provider and clock, all in memory,
+//! all in the hands of the scheduler. Each port call stops where it could be cut off.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use domain::{Job, JobId, PayloadHash, State as JobState};
+use engine::ports::{Contents, Save};
+use jiff::{SignedDuration, Timestamp};
+
+/// As long as a worker holds a job.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(45);
+/// As long as a message stays unseen; longer than a lease.
+pub const VISIBILITY: Duration = Duration::from_mins(1);
+/// As long as a request to the provider may take.
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_secs(15);
+/// What a send wants beside it, to be written down.
+const MARGIN: SignedDuration = SignedDuration::from_secs(3);
+
+/// So many twists never use up a job's tries.
+pub const MISHAPS: u32 = 4;
+
+/// How the account sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Setup {
+    /// By drafts, which a send deletes.
+    GmailDrafts,
+    /// By drafts, which a send turns into mails that cannot be sent again.
+    GraphDrafts,
+    /// In one request, which leaves no trace.
+    SendOnly,
+    /// Into the outbox.
+    Sandbox,
+}
+
+impl Setup {
+    pub const ALL: [Self; 4] = [Self::GmailDrafts, Self::GraphDrafts, Self::SendOnly, Self::Sandbox];
+
+    pub fn by_draft(self) -> bool {
+        matches!(self, Self::GmailDrafts | Self::GraphDrafts)
+    }
+}
+
+/// A guard taken out, to see that the explorer notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    None,
+    /// The ledger writes over any version.
+    BlindSave,
+    /// The ledger forgets that a send was about to begin.
+    NoSendingMark,
+    /// The ledger forgets the draft.
+    NoEvidence,
+    /// Claims do not last.
+    NoLease,
+    /// The provider sends a draft as often as it is asked to.
+    ImmortalDrafts,
+    /// Nobody looks for jobs whose message was lost.
+    NoSweeper,
+}
+
+/// A port call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Site {
+    Jobs,
+    Insert,
+    Save,
+    Contents,
+    Overdue,
+    Rollout,
+    Outbox,
+    ClaimKeys,
+    PutJobs,
+    Enqueue,
+    Acknowledge,
+    Connection,
+    Refresh,
+    Seal,
+    Open,
+    Sleep,
+    Prepare,
+    Send,
+}
+
+/// Whether a call has taken effect. A call that changes nothing stops only after it: before it is
+/// the same as after the call before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    Before,
+    After,
+}
+
+/// Where a task stands.
+pub type Point = (Site, Phase);
+
+/// What may happen at a point, other than that all goes well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Twist {
+    /// The process dies.
+    Crash,
+    /// The process stands still until its lease is over and others are done, and then goes on.
+    Freeze,
+    /// Half a minute passes: the lease still holds, but there is no time for a send.
+    Slow,
+    /// The message, or the client's request, comes a second time, now.
+    Overlap,
+    /// The sweeper runs, now.
+    Sweep,
+    /// Another process goes on first; one that stands still wakes.
+    Switch,
+    /// The cache loses everything.
+    Flush,
+    /// The call fails: before it took effect, or after it.
+    Fault,
+    /// The queue loses the message and says nothing.
+    Lost,
+    /// The provider wants to be left alone for a while.
+    RateLimited,
+    /// The provider does not take the token.
+    Unauthorized,
+    /// The provider wants a permission that the token lacks.
+    Forbidden,
+    /// The request times out and takes effect half a minute later.
+    Late,
+    /// There is no newer token.
+    NoToken,
+    /// The account was connected anew, without the draft scopes.
+    Downgrade,
+    /// The rollout gate says no.
+    GateShut,
+    /// A person deletes the draft.
+    DraftDeleted,
+}
+
+impl Twist {
+    pub const ALL: [Self; 17] = [
+        Self::Crash,
+        Self::Freeze,
+        Self::Slow,
+        Self::Overlap,
+        Self::Sweep,
+        Self::Switch,
+        Self::Flush,
+        Self::Fault,
+        Self::Lost,
+        Self::RateLimited,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Late,
+        Self::NoToken,
+        Self::Downgrade,
+        Self::GateShut,
+        Self::DraftDeleted,
+    ];
+
+    pub fn bit(self) -> u32 {
+        1 << self as u8
+    }
+}
+
+/// Who runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Client,
+    Worker,
+    Sweeper,
+    Retry,
+}
+
+/// What the world knows of a task.
+pub struct Task {
+    pub kind: Kind,
+    pub at: Option<Point>,
+    pub order: Option<Twist>,
+    pub alive: bool,
+    pub frozen: bool,
+    /// When its lease ends.
+    pub deadline: Timestamp,
+    /// The fence of its claim.
+    fence: u64,
+    /// It has marked a send as begun, and written nothing since.
+    pub sending: bool,
+}
+
+pub struct Message {
+    pub number: u64,
+    pub body: String,
+    pub visible_at: Timestamp,
+    pub receives: u32,
+}
+
+/// Everything, behind one lock that nobody ever waits for.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, not a state of one machine")]
+pub struct State {
+    pub setup: Setup,
+    pub sabotage: Sabotage,
+    pub now: Timestamp,
+    pub tasks: Vec<Task>,
+    pub current: usize,
+    pub jobs: BTreeMap<JobId, Job>,
+    pub contents: BTreeMap<JobId, Contents>,
+    pub keys: BTreeMap<JobId, PayloadHash>,
+    pub messages: Vec<Message>,
+    pub drafts: BTreeSet<String>,
+    /// Sends that were timed out and are still on their way.
+    pub late: Vec<(Timestamp, Option<String>)>,
+    pub outbox: BTreeSet<JobId>,
+    pub delivered: u32,
+    pub numbers: u64,
+    /// The job that the client was told of.
+    pub answered: Option<JobId>,
+    /// Between a send's begin and its record something went wrong.
+    pub excuse: bool,
+    /// Something said no for good, the account lost its draft scopes, or all tries are used up.
+    pub refused: bool,
+    mishaps: u32,
+    pub downgraded: bool,
+    pub draft_deleted: bool,
+    pub gate_shut: bool,
+    pub violation: Option<String>,
+}
+
+#[derive(Clone)]
+pub struct World(Arc<Mutex<State>>);
+
+impl World {
+    pub fn new(setup: Setup, sabotage: Sabotage) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            setup,
+            sabotage,
+            now: Timestamp::from_second(1_800_000_000).expect("a time in this century"),
+            tasks: Vec::new(),
+            current: 0,
+            jobs: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            messages: Vec::new(),
+            drafts: BTreeSet::new(),
+            late: Vec::new(),
+            outbox: BTreeSet::new(),
+            delivered: 0,
+            numbers: 0,
+            answered: None,
+            excuse: false,
+            refused: false,
+            mishaps: 0,
+            downgraded: false,
+            draft_deleted: false,
+            gate_shut: false,
+            violation: None,
+        })))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no task panics with the lock in its hands")
+    }
+
+    /// A call that changes nothing.
+    pub async fn read<T>(&self, site: Site, effect: impl FnOnce(&mut State) -> T) -> Result<T, Twist> {
+        let value = effect(&mut self.lock());
+        match self.stop(site, Phase::After).await {
+            None => Ok(value),
+            Some(twist) => Err(twist),
+        }
+    }
+
+    /// A call that changes something: it may fail before, or its answer may be lost after.
+    pub async fn write<T>(&self, site: Site, effect: impl FnOnce(&mut State) -> T) -> Result<T, (Phase, Twist)> {
+        if let Some(twist) = self.stop(site, Phase::Before).await {
+            return Err((Phase::Before, twist));
+        }
+        let value = effect(&mut self.lock());
+        match self.stop(site, Phase::After).await {
+            None => Ok(value),
+            Some(twist) => Err((Phase::After, twist)),
+        }
+    }
+
+    /// Stops here until the scheduler lets the task go on, perhaps with a twist for the call.
+    fn stop(&self, site: Site, phase: Phase) -> Stop<'_> {
+        Stop { world: self, point: (site, phase), stopped: false }
+    }
+}
+
+struct Stop<'a> {
+    world: &'a World,
+    point: Point,
+    stopped: bool,
+}
+
+impl Future for Stop<'_> {
+    type Output = Option<Twist>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Twist>> {
+        let mut state = self.world.lock();
+        let current = state.current;
+        let task = &mut state.tasks[current];
+        let ready = self.stopped;
+        task.at = (!ready).then_some(self.point);
+        let order = task.order.take();
+        drop(state);
+        self.stopped = true;
+        if ready { Poll::Ready(order) } else { Poll::Pending }
+    }
+}
+
+impl State {
+    pub fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// The one job there is, once there is one.
+    pub fn job(&self) -> Option<&Job> {
+        self.jobs.values().next()
+    }
+
+    pub fn spawn(&mut self, kind: Kind) -> usize {
+        let deadline = self.now + LEASE;
+        let task = Task { kind, at: None, order: None, alive: true, frozen: false, deadline, fence: 0, sending: false };
+        self.tasks.push(task);
+        self.tasks.len() - 1
+    }
+
+    pub fn violate(&mut self, what: impl Into<String>) {
+        self.violation.get_or_insert(what.into());
+    }
+
+    /// Time goes on, and what was on its way arrives.
+    pub fn pass(&mut self, until: Timestamp) {
+        self.now = self.now.max(until);
+        let now = self.now;
+        self.excuse |= self.tasks.iter().any(|task| task.alive && task.sending && task.deadline <= now);
+        let (due, late) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
+        self.late = late;
+        let due: Vec<(Timestamp, Option<String>)> = due;
+        for (_, draft) in due {
+            self.deliver(draft.as_deref());
+        }
+    }
+
+    /// The provider sends a mail; not if it is to send a draft that is not there.
+    pub fn deliver(&mut self, draft: Option<&str>) -> bool {
+        let there = match draft {
+            None => true,
+            Some(draft) if self.sabotage == Sabotage::ImmortalDrafts => self.drafts.contains(draft),
+            Some(draft) => self.drafts.remove(draft),
+        };
+        if there {
+            self.delivered += 1;
+            if self.delivered > 1 {
+                self.violate("the mail was delivered twice");
+            }
+            // An entry of the outbox is written once, and nobody receives it: there a late one does no harm.
+            if self.setup != Setup::Sandbox && self.job().is_some_and(|job| job.state == JobState::Failed) {
+                self.violate("the mail of a failed job was delivered");
+            }
+        }
+        there
+    }
+
+    /// A send begins: only in time, and only by the latest claim.
+    pub fn begin_send(&mut self) {
+        let Task { deadline, fence, .. } = self.tasks[self.current];
+        let needs = SignedDuration::try_from(PROVIDER_TIMEOUT).expect("seconds fit") + MARGIN;
+        if self.now + needs > deadline {
+            self.violate("a send was begun with too little time left");
+        }
+        if self.job().is_some_and(|job| job.fence != fence) {
+            self.violate("a stale fence reached the provider");
+        }
+    }
+
+    pub fn save(&mut self, job: &Job) -> Save {
+        let Some(there) = self.jobs.get(&job.job_id) else { return Save::Stale };
+        if there.revision + 1 != job.revision && self.sabotage != Sabotage::BlindSave {
+            return if there == job { Save::Done } else { Save::Stale };
+        }
+        self.check_written(job);
+        let task = &mut self.tasks[self.current];
+        task.fence = task.fence.max(job.fence);
+        task.sending = job.state == JobState::Sending;
+        let mut next = job.clone();
+        match self.sabotage {
+            Sabotage::NoSendingMark if next.state == JobState::Sending => {
+                next.state = if next.evidence.is_some() { JobState::Prepared } else { JobState::Claimed };
+            }
+            Sabotage::NoEvidence => next.evidence = None,
+            Sabotage::NoLease => next.lease = None,
+            _ => {}
+        }
+        self.jobs.insert(next.job_id, next);
+        Save::Done
+    }
+
+    fn check_written(&mut self, job: &Job) {
+        let is_presumed = job.result.as_ref().is_some_and(|result| result["presumed"] == true);
+        match job.state {
+            JobState::Completed if self.delivered == 0 && !(self.draft_deleted && is_presumed) => {
+                self.violate("a job was completed whose mail was not delivered");
+            }
+            JobState::Failed if self.delivered > 0 && self.setup != Setup::Sandbox => {
+                self.violate("a job failed whose mail was delivered");
+            }
+            JobState::Unknown if !self.excuse => {
+                self.violate("an outcome is unknown, though nothing came between a send and its record");
+            }
+            JobState::Unknown if self.setup.by_draft() && !self.refused => {
+                self.violate("an outcome is unknown, though there was a draft to tell");
+            }
+            JobState::Unknown if self.setup == Setup::Sandbox => self.violate("the outbox knows no unknown outcome"),
+            _ => {}
+        }
+    }
+
+    /// What may happen to the current task, as a set of bits.
+    pub fn twists(&self) -> u32 {
+        use Twist::{
+            Crash, Downgrade, DraftDeleted, Fault, Flush, Forbidden, Freeze, GateShut, Late, Lost, NoToken, Overlap,
+            RateLimited, Slow, Sweep, Switch, Unauthorized,
+        };
+        let task = &self.tasks[self.current];
+        let Some((site, phase)) = task.at else { return 0 };
+        let mut set = Crash.bit() | Freeze.bit() | Slow.bit();
+        let alive = self.tasks.iter().filter(|task| task.alive).count();
+        let mut add = |twist: Twist, possible: bool| set |= if possible { twist.bit() } else { 0 };
+        add(Fault, site != Site::Sleep);
+        add(Overlap, alive < 3 && (task.kind == Kind::Client || !self.messages.is_empty()));
+        add(Sweep, alive < 3 && task.kind != Kind::Sweeper);
+        add(Switch, alive > 1);
+        add(Flush, !self.keys.is_empty());
+        add(Lost, (site, phase) == (Site::Enqueue, Phase::Before));
+        let can_downgrade = self.setup.by_draft() && !self.downgraded;
+        let provider = matches!(site, Site::Prepare | Site::Send) && phase == Phase::Before;
+        for twist in [RateLimited, Unauthorized, Forbidden] {
+            add(twist, provider);
+        }
+        add(Late, provider && site == Site::Send);
+        add(NoToken, site == Site::Refresh);
+        add(Downgrade, site == Site::Connection && task.kind == Kind::Worker && can_downgrade);
+        add(GateShut, site == Site::Rollout && task.kind == Kind::Worker && !self.gate_shut);
+        let is_prepared = self.job().is_some_and(|job| job.state == JobState::Prepared);
+        add(DraftDeleted, is_prepared && !self.drafts.is_empty() && !self.draft_deleted);
+        set
+    }
+
+    /// Keeps in mind what a twist excuses.
+    pub fn note(&mut self, twist: Twist) {
+        let task = &self.tasks[self.current];
+        let at_record = matches!(task.at, Some((Site::Save, _) | (Site::Send, Phase::After)));
+        let disturbs = match twist {
+            Twist::Crash | Twist::Late => true,
+            Twist::Fault => at_record,
+            _ => false,
+        };
+        self.excuse |= disturbs && task.sending;
+        self.mishaps += 1;
+        self.refused |= matches!(twist, Twist::Forbidden | Twist::NoToken | Twist::Downgrade | Twist::GateShut);
+        self.refused |= self.mishaps > MISHAPS;
+    }
+}
