@@ -8,5 +8,6 @@ mod crash;
 mod idempotency;
 mod jobs;
 mod keyless;
+mod keys;
 mod planner;
 mod walkthrough;

@@ -418,7 +418,7 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().display().to_string();
         let config = app::Config::read(&|name| (name == "ORCHESTRATOR_DATA").then(|| data.clone())).unwrap();
-        let app::App { engine, router, .. } = app::build(&config, "http://127.0.0.1").unwrap();
+        let app::App { engine, router, .. } = app::build(&config, "http://127.0.0.1").await.unwrap();
         drop(router);
         let clock = contracts::ManualClock::new();
         let takes = Duration::from_secs(takes);

@@ -1,5 +1,6 @@
 //! The whole orchestrator in one process: the API, the page and the worker, with embedded parts.
 
+mod keys;
 mod serve;
 
 use std::process::ExitCode;
@@ -19,6 +20,9 @@ struct Arguments {
 enum Command {
     /// Serve the API and the page, and work the jobs (what happens without a command).
     Serve,
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Work the jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), and serve nothing.
     Worker,
     /// Make the table LEDGER_TABLE as infra/template.yaml would: for DynamoDB on this machine.
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Command::Serve => runtime.block_on(serve::serve(&config)),
         #[cfg(feature = "aws")]
         Command::CreateTable => runtime.block_on(app::create_table(&config)).map_err(Into::into),
+        Command::Keys(command) => runtime.block_on(keys::run(&config, command)),
         Command::Worker => runtime.block_on(serve::work(&config)),
     };
     match done {

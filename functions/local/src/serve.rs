@@ -14,7 +14,7 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("port {} of 127.0.0.1 cannot be used ({error}); set PORT", config.port))?;
     let url = format!("http://{}", listener.local_addr()?);
-    let app = app::build(config, &url)?;
+    let app = app::build(config, &url).await?;
     if app.lock.is_some() {
         let open = app.engine.pick_up().await?;
         if open > 0 {

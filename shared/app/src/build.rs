@@ -16,6 +16,7 @@ use domain::WorkspaceId;
 use engine::{
     Engine, Rollouts, Settings,
     catalogue::Catalogue,
+    keys::Keys,
     ports::{Access, Cache, Clock, Ids, Ledger, Model, Queue},
 };
 use jiff::SignedDuration;
@@ -53,18 +54,21 @@ pub struct BuildError {
 }
 
 /// Puts the server together. `public_url` is where it is reached.
-pub fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
+pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
     let lock = match config.ledger_table {
         None => Some(FolderLock::acquire(&config.data).map_err(failed("the data folder"))?),
         Some(_) => None,
     };
     let engine = Arc::new(engine(config)?);
+    // With a key in the ledger, a revoked one too, nobody comes in without one.
+    let door = if engine.ledger.keys().await.map_err(failed("the ledger"))?.is_empty() {
+        Door::Keyless { workspace: local(), actor: LOCAL.parse().expect("the constant is an actor id") }
+    } else {
+        Door::Keys
+    };
     let router = web::router(Web {
         engine: Arc::clone(&engine),
-        door: Arc::new(Door::Keyless {
-            workspace: local(),
-            actor: LOCAL.parse().expect("the constant is an actor id"),
-        }),
+        door: Arc::new(door),
         metrics: Metrics::install(),
         public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
     });
@@ -91,6 +95,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         clock,
         ids,
         rollouts: Rollouts::good_for(ROLLOUTS_GOOD_FOR),
+        keys: Keys::default(),
         settings: Settings {
             allowlist: config.allowlist.clone(),
             recipient_domains: config.recipient_domains.clone(),

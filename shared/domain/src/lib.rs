@@ -10,6 +10,7 @@ mod grounding;
 mod hash;
 mod ids;
 mod job;
+mod key;
 mod mail;
 mod permission;
 mod plan;
@@ -24,6 +25,7 @@ pub use job::{
     Evidence, GIVE_UP_AFTER_HOURS, InvalidTransition, Job, JobError, JobErrorCode, JobStatus, Lease, NewJob, Outcome,
     State,
 };
+pub use key::{ApiKey, KeyId, KeyRecord};
 pub use mail::{Mail, MailParams, OneOrMany};
 pub use permission::{Allowlist, RecipientDomains, Scope, in_rollout};
 pub use plan::{Intent, Plan, PlannedAction};

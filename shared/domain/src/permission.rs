@@ -1,11 +1,13 @@
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{ActionId, ActorId, Address, InvalidId, WorkspaceId};
 
 /// What a credential may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Scope {
     /// Plan, preview, look at jobs and connections.
     ActionsPreview,
@@ -49,6 +51,20 @@ impl FromStr for Scope {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(InvalidId(
             "a scope is one of actions:preview, actions:execute, connections:write, metrics:read, audit:read",
         ))
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.as_str().to_owned()
     }
 }
 

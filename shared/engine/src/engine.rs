@@ -5,6 +5,7 @@ use domain::{Allowlist, Provider, RecipientDomains};
 use crate::{
     access::Rollouts,
     catalogue::Catalogue,
+    keys::Keys,
     ports::{Cache, Clock, Connections, Ids, Ledger, Model, Queue, Vault},
 };
 
@@ -30,6 +31,8 @@ pub struct Engine {
     pub ids: Arc<dyn Ids>,
     /// What the rollout gate read last.
     pub rollouts: Rollouts,
+    /// The API keys that were read last.
+    pub keys: Keys,
     /// What the operator has set.
     pub settings: Settings,
 }

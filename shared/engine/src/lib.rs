@@ -7,6 +7,7 @@
 pub mod catalogue;
 pub mod execute;
 pub mod jobs;
+pub mod keys;
 pub mod plan;
 pub mod ports;
 pub mod preview;

@@ -1,6 +1,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use domain::{Evidence, Job, JobError, JobErrorCode, JobId, JobStatus, Lease, PlanId, Provider, State};
+use domain::{
+    ApiKey, Evidence, Job, JobError, JobErrorCode, JobId, JobStatus, KeyRecord, Lease, PlanId, Provider, Scope, State,
+};
 use engine::ports::{Insert, JobFilter, Ledger, OutboxEntry, Position, Save, StoredPlan};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -23,6 +25,7 @@ pub async fn ledger(ledger: Adapter, now: Timestamp, seed: Uuid) {
     open_jobs(&ledger, now, seed).await;
     plans_and_outbox(&ledger, now, seed).await;
     rollout(&ledger).await;
+    keys(&ledger, now, seed).await;
 }
 
 /// What [`Ledger::void_leases`] does; for a ledger on which nobody else works.
@@ -282,6 +285,43 @@ async fn plans_and_outbox(ledger: &Adapter, now: Timestamp, seed: Uuid) {
     }))
     .await;
     assert_eq!(ledger.outbox(&workspace, 100).await.expect("reads").len(), 1, "of 16 at once one stays");
+}
+
+async fn keys(ledger: &Adapter, now: Timestamp, seed: Uuid) {
+    let make = |n: u8| {
+        let mut random = [n; 64];
+        random[..16].copy_from_slice(seed.as_bytes());
+        let key = ApiKey::of(&random);
+        KeyRecord {
+            key_id: key.id().clone(),
+            workspace_id: workspace("keys", seed),
+            scopes: BTreeSet::from([Scope::ActionsPreview, Scope::MetricsRead]),
+            bound_actor: Some("ana@example.com".parse().expect("an actor id")),
+            secret_sha256: key.secret_sha256(),
+            created_at: minute(now, i64::from(n)),
+            revoked_at: None,
+        }
+    };
+    let (first, mut other) = (make(1), make(2));
+    other.key_id = "zzzzzzzzzzz0".parse().expect("a key's id");
+    assert_eq!(ledger.key(&first.key_id).await.expect("reads"), None);
+    assert!(ledger.put_key(&first).await.expect("writes"));
+    assert!(ledger.key(&first.key_id).await.expect("reads").is_some_and(|key| key == first));
+    let stranger = KeyRecord { workspace_id: workspace("strangers", seed), ..first.clone() };
+    assert!(!ledger.put_key(&stranger).await.expect("writes"), "an id is given once");
+    assert_eq!(ledger.key(&first.key_id).await.expect("reads"), Some(first.clone()));
+    // Another run of the suite may have left it.
+    ledger.put_key(&other).await.expect("writes");
+    let listed = ledger.keys().await.expect("reads");
+    assert!(listed.contains(&first) && listed.iter().any(|key| key.key_id == other.key_id));
+    assert!(listed.is_sorted_by_key(|key| (key.created_at, key.key_id.clone())), "oldest first");
+
+    assert!(ledger.revoke_key(&first.key_id, minute(now, 3)).await.expect("writes"));
+    assert!(ledger.revoke_key(&first.key_id, minute(now, 4)).await.expect("writes"), "once more changes nothing");
+    let revoked = ledger.key(&first.key_id).await.expect("reads").expect("it is still there");
+    assert_eq!(revoked, KeyRecord { revoked_at: Some(minute(now, 3)), ..first });
+    let unknown = "000000000000".parse().expect("a key's id");
+    assert!(!ledger.revoke_key(&unknown, now).await.expect("writes"), "there is no such key");
 }
 
 async fn rollout(ledger: &Adapter) {

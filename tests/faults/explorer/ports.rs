@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{Address, Evidence, Job, JobId, PlanId, Provider, Violation, WorkspaceId};
+use domain::{Address, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, Violation, WorkspaceId};
 use engine::{
     Engine, Rollouts, Settings,
     catalogue::Catalogue,
+    keys::Keys,
     ports::{
         About, Access, Action, Answer, Cache, CacheError, Call, Clock, Connection, Connections, Contents, Delivery,
         FirstSight, Ids, Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError, ModelRequest,
@@ -45,6 +46,7 @@ pub fn engine(world: &World) -> Engine {
         clock: Arc::<World>::clone(&world),
         ids: world,
         rollouts: Rollouts::good_for(SignedDuration::ZERO),
+        keys: Keys::default(),
         settings: Settings {
             allowlist: std::iter::once(ACTION.parse().expect("an action id")).collect(),
             recipient_domains: domain::RecipientDomains::default(),
@@ -139,6 +141,22 @@ impl Ledger for World {
 
     async fn set_rollout_percent(&self, _: Provider, _: u8) -> Result<(), LedgerError> {
         unused()
+    }
+
+    async fn put_key(&self, _: &KeyRecord) -> Result<bool, LedgerError> {
+        Ok(false)
+    }
+
+    async fn key(&self, _: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+        Ok(None)
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
+        Ok(Vec::new())
+    }
+
+    async fn revoke_key(&self, _: &KeyId, _: Timestamp) -> Result<bool, LedgerError> {
+        Ok(false)
     }
 
     async fn erase_expired(&self, _: Timestamp) -> Result<(), LedgerError> {

@@ -7,12 +7,12 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{Client, types::TransactWriteItem};
 use calls::{Condition, Search, Written};
-use domain::{Job, JobId, PlanId, Provider, WorkspaceId};
+use domain::{Job, JobId, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
 use engine::ports::{
     Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredPlan,
 };
 use futures_util::future::try_join_all;
-use items::{CONTENTS, Item, JOB, OUTBOX, PLAN, ROLLOUT, SHARDS};
+use items::{CONTENTS, Item, JOB, KEY, OUTBOX, PLAN, ROLLOUT, SHARDS};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
@@ -35,6 +35,7 @@ const MOST_PAGE: usize = 100;
 /// | a mail in the outbox | `JOB#<job id>` | `OUTBOX` | `sealed`, `parts`, `written_at`; `list_pk` = `W#<workspace>#OUTBOX`, `list_sk` as above |
 /// | plan | `PLAN#<plan id>` | `PLAN` | `sealed`, `parts`, `workspace` |
 /// | what is too long for an item | as the first | `<sk>#1` to `#9` | `sealed` |
+/// | API key | `KEY#<key id>` | `KEY` | `body` (what is kept of it, as JSON); `list_pk` = `KEYS`, `list_sk` = `<created_at, 20 digits>#<key id>` |
 /// | share of a rollout | `ROLLOUT#<provider>` | `ROLLOUT` | `percent` |
 ///
 /// Times are microseconds since 1970. What ends has `expires_micros`, by which reads and conditions
@@ -44,7 +45,7 @@ const MOST_PAGE: usize = 100;
 ///
 /// | index (keys only) | keys | for |
 /// | --- | --- | --- |
-/// | `by_workspace` | `list_pk`, `list_sk` | a workspace's jobs; its outbox. A change of a job does not touch it |
+/// | `by_workspace` | `list_pk`, `list_sk` | a workspace's jobs; its outbox; all API keys. A change of a job does not touch it |
 /// | `by_status` | `status_pk`, `list_sk` | its jobs of one status |
 /// | `open_jobs` | `open_pk`, `due_at` | overdue jobs; holds open ones only, over 16 partitions by the hash in their id |
 ///
@@ -339,6 +340,42 @@ impl Ledger for DynamoLedger {
         let mut item = items::key(&items::rollout_pk(provider), ROLLOUT);
         item.insert("percent".to_owned(), items::number(&percent));
         self.write(vec![item], None).await
+    }
+
+    async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
+        let free = Condition::free(self.clock.now());
+        Ok(self.put_item(items::key_item(key)?, Some(&free)).await?.is_none())
+    }
+
+    async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+        let pk = items::key_pk(id);
+        let found = self.get(HashSet::from([pk.clone()]), KEY).await?;
+        found.get(&pk).map(items::read_key).transpose()
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
+        let search = Search::list(items::KEYS_LIST.to_owned(), None);
+        let mut keys = Vec::new();
+        let mut start = None;
+        loop {
+            let (entries, next) = self.page(&search, MOST_PAGE, start).await?;
+            let pks = entries.iter().map(|entry| items::string(entry, "pk").map(ToOwned::to_owned));
+            let found = self.get(pks.collect::<Result<_, _>>()?, KEY).await?;
+            keys.extend(found.values().map(items::read_key).collect::<Result<Vec<_>, _>>()?);
+            start = next;
+            if start.is_none() {
+                break;
+            }
+        }
+        keys.sort_by(|a, b| (a.created_at, &a.key_id).cmp(&(b.created_at, &b.key_id)));
+        Ok(keys)
+    }
+
+    async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
+        let Some(mut key) = self.key(id).await? else { return Ok(false) };
+        key.revoked_at = key.revoked_at.or(Some(now));
+        self.put_item(items::key_item(&key)?, None).await?;
+        Ok(true)
     }
 
     /// Nothing to do: DynamoDB deletes what has expired.

@@ -4,7 +4,7 @@ mod threads;
 use std::{collections::HashSet, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use domain::{Job, JobId, JobStatus, PlanId, Provider, WorkspaceId};
+use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
 use engine::ports::{Clock, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredPlan};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -277,6 +277,49 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
+        let (id, created_at, body) = (key.key_id.to_string(), micros(key.created_at), key_body(key)?);
+        self.threads
+            .write(move |connection| {
+                let insert = "INSERT INTO keys (key_id, created_at, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+                Ok(connection.prepare_cached(insert)?.execute(params![id, created_at, body])? == 1)
+            })
+            .await
+    }
+
+    async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+        let id = id.to_string();
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached("SELECT body FROM keys WHERE key_id = ?1")?;
+                let body: Option<String> = query.query_row([id], |row| row.get(0)).optional()?;
+                Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
+            })
+            .await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached("SELECT body FROM keys ORDER BY created_at, key_id")?;
+                let bodies = query.query_map([], first)?.collect::<Result<Vec<String>, _>>()?;
+                Ok(bodies.iter().map(|body| serde_json::from_str(body)).collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
+        let Some(mut key) = self.key(id).await? else { return Ok(false) };
+        key.revoked_at = key.revoked_at.or(Some(now));
+        let (id, body) = (id.to_string(), key_body(&key)?);
+        self.threads
+            .write(move |connection| {
+                connection.execute("UPDATE keys SET body = ?2 WHERE key_id = ?1", params![id, body])?;
+                Ok(true)
+            })
+            .await
+    }
+
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
         for table in ["jobs", "contents", "plans", "outbox"] {
             let delete = format!("DELETE FROM {table} WHERE expires_at <= ?1");
@@ -291,6 +334,10 @@ impl Ledger for SqliteLedger {
             .await?;
         self.threads.write(|_| Ok(())).await
     }
+}
+
+fn key_body(key: &KeyRecord) -> Result<String, Failure> {
+    Ok(serde_json::to_string(key)?)
 }
 
 /// A job as it lies in its table, with when its contents expire.

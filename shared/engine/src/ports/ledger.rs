@@ -1,10 +1,10 @@
 use async_trait::async_trait;
-use domain::{Job, JobId, JobStatus, PlanId, Provider, WorkspaceId};
+use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
 use jiff::Timestamp;
 
 use super::Sealed;
 
-/// What must not be lost, and decides: jobs with their contents, plans, the outbox, the rollout.
+/// What must not be lost, and decides: jobs with their contents, plans, the outbox, the rollout, API keys.
 ///
 /// When a write returns, it is durable. Every write names its precondition. Records end by
 /// themselves: a job 30 days after its last change, its contents 7 days after its end, but neither
@@ -56,6 +56,18 @@ pub trait Ledger: Send + Sync {
 
     /// Sets the share of a provider's rollout, 0 to 100.
     async fn set_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), LedgerError>;
+
+    /// Stores a key; false when there is one of its id already.
+    async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError>;
+
+    /// The key of this id, revoked or not.
+    async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError>;
+
+    /// Every key, revoked ones too, oldest first.
+    async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError>;
+
+    /// Ends a key; false when there is none of this id. One that was revoked before keeps its time.
+    async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError>;
 
     /// Erases what has expired at `now`, as far as the store does not do so itself.
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError>;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Job, JobId, JobStatus, PlanId, Provider, WorkspaceId};
+use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
 use engine::ports::{LedgerError, OutboxEntry, Sealed, StoredPlan};
 use jiff::Timestamp;
 
@@ -17,6 +17,7 @@ pub const JOB: &str = "JOB";
 pub const CONTENTS: &str = "CONTENTS";
 pub const PLAN: &str = "PLAN";
 pub const OUTBOX: &str = "OUTBOX";
+pub const KEY: &str = "KEY";
 pub const ROLLOUT: &str = "ROLLOUT";
 
 /// Open jobs lie in so many partitions, so that no one of them has to take every write.
@@ -70,6 +71,27 @@ pub fn outbox_list(workspace: &WorkspaceId) -> String {
 /// A place in a list: by time, then job.
 pub fn place(time: Timestamp, id: JobId) -> String {
     format!("{:020}#{id}", time.as_microsecond().max(0))
+}
+
+/// The list of all API keys.
+pub const KEYS_LIST: &str = "KEYS";
+
+pub fn key_pk(id: &KeyId) -> String {
+    format!("KEY#{id}")
+}
+
+/// What is kept of an API key as an item.
+pub fn key_item(record: &KeyRecord) -> Result<Item, LedgerError> {
+    let mut item = key(&key_pk(&record.key_id), KEY);
+    item.insert("list_pk".to_owned(), text(KEYS_LIST));
+    item.insert("list_sk".to_owned(), text(format!("{:020}#{}", record.created_at.as_microsecond(), record.key_id)));
+    item.insert("body".to_owned(), text(serde_json::to_string(record).map_err(|_| unreadable())?));
+    Ok(item)
+}
+
+/// What is kept of an API key in an item.
+pub fn read_key(item: &Item) -> Result<KeyRecord, LedgerError> {
+    serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
 }
 
 /// One of the partitions of open jobs.

@@ -7,7 +7,7 @@ CREATE TABLE jobs (
     created_at INTEGER NOT NULL,
     status     TEXT NOT NULL,
     open       INTEGER NOT NULL,
-    due_at INTEGER NOT NULL,
+    due_at     INTEGER NOT NULL,
     revision   INTEGER NOT NULL,
     expires_at INTEGER,
     body       TEXT NOT NULL
@@ -47,4 +47,11 @@ CREATE INDEX outbox_expiring ON outbox (expires_at);
 CREATE TABLE rollout (
     provider TEXT PRIMARY KEY,
     percent  INTEGER NOT NULL CHECK (percent BETWEEN 0 AND 100)
+) STRICT;
+
+-- What is kept of API keys; `body` is the whole record as JSON.
+CREATE TABLE keys (
+    key_id     TEXT PRIMARY KEY,
+    created_at INTEGER NOT NULL,
+    body       TEXT NOT NULL
 ) STRICT;

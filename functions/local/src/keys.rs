@@ -1,0 +1,57 @@
+use std::{collections::BTreeSet, error::Error};
+
+use app::Config;
+use clap::Subcommand;
+use domain::{ActorId, KeyId, Scope, WorkspaceId};
+use engine::keys::create_key;
+
+/// API keys of the ledger. A server that runs without keys goes on without them until its next start.
+#[derive(Subcommand)]
+pub enum Keys {
+    /// Make a key and print it: once, since only its hash is kept.
+    Create {
+        /// The workspace that it belongs to.
+        #[arg(long)]
+        workspace: WorkspaceId,
+        /// What it may do, comma separated: actions:preview, actions:execute, connections:write, metrics:read, audit:read.
+        #[arg(long, value_delimiter = ',', required = true)]
+        scopes: Vec<Scope>,
+        /// The one actor it may act for; any, if left out.
+        #[arg(long)]
+        actor: Option<ActorId>,
+    },
+    /// Print every key's id, workspace, scopes and whether it was revoked.
+    List,
+    /// End a key. Servers hear of it within a minute.
+    Revoke {
+        /// The key's id, the part between the underscores.
+        id: KeyId,
+    },
+}
+
+/// Does what the command says, in the ledger that the environment names; a server may run beside it.
+pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
+    let engine = app::engine(config)?;
+    match command {
+        Keys::Create { workspace, scopes, actor } => {
+            let scopes: BTreeSet<Scope> = scopes.into_iter().collect();
+            let key = create_key(&*engine.ledger, &*engine.clock, &*engine.ids, workspace, scopes, actor).await?;
+            println!("{}", key.reveal());
+        }
+        Keys::List => {
+            for key in engine.ledger.keys().await? {
+                let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+                let actor = key.bound_actor.as_ref().map_or("any", ActorId::as_str);
+                let revoked = key.revoked_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+                let (id, workspace, created) = (&key.key_id, &key.workspace_id, key.created_at);
+                println!("{id}\t{workspace}\t{actor}\t{}\t{created}\t{revoked}", scopes.join(","));
+            }
+        }
+        Keys::Revoke { id } => {
+            if !engine.ledger.revoke_key(&id, engine.clock.now()).await? {
+                return Err(format!("there is no key {id}").into());
+            }
+        }
+    }
+    Ok(())
+}

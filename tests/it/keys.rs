@@ -1,0 +1,115 @@
+//! With API keys: who comes in, to what, and for whom.
+
+use std::{path::Path, process::Command};
+
+use serde_json::json;
+
+use crate::support::{Reply, Server, gmail, reply};
+
+/// Runs `orchestrator keys …` in a folder and gives back what it prints.
+fn keys(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+        .env_clear()
+        .env("ORCHESTRATOR_DATA", folder)
+        .arg("keys")
+        .args(arguments)
+        .output()
+        .expect("the program runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
+}
+
+async fn get(server: &Server, path: &str, key: &str) -> Reply {
+    reply(server.request("GET", path).bearer_auth(key)).await
+}
+
+async fn execute(server: &Server, key: &str, body: &serde_json::Value) -> Reply {
+    reply(server.request("POST", "/ai/execute").bearer_auth(key).json(body)).await
+}
+
+#[tokio::test]
+async fn with_a_key_in_the_ledger_every_route_with_a_scope_wants_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = keys(folder.path(), &["create", "--workspace", "acme", "--scopes", "actions:preview"]);
+    let server = Server::start(folder.path(), &[]);
+    for path in ["/actions", "/ai/jobs", "/metrics", "/dev/outbox", "/oauth/google/status"] {
+        let reply = server.get(path).await;
+        assert_eq!((reply.status, &reply.body["code"]), (401, &json!("unauthenticated")), "{path}");
+        assert_eq!(reply.headers["www-authenticate"], "Bearer");
+    }
+    // The credential is looked at before the body.
+    let broken = reply(server.request("POST", "/ai/plan2").header("content-type", "text/plain").body("{")).await;
+    assert_eq!(broken.status, 401);
+    for open in ["/healthz", "/readyz", "/openapi.json", "/problems/unauthenticated", "/dev/action-runner.html"] {
+        assert_eq!(server.get(open).await.status, 200, "{open}");
+    }
+    let mut changed = key.clone();
+    changed.replace_range(key.len() - 1.., if key.ends_with('0') { "1" } else { "0" });
+    for wrong in ["", "x", "orc_a_b", &key[..key.len() - 1], &changed] {
+        assert_eq!(get(&server, "/actions", wrong).await.status, 401, "{wrong}");
+    }
+    assert_eq!(get(&server, "/actions", &key).await.status, 200);
+    let lacking = get(&server, "/metrics", &key).await;
+    assert_eq!((lacking.status, &lacking.body["code"]), (403, &json!("forbidden-scope")));
+    let body = json!({ "actions": [gmail("k1", "Hi")], "actor_id": "ana" });
+    assert_eq!(execute(&server, &key, &body).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_workspace_sees_its_own_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let scopes = ["--scopes", "actions:preview,actions:execute"];
+    let make = |workspace| keys(folder.path(), &[&["create", "--workspace", workspace], &scopes[..]].concat());
+    let (a, b) = (make("a"), make("b"));
+    let server = Server::start(folder.path(), &[]);
+    let body = json!({ "actions": [gmail("same-key", "Hello")], "actor_id": "ana" });
+    let of_a = execute(&server, &a, &body).await.body["job_ids"][0].as_str().unwrap().to_owned();
+    let of_b = execute(&server, &b, &body).await.body["job_ids"][0].as_str().unwrap().to_owned();
+    assert_ne!(of_a, of_b, "the same key in another workspace is another job");
+
+    let path = format!("/ai/jobs/{of_a}?wait=10");
+    assert_eq!(get(&server, &path, &a).await.body["status"], "completed");
+    let without_id = |mut reply: Reply| {
+        reply.body["correlation_id"].take();
+        (reply.status, reply.body)
+    };
+    let foreign = without_id(get(&server, &path, &b).await);
+    let unknown = without_id(get(&server, "/ai/jobs/00000000-0000-8000-8000-000000000000?wait=10", &b).await);
+    assert_eq!(foreign, unknown);
+    assert_eq!(foreign.0, 404);
+    for action in ["cancel", "retry"] {
+        let path = format!("/ai/jobs/{of_a}/{action}");
+        let reply = reply(server.request("POST", &path).bearer_auth(&b).json(&json!({}))).await;
+        assert_eq!(reply.status, 404, "{action}");
+    }
+    let listed = get(&server, "/ai/jobs", &b).await.body;
+    assert_eq!((listed["data"].as_array().map(Vec::len), &listed["data"][0]["job_id"]), (Some(1), &json!(of_b)));
+    get(&server, &format!("/ai/jobs/{of_b}?wait=10"), &b).await;
+    assert_eq!(get(&server, "/dev/outbox", &b).await.body["data"].as_array().map(Vec::len), Some(1));
+
+    let mismatch = json!({ "actions": [gmail("k2", "Hi")], "actor_id": "ana", "workspace_id": "a" });
+    let refused = execute(&server, &b, &mismatch).await;
+    assert_eq!((refused.status, &refused.body["code"]), (403, &json!("workspace-mismatch")));
+}
+
+#[tokio::test]
+async fn a_bound_key_acts_for_its_actor_alone_and_a_revoked_one_for_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = ["create", "--workspace", "a", "--scopes", "actions:preview,actions:execute", "--actor", "ana"];
+    let key = keys(folder.path(), &create);
+    let server = Server::start(folder.path(), &[]);
+    let foreign = json!({ "actions": [gmail("k1", "Hi")], "actor_id": "bo" });
+    let refused = execute(&server, &key, &foreign).await;
+    assert_eq!((refused.status, &refused.body["code"]), (403, &json!("actor-mismatch")));
+    let unnamed = json!({ "actions": [gmail("k1", "Hi")] });
+    assert_eq!(execute(&server, &key, &unnamed).await.status, 202, "its actor is known");
+    drop(server);
+
+    let id = key.split('_').nth(1).unwrap();
+    let listed = keys(folder.path(), &["list"]);
+    assert!(listed.contains(id) && !listed.contains(key.split('_').nth(2).unwrap()), "{listed}");
+    keys(folder.path(), &["revoke", id]);
+    let server = Server::start(folder.path(), &[]);
+    assert_eq!(get(&server, "/actions", &key).await.status, 401);
+    assert_eq!(server.get("/actions").await.status, 401, "a server that had keys does not open without them");
+}
