@@ -56,16 +56,21 @@ pub fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
         Some(_) => None,
     };
     let engine = Arc::new(engine(config)?);
-    let router = web::router(Web {
-        engine: Arc::clone(&engine),
+    let router = router(config, Arc::clone(&engine), public_url);
+    Ok(App { engine, router, lock })
+}
+
+/// Every route over these use cases. `public_url` is where they are reached.
+pub fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> Router {
+    web::router(Web {
+        engine,
         door: Arc::new(Door::Keyless {
             workspace: local(),
             actor: LOCAL.parse().expect("the constant is an actor id"),
         }),
         metrics: Metrics::install(),
         public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
-    });
-    Ok(App { engine, router, lock })
+    })
 }
 
 /// Puts the use cases together with the adapters that the environment names.
