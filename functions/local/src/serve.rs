@@ -1,6 +1,6 @@
 use std::{error::Error, io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use app::{Config, QueueConfig, run_housekeeping, run_worker};
+use app::{Config, Pace, QueueConfig, run_housekeeping, run_worker};
 use engine::Engine;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
@@ -51,8 +51,9 @@ async fn until_told(
     stopped: watch::Receiver<bool>,
     server: JoinHandle<io::Result<()>>,
 ) -> Result<(), Box<dyn Error>> {
-    let worker = tokio::spawn(run_worker(Arc::clone(engine), stopped.clone()));
-    let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(engine), stopped));
+    let pace = Pace::default();
+    let worker = tokio::spawn(run_worker(Arc::clone(engine), pace, stopped.clone()));
+    let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(engine), pace, stopped));
     signal().await?;
     tracing::info!("stopping: jobs in hand are finished first");
     stop.send_replace(true);

@@ -60,19 +60,24 @@ pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError>
         Some(_) => None,
     };
     let engine = Arc::new(engine(config)?);
+    let router = router(config, Arc::clone(&engine), public_url).await?;
+    Ok(App { engine, router, lock })
+}
+
+/// Every route over these use cases. `public_url` is where they are reached.
+pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> Result<Router, BuildError> {
     // With a key in the ledger, a revoked one too, nobody comes in without one.
     let door = if engine.ledger.keys().await.map_err(failed("the ledger"))?.is_empty() {
         Door::Keyless { workspace: local(), actor: LOCAL.parse().expect("the constant is an actor id") }
     } else {
         Door::Keys
     };
-    let router = web::router(Web {
-        engine: Arc::clone(&engine),
+    Ok(web::router(Web {
+        engine,
         door: Arc::new(door),
         metrics: Metrics::install(),
         public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
-    });
-    Ok(App { engine, router, lock })
+    }))
 }
 
 /// Puts the use cases together with the adapters that the environment names.

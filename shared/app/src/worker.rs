@@ -11,17 +11,28 @@ use tokio::{
 
 /// So many jobs side by side.
 const SIDE_BY_SIDE: usize = 10;
-/// A worker is done with a job by then, or counts as dead.
-const LEASE: SignedDuration = SignedDuration::from_secs(45);
 /// A message that came so often without an end makes its workers crash.
 const MAX_RECEIVES: u32 = 5;
 /// How long to wait for a message at a time.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often to look for jobs whose message was lost.
-const SWEEP: Duration = Duration::from_mins(1);
+
+/// How long things take; the default is the product's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// A worker is done with a job by then, or counts as dead.
+    pub lease: SignedDuration,
+    /// How often to look for jobs whose message was lost.
+    pub sweep: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { lease: SignedDuration::from_secs(45), sweep: Duration::from_mins(1) }
+    }
+}
 
 /// Works jobs until `stop` turns true; then finishes those in hand.
-pub async fn run_worker(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+pub async fn run_worker(engine: Arc<Engine>, pace: Pace, mut stop: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(SIDE_BY_SIDE));
     let mut jobs = JoinSet::new();
     while !*stop.borrow() {
@@ -37,7 +48,7 @@ pub async fn run_worker(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
                     let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
                     let engine = Arc::clone(&engine);
                     jobs.spawn(async move {
-                        work(&engine, delivery).await;
+                        work(&engine, pace, delivery).await;
                         drop(slot);
                     });
                 }
@@ -63,11 +74,11 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn work(engine: &Engine, delivery: Delivery) {
+async fn work(engine: &Engine, pace: Pace, delivery: Delivery) {
     let disposition = if delivery.receives > MAX_RECEIVES {
         engine.settle_dead(&delivery.body).await
     } else {
-        engine.work(&delivery.body, engine.clock.now() + LEASE).await
+        engine.work(&delivery.body, engine.clock.now() + pace.lease).await
     };
     if disposition == Disposition::Acknowledge
         && let Err(error) = engine.queue.acknowledge(&delivery.receipt).await
@@ -77,18 +88,18 @@ async fn work(engine: &Engine, delivery: Delivery) {
     }
 }
 
-/// Looks for overdue jobs and erases what has expired, each minute, until `stop` turns true.
-pub async fn run_housekeeping(engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+/// Looks for overdue jobs and erases what has expired, again and again, until `stop` turns true.
+pub async fn run_housekeeping(engine: Arc<Engine>, pace: Pace, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             _ = stop.changed() => return,
-            () = engine.clock.sleep(SWEEP) => {}
+            () = engine.clock.sleep(pace.sweep) => {}
         }
         if let Err(error) = engine.sweep().await {
-            tracing::warn!(%error, "the sweep is tried again in a minute");
+            tracing::warn!(%error, "the sweep is tried again later");
         }
         if let Err(error) = engine.ledger.erase_expired(engine.clock.now()).await {
-            tracing::warn!(%error, "what has expired is erased in a minute");
+            tracing::warn!(%error, "what has expired is erased later");
         }
     }
 }

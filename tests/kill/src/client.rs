@@ -1,0 +1,174 @@
+//! The callers, and what they were told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{chance::Chance, world::World};
+
+/// How long a caller tries before its request counts as lost.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// So many requests at once.
+const AT_ONCE: usize = 8;
+
+/// What the callers were told.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The ids of jobs, by client_request_id; one each if all is well.
+    pub accepted: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// What must not be.
+    pub violations: Mutex<Vec<String>>,
+    /// Requests that were answered with 202.
+    pub answers: AtomicUsize,
+    /// Requests that were not answered, or with a 5xx, and were sent again.
+    pub repeated: AtomicUsize,
+}
+
+impl Told {
+    /// Notes what must not be.
+    pub fn violation(&self, what: String) {
+        self.violations.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    /// How many jobs were accepted.
+    pub fn jobs(&self) -> usize {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// A job as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub job_id: String,
+    pub key: String,
+    pub status: String,
+    pub code: Option<String>,
+}
+
+impl Seen {
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.status == "completed" || self.status == "error"
+    }
+}
+
+/// Asks for a mail until it is accepted.
+pub async fn submit(world: &World, url: &str, told: &Told, key: &str, outlook: bool) {
+    let (provider, action) = if outlook { ("microsoft", "outlook.send") } else { ("google", "gmail.send") };
+    let params = json!({ "to": "john@example.com", "subject": "Thanks", "text": format!("job:{key}") });
+    let action = json!({ "provider": provider, "action": action, "params": params, "client_request_id": key });
+    let body = json!({ "actions": [action], "actor_id": "ana@example.com" });
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask(world.http.post(format!("{url}/ai/execute")).json(&body)).await {
+            Some((202, answer)) => {
+                let id = answer["job_ids"][0].as_str().unwrap_or_default().to_owned();
+                told.answers.fetch_add(1, Ordering::Relaxed);
+                let mut accepted = told.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+                accepted.entry(key.to_owned()).or_default().insert(id);
+                return;
+            }
+            Some((status, answer)) if status < 500 => return told.violation(format!("{key}: {status} {answer}")),
+            _ if Instant::now() > deadline => return told.violation(format!("{key}: not accepted in {PATIENCE:?}")),
+            _ => {
+                told.repeated.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Asks for mails, one after the other, at least so many and until `enough`; one in five twice at once.
+pub async fn feed(
+    world: &Arc<World>,
+    told: &Arc<Told>,
+    mut chance: Chance,
+    (at_least, every): (usize, Duration),
+    enough: &AtomicBool,
+) {
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let mut asked = JoinSet::new();
+    for number in 0.. {
+        if number >= at_least && enough.load(Ordering::Relaxed) {
+            break;
+        }
+        let outlook = chance.below(2) == 1;
+        for _ in 0..if chance.below(5) == 0 { 2 } else { 1 } {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("nobody closes it");
+            let (world, told) = (Arc::clone(world), Arc::clone(told));
+            asked.spawn(async move {
+                submit(&world, &world.url(), &told, &format!("k{number}"), outlook).await;
+                drop(slot);
+            });
+        }
+        tokio::time::sleep(every).await;
+    }
+    while asked.join_next().await.is_some() {}
+}
+
+/// Every job of the ledger, page by page; none when the API does not answer.
+pub async fn list(world: &World) -> Option<Vec<Seen>> {
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let (status, page) = ask(world.http.get(format!("{}/ai/jobs?limit=100{cursor}", world.url()))).await?;
+        if status != 200 {
+            return None;
+        }
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        for job in page["data"].as_array()? {
+            seen.push(Seen {
+                job_id: text(&job["job_id"])?,
+                key: text(&job["client_request_id"])?,
+                status: text(&job["status"])?,
+                code: text(&job["error"]["code"]),
+            });
+        }
+        match text(&page["next_cursor"]) {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Some(seen),
+        }
+    }
+}
+
+/// Waits until all that was accepted has ended; gives what there is then, or at the deadline.
+pub async fn drained(world: &World, told: &Told, within: Duration) -> Vec<Seen> {
+    let deadline = Instant::now() + within;
+    let mut last = Vec::new();
+    loop {
+        if let Some(seen) = list(world).await {
+            last = seen;
+            if last.len() >= told.jobs() && last.iter().all(Seen::has_ended) {
+                return last;
+            }
+        }
+        if Instant::now() > deadline {
+            return last;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Waits until the API answers.
+pub async fn until_ready(world: &World, url: &str) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while ask(world.http.get(format!("{url}/healthz"))).await.is_none_or(|(status, _)| status != 200) {
+        assert!(Instant::now() < deadline, "the API does not answer");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn ask(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
+    let response = request.send().await.ok()?;
+    let status = response.status().as_u16();
+    let text = response.text().await.ok()?;
+    Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}

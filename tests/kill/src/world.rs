@@ -1,0 +1,216 @@
+//! A deployment of its own: ledger, queue, Redis, mail providers, and the processes' environment.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use adapters::{
+    aws::settings,
+    http::{ClientOptions, client},
+};
+use aws_config::Region;
+use aws_sdk_sqs::{config::Credentials, types::QueueAttributeName};
+use contracts::{
+    Ministack,
+    servers::{RedisServer, free_port},
+};
+use fakes::{Fakes, Provider, Token};
+use kill::Trap;
+use tempfile::TempDir;
+
+use crate::process::Process;
+
+/// What brings jobs to workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueKind {
+    Sqs,
+    Redis,
+}
+
+/// What the mail accounts were granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// To send; a lost answer leaves the outcome unknown.
+    Send,
+    /// To make drafts too; a lost answer leaves nothing unknown.
+    Draft,
+}
+
+/// How long things take, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    pub lease: u32,
+    pub visibility: u32,
+    pub sweep: u32,
+    pub provider_timeout: u32,
+}
+
+impl Pace {
+    /// The product's own.
+    pub const PRODUCT: Self = Self { lease: 45, visibility: 60, sweep: 60, provider_timeout: 15 };
+    /// The same proportions, for tests. A worker begins no send with less left of its lease than the
+    /// provider's time and 3 seconds.
+    pub const QUICK: Self = Self { lease: 5, visibility: 6, sweep: 3, provider_timeout: 1 };
+}
+
+/// Programs and servers that all deployments share.
+#[derive(Debug)]
+pub struct Shared {
+    pub ministack: Ministack,
+    /// Where the product's and this crate's programs are.
+    pub programs: PathBuf,
+    /// Where the processes' logs go.
+    pub logs: Option<PathBuf>,
+}
+
+/// A deployment.
+pub struct World {
+    pub shared: Arc<Shared>,
+    pub name: String,
+    pub queue: QueueKind,
+    pub scope: Scope,
+    pub pace: Pace,
+    pub redis: tokio::sync::Mutex<RedisServer>,
+    pub fakes: Fakes,
+    pub http: reqwest::Client,
+    environment: Vec<(String, String)>,
+    _folder: TempDir,
+}
+
+impl World {
+    /// A new one, empty. Two of one run need different names.
+    pub async fn start(shared: &Arc<Shared>, name: String, queue: QueueKind, scope: Scope, pace: Pace) -> Self {
+        let redis = tokio::task::block_in_place(|| RedisServer::start(false));
+        let fakes = Fakes::start().await.expect("loopback has a free port");
+        let (google, microsoft): (&[&str], &[&str]) = match scope {
+            Scope::Send => (&["https://www.googleapis.com/auth/gmail.send"], &["Mail.Send"]),
+            Scope::Draft => (&["https://www.googleapis.com/auth/gmail.compose"], &["Mail.ReadWrite", "Mail.Send"]),
+        };
+        fakes.add_token(Token::new(Provider::Google, "token-of-google", google));
+        fakes.add_token(Token::new(Provider::Microsoft, "token-of-microsoft", microsoft));
+        let queue_url = match queue {
+            QueueKind::Sqs => make_queue(&shared.ministack, &name, pace.visibility).await,
+            QueueKind::Redis => "redis".to_owned(),
+        };
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let level = if shared.logs.is_some() { "info" } else { "off" };
+        let variables = [
+            ("RUST_LOG", level.to_owned()),
+            ("PORT", free_port().to_string()),
+            ("ORCHESTRATOR_DATA", folder.path().display().to_string()),
+            ("TOKEN_KEY", "5a".repeat(32)),
+            ("REDIS_URL", redis.url()),
+            ("QUEUE_URL", queue_url),
+            ("LEDGER_TABLE", name.clone()),
+            ("AWS_ENDPOINT_URL", shared.ministack.url()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("GMAIL_BASE_URL", fakes.gmail_url()),
+            ("GRAPH_BASE_URL", fakes.graph_url()),
+            ("GOOGLE_ACCESS_TOKEN", "token-of-google".to_owned()),
+            ("GOOGLE_ACCESS_TOKEN_SCOPES", google.join(" ")),
+            ("MICROSOFT_ACCESS_TOKEN", "token-of-microsoft".to_owned()),
+            ("MICROSOFT_ACCESS_TOKEN_SCOPES", microsoft.join(" ")),
+        ];
+        let environment = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let options = ClientOptions {
+            connect: Duration::from_secs(2),
+            total: Duration::from_secs(30),
+            // A server that was killed leaves connections that fail once.
+            keep_alive: true,
+        };
+        let http = client(options).expect("the client can be built");
+        let redis = tokio::sync::Mutex::new(redis);
+        let shared = Arc::clone(shared);
+        let world = Self { shared, name, queue, scope, pace, redis, fakes, http, environment, _folder: folder };
+        let mut table = world.orchestrator("create-table");
+        assert!(crate::process::until(Duration::from_mins(1), || table.has_ended()).await, "create-table does not end");
+        world
+    }
+
+    /// The API's address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.variable("PORT"))
+    }
+
+    /// A second API's environment differs in its port only; gives its address too.
+    pub fn second_api(&self, traps: &[String]) -> (Process, String) {
+        let mut environment = self.environment.clone();
+        let port = free_port().to_string();
+        let url = format!("http://127.0.0.1:{port}");
+        environment.retain(|(name, _)| name != "PORT");
+        environment.push(("PORT".to_owned(), port));
+        (self.start_with("dying-worker", &self.arguments("serve", traps), &environment), url)
+    }
+
+    /// The product's program with one of its commands.
+    pub fn orchestrator(&self, command: &str) -> Process {
+        self.start_with("orchestrator", &[command.to_owned()], &self.environment)
+    }
+
+    /// A worker with these traps, as arguments.
+    pub fn worker(&self, traps: &[String]) -> Process {
+        self.start_with("dying-worker", &self.arguments("work", traps), &self.environment)
+    }
+
+    /// The API with these traps, without a worker.
+    pub fn api(&self, traps: &[String]) -> Process {
+        self.start_with("dying-worker", &self.arguments("serve", traps), &self.environment)
+    }
+
+    fn arguments(&self, role: &str, traps: &[String]) -> Vec<String> {
+        let pace = [
+            ("--lease", self.pace.lease),
+            ("--visibility", self.pace.visibility),
+            ("--sweep", self.pace.sweep),
+            ("--provider-timeout", self.pace.provider_timeout),
+        ];
+        let pace = pace.into_iter().flat_map(|(name, seconds)| [name.to_owned(), seconds.to_string()]);
+        std::iter::once(role.to_owned()).chain(pace).chain(traps.iter().cloned()).collect()
+    }
+
+    fn start_with(&self, program: &str, arguments: &[String], environment: &[(String, String)]) -> Process {
+        Process::start(&self.shared.programs.join(program), arguments, environment, self.log())
+    }
+
+    fn log(&self) -> Option<File> {
+        let path = self.shared.logs.as_ref()?.join(format!("{}.log", self.name));
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        Some(file.expect("the folder for logs can be written"))
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        let found = self.environment.iter().find(|(known, _)| known == name);
+        &found.expect("every deployment has it").1
+    }
+}
+
+/// A trap as an argument of `dying-worker`.
+pub fn argument(deed: &str, trap: &Trap) -> String {
+    format!("--{deed}-at={trap}")
+}
+
+async fn make_queue(ministack: &Ministack, name: &str, visibility: u32) -> String {
+    let config = settings()
+        .endpoint_url(ministack.url())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"));
+    let client = aws_sdk_sqs::Client::new(&config.load().await);
+    let call = client.create_queue().queue_name(name);
+    let made = call.attributes(QueueAttributeName::VisibilityTimeout, visibility.to_string()).send().await;
+    made.expect("the queue is made").queue_url.expect("a queue has a URL")
+}
+
+/// Where the programs are: beside this one.
+pub fn programs() -> PathBuf {
+    let own = std::env::current_exe().expect("the program has a path");
+    let folder = own.parent().map(Path::to_path_buf).expect("a program is in a folder");
+    for program in ["orchestrator", "dying-worker"] {
+        assert!(folder.join(program).exists(), "{program} is not built; use scripts/kill-anywhere");
+    }
+    folder
+}
