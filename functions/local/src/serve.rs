@@ -1,6 +1,6 @@
 use std::{error::Error, io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use app::{Config, Pace, QueueConfig, run_housekeeping, run_worker};
+use app::{Config, Pace, QueueConfig, run_dead_letters, run_housekeeping, run_worker};
 use engine::Engine;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
@@ -30,7 +30,7 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
         // The channel closes only when the process ends, which stops the server too.
         let _ = told.wait_for(|stop| *stop).await;
     });
-    until_told(&app.engine, stop, stopped, tokio::spawn(async move { server.await })).await
+    until_told(config, &app.engine, stop, stopped, tokio::spawn(async move { server.await })).await
 }
 
 /// Works the jobs of a queue that other processes fill, until the process is told to stop.
@@ -41,11 +41,12 @@ pub async fn work(config: &Config) -> Result<(), Box<dyn Error>> {
     let engine = Arc::new(app::engine(config)?);
     let (stop, stopped) = watch::channel(false);
     println!("AI Orchestrator is working");
-    until_told(&engine, stop, stopped, tokio::spawn(async { Ok(()) })).await
+    until_told(config, &engine, stop, stopped, tokio::spawn(async { Ok(()) })).await
 }
 
 /// Works jobs and keeps house until the process is told to stop; then finishes what is in hand.
 async fn until_told(
+    config: &Config,
     engine: &Arc<Engine>,
     stop: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
@@ -54,11 +55,15 @@ async fn until_told(
     let pace = Pace::default();
     let worker = tokio::spawn(run_worker(Arc::clone(engine), pace, stopped.clone()));
     let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(engine), pace, stopped));
+    let dead_letters = match app::dead_letters(config)? {
+        Some(queue) => tokio::spawn(run_dead_letters(Arc::clone(engine), queue, stop.subscribe())),
+        None => tokio::spawn(async {}),
+    };
     signal().await?;
     tracing::info!("stopping: jobs in hand are finished first");
     stop.send_replace(true);
     let in_hand = async {
-        let _ = tokio::join!(server, worker, housekeeping);
+        let _ = tokio::join!(server, worker, dead_letters, housekeeping);
     };
     if timeout(GRACE, in_hand).await.is_err() {
         tracing::warn!("some jobs are not finished; they are picked up later");

@@ -159,6 +159,12 @@ pub async fn create_table(config: &Config) -> Result<(), BuildError> {
     ledger.create_table().await.map_err(failed("LEDGER_TABLE"))
 }
 
+/// The queue of dead letters that `DEAD_LETTER_QUEUE_URL` names.
+pub fn dead_letters(config: &Config) -> Result<Option<Arc<dyn Queue>>, BuildError> {
+    let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(SystemClock), Arc::new(SystemIds));
+    config.dead_letter_queue.as_ref().map(|url| Aws::default().queue(url, &clock, &ids)).transpose()
+}
+
 /// The adapters of AWS; in a build without the feature `aws`, what says that they are missing.
 #[derive(Default)]
 struct Aws {

@@ -21,6 +21,8 @@ pub struct Config {
     pub redis_url: Option<SecretString>,
     /// `QUEUE_URL`, an SQS queue's address, or `redis` for a list in Redis; in this process unless set.
     pub queue: QueueConfig,
+    /// `DEAD_LETTER_QUEUE_URL`, where SQS puts messages that were received too often; their jobs are settled.
+    pub dead_letter_queue: Option<String>,
     /// `LEDGER_TABLE`, a DynamoDB table; the embedded ledger unless set.
     pub ledger_table: Option<String>,
     /// `ORCHESTRATOR_DATA`, the folder of the embedded ledger; `.orchestrator` unless set.
@@ -167,6 +169,7 @@ impl Config {
             recipient_domains: env.recipient_domains(),
             redis_url,
             queue,
+            dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
             ledger_table: env.text("LEDGER_TABLE"),
             data: env.text("ORCHESTRATOR_DATA").map_or_else(|| PathBuf::from(".orchestrator"), PathBuf::from),
             port: env.number("PORT", 8787, 0..=u16::MAX),

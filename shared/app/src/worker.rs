@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use engine::{Engine, ports::Delivery, work::Disposition};
+use engine::{Engine, ports::Queue, work::Disposition};
 use jiff::SignedDuration;
 use tokio::{
     sync::{Semaphore, watch},
@@ -11,8 +11,6 @@ use tokio::{
 
 /// So many jobs side by side.
 const SIDE_BY_SIDE: usize = 10;
-/// A message that came so often without an end makes its workers crash.
-const MAX_RECEIVES: u32 = 5;
 /// How long to wait for a message at a time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,23 +30,48 @@ impl Default for Pace {
 }
 
 /// Works jobs until `stop` turns true; then finishes those in hand.
-pub async fn run_worker(engine: Arc<Engine>, pace: Pace, mut stop: watch::Receiver<bool>) {
+pub async fn run_worker(engine: Arc<Engine>, pace: Pace, stop: watch::Receiver<bool>) {
+    let queue = Arc::clone(&engine.queue);
+    let work = move |engine: Arc<Engine>, message: String| async move {
+        engine.work(&message, engine.clock.now() + pace.lease).await
+    };
+    drain(engine, queue, stop, work).await;
+}
+
+/// Settles the jobs of messages that went to the dead letters, until `stop` turns true.
+pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: watch::Receiver<bool>) {
+    let settle = |engine: Arc<Engine>, message: String| async move { engine.settle_dead(&message).await };
+    drain(engine, queue, stop, settle).await;
+}
+
+/// Gives each message of a queue to `handle`, some side by side, each in a task of its own.
+async fn drain<H, F>(engine: Arc<Engine>, queue: Arc<dyn Queue>, mut stop: watch::Receiver<bool>, handle: H)
+where
+    H: Fn(Arc<Engine>, String) -> F,
+    F: Future<Output = Disposition> + Send + 'static,
+{
     let slots = Arc::new(Semaphore::new(SIDE_BY_SIDE));
-    let mut jobs = JoinSet::new();
+    let mut tasks = JoinSet::new();
     while !*stop.borrow() {
         let Ok(first) = Arc::clone(&slots).acquire_owned().await else { break };
         drop(first);
         let received = tokio::select! {
             _ = stop.changed() => break,
-            received = engine.queue.receive(slots.available_permits().max(1), PATIENCE) => received,
+            received = queue.receive(slots.available_permits().max(1), PATIENCE) => received,
         };
         match received {
             Ok(deliveries) => {
                 for delivery in deliveries {
                     let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
-                    let engine = Arc::clone(&engine);
-                    jobs.spawn(async move {
-                        work(&engine, pace, delivery).await;
+                    let handled = handle(Arc::clone(&engine), delivery.body);
+                    let queue = Arc::clone(&queue);
+                    tasks.spawn(async move {
+                        if handled.await == Disposition::Acknowledge
+                            && let Err(error) = queue.acknowledge(&delivery.receipt).await
+                        {
+                            // It comes again, and finds its job ended.
+                            tracing::warn!(%error, "a message was not acknowledged");
+                        }
                         drop(slot);
                     });
                 }
@@ -58,11 +81,11 @@ pub async fn run_worker(engine: Arc<Engine>, pace: Pace, mut stop: watch::Receiv
                 engine.clock.sleep(Duration::from_secs(1)).await;
             }
         }
-        while let Some(ended) = jobs.try_join_next() {
+        while let Some(ended) = tasks.try_join_next() {
             report(ended);
         }
     }
-    while let Some(ended) = jobs.join_next().await {
+    while let Some(ended) = tasks.join_next().await {
         report(ended);
     }
 }
@@ -71,20 +94,6 @@ pub async fn run_worker(engine: Arc<Engine>, pace: Pace, mut stop: watch::Receiv
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a job's task panicked; its message comes again");
-    }
-}
-
-async fn work(engine: &Engine, pace: Pace, delivery: Delivery) {
-    let disposition = if delivery.receives > MAX_RECEIVES {
-        engine.settle_dead(&delivery.body).await
-    } else {
-        engine.work(&delivery.body, engine.clock.now() + pace.lease).await
-    };
-    if disposition == Disposition::Acknowledge
-        && let Err(error) = engine.queue.acknowledge(&delivery.receipt).await
-    {
-        // It comes again, and finds its job ended.
-        tracing::warn!(%error, "a message was not acknowledged");
     }
 }
 
