@@ -127,6 +127,36 @@ text_id! {
     "a client_request_id is 1 to 255 characters without control characters"
 }
 
+text_id! {
+    /// The name of an action, such as `gmail.send`: two or more lower-case words joined by dots.
+    ///
+    /// That it is well formed does not mean that the catalogue has it.
+    ActionId,
+    |text| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let word = |word: &str| !word.is_empty() && word.bytes().all(plain);
+        text.len() <= 64 && text.contains('.') && text.split('.').all(word)
+    },
+    "an action id is lower-case words joined by dots, such as gmail.send"
+}
+
+text_id! {
+    /// The public part of an API key.
+    KeyId,
+    |text| text.len() == crate::key::ID && text.bytes().all(|b| b.is_ascii_alphanumeric()),
+    "a key's id is 12 letters and digits"
+}
+
+text_id! {
+    /// A short name for what a person wants, such as `send_email`: 1 to 64 of `a-z`, `0-9` and `_`.
+    Intent,
+    |text| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        (1..=64).contains(&text.len()) && text.bytes().all(plain)
+    },
+    "an intent is 1 to 64 of a-z, 0-9 and _"
+}
+
 fn visible(c: char) -> bool {
     !c.is_control() && !c.is_whitespace()
 }

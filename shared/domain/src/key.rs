@@ -3,10 +3,10 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ActorId, InvalidId, Scope, WorkspaceId, sha256_hex};
+use crate::{ActorId, InvalidId, KeyId, Scope, WorkspaceId, sha256_hex};
 
 /// How long the parts of a key are. 40 characters of 62 kinds hold 238 bits.
-const ID: usize = 12;
+pub(crate) const ID: usize = 12;
 const RANDOM: usize = 40;
 const CHECKSUM: usize = 6;
 
@@ -18,11 +18,6 @@ pub struct ApiKey {
     id: KeyId,
     secret: String,
 }
-
-/// The public part of an API key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeyId(String);
 
 /// What the ledger keeps of an API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +48,8 @@ impl ApiKey {
         let id: String = text.by_ref().take(ID).collect();
         let random: String = text.take(RANDOM).collect();
         let secret = format!("{random}{}", checksum(&id, &random));
-        Self { id: KeyId(id), secret }
+        let id = id.parse().expect("12 letters and digits are a key's id");
+        Self { id, secret }
     }
 
     /// Its public part.
@@ -86,42 +82,10 @@ impl FromStr for ApiKey {
         let (id, secret) = text.strip_prefix("orc_").and_then(|rest| rest.split_once('_')).ok_or_else(invalid)?;
         let id: KeyId = id.parse()?;
         let plain = secret.len() == RANDOM + CHECKSUM && secret.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !plain || checksum(&id.0, &secret[..RANDOM]) != secret[RANDOM..] {
+        if !plain || checksum(id.as_str(), &secret[..RANDOM]) != secret[RANDOM..] {
             return Err(invalid());
         }
         Ok(Self { id, secret: secret.to_owned() })
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for KeyId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        if text.len() == ID && text.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidId("a key's id is 12 letters and digits"))
-        }
-    }
-}
-
-impl TryFrom<String> for KeyId {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> Self {
-        id.0
     }
 }
 

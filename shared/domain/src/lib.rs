@@ -10,23 +10,22 @@ mod grounding;
 mod hash;
 mod ids;
 mod job;
+mod job_error;
 mod key;
 mod mail;
 mod permission;
 mod plan;
 mod violation;
 
-pub use action::{ActionId, Provider, Via};
+pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
 pub use grounding::{Mention, mentions};
 pub use hash::{PayloadHash, payload_hash, sha256_hex};
-pub use ids::{ActorId, ClientRequestId, InvalidId, JobId, PlanId, WorkspaceId};
-pub use job::{
-    Evidence, GIVE_UP_AFTER_HOURS, InvalidTransition, Job, JobError, JobErrorCode, JobStatus, Lease, NewJob, Outcome,
-    State,
-};
-pub use key::{ApiKey, KeyId, KeyRecord};
+pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, PlanId, WorkspaceId};
+pub use job::{Evidence, GIVE_UP_AFTER_HOURS, InvalidTransition, Job, JobStatus, Lease, NewJob, Outcome, State};
+pub use job_error::{JobError, JobErrorCode};
+pub use key::{ApiKey, KeyRecord};
 pub use mail::{Mail, MailParams, OneOrMany};
 pub use permission::{Allowlist, RecipientDomains, Scope, in_rollout};
-pub use plan::{Intent, Plan, PlannedAction};
+pub use plan::{Plan, PlannedAction};
 pub use violation::{Violation, pointer_token};

@@ -1,9 +1,7 @@
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ActionId, ClientRequestId, InvalidId, PlanId, Provider};
+use crate::{ActionId, ClientRequestId, Intent, PlanId, Provider};
 
 /// What a planner made of a prompt: the actions it would take and what it has to ask first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,11 +33,6 @@ pub struct PlannedAction {
     pub client_request_id: ClientRequestId,
 }
 
-/// A short name for what a person wants, such as `send_email`: 1 to 64 of `a-z`, `0-9` and `_`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Intent(String);
-
 impl Intent {
     /// Any text made an intent: lower case, everything else an underscore, at most 64 long.
     pub fn from_words(words: &str) -> Self {
@@ -51,45 +44,8 @@ impl Intent {
             name.push_str(&word.to_ascii_lowercase());
         }
         name.truncate(64);
-        if name.is_empty() { Self("none".to_owned()) } else { Self(name) }
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Intent {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidId("an intent is 1 to 64 of a-z, 0-9 and _"))
-        }
-    }
-}
-
-impl TryFrom<String> for Intent {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<Intent> for String {
-    fn from(intent: Intent) -> Self {
-        intent.0
-    }
-}
-
-impl fmt::Display for Intent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let name = if name.is_empty() { "none" } else { &name };
+        name.parse().expect("words of letters and digits make an intent")
     }
 }
 

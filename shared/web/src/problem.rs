@@ -2,6 +2,8 @@
 //!
 //! A 4xx says what to change. A 5xx names only the correlation id; what happened is in the log.
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -10,7 +12,10 @@ use axum::{
 use domain::Violation;
 use engine::{Problem, ProblemCode};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder},
+};
 
 /// A problem on its way out. [`crate::request`] makes the body of it, when the correlation id is known.
 #[derive(Debug, Clone)]
@@ -60,6 +65,24 @@ pub struct ProblemBody {
     /// The places in the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Place>,
+}
+
+/// In the OpenAPI document: what any route with a scope may answer instead.
+pub(crate) struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let problem = |description: &str| {
+            let schema = Ref::from_schema_name(ProblemBody::name());
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let response = ResponseBuilder::new().description(description);
+            RefOr::T(response.content("application/problem+json", content).build())
+        };
+        BTreeMap::from([
+            ("4XX".to_owned(), problem("What to change")),
+            ("5XX".to_owned(), problem("Ours, or the model's")),
+        ])
+    }
 }
 
 /// One place in the request that is wrong.

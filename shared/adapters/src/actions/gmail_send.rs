@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{Address, Evidence, Mail, Provider, Violation};
-use engine::ports::{About, Access, Action, Call, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp};
-use serde_json::Value;
+use domain::{Evidence, Mail, Provider};
+use engine::ports::{About, Access, Action, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp};
 
-use super::{Apis, mail_addresses, mail_schema, map_mail_addresses};
+use super::{Apis, Carrier, MailAction};
 use crate::{google::GmailApi, mime};
 
 pub fn action(apis: &Apis) -> Arc<dyn Action> {
@@ -21,60 +20,24 @@ pub fn action(apis: &Apis) -> Arc<dyn Action> {
             draft: &["https://www.googleapis.com/auth/gmail.compose"],
         },
     };
-    Arc::new(GmailSend { about, api: apis.gmail.clone() })
-}
-
-struct GmailSend {
-    about: About,
-    api: GmailApi,
-}
-
-impl Action for GmailSend {
-    fn about(&self) -> &About {
-        &self.about
-    }
-
-    fn params_schema(&self) -> Value {
-        mail_schema()
-    }
-
-    fn parse(&self, params: &Value) -> Result<Box<dyn Call>, Vec<Violation>> {
-        Ok(Box::new(GmailCall { mail: Mail::parse(params)?, api: self.api.clone() }))
-    }
-}
-
-struct GmailCall {
-    mail: Mail,
-    api: GmailApi,
+    Arc::new(MailAction { about, carrier: apis.gmail.clone() })
 }
 
 #[async_trait]
-impl Call for GmailCall {
-    fn params(&self) -> Value {
-        self.mail.to_params()
-    }
-
-    fn addresses(&self) -> Vec<(String, &Address)> {
-        mail_addresses(&self.mail)
-    }
-
-    fn map_addresses(&self, change: &mut dyn FnMut(Address) -> Address) -> Box<dyn Call> {
-        Box::new(Self { mail: map_mail_addresses(&self.mail, change), api: self.api.clone() })
-    }
-
-    fn render(&self, stamp: &Stamp) -> Result<Rendered, RenderError> {
-        let body = mime::render(&self.mail, stamp)?;
+impl Carrier for GmailApi {
+    fn render(&self, mail: &Mail, stamp: &Stamp) -> Result<Rendered, RenderError> {
+        let body = mime::render(mail, stamp)?;
         Ok(Rendered { content_type: "message/rfc822", body, warnings: Vec::new() })
     }
 
     async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, SendError> {
-        self.api.create_draft(&rendered.body, access).await
+        self.create_draft(&rendered.body, access).await
     }
 
     async fn send(&self, rendered: &Rendered, access: &Access, draft: Option<&Evidence>) -> Result<Sent, SendError> {
         match draft {
-            Some(draft) => self.api.send_draft(draft, access).await,
-            None => self.api.send_message(&rendered.body, access).await,
+            Some(draft) => self.send_draft(draft, access).await,
+            None => self.send_message(&rendered.body, access).await,
         }
     }
 }

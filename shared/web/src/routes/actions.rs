@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::{
     Web,
     door::{ActionsPreview, May},
-    problem::{ProblemBody, Refused},
+    problem::{Problems, Refused},
 };
 
 /// The catalogue, as this caller sees it.
@@ -52,8 +52,7 @@ pub(crate) struct Scopes {
     get, path = "/actions", tag = "actions", security(("key" = ["actions:preview"])),
     responses(
         (status = 200, description = "The catalogue", body = ActionList),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn list(State(web): State<Web>, may: May<ActionsPreview>) -> Result<Out<ActionList>, Refused> {

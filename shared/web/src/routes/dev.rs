@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     Web,
     door::{ActionsPreview, May},
-    problem::{ProblemBody, Refused},
+    problem::{Problems, Refused},
 };
 
 /// What the page may load: its own script and style, and this API.
@@ -67,8 +67,7 @@ pub(crate) struct OutboxMail {
     get, path = "/dev/outbox", tag = "dev", security(("key" = ["actions:preview"])),
     responses(
         (status = 200, description = "The newest 100 mails", body = Outbox),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn outbox(State(web): State<Web>, may: May<ActionsPreview>) -> Result<Out<Outbox>, Refused> {

@@ -17,7 +17,7 @@ use crate::{
     Web,
     body::Json,
     door::{ActionsExecute, May},
-    problem::{ProblemBody, Refused},
+    problem::{Problems, Refused},
 };
 
 /// Actions to carry out, or the plan that holds them.
@@ -83,8 +83,7 @@ pub(crate) struct AcceptedJob {
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes keys for actions that have none")),
     responses(
         (status = 202, description = "The jobs; Location names the first", body = ExecuteResponse),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn execute(

@@ -12,7 +12,7 @@ use crate::{
     Web,
     body::{Json, Nothing, Query, Segment},
     door::{ActionsExecute, ActionsPreview, May},
-    problem::{ProblemBody, Refused},
+    problem::{Problems, Refused},
 };
 
 /// The longest that a look at a job may wait for its end, in seconds.
@@ -156,8 +156,7 @@ pub(crate) enum OutcomeSchema {
     get, path = "/ai/jobs", tag = "jobs", security(("key" = ["actions:preview"])), params(ListQuery),
     responses(
         (status = 200, description = "A page of jobs", body = JobList),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn list(
@@ -187,8 +186,7 @@ pub(crate) async fn list(
     params(("job_id" = uuid::Uuid, Path), WaitQuery),
     responses(
         (status = 200, description = "The job", body = JobView),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn get(
@@ -211,8 +209,7 @@ pub(crate) async fn get(
     params(("job_id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "The job, cancelled", body = JobView),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn cancel(
@@ -230,8 +227,7 @@ pub(crate) async fn cancel(
     params(("job_id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "The job, pending again", body = JobView),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn retry(
@@ -249,8 +245,7 @@ pub(crate) async fn retry(
     params(("job_id" = uuid::Uuid, Path)), request_body = ResolveBody,
     responses(
         (status = 200, description = "The job, resolved", body = JobView),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn resolve(

@@ -8,7 +8,7 @@ use telemetry::record::set_queue;
 use crate::{
     Web,
     door::{May, MetricsRead},
-    problem::{ProblemBody, Refused},
+    problem::{Problems, Refused},
 };
 
 /// How many open jobs are looked at for the oldest that waits.
@@ -19,7 +19,7 @@ const LOOK_AT: usize = 100;
     get, path = "/metrics", tag = "about", security(("key" = ["metrics:read"])),
     responses(
         (status = 200, description = "Every metric", content_type = "text/plain"),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn metrics(State(web): State<Web>, _: May<MetricsRead>) -> Result<impl IntoResponse, Refused> {

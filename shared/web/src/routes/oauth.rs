@@ -8,7 +8,7 @@ use crate::{
     Web,
     body::Segment,
     door::{ActionsPreview, May},
-    problem::{ProblemBody, Refused},
+    problem::{Problems, Refused},
 };
 
 /// A workspace's connection with a provider.
@@ -29,8 +29,7 @@ pub(crate) struct ConnectionStatus {
     params(("provider" = String, Path, example = "google")),
     responses(
         (status = 200, description = "The connection", body = ConnectionStatus),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn status(

@@ -8,7 +8,7 @@ use crate::{
     Web,
     body::Json,
     door::{ActionsPreview, May},
-    problem::{ProblemBody, Refused},
+    problem::{Problems, Refused},
 };
 
 /// A sentence to plan.
@@ -68,8 +68,7 @@ pub(crate) struct PlanSchema {
     request_body = Plan2Request,
     responses(
         (status = 200, description = "The plan; perhaps without actions, with questions or notes", body = Plan2Response),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours, or the model's", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn plan2(

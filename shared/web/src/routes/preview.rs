@@ -7,7 +7,7 @@ use crate::{
     Web,
     body::Json,
     door::{ActionsPreview, May},
-    problem::{ProblemBody, Refused},
+    problem::{Problems, Refused},
 };
 
 /// One action to show.
@@ -50,8 +50,7 @@ pub(crate) struct PreviewResponse {
     request_body = PreviewBody,
     responses(
         (status = 200, description = "The action as it would go out", body = PreviewResponse),
-        (status = "4XX", description = "What to change", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", description = "Ours", body = ProblemBody, content_type = "application/problem+json"),
+        Problems,
     )
 )]
 pub(crate) async fn preview(
