@@ -4,6 +4,8 @@
 mod support;
 
 mod bad_input;
+#[cfg(feature = "aws")]
+mod calls;
 mod crash;
 mod idempotency;
 mod jobs;

@@ -148,7 +148,8 @@ pub fn refused(folder: &Path, variables: &[(&str, &str)]) -> Output {
     command(folder, variables).output().expect("the program starts")
 }
 
-fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
+/// The program with nothing in its environment but `variables`, not started yet.
+pub fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
     command
         .env_clear()

@@ -2,13 +2,11 @@
 //! and what only they promise: few calls, and the right end when answers are lost or parts refused.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -18,7 +16,11 @@ use adapters::{
 };
 use aws_config::Region;
 use aws_sdk_dynamodb::config::Credentials;
-use contracts::{ManualClock, Ministack, sample_job};
+use contracts::{
+    ManualClock, Ministack,
+    proxies::{AwsProxy, Reaction},
+    sample_job,
+};
 use domain::{Job, JobError, JobErrorCode, Provider};
 use engine::ports::{
     Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Queue, QueuedMessage, Save, Sealed,
@@ -116,7 +118,7 @@ async fn what_is_too_long_for_an_item_lies_in_several() {
     let server = Ministack::shared();
     with_table(&server).await;
     let clock = ManualClock::at(SystemClock.now());
-    let proxy = Proxy::start(server.address(), |_, _| Reaction::Forward);
+    let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
     let ledger = ledger(proxy.address, clock.clone()).await;
     let seed = seed();
     let (first, _) = job(seed, "long", clock.now());
@@ -125,6 +127,8 @@ async fn what_is_too_long_for_an_item_lies_in_several() {
     assert_eq!(proxy.calls(), ["TransactWriteItems"], "all parts or none");
     assert!(ledger.contents(first.job_id).await.unwrap() == Some(long.clone()));
     assert_eq!(proxy.calls(), ["Query", "Query"], "an answer holds one MB");
+    let both = ledger.job_with_contents(first.job_id).await.unwrap();
+    assert!(both == Some((first.clone(), Some(long.clone()))) && proxy.calls() == ["Query", "Query"]);
 
     let failed = ended(&first, clock.now());
     assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
@@ -161,7 +165,7 @@ async fn what_is_too_long_for_an_item_lies_in_several() {
 async fn operations_cost_few_calls() {
     let server = Ministack::shared();
     with_table(&server).await;
-    let proxy = Proxy::start(server.address(), |_, _| Reaction::Forward);
+    let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
     let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
     assert_eq!(proxy.calls(), [""; 0], "nothing is called before it is needed");
     let (now, seed) = (SystemClock.now(), seed());
@@ -173,6 +177,8 @@ async fn operations_cost_few_calls() {
     assert_eq!(ledger.jobs(&ids).await.unwrap().len(), 10);
     assert_eq!(ledger.jobs(&[ids[0], ids[0]]).await.unwrap().len(), 2);
     assert_eq!(proxy.calls(), ["BatchGetItem", "GetItem"]);
+    assert_eq!(ledger.job_with_contents(ids[0]).await.unwrap(), Some(jobs[0].clone()).map(|(job, it)| (job, Some(it))));
+    assert_eq!(proxy.calls(), ["Query"]);
     let reminded = jobs[0].0.reminded(now).unwrap();
     assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Done);
     assert_eq!(proxy.calls(), ["PutItem"]);
@@ -195,7 +201,7 @@ async fn a_write_whose_answer_is_lost_is_done_once() {
     let server = Ministack::shared();
     with_table(&server).await;
     let lost = Arc::new(AtomicUsize::new(0));
-    let proxy = Proxy::start(server.address(), {
+    let proxy = AwsProxy::start(server.address(), {
         let lost = lost.clone();
         move |_, _| {
             let less = |left: usize| left.checked_sub(1);
@@ -242,7 +248,7 @@ async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
     let server = Ministack::shared();
     with_table(&server).await;
     let conflicts = Arc::new(AtomicUsize::new(2));
-    let proxy = Proxy::start(server.address(), {
+    let proxy = AwsProxy::start(server.address(), {
         let conflicts = conflicts.clone();
         move |call, _| {
             let less = |left: usize| left.checked_sub(1);
@@ -280,7 +286,7 @@ async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
 async fn what_a_read_leaves_out_is_asked_for_again() {
     let server = Ministack::shared();
     let direct = with_table(&server).await;
-    let proxy = Proxy::start(server.address(), {
+    let proxy = AwsProxy::start(server.address(), {
         let asked = AtomicUsize::new(0);
         move |_, body| {
             let again = asked.fetch_add(1, Ordering::SeqCst) > 0;
@@ -313,7 +319,7 @@ async fn an_index_that_is_behind_does_no_harm() {
     };
     let earlier = now - SignedDuration::from_secs(9);
     let named = json!([entry(&failed.0, now), entry(&open.0, now), entry(&moved.0, earlier), entry(&gone.0, now)]);
-    let proxy = Proxy::start(server.address(), move |call, body| {
+    let proxy = AwsProxy::start(server.address(), move |call, body| {
         match (call, body["ExpressionAttributeValues"][":pk"]["S"].as_str()) {
             ("Query", Some("OPEN#0")) => Reaction::Answer(200, json!({ "Items": [named[0], named[1], named[3]] })),
             ("Query", Some(list)) if list.starts_with("OPEN") => Reaction::Answer(200, json!({ "Items": [] })),
@@ -334,7 +340,7 @@ async fn an_index_that_is_behind_does_no_harm() {
 async fn messages_go_in_batches_of_ten_with_their_group_and_delay() {
     let server = Ministack::shared();
     let bodies = Arc::new(Mutex::new(Vec::new()));
-    let proxy = Proxy::start(server.address(), {
+    let proxy = AwsProxy::start(server.address(), {
         let bodies = bodies.clone();
         move |_, body| {
             bodies.lock().unwrap().push(body.clone());
@@ -362,7 +368,7 @@ async fn of_a_batch_only_what_was_refused_is_sent_again() {
     // The third and fifth fail at first, through a fault of the queue's; the seventh is wrong in itself.
     for (wrong, outcome) in [(None, true), (Some("6"), false)] {
         let bodies = Arc::new(Mutex::new(Vec::new()));
-        let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], 1)), {
+        let proxy = AwsProxy::start(SocketAddr::from(([127, 0, 0, 1], 1)), {
             let bodies = bodies.clone();
             move |_, body| {
                 let mut bodies = bodies.lock().unwrap();
@@ -400,93 +406,4 @@ async fn a_server_that_is_not_there_is_an_error_that_names_nothing() {
     let queue = SqsQueue::new(sdk(nobody).await, "http://q", Arc::new(SystemClock), Arc::new(SystemIds));
     let error = queue.depth().await.unwrap_err().to_string();
     assert_eq!(error, "the queue failed: GetQueueAttributes: the service cannot be reached");
-}
-
-/// Stands between client and server, counts the calls, and loses or makes up answers.
-struct Proxy {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<String>>>,
-}
-
-/// What to do with a call.
-enum Reaction {
-    Forward,
-    /// It is carried out, but the connection ends before the answer.
-    Lose,
-    Answer(u16, Value),
-}
-
-type React = dyn Fn(&str, &Value) -> Reaction + Send + Sync;
-
-impl Proxy {
-    fn start(server: SocketAddr, react: impl Fn(&str, &Value) -> Reaction + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let proxy = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
-        let (seen, react): (_, Arc<React>) = (proxy.seen.clone(), Arc::new(react));
-        thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                let (seen, react) = (seen.clone(), react.clone());
-                // A connection that breaks off is its client's matter.
-                thread::spawn(move || serve(&connection, server, &seen, &*react));
-            }
-        });
-        proxy
-    }
-
-    /// The calls since this was asked last.
-    fn calls(&self) -> Vec<String> {
-        std::mem::take(&mut *self.seen.lock().unwrap())
-    }
-}
-
-fn serve(mut client: &TcpStream, server: SocketAddr, seen: &Mutex<Vec<String>>, react: &React) -> std::io::Result<()> {
-    let mut reader = BufReader::new(client);
-    loop {
-        let (head, body) = read_message(&mut reader)?;
-        let target = head.lines().find_map(|line| line.strip_prefix("x-amz-target: ")).unwrap_or_default();
-        let call = target.rsplit('.').next().unwrap_or_default();
-        seen.lock().unwrap().push(call.to_owned());
-        let reaction = react(call, &serde_json::from_slice(&body)?);
-        if let Reaction::Answer(status, body) = reaction {
-            let (kind, body) = ("application/x-amz-json-1.0", body.to_string());
-            write!(
-                client,
-                "HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )?;
-            continue;
-        }
-        let mut upstream = TcpStream::connect(server)?;
-        upstream.write_all(&[head.as_bytes(), &body].concat())?;
-        let (head, body) = read_message(&mut BufReader::new(upstream))?;
-        if matches!(reaction, Reaction::Lose) {
-            return Ok(());
-        }
-        client.write_all(&[head.as_bytes(), &body].concat())?;
-    }
-}
-
-/// The head, names in small letters, and the body.
-fn read_message(reader: &mut impl BufRead) -> std::io::Result<(String, Vec<u8>)> {
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        if let Some((name, value)) = line.split_once(": ") {
-            let name = name.to_ascii_lowercase();
-            if name == "content-length" {
-                length = value.trim().parse().map_err(|_| std::io::ErrorKind::InvalidData)?;
-            }
-            line = format!("{name}: {value}");
-        }
-        head.push_str(&line);
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok((head, body))
 }

@@ -3,10 +3,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,15 +12,12 @@ use adapters::{
     redis::{RedisCache, RedisConnection, RedisQueue},
 };
 use contracts::{
+    proxies::RedisProxy,
     sample_job,
     servers::{RedisServer, free_port},
 };
 use domain::Job;
 use engine::ports::{Cache, Clock, FirstSight, Ids, KeyClaim, Queue, QueuedMessage};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
 use uuid::Uuid;
 
 /// Longer than any test takes.
@@ -299,77 +293,32 @@ async fn no_two_workers_hold_a_message_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_operation_is_one_round_trip() {
     let server = RedisServer::start(false);
-    let counter = RoundTrips::before(server.port()).await;
-    let url = format!("redis://127.0.0.1:{}", counter.port);
+    let proxy = RedisProxy::start(server.port());
+    let url = proxy.url();
+    let trips = || proxy.round_trips().len();
     let (cache, queue) = (cache(&url), queue(&url, LONG));
     let jobs = jobs(10);
     cache.ping().await.unwrap();
-    assert_eq!(counter.take(), 1, "the first command of a connection");
+    assert_eq!(trips(), 1, "the first command of a connection");
     cache.claim_keys(&claims(&jobs)).await.unwrap();
-    assert_eq!(counter.take(), 1, "ten claims");
+    assert_eq!(trips(), 1, "ten claims");
     cache.put_jobs(&jobs).await.unwrap();
-    assert_eq!(counter.take(), 2, "the server learns the script");
+    assert_eq!(trips(), 2, "the server learns the script");
     cache.put_jobs(&jobs).await.unwrap();
-    assert_eq!(counter.take(), 1, "ten jobs");
+    assert_eq!(trips(), 1, "ten jobs");
     assert!(cache.job(jobs[9].job_id).await.unwrap().is_some());
-    assert_eq!(counter.take(), 1, "a job");
+    assert_eq!(trips(), 1, "a job");
     queue.send(&messages(10)).await.unwrap();
     let warm = queue.receive(1, Duration::ZERO).await.unwrap();
     queue.acknowledge(&warm[0].receipt).await.unwrap();
     queue.depth().await.unwrap();
-    counter.take();
+    trips();
     queue.send(&messages(10)).await.unwrap();
-    assert_eq!(counter.take(), 1, "ten messages sent");
+    assert_eq!(trips(), 1, "ten messages sent");
     let deliveries = queue.receive(10, Duration::ZERO).await.unwrap();
-    assert_eq!((deliveries.len(), counter.take()), (10, 1), "ten messages received");
+    assert_eq!((deliveries.len(), trips()), (10, 1), "ten messages received");
     queue.acknowledge(&deliveries[0].receipt).await.unwrap();
-    assert_eq!(counter.take(), 1, "an acknowledgement");
+    assert_eq!(trips(), 1, "an acknowledgement");
     queue.depth().await.unwrap();
-    assert_eq!(counter.take(), 1, "the depth");
-}
-
-/// Stands between client and server and counts how often the client speaks after the server has.
-struct RoundTrips {
-    port: u16,
-    count: Arc<AtomicUsize>,
-}
-
-impl RoundTrips {
-    async fn before(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let counter = Self { port: listener.local_addr().unwrap().port(), count: Arc::default() };
-        let count = counter.count.clone();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                tokio::spawn(forward(client, server, count.clone()));
-            }
-        });
-        counter
-    }
-
-    /// The round trips since the last look.
-    fn take(&self) -> usize {
-        self.count.swap(0, Ordering::SeqCst)
-    }
-}
-
-async fn forward(mut client: TcpStream, mut server: TcpStream, count: Arc<AtomicUsize>) {
-    let (mut asked, mut answered) = (vec![0; 65536], vec![0; 65536]);
-    let waits = AtomicBool::new(false);
-    loop {
-        tokio::select! {
-            Ok(length @ 1..) = client.read(&mut asked) => {
-                if !waits.swap(true, Ordering::SeqCst) {
-                    count.fetch_add(1, Ordering::SeqCst);
-                }
-                server.write_all(&asked[..length]).await.unwrap();
-            }
-            Ok(length @ 1..) = server.read(&mut answered) => {
-                waits.store(false, Ordering::SeqCst);
-                client.write_all(&answered[..length]).await.unwrap();
-            }
-            else => return,
-        }
-    }
+    assert_eq!(trips(), 1, "the depth");
 }

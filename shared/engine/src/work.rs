@@ -16,8 +16,8 @@ use telemetry::record::{
 use crate::{
     Engine, JobMessage, ProblemCode, UnreadableMessage,
     ports::{
-        Access, Call, Connection, LedgerError, OutboxEntry, Purpose, QueuedMessage, Rendered, Save, SendError, Sent,
-        Stamp,
+        Access, Call, Connection, Contents, LedgerError, OutboxEntry, Purpose, QueuedMessage, Rendered, Save,
+        SendError, Sent, Stamp,
     },
     preview::content_sha256,
 };
@@ -67,6 +67,8 @@ struct Run<'a> {
     engine: &'a Engine,
     /// As it was written last.
     job: Job,
+    /// What it is to do, sealed; none when it is erased.
+    contents: Option<Contents>,
     /// It may have been sent by an earlier run.
     maybe_sent: bool,
     /// When the lease ends.
@@ -90,8 +92,8 @@ impl Engine {
             }
         };
         let claimed = loop {
-            let job = match self.ledger_job(job_id).await {
-                Ok(Some(job)) if job.workspace_id == workspace_id => job,
+            let (job, contents) = match self.ledger.job_with_contents(job_id).await {
+                Ok(Some((job, contents))) if job.workspace_id == workspace_id => (job, contents),
                 Ok(_) => {
                     tracing::warn!(job.id = %job_id, "a message names a job that is not there");
                     return Disposition::Acknowledge;
@@ -110,13 +112,13 @@ impl Engine {
             let lease = Lease { owner: self.ids.uuid(), until: deadline };
             let Ok(next) = job.claimed(lease, now) else { return Disposition::Acknowledge };
             match self.ledger.save(&next).await {
-                Ok(Save::Done) => break (job, next),
+                Ok(Save::Done) => break (job, next, contents),
                 // Somebody was quicker; look again at what they did.
                 Ok(Save::Stale) => {}
                 Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
             }
         };
-        let (before, job) = claimed;
+        let (before, job, contents) = claimed;
         if before.started_at.is_none()
             && let Some(action) = self.catalogue.find(job.action.as_str())
         {
@@ -125,7 +127,7 @@ impl Engine {
         }
         let _ = self.cache.put_jobs(std::slice::from_ref(&job)).await;
         let maybe_sent = before.state == State::Sending;
-        let mut run = Run { engine: self, job, maybe_sent, until: deadline };
+        let mut run = Run { engine: self, job, contents, maybe_sent, until: deadline };
         match run.finish().await {
             Ok(()) => Disposition::Acknowledge,
             Err(Stop::Ledger(error)) => {
@@ -181,7 +183,7 @@ impl Engine {
             true,
             "Retry it; if it happens again, report the job's id.",
         );
-        let mut run = Run { engine: self, job, maybe_sent, until: now };
+        let mut run = Run { engine: self, job, contents: None, maybe_sent, until: now };
         match run.fail(error).await {
             Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,
@@ -236,7 +238,7 @@ impl Run<'_> {
                 "Send the action again with a fresh client_request_id.",
             ))
         };
-        let contents = self.engine.ledger.contents(self.job.job_id).await?.ok_or_else(|| ours("no contents"))?;
+        let contents = self.contents.as_ref().ok_or_else(|| ours("no contents"))?;
         let id = self.job.job_id.to_string();
         let text = self.engine.vault.open(&self.job.workspace_id, Purpose::JobParams, &id, &contents.0).await;
         let text = match text {

@@ -107,6 +107,10 @@ async fn inserts(ledger: &Adapter, now: Timestamp, seed: Uuid) {
     assert_eq!(stored, winners[0], "and it is the one that was told so");
     let number = stored.traceparent.clone().unwrap_or_default();
     assert_eq!(ledger.contents(contested.job_id).await.expect("reads"), Some(contents(&number)), "with its contents");
+    let both = ledger.job_with_contents(contested.job_id).await.expect("reads");
+    assert_eq!(both, Some((stored.clone(), Some(contents(&number)))), "both at once are the same");
+    let both = ledger.job_with_contents(jobs[18].job_id).await.expect("reads");
+    assert_eq!(both, None, "what was not inserted is not there");
     end(ledger, &jobs[..18], now).await;
     end(ledger, &[long, stored], now).await;
 }

@@ -85,7 +85,12 @@ async fn contents_of_jobs(
     pass: &impl AsyncFn(Duration),
 ) {
     let workspace = workspace("contents", seed);
-    let there = async |job: &Job| ledger.contents(job.job_id).await.expect("reads").is_some();
+    let there = async |job: &Job| {
+        let contents = ledger.contents(job.job_id).await.expect("reads");
+        let both = ledger.job_with_contents(job.job_id).await.expect("reads").expect("the record is there");
+        assert_eq!(both.1, contents, "both at once are the same");
+        contents.is_some()
+    };
     let [kept, retried, late] = ["kept", "retried", "late"].map(|name| sample_job(&workspace, &key(name), clock.now()));
     for job in [&kept, &retried, &late] {
         insert(ledger, job).await;

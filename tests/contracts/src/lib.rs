@@ -9,6 +9,7 @@ mod cache;
 mod ledger;
 mod ledger_with_clock;
 mod ministack;
+pub mod proxies;
 mod queue;
 pub mod servers;
 mod support;

@@ -60,7 +60,7 @@ const MOST_PAGE: usize = 100;
 /// | insert of up to 10 jobs (50 are possible) | 1 TransactWriteItems |
 /// | save | 1 PutItem; when the job ends 1 TransactWriteItems, as its contents' end is set too. 1 more when it is retried, when its contents lie in several items, and when they are gone |
 /// | jobs | 1 GetItem, or 1 BatchGetItem for every 100 |
-/// | contents, plan | 1 Query for every MB |
+/// | contents, a job with its contents, plan | 1 Query for every MB |
 /// | list of jobs, outbox | 1 Query and 1 BatchGetItem for every 100 |
 /// | overdue jobs | 16 Queries at once, then 1 BatchGetItem for every 100 |
 /// | plan and outbox entry written, rollout, ping | 1 |
@@ -158,10 +158,18 @@ impl DynamoLedger {
 
     /// A sealed text with its first item, if it has not expired.
     async fn sealed(&self, pk: &str, sk: &str) -> Result<Option<(Item, Sealed)>, LedgerError> {
-        let mut parts = self.parts(pk, sk).await?;
+        self.whole(self.parts(pk, sk, &items::part_sk(sk, items::LAST_PART)).await?, sk)
+    }
+
+    /// The sealed text that begins with the first of these items, with that item, if it has not expired.
+    fn whole(&self, mut parts: Vec<Item>, sk: &str) -> Result<Option<(Item, Sealed)>, LedgerError> {
         let Some(first) = parts.first().filter(|first| first.get("sk") == Some(&items::text(sk))) else {
             return Ok(None);
         };
+        // DynamoDB deletes the parts of what has expired one by one.
+        if !items::is_alive(first, self.clock.now()) {
+            return Ok(None);
+        }
         let count = items::parts(first);
         // There may be more, left by a longer text that has expired.
         if parts.len() < count {
@@ -169,8 +177,7 @@ impl DynamoLedger {
         }
         parts.truncate(count);
         let sealed = items::join(&parts)?;
-        let first = parts.swap_remove(0);
-        Ok(items::is_alive(&first, self.clock.now()).then_some((first, sealed)))
+        Ok(Some((parts.swap_remove(0), sealed)))
     }
 }
 
@@ -231,6 +238,17 @@ impl Ledger for DynamoLedger {
     async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
         let found = self.sealed(&items::job_pk(id), CONTENTS).await?;
         Ok(found.map(|(_, sealed)| Contents(sealed)))
+    }
+
+    /// They lie side by side, so that one query reads both.
+    async fn job_with_contents(&self, id: JobId) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
+        let mut found = self.parts(&items::job_pk(id), CONTENTS, JOB).await?;
+        let Some(item) = found.pop_if(|last| last.get("sk") == Some(&items::text(JOB))) else { return Ok(None) };
+        if !items::is_alive(&item, self.clock.now()) {
+            return Ok(None);
+        }
+        let contents = self.whole(found, CONTENTS)?.map(|(_, sealed)| Contents(sealed));
+        Ok(Some((items::read_job(&item)?, contents)))
     }
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {

@@ -25,6 +25,13 @@ pub trait Ledger: Send + Sync {
     /// The sealed contents of a job, until they are erased.
     async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError>;
 
+    /// A job with its sealed contents, until they are erased: what a worker starts from. For ledgers that
+    /// read both in one call.
+    async fn job_with_contents(&self, id: JobId) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
+        let Some(job) = self.jobs(&[id]).await?.pop().flatten() else { return Ok(None) };
+        Ok(Some((job, self.contents(id).await?)))
+    }
+
     /// A workspace's jobs, newest first.
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError>;
 

@@ -259,8 +259,8 @@ impl DynamoLedger {
         Err(LedgerError("BatchGetItem: it answers a part only".to_owned()))
     }
 
-    /// The parts of a sealed text, as they are now.
-    pub(super) async fn parts(&self, pk: &str, sk: &str) -> Result<Vec<Item>, LedgerError> {
+    /// The items of a partition from one sort key to another, both included, as they are now.
+    pub(super) async fn parts(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, LedgerError> {
         let mut parts = Vec::new();
         let mut start = None;
         loop {
@@ -269,9 +269,10 @@ impl DynamoLedger {
                 .await
                 .query()
                 .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
                 .expression_attribute_values(":pk", items::text(pk))
-                .expression_attribute_values(":sk", items::text(sk))
+                .expression_attribute_values(":from", items::text(from))
+                .expression_attribute_values(":to", items::text(to))
                 .consistent_read(true)
                 .set_exclusive_start_key(start);
             let answer = call.send().await.map_err(|error| LedgerError(failure("Query", &error)))?;

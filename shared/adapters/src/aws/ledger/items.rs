@@ -27,6 +27,8 @@ pub const SHARDS: u8 = 16;
 const PART: usize = 380_000;
 /// So many would be more than a transaction carries.
 const MOST_PARTS: usize = 10;
+/// The last one that there can be, counted from 0.
+pub const LAST_PART: usize = MOST_PARTS - 1;
 
 pub fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
