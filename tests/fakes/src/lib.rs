@@ -107,6 +107,11 @@ impl Fakes {
         self.state.script([fault.into()]);
     }
 
+    /// Forgets the faults that are still in the queue.
+    pub fn unscript(&self) {
+        self.state.unscript();
+    }
+
     /// Strikes at random from now on; none stops it.
     pub fn randomly(&self, faults: Option<RandomFaults>) {
         self.state.randomly(faults);

@@ -97,6 +97,10 @@ impl State {
         self.lock().plan.next.extend(faults);
     }
 
+    pub(crate) fn unscript(&self) {
+        self.lock().plan.next.clear();
+    }
+
     pub(crate) fn randomly(&self, faults: Option<RandomFaults>) {
         self.lock().plan.random = faults;
     }

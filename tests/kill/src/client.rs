@@ -51,6 +51,7 @@ pub struct Seen {
     pub key: String,
     pub status: String,
     pub code: Option<String>,
+    pub attempts: u64,
 }
 
 impl Seen {
@@ -130,6 +131,7 @@ pub async fn list(world: &World) -> Option<Vec<Seen>> {
                 key: text(&job["client_request_id"])?,
                 status: text(&job["status"])?,
                 code: text(&job["error"]["code"]),
+                attempts: job["attempts"].as_u64()?,
             });
         }
         match text(&page["next_cursor"]) {

@@ -41,8 +41,17 @@ pub async fn run(shared: Arc<Shared>, round: Round) -> Came {
     let (api, worker, dying) = (Slot::default(), Slot::default(), Slot::default());
     let mut chance = Chance::new(round.seed, 1);
     let mut traps = |points: &[Point]| -> Vec<Trap> {
-        // The second pass of a step that every job takes is soon there too.
-        let often = |point: &Point| !["ledger.save.failed", "ledger.save.unknown"].contains(&point.call.as_str());
+        // The second pass of a step that every job takes is soon there too; others are seldom.
+        let seldom = [
+            "ledger.save.failed",
+            "ledger.save.unknown",
+            "ledger.save.queued",
+            "queue.send",
+            "ledger.overdue_jobs",
+            "ledger.erase_expired",
+            "ledger.jobs",
+        ];
+        let often = |point: &Point| !seldom.contains(&point.call.as_str());
         let pass = |point: &Point, chance: &mut Chance| if often(point) { 1 + chance.below(2) } else { 1 };
         let trap = |point: &Point| {
             let pass = u32::try_from(pass(point, &mut chance)).expect("1 or 2");
@@ -73,7 +82,6 @@ pub async fn run(shared: Arc<Shared>, round: Round) -> Came {
         feed(world, &stage.told, Chance::new(round.seed, 2), (round.jobs, Duration::from_millis(200)), &stage.enough),
         chaos(&stage, &api, &worker, Chance::new(round.seed, 3)),
     );
-    world.fakes.randomly(None);
     api.keep(&stage.enough, || world.api(&[])).await;
     worker.keep(&stage.enough, || world.worker(&[])).await;
     stage.close(&api, &worker).await
@@ -95,7 +103,6 @@ pub async fn run_product(shared: Arc<Shared>, round: Round) -> Came {
         feed(world, &stage.told, Chance::new(round.seed, 2), (round.jobs, Duration::from_millis(300)), &stage.enough),
         chaos(&stage, &api, &worker, Chance::new(round.seed, 3)),
     );
-    world.fakes.randomly(None);
     api.keep(&stage.enough, || world.orchestrator("serve")).await;
     worker.keep(&stage.enough, || world.orchestrator("worker")).await;
     stage.close(&api, &worker).await

@@ -103,6 +103,9 @@ async fn main() -> ExitCode {
     for row in &rows {
         violations.extend(row.violations.iter().map(|what| format!("{}: {what}", row.name)));
     }
+    if rows.is_empty() && lines.len() < 2 {
+        violations.push("there is no such round".to_owned());
+    }
     if violations.is_empty() {
         return ExitCode::SUCCESS;
     }

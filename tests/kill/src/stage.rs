@@ -76,7 +76,7 @@ impl Stage {
                 let left = deadline.saturating_duration_since(Instant::now());
                 let mut provoked = Instant::now();
                 until(left, || {
-                    if provoked.elapsed() > Duration::from_millis(700) {
+                    if role == "work" && provoked.elapsed() > Duration::from_millis(700) {
                         provoked = Instant::now();
                         self.provoke(&trap.point);
                     }
@@ -90,6 +90,7 @@ impl Stage {
                 }
             }
             slot.kill();
+            self.world.fakes.unscript();
         }
     }
 
@@ -119,8 +120,11 @@ impl Stage {
     /// reads in the ledger.
     pub async fn close(self, api: &Slot, worker: &Slot) -> Came {
         let (world, told) = (&self.world, &self.told);
-        // Nothing is done to them any more: what was lost is found after a lease, a sweep, a wait.
-        let within = Duration::from_secs(60 + 5 * u64::from(world.pace.visibility));
+        // Nothing is done to them any more: what was lost is found after a lease and a sweep, and a job
+        // that was refused often waits for a minute and a half.
+        world.fakes.unscript();
+        world.fakes.randomly(None);
+        let within = Duration::from_secs(150 + 5 * u64::from(world.pace.visibility));
         let seen = drained(world, told, within).await;
         worker.terminate().await;
         api.terminate().await;

@@ -99,9 +99,9 @@ pub fn judge(world: &World, told: &Told, seen: &[Seen], faults: Faults, took: Du
                     violations.push(format!("{}: error and delivered", job.key));
                 }
             }
-            (status, code) => {
+            (status, _) => {
                 row.lost += 1;
-                violations.push(format!("{}: not ended: {status} {code:?}", job.key));
+                violations.push(format!("{}: not ended: {status} after {} attempts", job.key, job.attempts));
             }
         }
     }
