@@ -51,6 +51,9 @@ pub struct Job {
     /// How often in a row a worker that had taken it up was gone without a word.
     #[serde(default)]
     pub crashes: u32,
+    /// How often in a row the provider was not reached.
+    #[serde(default)]
+    pub failures: u32,
     /// Not to be taken up before this.
     pub not_before: Option<Timestamp>,
     /// What the provider gave us to recognise the send by, from before it.
@@ -222,6 +225,7 @@ impl Job {
             lease: None,
             attempts: 0,
             crashes: 0,
+            failures: 0,
             not_before: None,
             evidence: None,
             result: None,
@@ -299,6 +303,14 @@ impl Job {
         let mut next = self.abandoned(now)?;
         next.not_before = Some(not_before);
         next.crashes = 0;
+        next.failures = 0;
+        Ok(next)
+    }
+
+    /// The same, since the provider was not reached.
+    pub fn unreached(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
+        let mut next = self.released(not_before, now)?;
+        next.failures = self.failures + 1;
         Ok(next)
     }
 
@@ -366,6 +378,7 @@ impl Job {
         next.lease = None;
         next.attempts = 0;
         next.crashes = 0;
+        next.failures = 0;
         next.not_before = None;
         next.error = None;
         next.started_at = None;
@@ -491,6 +504,8 @@ mod tests {
         assert_eq!((taken.fence, taken.attempts, taken.crashes), (2, 2, 1));
         assert_eq!(taken.released(at(70), at(61)).unwrap().crashes, 0, "a wait is a sign of life");
         assert_eq!(taken.abandoned(at(61)).unwrap().crashes, 2);
+        let unreached = taken.unreached(at(70), at(61)).unwrap();
+        assert_eq!((unreached.failures, unreached.released(at(70), at(61)).unwrap().failures), (1, 0));
     }
 
     #[test]

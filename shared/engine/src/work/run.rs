@@ -1,55 +1,42 @@
-//! Carries one job out: claim, gates, prepare, send, settle.
+//! A job in a worker's hands, from the claim to its end.
 //!
 //! Every step is written before the next is taken, over the version that this worker wrote last;
 //! when the ledger holds another one, this worker was overtaken and stops where it is.
 
 use std::time::Duration;
 
-use domain::{Evidence, Job, JobError, JobErrorCode, Lease, State, Via, WorkspaceId};
+use domain::{Evidence, InvalidTransition, Job, JobError, JobErrorCode, Via};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use telemetry::record::{
-    JobCount, Operation, ProviderOutcome, record_job, record_job_duration, record_provider_request, record_queue_wait,
-    record_unreadable_message,
+    JobCount, Operation, ProviderOutcome, record_job, record_job_duration, record_provider_request,
 };
 
 use crate::{
-    Engine, JobMessage, ProblemCode, UnreadableMessage,
+    Engine, ProblemCode,
     ports::{
-        Access, Call, Connection, Contents, LedgerError, OutboxEntry, Purpose, QueuedMessage, Rendered, Save,
-        SendError, Sent, Stamp,
+        Access, Call, Connection, Contents, LedgerError, OutboxEntry, Purpose, Rendered, Save, SendError, Sent, Stamp,
     },
     preview::content_sha256,
 };
 
-/// How often a provider that cannot be reached is tried, in all.
+/// How often in a row a provider that cannot be reached is tried.
 const TRIES: u32 = 6;
 /// Time to write down what came of a send, beside the send's own time-out.
 const MARGIN: SignedDuration = SignedDuration::from_secs(3);
-/// How long to wait for a ledger that does not answer.
-const LEDGER_PAUSE: Duration = Duration::from_secs(15);
-/// A job whose workers were gone so often in a row makes them crash, and is not taken up again.
-const MAX_CRASHES: u32 = 10;
 /// How long a mail in the outbox is kept.
 const OUTBOX_DAYS: i64 = 7;
 
-/// What to do with the message that brought the job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disposition {
-    /// Acknowledge it.
-    Acknowledge,
-    /// Leave it, so that it comes again.
-    Leave,
-}
-
 /// Why a run stopped short of an end.
-enum Stop {
+pub(super) enum Stop {
     /// Another worker has the job.
     Overtaken,
     /// The ledger does not answer; the lease ends by itself.
     Ledger(LedgerError),
     /// The job is to wait, and a message for then is sent.
     Wait(Duration),
+    /// The same, since the provider was not reached.
+    TryAgain,
     /// The job ends in an error; or as unknown, if it may have been sent.
     Fail(JobError),
     /// It may or may not have been sent, and nothing can find out.
@@ -63,138 +50,24 @@ impl From<LedgerError> for Stop {
 }
 
 /// A job in this worker's hands.
-struct Run<'a> {
-    engine: &'a Engine,
+pub(super) struct Run<'a> {
+    pub(super) engine: &'a Engine,
     /// As it was written last.
-    job: Job,
+    pub(super) job: Job,
     /// What it is to do, sealed; none when it is erased.
-    contents: Option<Contents>,
+    pub(super) contents: Option<Contents>,
     /// It may have been sent by an earlier run.
-    maybe_sent: bool,
+    pub(super) maybe_sent: bool,
     /// When the lease ends.
-    until: Timestamp,
-}
-
-impl Engine {
-    /// Works the job that a message names. The lease lasts until `deadline`, when this worker is
-    /// to be done or dead.
-    pub async fn work(&self, message: &str, deadline: Timestamp) -> Disposition {
-        let JobMessage::V1 { job_id, workspace_id, .. } = match JobMessage::read(message) {
-            Ok(message) => message,
-            Err(UnreadableMessage::UnknownVersion(version)) => {
-                tracing::warn!(message.version = version, "a message of a later version stays in the queue");
-                return Disposition::Leave;
-            }
-            Err(UnreadableMessage::Garbage(why)) => {
-                tracing::error!(why, "an unreadable message is dropped");
-                record_unreadable_message();
-                return Disposition::Acknowledge;
-            }
-        };
-        let claimed = loop {
-            let (job, contents) = match self.ledger.job_with_contents(job_id).await {
-                Ok(Some((job, contents))) if job.workspace_id == workspace_id => (job, contents),
-                Ok(_) => {
-                    tracing::warn!(job.id = %job_id, "a message names a job that is not there");
-                    return Disposition::Acknowledge;
-                }
-                Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
-            };
-            let now = self.clock.now();
-            if let Some(then) = job.not_before.filter(|then| !job.state.has_ended() && *then > now) {
-                self.enqueue(&[job], then.duration_since(now).unsigned_abs()).await;
-                return Disposition::Acknowledge;
-            }
-            if job.crashes >= MAX_CRASHES && job.is_claimable(now) {
-                return self.give_up_on(job).await;
-            }
-            // Ended, or in the hands of another worker: if that one dies, the sweeper finds the job.
-            let lease = Lease { owner: self.ids.uuid(), until: deadline };
-            let Ok(next) = job.claimed(lease, now) else { return Disposition::Acknowledge };
-            match self.ledger.save(&next).await {
-                Ok(Save::Done) => break (job, next, contents),
-                // Somebody was quicker; look again at what they did.
-                Ok(Save::Stale) => {}
-                Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
-            }
-        };
-        let (before, job, contents) = claimed;
-        if before.started_at.is_none()
-            && let Some(action) = self.catalogue.find(job.action.as_str())
-        {
-            let wait = self.clock.now().duration_since(job.created_at).unsigned_abs();
-            record_queue_wait(job.provider.as_str(), action.about().id, wait);
-        }
-        let _ = self.cache.put_jobs(std::slice::from_ref(&job)).await;
-        let maybe_sent = before.state == State::Sending;
-        let mut run = Run { engine: self, job, contents, maybe_sent, until: deadline };
-        match run.finish().await {
-            Ok(()) => Disposition::Acknowledge,
-            Err(Stop::Ledger(error)) => {
-                tracing::error!(job.id = %job_id, %error, "the job waits for the ledger");
-                // The lease cannot be given back now, so nobody can take the job up before it ends.
-                let held = deadline.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
-                self.again(message, &workspace_id, held.max(LEDGER_PAUSE)).await
-            }
-            Err(_) => {
-                tracing::warn!(job.id = %job_id, job.fence = run.job.fence, "overtaken by another worker");
-                Disposition::Acknowledge
-            }
-        }
-    }
-
-    /// Sends a message once more for later, so that a ledger that does not answer does not count
-    /// as a crash of the job's.
-    async fn again(&self, message: &str, workspace: &WorkspaceId, delay: Duration) -> Disposition {
-        let message = QueuedMessage { body: message.to_owned(), workspace: workspace.clone(), delay };
-        match self.queue.send(&[message]).await {
-            Ok(()) => Disposition::Acknowledge,
-            Err(_) => Disposition::Leave,
-        }
-    }
-
-    /// Settles the job of a message that was delivered too often without an end: it makes its
-    /// workers crash, so nobody takes it up again.
-    pub async fn settle_dead(&self, message: &str) -> Disposition {
-        let job_id = match JobMessage::read(message) {
-            Ok(JobMessage::V1 { job_id, .. }) => job_id,
-            Err(UnreadableMessage::UnknownVersion(_)) => return Disposition::Leave,
-            Err(UnreadableMessage::Garbage(_)) => return Disposition::Acknowledge,
-        };
-        match self.ledger_job(job_id).await {
-            // Somebody works on it after all.
-            Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > self.clock.now()) => {
-                Disposition::Leave
-            }
-            // To wait is not to crash, and a wait has a message of its own.
-            Ok(Some(job)) if job.not_before.is_some_and(|then| then > self.clock.now()) => Disposition::Acknowledge,
-            Ok(Some(job)) => self.give_up_on(job).await,
-            Ok(None) => Disposition::Acknowledge,
-            Err(_) => Disposition::Leave,
-        }
-    }
-
-    async fn give_up_on(&self, job: Job) -> Disposition {
-        let now = self.clock.now();
-        let maybe_sent = job.state == State::Sending;
-        let error = failure(
-            JobErrorCode::Internal,
-            "The job made its workers stop again and again, before anything was sent.",
-            true,
-            "Retry it; if it happens again, report the job's id.",
-        );
-        let mut run = Run { engine: self, job, contents: None, maybe_sent, until: now };
-        match run.fail(error).await {
-            Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
-            Err(_) => Disposition::Leave,
-        }
-    }
+    pub(super) until: Timestamp,
 }
 
 impl Run<'_> {
-    async fn finish(&mut self) -> Result<(), Stop> {
+    /// Works the job until it has ended, or waits.
+    pub(super) async fn finish(&mut self) -> Result<(), Stop> {
         match self.run().await {
-            Err(Stop::Wait(pause)) => self.wait(pause).await,
+            Err(Stop::Wait(pause)) => self.wait(pause, Job::released).await,
+            Err(Stop::TryAgain) => self.wait(self.backoff(self.job.failures), Job::unreached).await,
             Err(Stop::Fail(error)) => self.fail(error).await,
             Err(Stop::Unknown) => self.unknown().await,
             ended => ended,
@@ -349,7 +222,11 @@ impl Run<'_> {
                     tracing::warn!(job.id = %self.job.job_id, why, "the answer to a send was lost");
                     self.maybe_sent = true;
                     // The same draft is sent again: if it is gone, it went.
-                    return Err(if by_draft { Stop::Wait(self.backoff()) } else { Stop::Unknown });
+                    return Err(if by_draft {
+                        Stop::Wait(self.backoff(self.job.attempts.saturating_sub(1)))
+                    } else {
+                        Stop::Unknown
+                    });
                 }
                 Err(error) => {
                     self.take_back_mark().await?;
@@ -416,8 +293,10 @@ impl Run<'_> {
     /// What a request that certainly sent nothing means for the job.
     fn after(&self, error: &SendError) -> Stop {
         match error {
-            SendError::RateLimited(after) => Stop::Wait(self.backoff().max(after.unwrap_or_default())),
-            SendError::NotReached(_) | SendError::DraftGone if self.job.attempts < TRIES => Stop::Wait(self.backoff()),
+            SendError::RateLimited(after) => {
+                Stop::Wait(self.backoff(self.job.attempts.saturating_sub(1)).max(after.unwrap_or_default()))
+            }
+            SendError::NotReached(_) | SendError::DraftGone if self.job.failures + 1 < TRIES => Stop::TryAgain,
             SendError::NotReached(_) | SendError::DraftGone => Stop::Fail(failure(
                 JobErrorCode::ProviderUnavailable,
                 "The provider could not be reached, or was failing, each time it was tried.",
@@ -464,7 +343,11 @@ impl Run<'_> {
     fn leave_time(&self) -> Result<(), Stop> {
         let timeout = SignedDuration::try_from(self.engine.settings.provider_timeout).unwrap_or(SignedDuration::MAX);
         let done_by = self.engine.clock.now().checked_add(timeout + MARGIN);
-        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff())) }
+        if done_by.is_ok_and(|done_by| done_by <= self.until) {
+            Ok(())
+        } else {
+            Err(Stop::Wait(self.backoff(self.job.attempts.saturating_sub(1))))
+        }
     }
 
     async fn complete(
@@ -481,7 +364,8 @@ impl Run<'_> {
         self.end(next, JobCount::Completed).await
     }
 
-    async fn fail(&mut self, error: JobError) -> Result<(), Stop> {
+    /// Ends the job in an error; as unknown, if it may have been sent.
+    pub(super) async fn fail(&mut self, error: JobError) -> Result<(), Stop> {
         if self.maybe_sent {
             return self.unknown().await;
         }
@@ -496,7 +380,11 @@ impl Run<'_> {
         self.end(next, JobCount::Unknown).await
     }
 
-    async fn wait(&mut self, pause: Duration) -> Result<(), Stop> {
+    async fn wait(
+        &mut self,
+        pause: Duration,
+        release: fn(&Job, Timestamp, Timestamp) -> Result<Job, InvalidTransition>,
+    ) -> Result<(), Stop> {
         let now = self.engine.clock.now();
         let pause = pause.min(Duration::from_hours(24));
         let then = now + SignedDuration::try_from(pause).unwrap_or(SignedDuration::ZERO);
@@ -510,13 +398,13 @@ impl Run<'_> {
                 ))
                 .await;
         }
-        self.write(self.job.released(then, now)).await?;
+        self.write(release(&self.job, then, now)).await?;
         let _ = self.engine.cache.put_jobs(std::slice::from_ref(&self.job)).await;
         self.engine.enqueue(std::slice::from_ref(&self.job), pause).await;
         Ok(())
     }
 
-    async fn end(&mut self, next: Result<Job, domain::InvalidTransition>, count: JobCount) -> Result<(), Stop> {
+    async fn end(&mut self, next: Result<Job, InvalidTransition>, count: JobCount) -> Result<(), Stop> {
         self.write_hard(next).await?;
         let job = &self.job;
         let action = self.engine.catalogue.find(job.action.as_str()).map(|action| action.about().id);
@@ -530,7 +418,7 @@ impl Run<'_> {
     }
 
     /// Writes the next version, or learns that this worker was overtaken.
-    async fn write(&mut self, next: Result<Job, domain::InvalidTransition>) -> Result<(), Stop> {
+    async fn write(&mut self, next: Result<Job, InvalidTransition>) -> Result<(), Stop> {
         let mut next = next.map_err(|invalid| {
             tracing::error!(job.id = %self.job.job_id, %invalid, "a step was not allowed");
             Stop::Overtaken
@@ -553,7 +441,7 @@ impl Run<'_> {
     }
 
     /// The same for an end, which is worth several tries: what is not written down is not known.
-    async fn write_hard(&mut self, next: Result<Job, domain::InvalidTransition>) -> Result<(), Stop> {
+    async fn write_hard(&mut self, next: Result<Job, InvalidTransition>) -> Result<(), Stop> {
         let mut pause = Duration::from_millis(50);
         loop {
             match self.write(next.clone()).await {
@@ -582,8 +470,8 @@ impl Run<'_> {
     }
 
     /// 1, 2, 4 … 60 s, and as much again by chance at most half of it.
-    fn backoff(&self) -> Duration {
-        let exponent = self.job.attempts.saturating_sub(1).min(6);
+    fn backoff(&self, before: u32) -> Duration {
+        let exponent = before.min(6);
         self.jittered(Duration::from_secs(1 << exponent).min(Duration::from_mins(1)))
     }
 
@@ -592,6 +480,6 @@ impl Run<'_> {
     }
 }
 
-fn failure(code: JobErrorCode, message: &str, retriable: bool, remediation: &str) -> JobError {
+pub(super) fn failure(code: JobErrorCode, message: &str, retriable: bool, remediation: &str) -> JobError {
     JobError { code, message: message.to_owned(), retriable, remediation: remediation.to_owned() }
 }

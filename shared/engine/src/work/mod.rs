@@ -1,0 +1,145 @@
+//! Carries one job out: this file takes it up and hands the message back, [`run`] does the work.
+
+mod run;
+
+use std::time::Duration;
+
+use domain::{Job, JobErrorCode, Lease, State, WorkspaceId};
+use jiff::{SignedDuration, Timestamp};
+use telemetry::record::{record_queue_wait, record_unreadable_message};
+
+use self::run::{Run, Stop, failure};
+use crate::{
+    Engine, JobMessage, UnreadableMessage,
+    ports::{QueuedMessage, Save},
+};
+
+/// How long to wait for a ledger that does not answer.
+const LEDGER_PAUSE: Duration = Duration::from_secs(15);
+/// A job whose workers were gone so often in a row makes them crash, and is not taken up again.
+const MAX_CRASHES: u32 = 10;
+
+/// What to do with the message that brought the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Acknowledge it.
+    Acknowledge,
+    /// Leave it, so that it comes again.
+    Leave,
+}
+
+impl Engine {
+    /// Works the job that a message names. The lease lasts until `deadline`, when this worker is
+    /// to be done or dead.
+    pub async fn work(&self, message: &str, deadline: Timestamp) -> Disposition {
+        let JobMessage::V1 { job_id, workspace_id, .. } = match JobMessage::read(message) {
+            Ok(message) => message,
+            Err(UnreadableMessage::UnknownVersion(version)) => {
+                tracing::warn!(message.version = version, "a message of a later version stays in the queue");
+                return Disposition::Leave;
+            }
+            Err(UnreadableMessage::Garbage(why)) => {
+                tracing::error!(why, "an unreadable message is dropped");
+                record_unreadable_message();
+                return Disposition::Acknowledge;
+            }
+        };
+        let claimed = loop {
+            let (job, contents) = match self.ledger.job_with_contents(job_id).await {
+                Ok(Some((job, contents))) if job.workspace_id == workspace_id => (job, contents),
+                Ok(_) => {
+                    tracing::warn!(job.id = %job_id, "a message names a job that is not there");
+                    return Disposition::Acknowledge;
+                }
+                Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
+            };
+            let now = self.clock.now();
+            if let Some(then) = job.not_before.filter(|then| !job.state.has_ended() && *then > now) {
+                self.enqueue(&[job], then.duration_since(now).unsigned_abs()).await;
+                return Disposition::Acknowledge;
+            }
+            if job.crashes >= MAX_CRASHES && job.is_claimable(now) {
+                return self.give_up_on(job).await;
+            }
+            // Ended, or in the hands of another worker: if that one dies, the sweeper finds the job.
+            let lease = Lease { owner: self.ids.uuid(), until: deadline };
+            let Ok(next) = job.claimed(lease, now) else { return Disposition::Acknowledge };
+            match self.ledger.save(&next).await {
+                Ok(Save::Done) => break (job, next, contents),
+                // Somebody was quicker; look again at what they did.
+                Ok(Save::Stale) => {}
+                Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
+            }
+        };
+        let (before, job, contents) = claimed;
+        if before.started_at.is_none()
+            && let Some(action) = self.catalogue.find(job.action.as_str())
+        {
+            let wait = self.clock.now().duration_since(job.created_at).unsigned_abs();
+            record_queue_wait(job.provider.as_str(), action.about().id, wait);
+        }
+        let _ = self.cache.put_jobs(std::slice::from_ref(&job)).await;
+        let maybe_sent = before.state == State::Sending;
+        let mut run = Run { engine: self, job, contents, maybe_sent, until: deadline };
+        match run.finish().await {
+            Ok(()) => Disposition::Acknowledge,
+            Err(Stop::Ledger(error)) => {
+                tracing::error!(job.id = %job_id, %error, "the job waits for the ledger");
+                // The lease cannot be given back now, so nobody can take the job up before it ends.
+                let held = deadline.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
+                self.again(message, &workspace_id, held.max(LEDGER_PAUSE)).await
+            }
+            Err(_) => {
+                tracing::warn!(job.id = %job_id, job.fence = run.job.fence, "overtaken by another worker");
+                Disposition::Acknowledge
+            }
+        }
+    }
+
+    /// Sends a message once more for later, so that a ledger that does not answer does not count
+    /// as a crash of the job's.
+    async fn again(&self, message: &str, workspace: &WorkspaceId, delay: Duration) -> Disposition {
+        let message = QueuedMessage { body: message.to_owned(), workspace: workspace.clone(), delay };
+        match self.queue.send(&[message]).await {
+            Ok(()) => Disposition::Acknowledge,
+            Err(_) => Disposition::Leave,
+        }
+    }
+
+    /// Settles the job of a message that was delivered too often without an end: it makes its
+    /// workers crash, so nobody takes it up again.
+    pub async fn settle_dead(&self, message: &str) -> Disposition {
+        let job_id = match JobMessage::read(message) {
+            Ok(JobMessage::V1 { job_id, .. }) => job_id,
+            Err(UnreadableMessage::UnknownVersion(_)) => return Disposition::Leave,
+            Err(UnreadableMessage::Garbage(_)) => return Disposition::Acknowledge,
+        };
+        match self.ledger_job(job_id).await {
+            // Somebody works on it after all.
+            Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > self.clock.now()) => {
+                Disposition::Leave
+            }
+            // To wait is not to crash, and a wait has a message of its own.
+            Ok(Some(job)) if job.not_before.is_some_and(|then| then > self.clock.now()) => Disposition::Acknowledge,
+            Ok(Some(job)) => self.give_up_on(job).await,
+            Ok(None) => Disposition::Acknowledge,
+            Err(_) => Disposition::Leave,
+        }
+    }
+
+    async fn give_up_on(&self, job: Job) -> Disposition {
+        let now = self.clock.now();
+        let maybe_sent = job.state == State::Sending;
+        let error = failure(
+            JobErrorCode::Internal,
+            "The job made its workers stop again and again, before anything was sent.",
+            true,
+            "Retry it; if it happens again, report the job's id.",
+        );
+        let mut run = Run { engine: self, job, contents: None, maybe_sent, until: now };
+        match run.fail(error).await {
+            Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
+            Err(_) => Disposition::Leave,
+        }
+    }
+}
