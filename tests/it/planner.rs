@@ -210,12 +210,77 @@ async fn a_model_that_does_not_answer_is_unavailable() {
         (vec![("retry-after-ms", "1500".to_owned())], "2", json!(1500)),
         (vec![], "", json!(null)),
     ] {
-        let asked = planner.asked();
+        // A planner of its own: the model's 429 holds everyone back for as long as it says.
+        let planner = Planner::start(&[]).await;
         let reply = planner.when(Says::Status(429, headers, json!({})), PROMPT).await;
         is(&reply, 503, "planner-unavailable");
         assert_eq!((reply.header("retry-after"), &reply.body["retry_after_ms"]), (header, &ms));
-        assert_eq!((&reply.body["retriable"], planner.asked() - asked), (&json!(true), 1));
+        assert_eq!((&reply.body["retriable"], planner.asked()), (&json!(true), 1));
     }
+}
+
+#[tokio::test]
+async fn the_models_own_limit_holds_everyone_back_for_as_long_as_it_says() {
+    let planner = Planner::start(&[]).await;
+    planner.when(Says::Status(429, vec![("retry-after", "3600".to_owned())], json!({})), PROMPT).await;
+    let reply = planner.plan(PROMPT).await;
+    is(&reply, 503, "planner-unavailable");
+    assert!((3500..=3600).contains(&reply.header("retry-after").parse::<u32>().unwrap()), "{}", reply.body);
+    assert_eq!(planner.asked(), 1, "it is not asked meanwhile");
+}
+
+#[tokio::test]
+async fn no_more_is_asked_than_the_budget_of_a_minute_holds() {
+    let planner = Planner::start(&[]).await;
+    let meta = planner.plan(PROMPT).await.body["meta"].clone();
+    let used = meta["tokens_in"].as_u64().unwrap() + meta["tokens_out"].as_u64().unwrap();
+    let request = planner.model.requests().remove(0);
+    let fixed = (request.message("system").len() + request.schema().to_string().len()) / 3;
+    // What is reserved, but for a few tokens.
+    let most = u64::try_from(fixed + PROMPT.len()).unwrap() + 800;
+    assert!(used < most, "an upper bound: {used} of {most}");
+    assert!(most + 4 * used < 8000, "the default is enough for several plans a minute");
+    let with = async |limit: u64| Planner::start(&[("AI_MAX_TOKENS_PER_MIN", &limit.to_string())]).await;
+
+    let planner = with(most + used + 50).await;
+    for _ in 0..2 {
+        assert_eq!(actions(&planner.plan(PROMPT).await).len(), 1, "the second fits what the first gave back");
+    }
+    let reply = planner.plan(PROMPT).await;
+    is(&reply, 429, "token-budget-exhausted");
+    let wait: u64 = reply.header("retry-after").parse().unwrap();
+    assert!((1..=63).contains(&wait), "{wait}");
+    let ms = reply.body["retry_after_ms"].as_u64().unwrap();
+    assert_eq!((&reply.body["retriable"], ms.div_ceil(1000)), (&json!(true), wait));
+    let limit = most + used + 50;
+    assert_eq!(reply.header("ratelimit-policy"), format!("\"tokens\";q={limit};w=60"));
+    assert_eq!(reply.header("ratelimit"), format!("\"tokens\";r={};t={wait}", limit - 2 * used));
+    assert_eq!(planner.asked(), 2, "the model is not asked");
+    let metrics = planner.server.request("GET", "/metrics").send().await.unwrap().text().await.unwrap();
+    for line in ["ai_token_budget_rejections_total 1", "ai_planner_requests_total{status=\"budget\"} 1"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    // What may have cost something counts in full.
+    let planner = with(most + 50).await;
+    is(&planner.when(Says::Body("<html>".to_owned()), PROMPT).await, 502, "planner-invalid-answer");
+    is(&planner.plan(PROMPT).await, 429, "token-budget-exhausted");
+    // What certainly cost nothing does not count.
+    let planner = with(most + 50).await;
+    for _ in 0..2 {
+        let refusal = Says::Status(401, vec![], json!({}));
+        is(&planner.when(refusal, PROMPT).await, 503, "planner-unavailable");
+    }
+    assert_eq!(actions(&planner.plan(PROMPT).await).len(), 1);
+
+    let planner = with(most - 50).await;
+    let reply = planner.plan(PROMPT).await;
+    is(&reply, 422, "prompt-too-large");
+    assert_eq!((reply.pointers(), planner.asked()), (vec!["/prompt"], 0), "it could never fit");
+
+    let nowhere = format!("redis://127.0.0.1:{}", contracts::servers::free_port());
+    let planner = Planner::start(&[("REDIS_URL", &nowhere)]).await;
+    is(&planner.plan(PROMPT).await, 503, "store-unavailable");
+    assert_eq!(planner.asked(), 0, "without a budget nothing is asked");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
-use adapters::embedded::{LocalVault, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds};
+use adapters::embedded::{LocalVault, MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds};
 use contracts::{ManualClock, sample_job};
 use domain::{Job, Provider};
 use engine::ports::{Clock, Contents, Ids, Insert, JobFilter, Ledger, Save, Sealed};
@@ -48,6 +48,24 @@ async fn the_cache_keeps_its_contract() {
     let cache = Arc::new(MemoryCache::new(clock.clone()));
     contracts::cache(cache.clone(), clock.now(), seed()).await;
     contracts::cache_with_clock(cache, &clock, seed()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_budget_keeps_its_contract() {
+    let clock = ManualClock::new();
+    let budget = || MemoryBudget::new(clock.clone(), Duration::from_mins(1));
+    contracts::budget(Arc::new(budget()), seed()).await;
+    let pass = {
+        let clock = clock.clone();
+        move |time| {
+            clock.advance(time);
+            tokio::task::yield_now()
+        }
+    };
+    for _ in 0..5 {
+        let (seed, budget) = (seed(), Arc::new(budget()));
+        contracts::budget_over_time(budget, clock.clone(), Duration::from_mins(1), seed, pass.clone()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use std::{
 
 use adapters::{
     embedded::{SystemClock, SystemIds},
-    redis::{RedisCache, RedisConnection, RedisQueue},
+    redis::{RedisBudget, RedisCache, RedisConnection, RedisQueue},
 };
 use contracts::{
     proxies::RedisProxy,
@@ -17,7 +17,9 @@ use contracts::{
     servers::{RedisServer, free_port},
 };
 use domain::Job;
-use engine::ports::{Cache, Clock, FirstSight, Ids, KeyClaim, Queue, QueuedMessage};
+use engine::ports::{
+    BUDGET_WINDOW, Budget, Cache, Clock, FirstSight, Ids, KeyClaim, Queue, QueuedMessage, Reservation, Reserved,
+};
 use uuid::Uuid;
 
 /// Longer than any test takes.
@@ -37,6 +39,15 @@ fn cache(url: &str) -> Arc<RedisCache> {
 
 fn queue(url: &str, visibility: Duration) -> Arc<RedisQueue> {
     Arc::new(RedisQueue::new(connect(url), "jobs", visibility, Arc::new(SystemClock), Arc::new(SystemIds)))
+}
+
+fn budget(url: &str, name: &str, window: Duration) -> Arc<RedisBudget> {
+    Arc::new(RedisBudget::new(connect(url), name, window))
+}
+
+/// The n-th reservation of a workspace, of a limit of 100.
+fn tokens(n: u128, tokens: u64) -> Reservation {
+    Reservation { id: Uuid::from_u128(n), workspace: "local".parse().unwrap(), tokens, limit: 100 }
 }
 
 fn cluster_url(server: &RedisServer) -> String {
@@ -64,6 +75,42 @@ async fn the_cache_keeps_its_contract() {
     for url in [single.url(), cluster_url(&cluster), cluster.url()] {
         contracts::cache(cache(&url), SystemClock.now(), seed()).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_budget_keeps_its_contract() {
+    let (single, cluster) = (RedisServer::start(false), RedisServer::start(true));
+    for url in [single.url(), cluster_url(&cluster), cluster.url()] {
+        contracts::budget(budget(&url, &seed().to_string(), BUDGET_WINDOW), seed()).await;
+    }
+    let over_time = |url: &str| {
+        let window = Duration::from_secs(2);
+        let budget = budget(url, "over-time", window);
+        contracts::budget_over_time(budget, Arc::new(SystemClock), window, seed(), tokio::time::sleep)
+    };
+    tokio::join!(over_time(&single.url()), over_time(&cluster_url(&cluster)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_that_was_lost_is_told_once_and_what_is_kept_expires() {
+    let server = RedisServer::start(false);
+    let budget = budget(&server.url(), "budget", BUDGET_WINDOW);
+    let granted = |window_was_lost| Reserved::Granted { window_was_lost };
+    assert_eq!(budget.reserve(&tokens(1, 60)).await.unwrap(), granted(false), "an empty server is no loss");
+    budget.hold(Duration::from_secs(50)).await.unwrap();
+    for part in ["window", "asked", "held"] {
+        let left = server.command(&format!("TTL orc:{{budget}}:{part}"));
+        assert!((45..=130).contains(&left.trim_start_matches(':').parse::<u32>().unwrap()), "{part}: {left}");
+    }
+    assert_eq!(server.command("FLUSHALL"), "+OK");
+    budget.settle(Uuid::from_u128(1), 10).await.unwrap();
+    assert_eq!(budget.reserve(&tokens(2, 100)).await.unwrap(), granted(true));
+    assert!(matches!(budget.reserve(&tokens(3, 1)).await.unwrap(), Reserved::Exhausted { left: 0, .. }));
+    budget.settle(Uuid::from_u128(2), 10).await.unwrap();
+    assert_eq!(budget.reserve(&tokens(3, 90)).await.unwrap(), granted(false));
+
+    let gone = self::budget(&format!("redis://127.0.0.1:{}", free_port()), "budget", BUDGET_WINDOW);
+    assert!(gone.reserve(&tokens(1, 1)).await.is_err() && gone.settle(Uuid::nil(), 1).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,6 +355,14 @@ async fn each_operation_is_one_round_trip() {
     assert_eq!(trips(), 1, "ten jobs");
     assert!(cache.job(jobs[9].job_id).await.unwrap().is_some());
     assert_eq!(trips(), 1, "a job");
+    let budget = budget(&url, "budget", BUDGET_WINDOW);
+    for n in 0..2 {
+        budget.reserve(&tokens(n, 1)).await.unwrap();
+        budget.settle(Uuid::from_u128(n), 1).await.unwrap();
+        // The first round taught the server the scripts, on a connection of its own.
+        let made = trips();
+        assert!(n == 0 || made == 2, "tokens reserved, and settled: {made}");
+    }
     queue.send(&messages(10)).await.unwrap();
     let warm = queue.receive(1, Duration::ZERO).await.unwrap();
     queue.acknowledge(&warm[0].receipt).await.unwrap();

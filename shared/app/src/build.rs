@@ -3,13 +3,13 @@ use std::{sync::Arc, time::Duration};
 use adapters::{
     actions::{self, Apis},
     connections::{Mode, PastedTokens},
-    embedded::{FolderLock, LocalVault, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds},
+    embedded::{FolderLock, LocalVault, MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds},
     google::GmailApi,
     http::{self, ClientOptions, LazyClient},
     microsoft::GraphApi,
     offline::OfflinePlanner,
     openai::OpenAi,
-    redis::{RedisCache, RedisConnection, RedisQueue},
+    redis::{RedisBudget, RedisCache, RedisConnection, RedisQueue},
 };
 use axum::Router;
 use domain::WorkspaceId;
@@ -17,7 +17,7 @@ use engine::{
     Engine, Rollouts, Settings,
     catalogue::Catalogue,
     keys::Keys,
-    ports::{Access, Cache, Clock, Ids, Ledger, Model, Queue},
+    ports::{Access, BUDGET_WINDOW, Budget, Cache, Clock, Ids, Ledger, Model, Queue},
 };
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
@@ -32,6 +32,8 @@ const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 const ROLLOUTS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
 /// The queue's name in Redis.
 const QUEUE_NAME: &str = "jobs";
+/// The token budget's name in Redis.
+const BUDGET_NAME: &str = "budget";
 /// The workspace of a server without keys.
 const LOCAL: &str = "local";
 
@@ -93,6 +95,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         catalogue: Catalogue::new(actions::all(&apis(config)?)),
         ledger: stores.ledger,
         cache: stores.cache,
+        budget: stores.budget,
         queue: stores.queue,
         model: model(config),
         connections: Arc::new(connections(config)),
@@ -117,6 +120,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
 struct Stores {
     ledger: Arc<dyn Ledger>,
     cache: Arc<dyn Cache>,
+    budget: Arc<dyn Budget>,
     queue: Arc<dyn Queue>,
 }
 
@@ -130,9 +134,15 @@ fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result
         }
     };
     let aws = Aws::default();
-    let cache: Arc<dyn Cache> = match &redis {
-        None => Arc::new(MemoryCache::new(Arc::clone(clock))),
-        Some(redis) => Arc::new(RedisCache::new(Arc::clone(redis))),
+    let (cache, budget): (Arc<dyn Cache>, Arc<dyn Budget>) = match &redis {
+        None => (
+            Arc::new(MemoryCache::new(Arc::clone(clock))),
+            Arc::new(MemoryBudget::new(Arc::clone(clock), BUDGET_WINDOW)),
+        ),
+        Some(redis) => (
+            Arc::new(RedisCache::new(Arc::clone(redis))),
+            Arc::new(RedisBudget::new(Arc::clone(redis), BUDGET_NAME, BUDGET_WINDOW)),
+        ),
     };
     let queue: Arc<dyn Queue> = match (&config.queue, redis) {
         (QueueConfig::Sqs(url), _) => aws.queue(url, clock, ids)?,
@@ -147,7 +157,7 @@ fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result
         Some(table) => aws.ledger(table, clock, ids)?,
         None => Arc::new(SqliteLedger::open(&config.data, Arc::clone(clock)).map_err(failed("the ledger"))?),
     };
-    Ok(Stores { ledger, cache, queue })
+    Ok(Stores { ledger, cache, budget, queue })
 }
 
 /// Makes the table that `LEDGER_TABLE` names; one that is there already is left as it is.

@@ -6,7 +6,7 @@ use crate::{
     access::Rollouts,
     catalogue::Catalogue,
     keys::Keys,
-    ports::{Cache, Clock, Connections, Ids, Ledger, Model, Queue, Vault},
+    ports::{Budget, Cache, Clock, Connections, Ids, Ledger, Model, Queue, Vault},
 };
 
 /// Everything a use case needs. Cheap to share behind an `Arc`.
@@ -17,6 +17,8 @@ pub struct Engine {
     pub ledger: Arc<dyn Ledger>,
     /// What makes things quick.
     pub cache: Arc<dyn Cache>,
+    /// What the model may cost.
+    pub budget: Arc<dyn Budget>,
     /// What brings jobs to workers.
     pub queue: Arc<dyn Queue>,
     /// Who plans.

@@ -26,4 +26,4 @@ pub use caller::Caller;
 pub use engine::{Engine, Settings};
 pub use message::{JobMessage, UnreadableMessage};
 pub use object::Object;
-pub use problem::{Problem, ProblemCode};
+pub use problem::{Problem, ProblemCode, Quota};

@@ -103,12 +103,25 @@ pub struct Problem {
     pub retry_after: Option<Duration>,
     /// Which provider to connect.
     pub connect: Option<Provider>,
+    /// What of a limit is left.
+    pub quota: Option<Quota>,
+}
+
+/// A limit within a window of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// How much there is in all.
+    pub limit: u64,
+    /// How long the window is.
+    pub window: Duration,
+    /// How much is left of it for this caller.
+    pub left: u64,
 }
 
 impl Problem {
     /// A problem of `code`.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, connect: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, connect: None, quota: None }
     }
 
     /// A request that is not of its form.
@@ -129,6 +142,13 @@ impl Problem {
     #[must_use]
     pub fn with_retry_after(mut self, after: Option<Duration>) -> Self {
         self.retry_after = after;
+        self
+    }
+
+    /// The same problem with what is left of a limit.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
         self
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A 4xx says what to change. A 5xx names only the correlation id; what happened is in the log.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::Body,
@@ -314,10 +314,23 @@ pub(crate) fn answer(problem: Problem, correlation_id: String, public_url: &str)
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(after) = problem.retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+    }
+    if let Some(quota) = problem.quota {
+        // draft-ietf-httpapi-ratelimit-headers: structured fields, in seconds.
+        let value = |text: String| HeaderValue::from_str(&text).expect("digits and names are ASCII");
+        let wait = whole_seconds(problem.retry_after.unwrap_or(quota.window));
+        let policy = format!("\"tokens\";q={};w={}", quota.limit, quota.window.as_secs());
+        headers.insert("ratelimit-policy", value(policy));
+        headers.insert("ratelimit", value(format!("\"tokens\";r={};t={wait}", quota.left)));
     }
     if problem.code == ProblemCode::Unauthenticated {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// No fewer seconds than these.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

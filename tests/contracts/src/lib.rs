@@ -5,6 +5,7 @@
 //! broken. The suites named `…_with_clock` move time themselves, so they are for adapters that go by
 //! [`ManualClock`]; a store that goes by its server's time runs the others.
 
+mod budget;
 mod cache;
 mod ledger;
 mod ledger_with_clock;
@@ -15,6 +16,7 @@ pub mod servers;
 mod support;
 mod vault;
 
+pub use budget::{budget, budget_over_time};
 pub use cache::{cache, cache_with_clock};
 pub use ledger::{ledger, ledger_void_leases};
 pub use ledger_with_clock::ledger_with_clock;

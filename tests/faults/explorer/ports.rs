@@ -9,10 +9,10 @@ use engine::{
     catalogue::Catalogue,
     keys::Keys,
     ports::{
-        About, Access, Action, Answer, Cache, CacheError, Call, Clock, Connection, Connections, Contents, Delivery,
-        FirstSight, Ids, Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError, ModelRequest,
-        OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered, Save, Sealed,
-        SendError, Sent, Stamp, StoredPlan, Vault, VaultError,
+        About, Access, Action, Answer, Budget, Cache, CacheError, Call, Clock, Connection, Connections, Contents,
+        Delivery, FirstSight, Ids, Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError, ModelRequest,
+        OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered, Reservation,
+        Reserved, Save, Sealed, SendError, Sent, Stamp, StoredPlan, Vault, VaultError,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -39,6 +39,7 @@ pub fn engine(world: &World) -> Engine {
         catalogue: Catalogue::new(vec![Arc::new(MailAction { about, world: World::clone(&world) })]),
         ledger: Arc::<World>::clone(&world),
         cache: Arc::<World>::clone(&world),
+        budget: Arc::<World>::clone(&world),
         queue: Arc::<World>::clone(&world),
         model: Arc::<World>::clone(&world),
         connections: Arc::<World>::clone(&world),
@@ -208,6 +209,21 @@ impl Cache for World {
     }
 
     async fn ping(&self) -> Result<(), CacheError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl Budget for World {
+    async fn reserve(&self, _: &Reservation) -> Result<Reserved, CacheError> {
+        unused()
+    }
+
+    async fn settle(&self, _: Uuid, _: u64) -> Result<(), CacheError> {
+        unused()
+    }
+
+    async fn hold(&self, _: Duration) -> Result<(), CacheError> {
         unused()
     }
 }

@@ -1,4 +1,4 @@
-//! Cache and queue on Redis 7 or Valkey, one server or a cluster.
+//! Cache, token budget and queue on Redis 7 or Valkey, one server or a cluster.
 //!
 //! Every command and script touches keys of one slot only, as their hash tag (the part in braces)
 //! says, so a cluster serves them like a single server:
@@ -7,20 +7,32 @@
 //! | --- | --- | --- |
 //! | `orc:{JOB}:claim` | string | the payload hash that claimed the idempotency key, 15 minutes |
 //! | `orc:{JOB}:job` | hash | `revision`, `status` and `body`, the job as JSON |
+//! | `orc:{budget}:window` | hash | tokens by bucket and workspace, and what is reserved, a minute |
+//! | `orc:{budget}:asked` | sorted set | workspaces that ask, by the time until when that counts |
+//! | `orc:{budget}:held` | string | is there while the model holds everyone back |
 //! | `orc:{QUEUE}:ready` | list | ids of messages that wait, the oldest at the right |
 //! | `orc:{QUEUE}:delayed` | sorted set | ids of messages that are not to be seen yet, by the time when they are |
 //! | `orc:{QUEUE}:flight` | sorted set | ids of messages that were delivered, by the time when they come again |
 //! | `orc:{QUEUE}:messages`, `orc:{QUEUE}:receives` | hashes | text and count of deliveries, by id |
 //!
-//! The keys of the first two kinds expire, the queue's do not: a server that evicts should evict `volatile-*` only.
+//! The queue's keys do not expire, all others do: a server that evicts should evict `volatile-*` only.
 //! No key is found by scanning. What is in them is what the ledger and a [`engine::JobMessage`] hold in the
 //! clear; mails, prompts and tokens are not among it.
 
+mod budget;
 mod cache;
 mod connection;
 mod queue;
 mod script;
 
+use std::time::Duration;
+
+pub use budget::RedisBudget;
 pub use cache::RedisCache;
 pub use connection::{InvalidRedisUrl, RedisConnection};
 pub use queue::RedisQueue;
+
+/// Few enough that Lua's numbers hold them when they are added to a time.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(1 << 48)
+}

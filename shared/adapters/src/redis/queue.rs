@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::{
     connection::{Fault, RedisConnection},
+    milliseconds,
     script::{Call, Script},
 };
 
@@ -125,11 +126,6 @@ impl Queue for RedisQueue {
     async fn depth(&self) -> Result<u64, QueueError> {
         self.call(&self.scripts.depth, self.about()).await
     }
-}
-
-/// Few enough that Lua's numbers hold them when they are added to a time.
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(1 << 48)
 }
 
 impl From<Fault> for QueueError {

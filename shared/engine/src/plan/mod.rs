@@ -2,6 +2,7 @@
 //! prompt, seal the plan for its execution.
 
 mod answer;
+mod budget;
 mod instructions;
 mod schema;
 
@@ -18,6 +19,7 @@ use crate::{
     ports::{Action, Answer, Finish, ModelError, ModelRequest, Purpose, StoredPlan, Usage},
 };
 
+pub use budget::MAX_PROMPT_BYTES;
 pub use schema::plan_schema;
 
 /// How long planning may take in all, a second try included: an HTTP API on AWS waits 30 s.
@@ -28,8 +30,6 @@ const WORTH_A_TRY: SignedDuration = SignedDuration::from_secs(2);
 const EXECUTABLE_MINUTES: i64 = 15;
 /// How long a plan is kept.
 const KEPT_HOURS: i64 = 24;
-/// The longest prompt in bytes, whoever plans.
-pub const MAX_PROMPT_BYTES: usize = 32 * 1024;
 
 /// A request to plan.
 #[derive(Debug, Clone)]
@@ -123,8 +123,10 @@ impl Engine {
                 actions: actions.iter().map(|action| action.about().action_id()).collect::<Vec<ActionId>>(),
                 timeout: PATIENCE.unsigned_abs(),
             };
-            self.fits(&request)?;
-            let Answer { finish, usage } = self.ask(request, began + PATIENCE).await?;
+            let reserved = self.reserve_tokens(&caller.workspace, &request).await?;
+            let asked = self.ask(request, began + PATIENCE).await;
+            self.settle_tokens(reserved, &asked).await;
+            let Answer { finish, usage } = asked.map_err(|error| unanswered(&error))?;
             record_ai_tokens(usage.input, usage.output);
             (self.understand(&prompt, finish)?, usage)
         };
@@ -155,49 +157,24 @@ impl Engine {
         Ok((Planned { plan, model, duration: Duration::ZERO, usage }, answer.status))
     }
 
-    /// A prompt that could not fit the budget of a whole minute never will. A token is at least a
-    /// byte, so the bytes are an upper bound.
-    fn fits(&self, request: &ModelRequest) -> Result<(), Problem> {
-        let too_large = |detail: String| {
-            let errors = vec![domain::Violation::new("/prompt", detail.clone())];
-            Err(Problem::new(ProblemCode::PromptTooLarge, detail).with_errors(errors))
-        };
-        if request.prompt.len() > MAX_PROMPT_BYTES {
-            return too_large(format!("the prompt is larger than {} KiB", MAX_PROMPT_BYTES / 1024));
-        }
-        if let Some(answer) = self.model.max_output_tokens() {
-            let most = request.prompt.len() as u64 + u64::from(answer);
-            if most > self.settings.max_tokens_per_minute {
-                return too_large("the prompt could never fit AI_MAX_TOKENS_PER_MIN; shorten it".to_owned());
-            }
-        }
-        Ok(())
-    }
-
     /// Asks the model, and once more when the first try certainly came to nothing.
-    async fn ask(&self, mut request: ModelRequest, deadline: Timestamp) -> Result<Answer, Problem> {
-        let unavailable = |error: &ModelError| Problem::new(ProblemCode::PlannerUnavailable, error.to_string());
+    async fn ask(&self, mut request: ModelRequest, deadline: Timestamp) -> Result<Answer, ModelError> {
         let mut tried = false;
         loop {
             let left = deadline.duration_since(self.clock.now());
             request.timeout = left.max(SignedDuration::ZERO).unsigned_abs();
             match self.model.ask(&request).await {
-                Ok(answer) => return Ok(answer),
                 Err(error @ ModelError::Unreachable(_)) => {
                     let pause = Duration::from_millis(200).mul_f64(1.0 + self.ids.fraction());
                     let left = deadline.duration_since(self.clock.now());
                     if tried || left < WORTH_A_TRY {
-                        return Err(unavailable(&error));
+                        return Err(error);
                     }
                     tracing::warn!(%error, "the model is asked once more");
                     tried = true;
                     self.clock.sleep(pause).await;
                 }
-                Err(error @ ModelError::Busy(after)) => return Err(unavailable(&error).with_retry_after(after)),
-                Err(error @ ModelError::Unreadable(_)) => {
-                    return Err(Problem::new(ProblemCode::PlannerInvalidAnswer, error.to_string()));
-                }
-                Err(error) => return Err(unavailable(&error)),
+                answered => return answered,
             }
         }
     }
@@ -258,6 +235,16 @@ impl Engine {
         });
         Ok((actions.collect(), actor))
     }
+}
+
+/// What a caller is told when the model gave no answer.
+fn unanswered(error: &ModelError) -> Problem {
+    let (code, after) = match error {
+        ModelError::Unreadable(_) => (ProblemCode::PlannerInvalidAnswer, None),
+        ModelError::Busy(after) => (ProblemCode::PlannerUnavailable, *after),
+        _ => (ProblemCode::PlannerUnavailable, None),
+    };
+    Problem::new(code, error.to_string()).with_retry_after(after)
 }
 
 /// A plan before it has an id.

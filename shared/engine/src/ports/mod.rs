@@ -4,6 +4,7 @@
 //! port: a file here, an adapter under `shared/adapters`, a field of [`crate::Engine`].
 
 mod action;
+mod budget;
 mod cache;
 mod clock;
 mod connections;
@@ -13,6 +14,7 @@ mod queue;
 mod vault;
 
 pub use action::{About, Access, Action, Call, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp};
+pub use budget::{BUDGET_BUCKETS, BUDGET_WINDOW, Budget, Reservation, Reserved};
 pub use cache::{Cache, CacheError, FirstSight, KeyClaim};
 pub use clock::{Clock, Ids};
 pub use connections::{Connection, Connections};

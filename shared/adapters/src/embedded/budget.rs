@@ -1,0 +1,164 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use domain::WorkspaceId;
+use engine::ports::{BUDGET_BUCKETS, Budget, CacheError, Clock, Reservation, Reserved};
+use uuid::Uuid;
+
+/// The budget of one process, by its clock. It keeps what belongs to the window, and nothing older.
+pub struct MemoryBudget {
+    clock: Arc<dyn Clock>,
+    /// Milliseconds of a bucket.
+    length: i64,
+    window: Mutex<Window>,
+}
+
+#[derive(Default)]
+struct Window {
+    /// Tokens of each bucket, by who has them.
+    used: BTreeMap<(i64, WorkspaceId), u64>,
+    /// What is not settled.
+    reserved: HashMap<Uuid, (i64, WorkspaceId, u64)>,
+    /// Who asked, and until when that counts.
+    asked: HashMap<WorkspaceId, i64>,
+    held_until: i64,
+}
+
+/// How many buckets count beside the current one.
+const BUCKETS: i64 = BUDGET_BUCKETS as i64;
+
+impl MemoryBudget {
+    /// A budget of which nothing is used; its limit is for any `window`, 20 ms at least.
+    pub fn new(clock: Arc<dyn Clock>, window: Duration) -> Self {
+        let length = milliseconds(window / BUDGET_BUCKETS).max(1);
+        Self { clock, length, window: Mutex::default() }
+    }
+
+    /// How long what is granted counts, at most.
+    fn span(&self) -> i64 {
+        self.length * (BUCKETS + 1)
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Window, i64) -> T) -> T {
+        // Nothing in here panics half-way.
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now().as_millisecond();
+        let current = now.div_euclid(self.length);
+        // A clock that was set back leaves buckets ahead of it; they count, for a window at most.
+        window.used.retain(|(bucket, _), _| (bucket - current).abs() <= BUCKETS);
+        window.reserved.retain(|_, (bucket, ..)| (*bucket - current).abs() <= BUCKETS);
+        window.asked.retain(|_, until| *until > now && *until - now <= self.span() * 2);
+        change(&mut window, now)
+    }
+
+    fn take(&self, window: &mut Window, now: i64, asked: &Reservation) -> Reserved {
+        let granted = Reserved::Granted { window_was_lost: false };
+        if window.reserved.contains_key(&asked.id) {
+            return granted;
+        }
+        if window.held_until > now {
+            return Reserved::Held(duration(window.held_until - now));
+        }
+        window.asked.insert(asked.workspace.clone(), now + self.span());
+        let share = asked.limit / window.asked.len() as u64;
+        let mut total: u64 = window.used.values().sum();
+        let mut own: u64 = window.used.iter().filter(|((_, who), _)| *who == asked.workspace).map(|(_, n)| n).sum();
+        let left = asked.limit.saturating_sub(total).min(share.saturating_sub(own));
+        let fits = |total: u64, own: u64| {
+            total.saturating_add(asked.tokens) <= asked.limit && (own == 0 || own.saturating_add(asked.tokens) <= share)
+        };
+        if fits(total, own) {
+            let bucket = now.div_euclid(self.length);
+            *window.used.entry((bucket, asked.workspace.clone())).or_default() += asked.tokens;
+            window.reserved.insert(asked.id, (bucket, asked.workspace.clone(), asked.tokens));
+            return granted;
+        }
+        let mut free = now + self.span();
+        for ((bucket, who), tokens) in &window.used {
+            total -= tokens;
+            own -= if *who == asked.workspace { *tokens } else { 0 };
+            if fits(total, own) {
+                free = (bucket + BUCKETS + 1) * self.length;
+                break;
+            }
+        }
+        // It still counts when it comes back.
+        window.asked.insert(asked.workspace.clone(), free + self.span());
+        Reserved::Exhausted { retry_after: duration(free - now), left }
+    }
+}
+
+#[async_trait]
+impl Budget for MemoryBudget {
+    async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, CacheError> {
+        Ok(self.with(|window, now| self.take(window, now, reservation)))
+    }
+
+    async fn settle(&self, id: Uuid, used: u64) -> Result<(), CacheError> {
+        self.with(|window, _| {
+            if let Some((bucket, workspace, tokens)) = window.reserved.remove(&id)
+                && let Some(sum) = window.used.get_mut(&(bucket, workspace))
+            {
+                // Few enough to add up, whatever a model says.
+                *sum = *sum - tokens + used.min(1 << 40);
+            }
+        });
+        Ok(())
+    }
+
+    async fn hold(&self, duration: Duration) -> Result<(), CacheError> {
+        let held = milliseconds(duration);
+        self.with(|window, now| window.held_until = window.held_until.max(now.saturating_add(held)));
+        Ok(())
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn duration(milliseconds: i64) -> Duration {
+    Duration::from_millis(milliseconds.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::ManualClock;
+
+    use super::*;
+
+    fn asks(n: u128, tokens: u64) -> Reservation {
+        Reservation { id: Uuid::from_u128(n), workspace: "local".parse().unwrap(), tokens, limit: 100 }
+    }
+
+    #[tokio::test]
+    async fn what_is_granted_late_in_a_bucket_counts_for_a_whole_window() {
+        let clock = ManualClock::new();
+        let budget = MemoryBudget::new(clock.clone(), Duration::from_mins(1));
+        clock.advance(Duration::from_millis(2999));
+        assert!(matches!(budget.reserve(&asks(1, 100)).await, Ok(Reserved::Granted { .. })));
+        clock.advance(Duration::from_mins(1));
+        let exhausted = Reserved::Exhausted { retry_after: Duration::from_millis(1), left: 0 };
+        assert_eq!(budget.reserve(&asks(2, 1)).await.unwrap(), exhausted);
+        clock.advance(Duration::from_millis(1));
+        assert!(matches!(budget.reserve(&asks(3, 100)).await, Ok(Reserved::Granted { .. })));
+    }
+
+    #[tokio::test]
+    async fn the_memory_does_not_grow_with_what_was_reserved() {
+        let clock = ManualClock::new();
+        let budget = MemoryBudget::new(clock.clone(), Duration::from_mins(1));
+        for n in 0..10_000 {
+            let mut one = asks(n, 1);
+            one.workspace = format!("w-{n}").parse().unwrap();
+            budget.reserve(&one).await.unwrap();
+            clock.advance(Duration::from_secs(1));
+        }
+        let window = budget.window.lock().unwrap();
+        assert!(window.used.len() <= 63 && window.reserved.len() <= 63 && window.asked.len() <= 63);
+    }
+}

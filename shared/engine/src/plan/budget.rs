@@ -1,0 +1,100 @@
+//! What a question to the model may cost, and what it did.
+
+use std::time::Duration;
+
+use domain::{Violation, WorkspaceId};
+use telemetry::record::record_budget_rejection;
+use uuid::Uuid;
+
+use crate::{
+    Engine, Problem, ProblemCode, Quota,
+    ports::{Answer, BUDGET_WINDOW, ModelError, ModelRequest, Reservation, Reserved},
+};
+
+/// The longest prompt in bytes, whoever plans.
+pub const MAX_PROMPT_BYTES: usize = 32 * 1024;
+/// What a chat adds to its two messages.
+const FRAME: u64 = 16;
+/// Nobody is held back for longer; who is asked too early says so again.
+const LONGEST_HOLD: Duration = Duration::from_hours(24);
+
+/// The tokens that were reserved for one question.
+pub(super) struct Tokens {
+    id: Uuid,
+    tokens: u64,
+}
+
+impl Engine {
+    /// Takes what the question may cost at most out of the budget; nothing where nothing is paid.
+    pub(super) async fn reserve_tokens(
+        &self,
+        workspace: &WorkspaceId,
+        request: &ModelRequest,
+    ) -> Result<Option<Tokens>, Problem> {
+        let limit = self.settings.max_tokens_per_minute;
+        let too_large = |detail: String| {
+            let errors = vec![Violation::new("/prompt", detail.clone())];
+            Err(Problem::new(ProblemCode::PromptTooLarge, detail).with_errors(errors))
+        };
+        if request.prompt.len() > MAX_PROMPT_BYTES {
+            return too_large(format!("the prompt is larger than {} KiB", MAX_PROMPT_BYTES / 1024));
+        }
+        let Some(answer) = self.model.max_output_tokens() else { return Ok(None) };
+        let tokens = most_tokens(request, answer);
+        if tokens > limit {
+            return too_large("the prompt could never fit AI_MAX_TOKENS_PER_MIN; shorten it".to_owned());
+        }
+        let id = self.ids.uuid();
+        match self.budget.reserve(&Reservation { id, workspace: workspace.clone(), tokens, limit }).await? {
+            Reserved::Granted { window_was_lost } => {
+                if window_was_lost {
+                    tracing::warn!("the token budget's last minute was lost; counting begins anew");
+                }
+                Ok(Some(Tokens { id, tokens }))
+            }
+            Reserved::Exhausted { retry_after, left } => {
+                record_budget_rejection();
+                let detail = "the model's tokens of this minute are spent; try again after the time in Retry-After";
+                let quota = Quota { limit, window: BUDGET_WINDOW, left };
+                let problem = Problem::new(ProblemCode::TokenBudgetExhausted, detail);
+                Err(problem.with_retry_after(Some(retry_after)).with_quota(quota))
+            }
+            Reserved::Held(left) => {
+                let busy = ModelError::Busy(None).to_string();
+                Err(Problem::new(ProblemCode::PlannerUnavailable, busy).with_retry_after(Some(left)))
+            }
+        }
+    }
+
+    /// Tells the budget what the question cost. Where that is not known, the reservation stands: too much is
+    /// counted, never too little. A budget that cannot be told is no reason to throw an answer away.
+    pub(super) async fn settle_tokens(&self, reserved: Option<Tokens>, asked: &Result<Answer, ModelError>) {
+        let Some(Tokens { id, tokens }) = reserved else { return };
+        let used = match asked {
+            Ok(Answer { usage, .. }) => Some(usage.input.saturating_add(usage.output)).filter(|used| *used > 0),
+            Err(ModelError::Unreachable(_) | ModelError::Refused(_) | ModelError::Busy(_)) => Some(0),
+            Err(ModelError::TimedOut | ModelError::Unreadable(_)) => None,
+        };
+        if let Some(used) = used.filter(|used| *used > tokens) {
+            tracing::warn!(used, reserved = tokens, "the model counts more tokens than were reserved");
+        }
+        if let Some(used) = used
+            && let Err(error) = self.budget.settle(id, used).await
+        {
+            tracing::warn!(%error, "the tokens of a plan could not be settled; all that were reserved count");
+        }
+        if let Err(ModelError::Busy(Some(after))) = asked
+            && let Err(error) = self.budget.hold((*after).min(LONGEST_HOLD)).await
+        {
+            tracing::warn!(%error, "the model is over its limit, and the others could not be told");
+        }
+    }
+}
+
+/// How many tokens a question and its answer are at most, without a tokenizer. A person's text has at most a
+/// token a byte. The fixed part is English and JSON in ASCII, of which tokenizers make a token of four to five
+/// bytes; three are taken, to be above them.
+fn most_tokens(request: &ModelRequest, answer: u32) -> u64 {
+    let fixed = request.instructions.len() + request.schema.to_string().len();
+    request.prompt.len() as u64 + fixed.div_ceil(3) as u64 + FRAME + u64::from(answer)
+}
