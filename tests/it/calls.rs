@@ -116,7 +116,9 @@ impl World {
         let (redis_url, aws_url) = (redis.url(), aws.url());
         let variables = [self.variables(&redis_url, &aws_url), more.to_vec()].concat();
         let server = Server::start(Path::new(self.folder.path()), &variables);
-        Program { server, redis, aws, receives, calls }
+        let program = Program { server, redis, aws, receives, calls };
+        assert_eq!(program.cost("start"), Cost { dynamodb: 1, ..NONE }, "it looks whether there are API keys");
+        program
     }
 }
 
