@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use engine::{Engine, ports::Queue, work::Disposition};
+use engine::{
+    Engine,
+    ports::{Clock, Queue},
+    work::Disposition,
+};
 use jiff::SignedDuration;
 use tokio::{
     sync::{Semaphore, watch},
@@ -31,23 +35,32 @@ impl Default for Pace {
 
 /// Works jobs until `stop` turns true; then finishes those in hand.
 pub async fn run_worker(engine: Arc<Engine>, pace: Pace, stop: watch::Receiver<bool>) {
-    let queue = Arc::clone(&engine.queue);
-    let work = move |engine: Arc<Engine>, message: String| async move {
-        engine.work(&message, engine.clock.now() + pace.lease).await
+    let (queue, clock) = (Arc::clone(&engine.queue), Arc::clone(&engine.clock));
+    let work = |message: String| {
+        let engine = Arc::clone(&engine);
+        async move { engine.work(&message, engine.clock.now() + pace.lease).await }
     };
-    drain(engine, queue, stop, work).await;
+    drain(&queue, &*clock, stop, work).await;
 }
 
 /// Settles the jobs of messages that went to the dead letters, until `stop` turns true.
 pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: watch::Receiver<bool>) {
-    let settle = |engine: Arc<Engine>, message: String| async move { engine.settle_dead(&message).await };
-    drain(engine, queue, stop, settle).await;
+    let clock = Arc::clone(&engine.clock);
+    let settle = |message: String| {
+        let engine = Arc::clone(&engine);
+        async move { engine.settle_dead(&message).await }
+    };
+    drain(&queue, &*clock, stop, settle).await;
 }
 
-/// Gives each message of a queue to `handle`, some side by side, each in a task of its own.
-async fn drain<H, F>(engine: Arc<Engine>, queue: Arc<dyn Queue>, mut stop: watch::Receiver<bool>, handle: H)
-where
-    H: Fn(Arc<Engine>, String) -> F,
+/// Gives each message of a queue to `handle`, some side by side, each in a task of its own, so that
+/// a panic ends one message's handling alone.
+async fn drain<F>(
+    queue: &Arc<dyn Queue>,
+    clock: &dyn Clock,
+    mut stop: watch::Receiver<bool>,
+    handle: impl Fn(String) -> F,
+) where
     F: Future<Output = Disposition> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(SIDE_BY_SIDE));
@@ -63,8 +76,8 @@ where
             Ok(deliveries) => {
                 for delivery in deliveries {
                     let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
-                    let handled = handle(Arc::clone(&engine), delivery.body);
-                    let queue = Arc::clone(&queue);
+                    let handled = handle(delivery.body);
+                    let queue = Arc::clone(queue);
                     tasks.spawn(async move {
                         if handled.await == Disposition::Acknowledge
                             && let Err(error) = queue.acknowledge(&delivery.receipt).await
@@ -78,7 +91,7 @@ where
             }
             Err(error) => {
                 tracing::warn!(%error, "the queue is asked again in a second");
-                engine.clock.sleep(Duration::from_secs(1)).await;
+                clock.sleep(Duration::from_secs(1)).await;
             }
         }
         while let Some(ended) = tasks.try_join_next() {
@@ -110,5 +123,51 @@ pub async fn run_housekeeping(engine: Arc<Engine>, pace: Pace, mut stop: watch::
         if let Err(error) = engine.ledger.erase_expired(engine.clock.now()).await {
             tracing::warn!(%error, "what has expired is erased later");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use adapters::embedded::{MemoryQueue, SystemClock};
+    use engine::ports::QueuedMessage;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_one_message_alone_and_it_comes_again() {
+        let visibility = Duration::from_millis(20);
+        let queue: Arc<dyn Queue> = Arc::new(MemoryQueue::new(Arc::new(SystemClock), visibility));
+        let message = |body: usize| QueuedMessage {
+            body: body.to_string(),
+            workspace: "local".parse().unwrap(),
+            delay: Duration::ZERO,
+        };
+        // More than there are slots, so that a panic that kept its slot would stop the rest.
+        let count = 3 * SIDE_BY_SIDE;
+        queue.send(&(0..count).map(message).collect::<Vec<_>>()).await.unwrap();
+
+        let seen = Arc::new(Mutex::new(vec![0; count]));
+        let (stop, stopped) = watch::channel(false);
+        let stop = Arc::new(stop);
+        drain(&queue, &SystemClock, stopped, |body| {
+            let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));
+            async move {
+                let times = {
+                    let mut seen = seen.lock().unwrap();
+                    let message: usize = body.parse().unwrap();
+                    seen[message] += 1;
+                    if seen.iter().all(|times| *times >= 2) {
+                        stop.send_replace(true);
+                    }
+                    seen[message]
+                };
+                assert!(times > 1, "the first time it panics");
+                Disposition::Acknowledge
+            }
+        })
+        .await;
+        assert!(seen.lock().unwrap().iter().all(|times| *times >= 2));
     }
 }
