@@ -14,8 +14,12 @@ use crate::{
     WorkspaceId,
 };
 
+/// How many days the record of a job that has ended is kept.
+const RECORD_DAYS: i64 = 30;
+/// How many days a mail's contents are kept after it went, or was given up.
+pub const CONTENTS_DAYS: i64 = 7;
 /// A job that has waited this many hours gives up.
-pub const GIVE_UP_AFTER_HOURS: i64 = 24;
+const GIVE_UP_AFTER_HOURS: i64 = 24;
 
 /// One side effect on record: who asked for what, how far it came, how it ended.
 ///
@@ -414,6 +418,17 @@ impl Job {
         self.started_at.unwrap_or(self.created_at) + SignedDuration::from_hours(GIVE_UP_AFTER_HOURS)
     }
 
+    /// When the record, and with it its idempotency key, ends: 30 days after the last change of a job that has
+    /// ended. An open job does not end by itself, however long nobody looked at it.
+    pub fn record_expires_at(&self) -> Option<Timestamp> {
+        self.state.has_ended().then(|| after_days(self.touched_at, RECORD_DAYS))
+    }
+
+    /// When its contents are erased: 7 days after it ended.
+    pub fn contents_expire_at(&self) -> Option<Timestamp> {
+        self.finished_at.filter(|_| self.state.has_ended()).map(|ended| after_days(ended, CONTENTS_DAYS))
+    }
+
     /// Since when somebody should be working on the job: its last change, or the end of its wait if that is later.
     pub fn due_at(&self) -> Timestamp {
         self.not_before.map_or(self.touched_at, |then| then.max(self.touched_at))
@@ -454,6 +469,10 @@ impl Job {
         next.finished_at = Some(now);
         next
     }
+}
+
+fn after_days(time: Timestamp, days: i64) -> Timestamp {
+    time.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

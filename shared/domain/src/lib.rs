@@ -22,7 +22,7 @@ pub use address::{Address, InvalidAddress};
 pub use grounding::{Mention, mentions};
 pub use hash::{PayloadHash, payload_hash, sha256_hex};
 pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, PlanId, WorkspaceId};
-pub use job::{Evidence, GIVE_UP_AFTER_HOURS, InvalidTransition, Job, JobStatus, Lease, NewJob, Outcome, State};
+pub use job::{CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobStatus, Lease, NewJob, Outcome, State};
 pub use job_error::{JobError, JobErrorCode};
 pub use key::{ApiKey, KeyRecord};
 pub use mail::{Mail, MailParams, OneOrMany};

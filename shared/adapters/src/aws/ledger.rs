@@ -17,7 +17,6 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::Sdk;
-use crate::embedded::contents_expire_at;
 
 /// The least that is read of a list at once: what has expired or moved on is passed over.
 const LEAST_PAGE: usize = 20;
@@ -98,7 +97,7 @@ impl DynamoLedger {
         for _ in 0..2 {
             let mut actions: Vec<TransactWriteItem> = vec![self.put(item.clone(), Some(&condition))?];
             for part in 0..parts {
-                actions.push(self.set_end(job, part, parts, contents_expire_at(job))?);
+                actions.push(self.set_end(job, part, parts, job.contents_expire_at())?);
             }
             let reasons = match self.transact(&actions).await? {
                 Written::Done => return Ok(Save::Done),
@@ -197,7 +196,7 @@ impl Ledger for DynamoLedger {
             actions.push(self.put(items::job_item(job)?, Some(&free))?);
             let key = items::key(&items::job_pk(job.job_id), CONTENTS);
             // What an expired job left behind has expired before it.
-            for part in items::sealed_items(key, &contents.0, contents_expire_at(job))? {
+            for part in items::sealed_items(key, &contents.0, job.contents_expire_at())? {
                 actions.push(self.put(part, None)?);
             }
         }

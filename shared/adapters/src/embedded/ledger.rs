@@ -6,24 +6,9 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use async_trait::async_trait;
 use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
 use engine::ports::{Clock, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredPlan};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use threads::{Failure, Threads};
-
-/// When a job's record and with it its idempotency key end: 30 days after the last change of one
-/// that has ended. An open job does not end by itself, however long nobody looked at it.
-pub fn record_expires_at(job: &Job) -> Option<Timestamp> {
-    job.state.has_ended().then(|| after_days(job.touched_at, 30))
-}
-
-/// When a job's contents are erased: 7 days after it ended.
-pub fn contents_expire_at(job: &Job) -> Option<Timestamp> {
-    job.finished_at.filter(|_| job.state.has_ended()).map(|ended| after_days(ended, 7))
-}
-
-fn after_days(time: Timestamp, days: i64) -> Timestamp {
-    time.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX)
-}
 
 /// The ledger in a SQLite file (WAL, every commit synced): a running server and the command line
 /// may work on it side by side. Writes that wait at the same time are committed together.
@@ -364,8 +349,8 @@ impl JobRow {
             open: !job.state.has_ended(),
             due_at: micros(job.due_at()),
             revision: i64::try_from(job.revision).unwrap_or(i64::MAX),
-            expires_at: record_expires_at(job).map(micros),
-            contents_expire_at: contents_expire_at(job).map(micros),
+            expires_at: job.record_expires_at().map(micros),
+            contents_expire_at: job.contents_expire_at().map(micros),
             body: serde_json::to_string(job)?,
         })
     }

@@ -13,6 +13,6 @@ pub use budget::MemoryBudget;
 pub use cache::MemoryCache;
 pub use folder::{FolderError, FolderLock};
 pub use key_file::{KeyError, LocalVault};
-pub use ledger::{SqliteLedger, contents_expire_at, record_expires_at};
+pub use ledger::SqliteLedger;
 pub use queue::MemoryQueue;
 pub use system::{SystemClock, SystemIds};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use domain::{Evidence, InvalidTransition, Job, JobError, JobErrorCode, Via};
+use domain::{CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobError, JobErrorCode, Via};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use telemetry::record::{
@@ -24,8 +24,6 @@ use crate::{
 const TRIES: u32 = 6;
 /// Time to write down what came of a send, beside the send's own time-out.
 const MARGIN: SignedDuration = SignedDuration::from_secs(3);
-/// How long a mail in the outbox is kept.
-const OUTBOX_DAYS: i64 = 7;
 
 /// Why a run stopped short of an end.
 pub(super) enum Stop {
@@ -67,7 +65,7 @@ impl Run<'_> {
     pub(super) async fn finish(&mut self) -> Result<(), Stop> {
         match self.run().await {
             Err(Stop::Wait(pause)) => self.wait(pause, Job::released).await,
-            Err(Stop::TryAgain) => self.wait(self.backoff(self.job.failures), Job::unreached).await,
+            Err(Stop::TryAgain) => self.wait(self.exponential(self.job.failures), Job::unreached).await,
             Err(Stop::Fail(error)) => self.fail(error).await,
             Err(Stop::Unknown) => self.unknown().await,
             ended => ended,
@@ -167,7 +165,7 @@ impl Run<'_> {
             workspace: self.job.workspace_id.clone(),
             written_at: now,
             sealed,
-            expires_at: now + SignedDuration::from_hours(24 * OUTBOX_DAYS),
+            expires_at: now + SignedDuration::from_hours(24 * CONTENTS_DAYS),
         };
         // Once per job, so that a run that died after this line is repeated without a second mail.
         self.engine.ledger.put_outbox(&entry).await?;
@@ -222,11 +220,7 @@ impl Run<'_> {
                     tracing::warn!(job.id = %self.job.job_id, why, "the answer to a send was lost");
                     self.maybe_sent = true;
                     // The same draft is sent again: if it is gone, it went.
-                    return Err(if by_draft {
-                        Stop::Wait(self.backoff(self.job.attempts.saturating_sub(1)))
-                    } else {
-                        Stop::Unknown
-                    });
+                    return Err(if by_draft { Stop::Wait(self.backoff()) } else { Stop::Unknown });
                 }
                 Err(error) => {
                     self.take_back_mark().await?;
@@ -293,9 +287,7 @@ impl Run<'_> {
     /// What a request that certainly sent nothing means for the job.
     fn after(&self, error: &SendError) -> Stop {
         match error {
-            SendError::RateLimited(after) => {
-                Stop::Wait(self.backoff(self.job.attempts.saturating_sub(1)).max(after.unwrap_or_default()))
-            }
+            SendError::RateLimited(after) => Stop::Wait(self.backoff().max(after.unwrap_or_default())),
             SendError::NotReached(_) | SendError::DraftGone if self.job.failures + 1 < TRIES => Stop::TryAgain,
             SendError::NotReached(_) | SendError::DraftGone => Stop::Fail(failure(
                 JobErrorCode::ProviderUnavailable,
@@ -343,11 +335,7 @@ impl Run<'_> {
     fn leave_time(&self) -> Result<(), Stop> {
         let timeout = SignedDuration::try_from(self.engine.settings.provider_timeout).unwrap_or(SignedDuration::MAX);
         let done_by = self.engine.clock.now().checked_add(timeout + MARGIN);
-        if done_by.is_ok_and(|done_by| done_by <= self.until) {
-            Ok(())
-        } else {
-            Err(Stop::Wait(self.backoff(self.job.attempts.saturating_sub(1))))
-        }
+        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff())) }
     }
 
     async fn complete(
@@ -469,8 +457,13 @@ impl Run<'_> {
         record_provider_request(self.job.provider.as_str(), operation, outcome);
     }
 
+    /// The pause after this try, whatever it failed for.
+    fn backoff(&self) -> Duration {
+        self.exponential(self.job.attempts.saturating_sub(1))
+    }
+
     /// 1, 2, 4 … 60 s, and as much again by chance at most half of it.
-    fn backoff(&self, before: u32) -> Duration {
+    fn exponential(&self, before: u32) -> Duration {
         let exponent = before.min(6);
         self.jittered(Duration::from_secs(1 << exponent).min(Duration::from_mins(1)))
     }

@@ -1,4 +1,5 @@
 use axum::{Json as Out, extract::State};
+use engine::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,8 +33,7 @@ pub(crate) async fn healthz() -> Out<Health> {
     )
 )]
 pub(crate) async fn readyz(State(web): State<Web>) -> Result<Out<Health>, Refused> {
-    let problem = |error| Refused::from(engine::Problem::from(error));
-    web.engine.ledger.ping().await.map_err(problem)?;
-    web.engine.cache.ping().await.map_err(|error| Refused::from(engine::Problem::from(error)))?;
+    web.engine.ledger.ping().await.map_err(Problem::from)?;
+    web.engine.cache.ping().await.map_err(Problem::from)?;
     Ok(Out(Health { status: "ok" }))
 }

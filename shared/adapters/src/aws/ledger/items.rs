@@ -7,8 +7,6 @@ use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, Workspac
 use engine::ports::{LedgerError, OutboxEntry, Sealed, StoredPlan};
 use jiff::Timestamp;
 
-use crate::embedded::record_expires_at;
-
 /// One item of the table.
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -116,7 +114,7 @@ pub fn job_item(job: &Job) -> Result<Item, LedgerError> {
         item.insert("open_pk".to_owned(), text(open_list(last % SHARDS)));
         item.insert("due_at".to_owned(), number(&job.due_at().as_microsecond()));
     }
-    if let Some(time) = record_expires_at(job) {
+    if let Some(time) = job.record_expires_at() {
         expire(&mut item, time);
     }
     Ok(item)
