@@ -1,14 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{ActionId, Provider, payload_hash};
-use engine::ports::{Cache, Clock, FirstSight};
+use engine::ports::{CONSENT_WITHIN, Cache, Clock, Consent, FirstSight};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     ManualClock, sample_job,
-    support::{at_once, claim, workspace},
+    support::{at_once, claim, sealed, workspace},
 };
 
 /// What every [`Cache`] does: each key is new to one caller only, and a job is never replaced by an older version.
@@ -17,9 +17,11 @@ pub async fn cache(cache: Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
     claims(&cache, now, seed).await;
     jobs(&cache, now, seed).await;
     rollouts(&cache).await;
+    consents(&cache, seed).await;
+    locks(&cache, seed).await;
 }
 
-/// What a [`Cache`] that goes by this clock does over time: a claim ends after 15 minutes, no sooner.
+/// What a [`Cache`] that goes by this clock does over time: a claim ends after 15 minutes, no sooner; and so on.
 pub async fn cache_with_clock(cache: Arc<dyn Cache>, clock: &ManualClock, seed: Uuid) {
     let key = claim(&sample_job(&workspace("clock", seed), "a", clock.now()));
     let claims = [key.clone()];
@@ -37,6 +39,61 @@ pub async fn cache_with_clock(cache: Arc<dyn Cache>, clock: &ManualClock, seed: 
     assert_eq!(cache.rollout_percent(Provider::Microsoft).await.expect("a look"), Some(7));
     clock.advance(Duration::from_secs(1));
     assert_eq!(cache.rollout_percent(Provider::Microsoft).await.expect("a look"), None, "a minute is over");
+    consents_and_locks_end(&cache, clock, seed).await;
+}
+
+async fn consents_and_locks_end(cache: &Arc<dyn Cache>, clock: &ManualClock, seed: Uuid) {
+    let consent = Consent { workspace: workspace("consent", seed), sealed: sealed("consent") };
+    for id in ["in time", "late"] {
+        cache.put_consent(id, &consent).await.expect("a put");
+    }
+    clock.advance(Duration::from_secs(CONSENT_WITHIN.as_secs() - 1));
+    assert_eq!(cache.take_consent("in time").await.expect("a take"), Some(consent));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(cache.take_consent("late").await.expect("a take"), None, "ten minutes are over");
+
+    let (name, [slow, next]) = (format!("slow-{seed}"), [1, 2].map(Uuid::from_u128));
+    assert!(cache.lock(&name, slow, Duration::from_secs(30)).await.expect("a lock"));
+    clock.advance(Duration::from_secs(29));
+    assert!(!cache.lock(&name, next, Duration::from_secs(30)).await.expect("a lock"), "it is still held");
+    clock.advance(Duration::from_secs(1));
+    assert!(cache.lock(&name, next, Duration::from_secs(30)).await.expect("a lock"), "it has ended");
+    cache.unlock(&name, slow).await.expect("an unlock");
+    assert!(!cache.lock(&name, slow, Duration::from_secs(30)).await.expect("a lock"), "it was another's to give back");
+}
+
+async fn consents(cache: &Arc<dyn Cache>, seed: Uuid) {
+    let [a, b] = ["a", "b"].map(|name| format!("{name}-{seed}"));
+    let consent = |text| Consent { workspace: workspace("consent", seed), sealed: sealed(text) };
+    assert_eq!(cache.take_consent(&a).await.expect("a take"), None, "what was never put");
+    cache.put_consent(&a, &consent("first")).await.expect("a put");
+    cache.put_consent(&b, &consent("other")).await.expect("a put");
+    let takers = (0..64).map(|_| {
+        let (cache, a) = (cache.clone(), a.clone());
+        async move { cache.take_consent(&a).await.expect("a take") }
+    });
+    let taken: Vec<_> = at_once(takers).await.into_iter().flatten().collect();
+    assert_eq!(taken, [consent("first")], "of 64 who take it at once exactly one gets it");
+    assert_eq!(cache.take_consent(&b).await.expect("a take"), Some(consent("other")));
+    assert_eq!(cache.take_consent(&b).await.expect("a take"), None, "it is taken once");
+}
+
+async fn locks(cache: &Arc<dyn Cache>, seed: Uuid) {
+    let (name, hour) = (format!("contested-{seed}"), Duration::from_hours(1));
+    let attempts = (1..=64).map(|owner| {
+        let (cache, name, owner) = (cache.clone(), name.clone(), Uuid::from_u128(owner));
+        async move { cache.lock(&name, owner, hour).await.expect("a lock").then_some(owner) }
+    });
+    let owners: Vec<Uuid> = at_once(attempts).await.into_iter().flatten().collect();
+    let [owner] = owners[..] else { panic!("of 64 exactly one has the lock: {owners:?}") };
+    assert!(cache.lock(&name, owner, hour).await.expect("a lock"), "the answer may have been lost: it is the owner's");
+    let other = Uuid::from_u128(1000);
+    cache.unlock(&name, other).await.expect("an unlock");
+    assert!(!cache.lock(&name, other, hour).await.expect("a lock"), "only its owner gives it back");
+    cache.unlock(&name, owner).await.expect("an unlock");
+    cache.unlock(&name, owner).await.expect("an unlock may be repeated");
+    assert!(cache.lock(&name, other, hour).await.expect("a lock"), "then it is free");
+    cache.unlock(&name, other).await.expect("an unlock");
 }
 
 async fn claims(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {

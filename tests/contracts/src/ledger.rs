@@ -26,6 +26,7 @@ pub async fn ledger(ledger: Adapter, now: Timestamp, seed: Uuid) {
     plans_and_outbox(&ledger, now, seed).await;
     rollout(&ledger).await;
     keys(&ledger, now, seed).await;
+    crate::connections::connections(&ledger, now, seed).await;
 }
 
 /// What [`Ledger::void_leases`] does; for a ledger on which nobody else works.

@@ -7,6 +7,7 @@
 
 mod budget;
 mod cache;
+mod connections;
 mod ledger;
 mod ledger_with_clock;
 mod ministack;

@@ -9,10 +9,10 @@ use engine::{
     catalogue::Catalogue,
     keys::Keys,
     ports::{
-        About, Access, Action, Answer, Budget, Cache, CacheError, Call, Clock, Connection, Connections, Contents,
-        Delivery, FirstSight, Ids, Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError, ModelRequest,
-        OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered, Reservation,
-        Reserved, Save, Sealed, SendError, Sent, Stamp, StoredPlan, Vault, VaultError,
+        About, Access, Action, Answer, Budget, Cache, CacheError, Call, Clock, Connection, Connections, Consent,
+        Contents, Delivery, FirstSight, Ids, Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError,
+        ModelRequest, OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered,
+        Reservation, Reserved, Save, Sealed, SendError, Sent, Stamp, StoredConnection, StoredPlan, Vault, VaultError,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -160,6 +160,18 @@ impl Ledger for World {
         Ok(false)
     }
 
+    async fn connection(&self, _: &WorkspaceId, _: Provider) -> Result<Option<StoredConnection>, LedgerError> {
+        unused()
+    }
+
+    async fn put_connection(&self, _: &StoredConnection, _: Option<Uuid>) -> Result<Save, LedgerError> {
+        unused()
+    }
+
+    async fn delete_connection(&self, _: &WorkspaceId, _: Provider, _: Uuid) -> Result<Save, LedgerError> {
+        unused()
+    }
+
     async fn erase_expired(&self, _: Timestamp) -> Result<(), LedgerError> {
         unused()
     }
@@ -205,6 +217,22 @@ impl Cache for World {
     }
 
     async fn job(&self, _: JobId) -> Result<Option<Job>, CacheError> {
+        unused()
+    }
+
+    async fn put_consent(&self, _: &str, _: &Consent) -> Result<(), CacheError> {
+        unused()
+    }
+
+    async fn take_consent(&self, _: &str) -> Result<Option<Consent>, CacheError> {
+        unused()
+    }
+
+    async fn lock(&self, _: &str, _: Uuid, _: Duration) -> Result<bool, CacheError> {
+        unused()
+    }
+
+    async fn unlock(&self, _: &str, _: Uuid) -> Result<(), CacheError> {
         unused()
     }
 

@@ -8,13 +8,14 @@ use engine::{
     Engine,
     catalogue::Catalogue,
     ports::{
-        About, Access, Action, Cache, CacheError, Call, Contents, Delivery, FirstSight, Insert, JobFilter, KeyClaim,
-        Ledger, LedgerError, OutboxEntry, Queue, QueueError, QueuedMessage, RenderError, Rendered, Save, SendError,
-        Sent, Stamp, StoredPlan,
+        About, Access, Action, Cache, CacheError, Call, Consent, Contents, Delivery, FirstSight, Insert, JobFilter,
+        KeyClaim, Ledger, LedgerError, OutboxEntry, Queue, QueueError, QueuedMessage, RenderError, Rendered, Save,
+        SendError, Sent, Stamp, StoredConnection, StoredPlan,
     },
 };
 use jiff::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{Side, Traps};
 
@@ -133,6 +134,27 @@ impl Ledger for Trapped<Arc<dyn Ledger>> {
         self.inner.revoke_key(id, now).await
     }
 
+    async fn connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+    ) -> Result<Option<StoredConnection>, LedgerError> {
+        self.inner.connection(workspace, provider).await
+    }
+
+    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError> {
+        self.inner.put_connection(connection, over).await
+    }
+
+    async fn delete_connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        version: Uuid,
+    ) -> Result<Save, LedgerError> {
+        self.inner.delete_connection(workspace, provider, version).await
+    }
+
     async fn ping(&self) -> Result<(), LedgerError> {
         self.inner.ping().await
     }
@@ -158,6 +180,22 @@ impl Cache for Trapped<Arc<dyn Cache>> {
 
     async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError> {
         self.inner.put_rollout_percent(provider, percent).await
+    }
+
+    async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError> {
+        self.inner.put_consent(id, consent).await
+    }
+
+    async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError> {
+        self.inner.take_consent(id).await
+    }
+
+    async fn lock(&self, name: &str, owner: Uuid, at_most: Duration) -> Result<bool, CacheError> {
+        self.inner.lock(name, owner, at_most).await
+    }
+
+    async fn unlock(&self, name: &str, owner: Uuid) -> Result<(), CacheError> {
+        self.inner.unlock(name, owner).await
     }
 
     async fn ping(&self) -> Result<(), CacheError> {

@@ -9,12 +9,14 @@ use aws_sdk_dynamodb::{Client, types::TransactWriteItem};
 use calls::{Condition, Search, Written};
 use domain::{Job, JobId, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
 use engine::ports::{
-    Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredPlan,
+    Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredConnection,
+    StoredPlan,
 };
 use futures_util::future::try_join_all;
-use items::{CONTENTS, Item, JOB, KEY, OUTBOX, PLAN, ROLLOUT, SHARDS};
+use items::{CONNECTION, CONTENTS, Item, JOB, KEY, OUTBOX, PLAN, ROLLOUT, SHARDS};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use super::Sdk;
 
@@ -35,6 +37,7 @@ const MOST_PAGE: usize = 100;
 /// | plan | `PLAN#<plan id>` | `PLAN` | `sealed`, `parts`, `workspace` |
 /// | what is too long for an item | as the first | `<sk>#1` to `#9` | `sealed` |
 /// | API key | `KEY#<key id>` | `KEY` | `body` (what is kept of it, as JSON); `list_pk` = `KEYS`, `list_sk` = `<created_at, 20 digits>#<key id>` |
+/// | connected account | `CONNECTION#<workspace>#<provider>` | `CONNECTION` | `body` (the record as JSON, its tokens and address sealed), `version` |
 /// | share of a rollout | `ROLLOUT#<provider>` | `ROLLOUT` | `percent` |
 ///
 /// Times are microseconds since 1970. What ends has `expires_micros`, by which reads and conditions
@@ -62,7 +65,7 @@ const MOST_PAGE: usize = 100;
 /// | contents, a job with its contents, plan | 1 Query for every MB |
 /// | list of jobs, outbox | 1 Query and 1 BatchGetItem for every 100 |
 /// | overdue jobs | 16 Queries at once, then 1 BatchGetItem for every 100 |
-/// | plan and outbox entry written, rollout, ping | 1 |
+/// | plan and outbox entry written, rollout, connection, ping | 1 |
 ///
 /// What runs into somebody else's transaction is tried six times, with growing pauses.
 pub struct DynamoLedger {
@@ -393,6 +396,37 @@ impl Ledger for DynamoLedger {
         key.revoked_at = key.revoked_at.or(Some(now));
         self.put_item(items::key_item(&key)?, None).await?;
         Ok(true)
+    }
+
+    async fn connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+    ) -> Result<Option<StoredConnection>, LedgerError> {
+        let pk = items::connection_pk(workspace, provider);
+        let found = self.get(HashSet::from([pk.clone()]), CONNECTION).await?;
+        found.get(&pk).map(items::read_connection).transpose()
+    }
+
+    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError> {
+        let condition = over.map_or_else(|| Condition::free(self.clock.now()), Condition::is_version);
+        let item = items::connection_item(connection)?;
+        Ok(match self.put_item(item.clone(), Some(&condition)).await? {
+            // The same version may be there because it was written before and only the answer was lost.
+            Some(there) if there.get("version") != item.get("version") => Save::Stale,
+            _ => Save::Done,
+        })
+    }
+
+    async fn delete_connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        version: Uuid,
+    ) -> Result<Save, LedgerError> {
+        let key = items::key(&items::connection_pk(workspace, provider), CONNECTION);
+        let deleted = self.delete_item(key, &Condition::is_version_or_gone(version)).await?;
+        Ok(if deleted { Save::Done } else { Save::Stale })
     }
 
     /// Nothing to do: DynamoDB deletes what has expired.

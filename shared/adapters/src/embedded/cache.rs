@@ -1,12 +1,14 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use domain::{Job, JobId, PayloadHash, Provider};
-use engine::ports::{Cache, CacheError, Clock, FirstSight, KeyClaim};
+use engine::ports::{CONSENT_WITHIN, Cache, CacheError, Clock, Consent, FirstSight, KeyClaim};
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 /// How long a claim holds, and how long a job is kept after it was put last.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
@@ -25,6 +27,9 @@ struct Kept {
     claims: Recent<PayloadHash>,
     jobs: Recent<Job>,
     rollouts: BTreeMap<Provider, (u8, Timestamp)>,
+    /// With when each ends.
+    consents: HashMap<String, (Consent, Timestamp)>,
+    locks: HashMap<String, (Uuid, Timestamp)>,
 }
 
 impl MemoryCache {
@@ -36,7 +41,8 @@ impl MemoryCache {
     /// An empty cache of at most `capacity` claims and as many jobs.
     pub fn with_capacity(clock: Arc<dyn Clock>, capacity: usize) -> Self {
         let (claims, jobs) = (Recent::new(capacity), Recent::new(capacity));
-        Self { clock, kept: Mutex::new(Kept { claims, jobs, rollouts: BTreeMap::new() }) }
+        let kept = Kept { claims, jobs, rollouts: BTreeMap::new(), consents: HashMap::new(), locks: HashMap::new() };
+        Self { clock, kept: Mutex::new(kept) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -86,9 +92,43 @@ impl Cache for MemoryCache {
         Ok(())
     }
 
+    async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError> {
+        let now = self.clock.now();
+        let known = &mut self.kept().consents;
+        known.retain(|_, (_, until)| *until > now);
+        known.insert(id.to_owned(), (consent.clone(), after(now, CONSENT_WITHIN)));
+        Ok(())
+    }
+
+    async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError> {
+        let now = self.clock.now();
+        let taken = self.kept().consents.remove(id);
+        Ok(taken.filter(|(_, until)| *until > now).map(|(consent, _)| consent))
+    }
+
+    async fn lock(&self, name: &str, owner: Uuid, at_most: Duration) -> Result<bool, CacheError> {
+        let now = self.clock.now();
+        let known = &mut self.kept().locks;
+        known.retain(|_, (_, until)| *until > now);
+        let (holder, _) = known.entry(name.to_owned()).or_insert((owner, after(now, at_most)));
+        Ok(*holder == owner)
+    }
+
+    async fn unlock(&self, name: &str, owner: Uuid) -> Result<(), CacheError> {
+        let known = &mut self.kept().locks;
+        if known.get(name).is_some_and(|(holder, _)| *holder == owner) {
+            known.remove(name);
+        }
+        Ok(())
+    }
+
     async fn ping(&self) -> Result<(), CacheError> {
         Ok(())
     }
+}
+
+fn after(now: Timestamp, duration: Duration) -> Timestamp {
+    now.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 /// A map that forgets: each value after a while, and the oldest when there are too many.

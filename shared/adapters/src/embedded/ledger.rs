@@ -1,3 +1,4 @@
+mod connections;
 mod schema;
 mod threads;
 
@@ -5,10 +6,13 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
-use engine::ports::{Clock, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredPlan};
+use engine::ports::{
+    Clock, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredConnection, StoredPlan,
+};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use threads::{Failure, Threads};
+use uuid::Uuid;
 
 /// The ledger in a SQLite file (WAL, every commit synced): a running server and the command line
 /// may work on it side by side. Writes that wait at the same time are committed together.
@@ -303,6 +307,27 @@ impl Ledger for SqliteLedger {
                 Ok(true)
             })
             .await
+    }
+
+    async fn connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+    ) -> Result<Option<StoredConnection>, LedgerError> {
+        connections::find(&self.threads, workspace, provider).await
+    }
+
+    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError> {
+        connections::put(&self.threads, connection, over).await
+    }
+
+    async fn delete_connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        version: Uuid,
+    ) -> Result<Save, LedgerError> {
+        connections::delete(&self.threads, workspace, provider, version).await
     }
 
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {

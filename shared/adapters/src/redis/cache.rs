@@ -1,10 +1,11 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{Job, JobId, PayloadHash, Provider};
-use engine::ports::{Cache, CacheError, FirstSight, KeyClaim};
+use engine::ports::{CONSENT_WITHIN, Cache, CacheError, Consent, FirstSight, KeyClaim, Sealed};
 use redis::{Value, cmd, from_redis_value};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     connection::{Fault, RedisConnection},
@@ -28,12 +29,14 @@ const ROLLOUT: u64 = 60;
 pub struct RedisCache {
     connection: Arc<RedisConnection>,
     put_job: Script,
+    unlock: Script,
 }
 
 impl RedisCache {
     /// A cache over this connection, which others may use too.
     pub fn new(connection: Arc<RedisConnection>) -> Self {
-        Self { connection, put_job: Script::new(include_str!("lua/put_job.lua")) }
+        let put_job = Script::new(include_str!("lua/put_job.lua"));
+        Self { connection, put_job, unlock: Script::new(include_str!("lua/unlock.lua")) }
     }
 }
 
@@ -88,6 +91,39 @@ impl Cache for RedisCache {
         Ok(())
     }
 
+    async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError> {
+        let mut command = cmd("SET");
+        command.arg(consent_key(id)).arg(format!("{} {}", consent.workspace, consent.sealed.0));
+        command.arg("EX").arg(CONSENT_WITHIN.as_secs());
+        self.connection.query_one(command).await?;
+        Ok(())
+    }
+
+    async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError> {
+        // When the answer is lost, its repetition finds nothing: then the person begins anew.
+        let mut command = cmd("GETDEL");
+        command.arg(consent_key(id));
+        let text: Option<String> = read(self.connection.query_one(command).await?)?;
+        let Some(text) = text else { return Ok(None) };
+        let (workspace, sealed) = text.split_once(' ').ok_or_else(unreadable)?;
+        let workspace = workspace.parse().map_err(|_| unreadable())?;
+        Ok(Some(Consent { workspace, sealed: Sealed(sealed.to_owned()) }))
+    }
+
+    async fn lock(&self, name: &str, owner: Uuid, at_most: Duration) -> Result<bool, CacheError> {
+        // What was there is in the answer, so that a repetition knows its own lock.
+        let mut command = cmd("SET");
+        command.arg(lock_key(name)).arg(owner.to_string()).arg("NX").arg("GET");
+        command.arg("PX").arg(u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX));
+        let before: Option<String> = read(self.connection.query_one(command).await?)?;
+        Ok(before.is_none_or(|before| before == owner.to_string()))
+    }
+
+    async fn unlock(&self, name: &str, owner: Uuid) -> Result<(), CacheError> {
+        self.unlock.call(&self.connection, &[Call::new([lock_key(name)]).arg(owner.to_string())]).await?;
+        Ok(())
+    }
+
     async fn ping(&self) -> Result<(), CacheError> {
         self.connection.query_one(cmd("PING")).await?;
         Ok(())
@@ -96,6 +132,14 @@ impl Cache for RedisCache {
 
 fn rollout_key(provider: Provider) -> String {
     format!("flags:{provider}:rollout_percent")
+}
+
+fn consent_key(id: &str) -> String {
+    format!("orc:{{{id}}}:consent")
+}
+
+fn lock_key(name: &str) -> String {
+    format!("orc:{{{name}}}:lock")
 }
 
 fn job_key(id: JobId) -> String {

@@ -1,5 +1,13 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
-use domain::{Job, JobId, PayloadHash, Provider};
+use domain::{Job, JobId, PayloadHash, Provider, WorkspaceId};
+use uuid::Uuid;
+
+use super::Sealed;
+
+/// How long a person may take to consent at a provider.
+pub const CONSENT_WITHIN: Duration = Duration::from_mins(10);
 
 /// What makes things quick. Losing any of it at any time loses nothing that was promised: the
 /// ledger decides.
@@ -20,6 +28,20 @@ pub trait Cache: Send + Sync {
     /// Keeps the share of a provider's rollout for a minute.
     async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError>;
 
+    /// Keeps what a person's way to a provider and back has to prove, under a name that nobody can guess, for
+    /// [`CONSENT_WITHIN`].
+    async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError>;
+
+    /// Takes it away: of all who ask for it, one gets it, at most.
+    async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError>;
+
+    /// Locks something for one owner, unless another has it; says whether it is the owner's now. The lock ends
+    /// by itself after this long.
+    async fn lock(&self, name: &str, owner: Uuid, at_most: Duration) -> Result<bool, CacheError>;
+
+    /// Gives a lock back, if it is still this owner's.
+    async fn unlock(&self, name: &str, owner: Uuid) -> Result<(), CacheError>;
+
     /// Whether the cache answers.
     async fn ping(&self) -> Result<(), CacheError>;
 }
@@ -31,6 +53,15 @@ pub struct KeyClaim {
     pub job_id: JobId,
     /// What it does.
     pub payload_hash: PayloadHash,
+}
+
+/// What a person's way to a provider and back has to prove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// For which workspace; needed to open the rest.
+    pub workspace: WorkspaceId,
+    /// What was asked, by whom, and what has to come back.
+    pub sealed: Sealed,
 }
 
 /// What the cache knew of a key.

@@ -1,10 +1,13 @@
 use async_trait::async_trait;
 use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Sealed;
 
-/// What must not be lost, and decides: jobs with their contents, plans, the outbox, the rollout, API keys.
+/// What must not be lost, and decides: jobs with their contents, plans, the outbox, the rollout,
+/// API keys, connected accounts.
 ///
 /// When a write returns, it is durable. Every write names its precondition. Records end by
 /// themselves: a job 30 days after its last change, its contents 7 days after its end, but neither
@@ -75,6 +78,26 @@ pub trait Ledger: Send + Sync {
 
     /// Ends a key; false when there is none of this id. One that was revoked before keeps its time.
     async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError>;
+
+    /// A workspace's connection with a provider.
+    async fn connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+    ) -> Result<Option<StoredConnection>, LedgerError>;
+
+    /// Writes a connection over the version `over`, or where there is none if that is none; nothing when the
+    /// ledger holds another one. A write that was made but whose answer was lost counts as done when it is repeated.
+    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError>;
+
+    /// Deletes this version of a connection, and nothing when the ledger holds another one. One that is gone
+    /// already counts as done.
+    async fn delete_connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        version: Uuid,
+    ) -> Result<Save, LedgerError>;
 
     /// Erases what has expired at `now`, as far as the store does not do so itself.
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError>;
@@ -153,6 +176,37 @@ pub struct OutboxEntry {
     pub sealed: Sealed,
     /// When it is to be erased.
     pub expires_at: Timestamp,
+}
+
+/// The account of a provider that a workspace has connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredConnection {
+    /// Whose connection.
+    pub workspace: WorkspaceId,
+    /// With whom.
+    pub provider: Provider,
+    /// Names the account, and tells nothing of it: a hash of the provider's own name for it.
+    pub account: String,
+    /// The tokens and the account's address; sealed for workspace, provider and account.
+    pub sealed: Sealed,
+    /// What the account's owner granted, as the provider names it.
+    pub scopes: Vec<String>,
+    /// Whether it can be used.
+    pub status: ConnectionStatus,
+    /// Names this version; each write has a fresh one, so that no two are ever taken for each other.
+    pub version: Uuid,
+    /// When its owner last consented.
+    pub connected_at: Timestamp,
+}
+
+/// Whether a connection can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionStatus {
+    /// It can.
+    Active,
+    /// The provider wants its owner's consent again.
+    NeedsReauth,
 }
 
 /// The ledger did not do it, or did not say that it did. Always worth another try.

@@ -15,10 +15,13 @@ mod vault;
 
 pub use action::{About, Access, Action, Call, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp};
 pub use budget::{BUDGET_BUCKETS, BUDGET_WINDOW, Budget, Reservation, Reserved};
-pub use cache::{Cache, CacheError, FirstSight, KeyClaim};
+pub use cache::{CONSENT_WITHIN, Cache, CacheError, Consent, FirstSight, KeyClaim};
 pub use clock::{Clock, Ids};
 pub use connections::{Connection, Connections};
-pub use ledger::{Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Position, Save, StoredPlan};
+pub use ledger::{
+    ConnectionStatus, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Position, Save, StoredConnection,
+    StoredPlan,
+};
 pub use model::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
 pub use queue::{Delivery, Queue, QueueError, QueuedMessage};
 pub use vault::{Purpose, Sealed, Vault, VaultError};

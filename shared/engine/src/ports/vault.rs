@@ -34,6 +34,10 @@ pub enum Purpose {
     Plan,
     /// A mail in the outbox.
     Outbox,
+    /// A connected account's tokens and address.
+    Connection,
+    /// What a person's way to a provider and back has to prove.
+    Consent,
 }
 
 impl Purpose {
@@ -43,6 +47,8 @@ impl Purpose {
             Self::JobParams => "job-params",
             Self::Plan => "plan",
             Self::Outbox => "outbox",
+            Self::Connection => "connection",
+            Self::Consent => "consent",
         }
     }
 }

@@ -6,13 +6,14 @@ use std::{
 };
 
 use aws_sdk_dynamodb::{
-    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    operation::{delete_item::DeleteItemError, put_item::PutItemError, transact_write_items::TransactWriteItemsError},
     types::{AttributeValue, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use domain::Job;
 use engine::ports::LedgerError;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{
     DynamoLedger, before,
@@ -54,10 +55,24 @@ impl Condition {
         Self::new("revision = :before AND attribute_exists(open_pk)", [(":before", before(revision))])
     }
 
+    /// This version is there.
+    pub fn is_version(version: Uuid) -> Self {
+        Self { expression: "version = :version", values: version_value(version) }
+    }
+
+    /// This version is there, or nothing.
+    pub fn is_version_or_gone(version: Uuid) -> Self {
+        Self { expression: "attribute_not_exists(pk) OR version = :version", values: version_value(version) }
+    }
+
     fn new<const N: usize>(expression: &'static str, values: [(&str, i64); N]) -> Self {
         let values = values.map(|(name, value)| (name.to_owned(), items::number(&value)));
         Self { expression, values: values.into() }
     }
+}
+
+fn version_value(version: Uuid) -> HashMap<String, AttributeValue> {
+    HashMap::from([(":version".to_owned(), items::text(version.to_string()))])
 }
 
 /// What to look for in an index.
@@ -209,6 +224,21 @@ impl DynamoLedger {
                 }
                 _ => return Err(LedgerError(failure("PutItem", &error))),
             }
+        }
+    }
+
+    /// Deletes one item; says whether the condition let it.
+    pub(super) async fn delete_item(&self, key: Item, condition: &Condition) -> Result<bool, LedgerError> {
+        let call = self.client().await.delete_item().table_name(&self.table).set_key(Some(key));
+        let call = call
+            .condition_expression(condition.expression)
+            .set_expression_attribute_values(Some(condition.values.clone()));
+        match call.send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
+                _ => Err(LedgerError(failure("DeleteItem", &error))),
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
-use engine::ports::{LedgerError, OutboxEntry, Sealed, StoredPlan};
+use engine::ports::{LedgerError, OutboxEntry, Sealed, StoredConnection, StoredPlan};
 use jiff::Timestamp;
 
 /// One item of the table.
@@ -17,6 +17,7 @@ pub const PLAN: &str = "PLAN";
 pub const OUTBOX: &str = "OUTBOX";
 pub const KEY: &str = "KEY";
 pub const ROLLOUT: &str = "ROLLOUT";
+pub const CONNECTION: &str = "CONNECTION";
 
 /// Open jobs lie in so many partitions, so that no one of them has to take every write.
 pub const SHARDS: u8 = 16;
@@ -91,6 +92,22 @@ pub fn key_item(record: &KeyRecord) -> Result<Item, LedgerError> {
 
 /// What is kept of an API key in an item.
 pub fn read_key(item: &Item) -> Result<KeyRecord, LedgerError> {
+    serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
+}
+
+/// A workspace's id holds no `#`.
+pub fn connection_pk(workspace: &WorkspaceId, provider: Provider) -> String {
+    format!("CONNECTION#{workspace}#{}", provider.as_str())
+}
+
+pub fn connection_item(connection: &StoredConnection) -> Result<Item, LedgerError> {
+    let mut item = key(&connection_pk(&connection.workspace, connection.provider), CONNECTION);
+    item.insert("version".to_owned(), text(connection.version.to_string()));
+    item.insert("body".to_owned(), text(serde_json::to_string(connection).map_err(|_| unreadable())?));
+    Ok(item)
+}
+
+pub fn read_connection(item: &Item) -> Result<StoredConnection, LedgerError> {
     serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
 }
 

@@ -1,0 +1,74 @@
+//! The part of the ledger's suite about connected accounts.
+
+use std::sync::Arc;
+
+use domain::Provider;
+use engine::ports::{ConnectionStatus, Ledger, Save, StoredConnection};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::support::{at_once, sealed, workspace};
+
+/// Every write and delete of a connection on its version only, under any concurrency.
+pub(crate) async fn connections(ledger: &Arc<dyn Ledger>, now: Timestamp, seed: Uuid) {
+    let (ours, theirs) = (workspace("connected", seed), workspace("elsewhere", seed));
+    let sample = |provider, version: u128| StoredConnection {
+        workspace: ours.clone(),
+        provider,
+        account: "account".to_owned(),
+        sealed: sealed(&format!("tokens {version}")),
+        scopes: vec!["openid".to_owned(), "https://example.com/send".to_owned()],
+        status: ConnectionStatus::Active,
+        version: Uuid::from_u128(version),
+        connected_at: now,
+    };
+    let google = |version| sample(Provider::Google, version);
+    let id = Uuid::from_u128;
+    let found = async |provider| ledger.connection(&ours, provider).await.expect("reads");
+    let put =
+        async |connection: &StoredConnection, over| ledger.put_connection(connection, over).await.expect("writes");
+    let delete = async |version| ledger.delete_connection(&ours, Provider::Google, version).await.expect("deletes");
+
+    assert_eq!(found(Provider::Google).await, None, "nothing is connected");
+    assert_eq!(delete(id(1)).await, Save::Done, "what is not there is gone");
+    assert_eq!(put(&google(2), Some(id(1))).await, Save::Stale, "there is no such version to write over");
+    assert_eq!(put(&google(1), None).await, Save::Done);
+    assert_eq!(put(&google(1), None).await, Save::Done, "a write whose answer was lost may be repeated");
+    assert_eq!(put(&google(2), None).await, Save::Stale, "there is one already");
+    assert_eq!(found(Provider::Google).await, Some(google(1)));
+    assert_eq!(found(Provider::Microsoft).await, None, "each provider has its own");
+    assert_eq!(ledger.connection(&theirs, Provider::Google).await.expect("reads"), None, "each workspace has its own");
+
+    let ended = StoredConnection { status: ConnectionStatus::NeedsReauth, ..google(2) };
+    assert_eq!(put(&ended, Some(id(1))).await, Save::Done);
+    assert_eq!(put(&ended, Some(id(1))).await, Save::Done, "repeated");
+    assert_eq!(put(&google(3), Some(id(1))).await, Save::Stale, "somebody was quicker");
+    assert_eq!(delete(id(1)).await, Save::Stale, "an older version is not deleted in a newer one's place");
+    assert_eq!(found(Provider::Google).await, Some(ended));
+    assert_eq!(put(&sample(Provider::Microsoft, 9), None).await, Save::Done);
+
+    let writers = (100..132).map(|version| {
+        let (ledger, connection) = (ledger.clone(), google(version));
+        async move {
+            let save = ledger.put_connection(&connection, Some(id(2))).await.expect("writes");
+            (save == Save::Done).then_some(connection)
+        }
+    });
+    let winners: Vec<_> = at_once(writers).await.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1, "of 32 writes over one version at once exactly one is done");
+    assert_eq!(found(Provider::Google).await.as_ref(), winners.first(), "and it is what is there");
+
+    let last = winners[0].version;
+    assert_eq!(delete(last).await, Save::Done);
+    assert_eq!(delete(last).await, Save::Done, "repeated");
+    assert_eq!(found(Provider::Google).await, None);
+    assert_eq!(put(&google(200), Some(last)).await, Save::Stale, "what was deleted does not come back");
+    assert_eq!(found(Provider::Microsoft).await, Some(sample(Provider::Microsoft, 9)));
+
+    let connectors = (300..332).map(|version| {
+        let (ledger, connection) = (ledger.clone(), google(version));
+        async move { ledger.put_connection(&connection, None).await.expect("writes") }
+    });
+    let done = at_once(connectors).await.into_iter().filter(|save| *save == Save::Done).count();
+    assert_eq!(done, 1, "of 32 first writes at once exactly one is done");
+}
