@@ -6,6 +6,7 @@ mod support;
 mod bad_input;
 #[cfg(feature = "aws")]
 mod calls;
+mod command_line;
 mod crash;
 mod idempotency;
 mod jobs;

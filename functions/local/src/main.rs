@@ -1,16 +1,17 @@
 //! The whole orchestrator in one process: the API, the page and the worker, with embedded parts.
 
+mod ask;
 mod keys;
 mod serve;
 
 use std::process::ExitCode;
 
-use app::Config;
+use app::{ClientConfig, Config};
 use clap::{Parser, Subcommand};
 
 /// Turns a sentence into typed actions and carries each out once.
 #[derive(Parser)]
-#[command(name = "orchestrator", version)]
+#[command(name = "orchestrator", version, after_help = ask::EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -18,6 +19,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Ask(ask::Ask),
+    #[command(flatten)]
+    Run(Run),
+}
+
+/// What this process does itself, with the parts that its environment names.
+#[derive(Subcommand)]
+enum Run {
     /// Serve the API and the page, and work the jobs (what happens without a command).
     Serve,
     /// Make, list and revoke API keys.
@@ -32,25 +42,34 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match Config::from_env() {
-        Ok(config) => config,
-        Err(errors) => return refuse(&errors),
-    };
-    telemetry::logs::init(&config.log_filter, false);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error),
     };
-    let done = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => runtime.block_on(serve::serve(&config)),
+    match arguments.command.unwrap_or(Command::Run(Run::Serve)) {
+        Command::Ask(ask) => match ClientConfig::from_env() {
+            Ok(config) => runtime.block_on(ask::run(config, ask)).unwrap_or_else(|error| refuse(&*error)),
+            Err(errors) => refuse(&errors),
+        },
+        Command::Run(command) => match Config::from_env() {
+            Ok(config) => runtime.block_on(run(&config, command)),
+            Err(errors) => refuse(&errors),
+        },
+    }
+}
+
+async fn run(config: &Config, command: Run) -> ExitCode {
+    telemetry::logs::init(&config.log_filter, false);
+    let done = match command {
+        Run::Serve => serve::serve(config).await,
         #[cfg(feature = "aws")]
-        Command::CreateTable => runtime.block_on(app::create_table(&config)).map_err(Into::into),
-        Command::Keys(command) => runtime.block_on(keys::run(&config, command)),
-        Command::Worker => runtime.block_on(serve::work(&config)),
+        Run::CreateTable => app::create_table(config).await.map_err(Into::into),
+        Run::Keys(command) => keys::run(config, command).await,
+        Run::Worker => serve::work(config).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&error),
+        Err(error) => refuse(&*error),
     }
 }
 

@@ -8,8 +8,10 @@
 //! - [`redis`]: cache and queue on Redis or Valkey, single or cluster
 //! - `aws` (with the feature of that name): ledger in DynamoDB, queue in SQS
 //! - [`connections`]: whose accounts
+//! - [`api`]: another orchestrator, asked by the command line
 
 pub mod actions;
+pub mod api;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod connections;

@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 use domain::{ActionId, Allowlist, Provider, RecipientDomains};
 use secrecy::SecretString;
 
+const DEFAULT_PORT: u16 = 8787;
+
 /// What the operator has set; every field says which variable it comes from.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -104,6 +106,31 @@ impl FromStr for ProviderMode {
     }
 }
 
+/// What the command line needs to ask a running orchestrator.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// `ORCHESTRATOR_URL`, the orchestrator's address; `http://127.0.0.1:PORT` unless set.
+    pub url: String,
+    /// `ORCHESTRATOR_KEY`, the API key; none for an orchestrator without keys.
+    pub key: Option<SecretString>,
+}
+
+impl ClientConfig {
+    /// Reads the process's environment.
+    pub fn from_env() -> Result<Self, ConfigErrors> {
+        Self::read(&variable)
+    }
+
+    /// Reads variables through `lookup`.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut env = Env { lookup, errors: Vec::new() };
+        let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
+        let url = env.url("ORCHESTRATOR_URL").unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
+        let config = Self { url, key: env.secret("ORCHESTRATOR_KEY") };
+        if env.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(env.errors)) }
+    }
+}
+
 /// Everything that is wrong with the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<String>);
@@ -119,8 +146,7 @@ impl std::error::Error for ConfigErrors {}
 impl Config {
     /// Reads the process's environment.
     pub fn from_env() -> Result<Self, ConfigErrors> {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-        Self::read(&|name| std::env::var(name).ok())
+        Self::read(&variable)
     }
 
     /// Reads variables through `lookup`. One that is empty counts as not set, but for
@@ -172,7 +198,7 @@ impl Config {
             dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
             ledger_table: env.text("LEDGER_TABLE"),
             data: env.text("ORCHESTRATOR_DATA").map_or_else(|| PathBuf::from(".orchestrator"), PathBuf::from),
-            port: env.number("PORT", 8787, 0..=u16::MAX),
+            port: env.number("PORT", DEFAULT_PORT, 0..=u16::MAX),
             public_url: env.url("PUBLIC_URL"),
             provider_mode: env.parsed("PROVIDER_MODE"),
             tokens,
@@ -185,6 +211,11 @@ impl Config {
         };
         if env.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(env.errors)) }
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    std::env::var(name).ok()
 }
 
 struct Env<'a> {

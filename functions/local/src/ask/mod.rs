@@ -1,0 +1,396 @@
+//! The commands that ask a running orchestrator, here or deployed.
+
+mod print;
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    io::{self, IsTerminal as _, Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use adapters::api::{Api, ApiError};
+use app::ClientConfig;
+use clap::{Args, Subcommand, ValueEnum};
+use domain::Provider;
+use serde_json::{Map, Value, json};
+use tokio::time;
+
+/// Something went wrong, or a job ended in an error.
+const FAILED: u8 = 1;
+/// A plan asks a question first, or holds no action.
+const NOT_SENT: u8 = 3;
+/// A mail may or may not have gone out.
+const UNKNOWN: u8 = 4;
+/// How long one poll waits at the server.
+const WAIT: &str = "20";
+/// How often a list is looked at again.
+const PACE: Duration = Duration::from_secs(2);
+
+/// Told by `--help`.
+pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was sent, since the plan asks \
+     something first or holds no action; 4 the outcome of a send is unknown.\n\n\
+     plan, execute, job, jobs, actions and connect ask the orchestrator at ORCHESTRATOR_URL (unless set, http://127.0.0.1:PORT) \
+     with the API key in ORCHESTRATOR_KEY.";
+
+/// What can be asked.
+#[derive(Subcommand)]
+pub enum Ask {
+    /// Turn a sentence into a plan.
+    Plan {
+        /// What is to be done, such as "send john@example.com a thank-you for the meeting".
+        prompt: String,
+        /// The time zone that "Friday 3pm" is meant in, such as Europe/Berlin.
+        #[arg(long)]
+        timezone: Option<String>,
+        /// Carry the plan out at once, unless it asks something first.
+        #[arg(long)]
+        execute: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Carry out a plan as it was shown, or actions of your own, and wait for the end.
+    Execute {
+        /// The plan's id.
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        plan_id: Option<String>,
+        /// A file with a JSON list of actions, each with its `client_request_id`; `-` is standard input.
+        #[arg(long, requires = "actor")]
+        file: Option<PathBuf>,
+        /// Do not wait for the jobs to end.
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Show a job, or do something about it.
+    Job {
+        /// The job's id.
+        job_id: String,
+        /// Wait for its end.
+        #[arg(long)]
+        wait: bool,
+        /// What to do; it is only shown, unless set.
+        #[arg(long, value_enum)]
+        act: Option<Act>,
+        #[command(flatten)]
+        how: Output,
+    },
+    /// List jobs, newest first.
+    Jobs {
+        /// Only those of this status: pending, running, completed or error.
+        #[arg(long)]
+        status: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
+        limit: u8,
+        /// Go on, and tell of each job that is new or has changed, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        how: Output,
+    },
+    /// List what can be done, and whether you may.
+    Actions {
+        #[command(flatten)]
+        how: Output,
+    },
+    /// Say where to connect an account, and wait until it is connected.
+    Connect {
+        /// google or microsoft.
+        provider: Provider,
+        /// Do not wait.
+        #[arg(long)]
+        no_wait: bool,
+        #[command(flatten)]
+        how: Output,
+    },
+}
+
+/// For whom, and how to say it.
+#[derive(Args)]
+pub struct How {
+    /// Whom to act for.
+    #[arg(long)]
+    actor: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// How to say it.
+#[derive(Args, Clone, Copy)]
+pub struct Output {
+    /// Print JSON, as the API gave it.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to do about a job.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Act {
+    /// Do not begin it.
+    Cancel,
+    /// Try it again: one that certainly sent nothing.
+    Retry,
+    /// Its outcome was unknown: it went.
+    ResolveSent,
+    /// Its outcome was unknown: it did not go.
+    ResolveNotSent,
+}
+
+/// Asks, prints the answer to standard output and progress to standard error.
+pub async fn run(config: ClientConfig, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
+    let api = Api::new(config.url, config.key);
+    match ask {
+        Ask::Plan { prompt, timezone, execute, how } => plan(&api, prompt, timezone, execute, how).await,
+        Ask::Execute { plan_id, file, no_wait, how } => {
+            let mut body = of_actor(how.actor);
+            match (plan_id, file) {
+                (Some(plan_id), _) => body.insert("plan_id".to_owned(), plan_id.into()),
+                (None, file) => body.insert("actions".to_owned(), actions_of(&file.unwrap_or_default())?),
+            };
+            execute(&api, &body.into(), !no_wait, how.output).await
+        }
+        Ask::Job { job_id, wait, act, how } => job(&api, &job_id, wait, act, how).await,
+        Ask::Jobs { status, limit, watch, how } => jobs(&api, status.as_deref(), limit, watch, how).await,
+        Ask::Actions { how } => {
+            let actions = api.get(&["actions"], &[]).await?;
+            say(how, &actions, print::actions)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ask::Connect { provider, no_wait, how } => connect(&api, provider, !no_wait, how).await,
+    }
+}
+
+async fn plan(
+    api: &Api,
+    prompt: String,
+    timezone: Option<String>,
+    at_once: bool,
+    how: How,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let mut body = of_actor(how.actor.clone());
+    body.insert("prompt".to_owned(), prompt.into());
+    if let Some(timezone) = timezone {
+        body.insert("timezone".to_owned(), timezone.into());
+    }
+    let answer = waiting("planning", api.post(&["ai", "plan2"], &body.into())).await?;
+    let plan = &answer["plan"];
+    let asks = !is_empty(&plan["questions"]) || is_empty(&plan["actions"]);
+    if !at_once || asks || !how.output.json {
+        say(how.output, &answer, print::plan)?;
+    }
+    if asks {
+        return Ok(ExitCode::from(NOT_SENT));
+    }
+    if !at_once {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut body = of_actor(how.actor);
+    body.insert("plan_id".to_owned(), plan["plan_id"].clone());
+    execute(api, &body.into(), true, how.output).await
+}
+
+async fn execute(api: &Api, body: &Value, wait: bool, how: Output) -> Result<ExitCode, Box<dyn Error>> {
+    let accepted = api.post(&["ai", "execute"], body).await?;
+    if !wait {
+        say(how, &accepted, print::accepted)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut jobs = Vec::new();
+    for id in accepted["job_ids"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        jobs.push(waiting("sending", ended(api, id)).await?);
+    }
+    let code = jobs.iter().map(exit_code).max().unwrap_or_default();
+    say(how, &json!({ "jobs": jobs }), |out, value| print::jobs(out, &value["jobs"]))?;
+    Ok(ExitCode::from(code))
+}
+
+async fn job(api: &Api, id: &str, wait: bool, act: Option<Act>, how: Output) -> Result<ExitCode, Box<dyn Error>> {
+    let path = |act| ["ai", "jobs", id, act];
+    let mut job = match act {
+        None => api.get(&["ai", "jobs", id], &[]).await?,
+        Some(Act::Cancel) => api.post(&path("cancel"), &json!({})).await?,
+        Some(Act::Retry) => api.post(&path("retry"), &json!({})).await?,
+        Some(Act::ResolveSent) => api.post(&path("resolve"), &json!({ "outcome": "sent" })).await?,
+        Some(Act::ResolveNotSent) => api.post(&path("resolve"), &json!({ "outcome": "not_sent" })).await?,
+    };
+    if wait && !has_ended(&job) {
+        job = waiting("sending", ended(api, id)).await?;
+    }
+    say(how, &job, print::job)?;
+    // What was asked for was done; only a look, or a wait, tells of the job's own end.
+    Ok(ExitCode::from(if act.is_none() || wait { exit_code(&job) } else { 0 }))
+}
+
+async fn jobs(
+    api: &Api,
+    status: Option<&str>,
+    limit: u8,
+    watch: bool,
+    how: Output,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let limit = limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(status.map(|status| ("status", status)));
+    let path = ["ai", "jobs"];
+    let page = api.get(&path, &query).await?;
+    if !watch {
+        say(how, &page, |out, value| print::jobs(out, &value["data"]))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut seen: HashMap<String, Value> = HashMap::new();
+    let mut page: Result<Value, ApiError> = Ok(page);
+    let mut told = false;
+    let mut ticks = time::interval(PACE);
+    loop {
+        match page {
+            Ok(page) => {
+                told = false;
+                // Oldest first, so that the newest line is the last one.
+                for job in page["data"].as_array().into_iter().flatten().rev() {
+                    let id = job["job_id"].as_str().unwrap_or_default();
+                    if seen.get(id) != Some(&job["status"]) {
+                        seen.insert(id.to_owned(), job["status"].clone());
+                        line(how, job)?;
+                    }
+                }
+            }
+            Err(error) if error.is_retriable() => {
+                // Once, however long it lasts.
+                if !std::mem::replace(&mut told, true) {
+                    eprintln!("{error}");
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
+        }
+        page = api.get(&path, &query).await;
+    }
+}
+
+async fn connect(api: &Api, provider: Provider, wait: bool, how: Output) -> Result<ExitCode, Box<dyn Error>> {
+    let path = ["oauth", provider.as_str(), "status"];
+    let mut status = api.get(&path, &[]).await?;
+    if status["connected"] != true {
+        // The page starts it, since the consent is bound to the browser that asked for it.
+        eprintln!("Open {}/dev/action-runner.html and connect {provider} there.", api.url());
+        if wait {
+            let connected = async {
+                let mut ticks = time::interval(PACE);
+                loop {
+                    ticks.tick().await;
+                    match api.get(&path, &[]).await {
+                        Ok(status) if status["connected"] == true => return Ok(status),
+                        Err(error) if !error.is_retriable() => return Err(error),
+                        _ => {}
+                    }
+                }
+            };
+            status = waiting("waiting for the account", connected).await?;
+        }
+    }
+    say(how, &status, print::connection)?;
+    Ok(ExitCode::from(if status["connected"] == true { 0 } else { NOT_SENT }))
+}
+
+/// The job when it has ended, however long that takes.
+async fn ended(api: &Api, id: &str) -> Result<Value, ApiError> {
+    loop {
+        let job = api.get(&["ai", "jobs", id], &[("wait", WAIT)]).await?;
+        if has_ended(&job) {
+            return Ok(job);
+        }
+    }
+}
+
+fn has_ended(job: &Value) -> bool {
+    job["status"] == "completed" || job["status"] == "error"
+}
+
+fn exit_code(job: &Value) -> u8 {
+    match job["status"].as_str() {
+        Some("error") if job["error"]["code"] == "outcome-unknown" => UNKNOWN,
+        Some("error") => FAILED,
+        _ => 0,
+    }
+}
+
+fn is_empty(list: &Value) -> bool {
+    list.as_array().is_none_or(Vec::is_empty)
+}
+
+fn of_actor(actor: Option<String>) -> Map<String, Value> {
+    actor.into_iter().map(|actor| ("actor_id".to_owned(), actor.into())).collect()
+}
+
+fn actions_of(file: &Path) -> Result<Value, Box<dyn Error>> {
+    let text = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        text
+    } else {
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
+    };
+    let value: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    // A whole plan is taken too.
+    Ok(if value.is_array() { value } else { value["actions"].clone() })
+}
+
+/// Does it, and shows at a terminal for how long it has been doing so.
+async fn waiting<T>(what: &str, done: impl Future<Output = T>) -> T {
+    let mut done = std::pin::pin!(done);
+    let terminal = io::stderr().is_terminal();
+    let mut seconds = 0;
+    let mut ticks = time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            biased;
+            value = &mut done => {
+                if terminal {
+                    eprint!("\r\x1b[K");
+                }
+                return value;
+            }
+            _ = ticks.tick() => {
+                if terminal {
+                    eprint!("\r{what}… {seconds} s");
+                    // What cannot be shown is not missed.
+                    let _ = io::stderr().flush();
+                }
+                seconds += 1;
+            }
+        }
+    }
+}
+
+/// Prints one answer.
+fn say(
+    how: Output,
+    value: &Value,
+    print: impl Fn(&mut dyn io::Write, &Value) -> io::Result<()>,
+) -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    if how.json {
+        writeln!(out, "{value:#}")?;
+    } else {
+        print(&mut out, value)?;
+    }
+    Ok(())
+}
+
+/// Prints one of many: with `--json`, as one line.
+fn line(how: Output, job: &Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if how.json {
+        writeln!(out, "{job}")?;
+    } else {
+        print::job_line(&mut out, job)?;
+    }
+    out.flush()
+}

@@ -1,0 +1,135 @@
+//! The commands that ask a running server.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, Command, Output, Stdio},
+};
+
+use fakes::{Fakes, Fault};
+use serde_json::{Value, json};
+
+use crate::support::{GMAIL_SEND, Server, gmail};
+
+/// The program with an address to ask, and nothing else in its environment.
+fn asks(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
+    command.env_clear().env("ORCHESTRATOR_URL", url).args(arguments);
+    command
+}
+
+/// Its exit code and what it said, without keeping the fakes of this process from answering.
+async fn ask(url: &str, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = asks(url, arguments);
+    let Output { status, stdout, stderr } =
+        tokio::task::spawn_blocking(move || command.output().expect("the program starts")).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).expect("its output is text");
+    (status.code().expect("it ends by itself"), text(stdout), text(stderr))
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| panic!("no JSON: {text}"))
+}
+
+/// Goes on until it is dropped.
+struct Watch(Child);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const THANKS: &str = "Send email to john@example.com saying thanks for the meeting";
+
+#[tokio::test]
+async fn a_sentence_becomes_a_plan_and_a_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (code, out, _) = ask(&server.url, &["plan", THANKS, "--json"]).await;
+    assert_eq!(code, 0);
+    let plan_id = json_of(&out)["plan"]["plan_id"].as_str().unwrap().to_owned();
+
+    let (code, out, _) = ask(&server.url, &["execute", &plan_id]).await;
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("completed  gmail.send"), "{out}");
+    let job_id = out.split_whitespace().next().unwrap();
+
+    let (code, out, _) = ask(&server.url, &["job", job_id, "--json"]).await;
+    assert_eq!((code, &json_of(&out)["status"]), (0, &json!("completed")));
+    let (code, out, _) = ask(&server.url, &["jobs", "--status", "completed"]).await;
+    assert!(code == 0 && out.starts_with(job_id), "{out}");
+    // The plan again is the job again.
+    let (code, out, _) = ask(&server.url, &["execute", &plan_id, "--no-wait"]).await;
+    assert!(code == 0 && out.contains(job_id) && out.contains("the same job as before"), "{out}");
+    assert_eq!(server.counts().await, (1, 1));
+}
+
+#[tokio::test]
+async fn a_plan_at_once_stops_where_it_would_have_to_guess() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (code, out, _) = ask(&server.url, &["plan", THANKS, "--execute"]).await;
+    assert!(code == 0 && out.contains("john@example.com") && out.contains("completed"), "{out}");
+    let (code, out, _) = ask(&server.url, &["plan", "Send John a thank-you for the meeting", "--execute"]).await;
+    assert!(code == 3 && out.contains("? "), "{code}: {out}");
+    assert_eq!(server.counts().await, (1, 1));
+}
+
+#[tokio::test]
+async fn exit_codes_tell_failed_from_unknown_and_unreachable() {
+    let (folder, fakes) = (tempfile::tempdir().unwrap(), Fakes::start().await.unwrap());
+    let server = Server::start_live(folder.path(), &fakes, GMAIL_SEND, &[]);
+    let actions = folder.path().join("actions.json");
+    std::fs::write(&actions, json!([gmail("once", "Hi")]).to_string()).unwrap();
+    let file = actions.to_str().unwrap();
+
+    fakes.script(Fault::AcceptThenClose);
+    let (code, out, _) = ask(&server.url, &["execute", "--actor", "ana@example.com", "--file", file]).await;
+    assert!(code == 4 && out.contains("outcome-unknown"), "{code}: {out}");
+    let job_id = out.split_whitespace().next().unwrap();
+    let (code, out, _) = ask(&server.url, &["job", job_id, "--act", "resolve-sent"]).await;
+    assert!(code == 0 && out.contains("completed"), "{code}: {out}");
+
+    let (code, _, says) = ask(&server.url, &["job", "no-id"]).await;
+    assert!(code == 1 && says.contains("job-not-found"), "{code}: {says}");
+    let (code, _, _) = ask(&server.url, &["jobs", "--limit", "0"]).await;
+    assert_eq!(code, 2);
+    let (code, _, says) = ask("http://127.0.0.1:1", &["actions"]).await;
+    assert!(code == 1 && says.contains("ORCHESTRATOR_URL"), "{code}: {says}");
+}
+
+#[tokio::test]
+async fn actions_come_from_standard_input_and_a_watch_tells_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let mut watch = Watch(asks(&server.url, &["jobs", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+
+    let mut execute = asks(&server.url, &["execute", "--actor", "ana@example.com", "--file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // A whole plan is as good as its list of actions.
+    let plan = json!({ "actions": [gmail("one", "Hi"), gmail("two", "Hi again")] });
+    execute.stdin.take().unwrap().write_all(plan.to_string().as_bytes()).unwrap();
+    assert!(execute.wait_with_output().unwrap().status.success());
+
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        let job = json_of(&lines.next().expect("the watch goes on").unwrap());
+        if job["status"] == "completed" {
+            told.push(job["client_request_id"].clone());
+        }
+    }
+    told.sort_by_key(Value::to_string);
+    assert_eq!(told, ["one", "two"]);
+    drop(watch);
+
+    let (code, out, _) = ask(&server.url, &["actions"]).await;
+    assert!(code == 0 && out.contains("gmail.send") && out.contains("sandbox"), "{out}");
+    let (code, _, says) = ask(&server.url, &["connect", "google", "--no-wait"]).await;
+    assert!(code == 3 && says.contains("/dev/action-runner.html"), "{code}: {says}");
+}
