@@ -49,7 +49,7 @@ pub(crate) struct Scopes {
 
 /// What can be done, and by whom.
 #[utoipa::path(
-    get, path = "/actions", tag = "actions", security(("key" = ["actions:preview"])),
+    get, path = "/actions", operation_id = "list_actions", tag = "actions", security(("key" = ["actions:preview"])),
     responses(
         (status = 200, description = "The catalogue", body = ActionList),
         Problems,

@@ -153,7 +153,7 @@ pub(crate) enum OutcomeSchema {
 
 /// The workspace's jobs, newest first.
 #[utoipa::path(
-    get, path = "/ai/jobs", tag = "jobs", security(("key" = ["actions:preview"])), params(ListQuery),
+    get, path = "/ai/jobs", operation_id = "list_jobs", tag = "jobs", security(("key" = ["actions:preview"])), params(ListQuery),
     responses(
         (status = 200, description = "A page of jobs", body = JobList),
         Problems,
@@ -182,7 +182,7 @@ pub(crate) async fn list(
 
 /// One job; with `wait`, once it has ended or the seconds have passed.
 #[utoipa::path(
-    get, path = "/ai/jobs/{job_id}", tag = "jobs", security(("key" = ["actions:preview"])),
+    get, path = "/ai/jobs/{job_id}", operation_id = "get_job", tag = "jobs", security(("key" = ["actions:preview"])),
     params(("job_id" = uuid::Uuid, Path), WaitQuery),
     responses(
         (status = 200, description = "The job", body = JobView),
@@ -205,7 +205,7 @@ pub(crate) async fn get(
 
 /// Takes back a pending job.
 #[utoipa::path(
-    post, path = "/ai/jobs/{job_id}/cancel", tag = "jobs", security(("key" = ["actions:execute"])),
+    post, path = "/ai/jobs/{job_id}/cancel", operation_id = "cancel_job", tag = "jobs", security(("key" = ["actions:execute"])),
     params(("job_id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "The job, cancelled", body = JobView),
@@ -223,7 +223,7 @@ pub(crate) async fn cancel(
 
 /// Tries a job again that ended in an error and certainly sent nothing.
 #[utoipa::path(
-    post, path = "/ai/jobs/{job_id}/retry", tag = "jobs", security(("key" = ["actions:execute"])),
+    post, path = "/ai/jobs/{job_id}/retry", operation_id = "retry_job", tag = "jobs", security(("key" = ["actions:execute"])),
     params(("job_id" = uuid::Uuid, Path)),
     responses(
         (status = 200, description = "The job, pending again", body = JobView),
@@ -241,7 +241,7 @@ pub(crate) async fn retry(
 
 /// Says what became of a mail whose outcome is unknown.
 #[utoipa::path(
-    post, path = "/ai/jobs/{job_id}/resolve", tag = "jobs", security(("key" = ["actions:execute"])),
+    post, path = "/ai/jobs/{job_id}/resolve", operation_id = "resolve_job", tag = "jobs", security(("key" = ["actions:execute"])),
     params(("job_id" = uuid::Uuid, Path)), request_body = ResolveBody,
     responses(
         (status = 200, description = "The job, resolved", body = JobView),

@@ -88,4 +88,19 @@ mod tests {
             assert!(ROUTES.contains(&path.as_str()), "{path} is not in ROUTES");
         }
     }
+    #[test]
+    fn every_operation_has_an_id_of_its_own() {
+        let (_, document) = documented();
+        let document = serde_json::to_value(document).expect("the document is JSON");
+        let paths = document["paths"].as_object().expect("there are paths");
+        let mut ids: Vec<&str> = paths
+            .values()
+            .flat_map(|path| path.as_object().expect("a path is an object").values())
+            .filter_map(|operation| operation["operationId"].as_str())
+            .collect();
+        ids.sort_unstable();
+        let all = ids.len();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "generators of clients name their methods so: {ids:?}");
+    }
 }

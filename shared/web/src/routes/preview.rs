@@ -46,7 +46,7 @@ pub(crate) struct PreviewResponse {
 
 /// Renders one action by the code that sends it, and sends nothing.
 #[utoipa::path(
-    post, path = "/actions/preview", tag = "actions", security(("key" = ["actions:preview"])),
+    post, path = "/actions/preview", operation_id = "preview_action", tag = "actions", security(("key" = ["actions:preview"])),
     request_body = PreviewBody,
     responses(
         (status = 200, description = "The action as it would go out", body = PreviewResponse),

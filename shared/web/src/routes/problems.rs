@@ -11,7 +11,7 @@ use crate::{
 
 /// Explains a kind of problem to a person.
 #[utoipa::path(
-    get, path = "/problems/{code}", tag = "about", params(("code" = String, Path, example = "action-not-allowed")),
+    get, path = "/problems/{code}", operation_id = "explain_problem", tag = "about", params(("code" = String, Path, example = "action-not-allowed")),
     responses(
         (status = 200, description = "What it means and what to do", content_type = "text/html"),
         (status = 404, description = "No such code", body = ProblemBody, content_type = "application/problem+json"),
