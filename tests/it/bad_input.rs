@@ -489,6 +489,10 @@ fn bad_lookups() -> Vec<Case> {
         "/dev/",
         "/dev/other.html",
         "/dev/%2e%2e%2fetc%2fpasswd",
+        "/dev/%FF",
+        "/assets/",
+        "/assets/other.css",
+        "/docs/",
         "/problems/no-such-code",
         "/problems/%FF",
         "/problems/",
@@ -510,6 +514,7 @@ async fn a_method_that_a_route_lacks_is_refused_with_those_it_has() {
     for route in web::ROUTES {
         let allowed = if posts.iter().any(|post| route.ends_with(post)) { vec!["POST"] } else { vec!["GET", "HEAD"] };
         let path = route.replace("{job_id}", "x").replace("{provider}", "google").replace("{code}", "internal");
+        let path = path.replace("/dev/{file}", "/dev/style.css").replace("/assets/{file}", "/assets/base.css");
         let cases: Vec<Case> = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"]
             .into_iter()
             .filter(|method| !allowed.contains(method))

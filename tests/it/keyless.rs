@@ -144,6 +144,9 @@ async fn the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline() {
         ("/dev/action-runner.html", "text/html; charset=utf-8"),
         ("/dev/action-runner.js", "text/javascript; charset=utf-8"),
         ("/dev/style.css", "text/css; charset=utf-8"),
+        ("/assets/icon.svg", "image/svg+xml"),
+        ("/docs", "text/html; charset=utf-8"),
+        ("/problems/internal", "text/html; charset=utf-8"),
     ] {
         let file = server.get(path).await;
         assert_eq!((file.status, file.header("content-type")), (200, kind));
@@ -153,21 +156,40 @@ async fn the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline() {
         for rule in ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'"] {
             assert!(policy.contains(&rule), "{path}: {policy:?}");
         }
-        for rule in ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"] {
+        for rule in
+            ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"]
+        {
             assert!(policy.contains(&rule), "{path}: {policy:?}");
         }
         assert!(!policy.iter().any(|rule| rule.contains("unsafe-") || rule.contains("http") || rule.contains('*')));
     }
-    let page = server.get("/dev/action-runner.html").await.body;
-    let page = page.as_str().unwrap();
-    for tag in page.split('<').filter(|tag| tag.starts_with("script")) {
-        assert!(tag.contains("src=\"") && tag.ends_with("></script>") || tag.trim_end().ends_with('>'), "{tag}");
-        assert!(tag.contains("src="), "an inline script: {tag}");
+    for path in ["/dev/action-runner.html", "/docs", "/problems/internal"] {
+        let page = server.get(path).await.body;
+        let page = page.as_str().unwrap();
+        for tag in page.split('<').filter(|tag| tag.starts_with("script")) {
+            assert!(tag.contains("src=\"/") && tag.trim_end().ends_with('>'), "{path} has an inline script: {tag}");
+        }
+        for bad in
+            ["<style", " style=", " onclick=", " onload=", " onsubmit=", "javascript:", "src=\"http", "href=\"http"]
+        {
+            assert!(!page.contains(bad), "{path} has {bad}");
+        }
+        // What a page names is there.
+        for link in page.split(['"', '\'']).filter(|link| link.starts_with("/dev/") || link.starts_with("/assets/")) {
+            assert_eq!(server.get(link).await.status, 200, "{path} names {link}");
+        }
     }
-    for bad in ["<style", " style=", " onclick=", " onload=", " onsubmit=", "javascript:", "src=\"http", "href=\"http"]
-    {
-        assert!(!page.contains(bad), "the page has {bad}");
-    }
+}
+
+#[tokio::test]
+async fn a_problem_is_explained_to_people_and_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let page = reply(server.request("GET", "/problems/rate-limited").header("accept", "text/html,*/*;q=0.8")).await;
+    assert!(page.body.as_str().unwrap().contains("<h1>Too many requests</h1>"), "{}", page.body);
+    let told = reply(server.request("GET", "/problems/rate-limited").header("accept", "application/json")).await;
+    assert_eq!((&told.body["code"], &told.body["status"]), (&json!("rate-limited"), &json!(429)));
+    assert_eq!((told.header("content-type"), told.header("vary")), ("application/json", "accept"));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ pub mod door;
 pub mod problem;
 pub mod routes;
 
+mod files;
 mod openapi;
 mod request;
 mod state;

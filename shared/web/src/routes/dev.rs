@@ -1,4 +1,4 @@
-use axum::{Json as Out, Router, extract::State, http::header, response::IntoResponse, routing::get};
+use axum::{Json as Out, extract::State};
 use domain::JobId;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,26 +10,6 @@ use crate::{
     door::{ActionsPreview, May},
     problem::{Problems, Refused},
 };
-
-/// What the page may load: its own script and style, and this API.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The Dev UI's files, part of the program, so that it runs from any folder.
-pub(crate) fn files() -> Router<Web> {
-    let file = |content_type: &'static str, text: &'static str| {
-        get(async move || {
-            ([(header::CONTENT_TYPE, content_type), (header::CONTENT_SECURITY_POLICY, POLICY)], text).into_response()
-        })
-    };
-    let html = include_str!("../../../../static/dev/action-runner.html");
-    let script = include_str!("../../../../static/dev/action-runner.js");
-    let style = include_str!("../../../../static/dev/style.css");
-    Router::new()
-        .route("/dev/action-runner.html", file("text/html; charset=utf-8", html))
-        .route("/dev/action-runner.js", file("text/javascript; charset=utf-8", script))
-        .route("/dev/style.css", file("text/css; charset=utf-8", style))
-}
 
 /// What the workspace would have sent, newest first.
 #[derive(Serialize, ToSchema)]
@@ -50,7 +30,7 @@ pub(crate) struct OutboxMail {
     action: Value,
     #[schema(value_type = Option<String>)]
     from: Value,
-    #[schema(value_type = Object)]
+    #[schema(value_type = Recipients)]
     to: Value,
     #[schema(value_type = String)]
     subject: Value,
@@ -62,9 +42,18 @@ pub(crate) struct OutboxMail {
     body: Value,
 }
 
+/// One address, or more.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what a mail's params hold")]
+pub(crate) enum Recipients {
+    One(String),
+    More(Vec<String>),
+}
+
 /// What sandbox mode wrote instead of sending it.
 #[utoipa::path(
-    get, path = "/dev/outbox", tag = "dev", security(("key" = ["actions:preview"])),
+    get, path = "/dev/outbox", operation_id = "list_outbox", tag = "dev", security(("key" = ["actions:preview"])),
     responses(
         (status = 200, description = "The newest 100 mails", body = Outbox),
         Problems,

@@ -16,7 +16,7 @@ use engine::{Problem, ProblemCode};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{Web, openapi, problem::Refused, request};
+use crate::{Web, files, openapi, problem::Refused, request};
 
 /// Every route's pattern: the labels of the HTTP metrics.
 pub const ROUTES: &[&str] = &[
@@ -36,9 +36,9 @@ pub const ROUTES: &[&str] = &[
     "/readyz",
     "/metrics",
     "/openapi.json",
-    "/dev/action-runner.html",
-    "/dev/action-runner.js",
-    "/dev/style.css",
+    "/docs",
+    "/assets/{file}",
+    "/dev/{file}",
     "/dev/outbox",
 ];
 
@@ -47,7 +47,8 @@ pub fn router(web: Web) -> Router {
     let (api, _) = documented();
     api.route("/openapi.json", get(openapi::serve))
         .route("/", get(async || Redirect::temporary("/dev/action-runner.html")))
-        .merge(dev::files())
+        .merge(files::dev())
+        .merge(files::assets())
         .fallback(async || Refused::from(Problem::new(ProblemCode::NotFound, "there is no route of this path")))
         .method_not_allowed_fallback(async || {
             Refused::from(Problem::new(ProblemCode::MethodNotAllowed, "this route does not have this method"))

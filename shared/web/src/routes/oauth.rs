@@ -25,7 +25,7 @@ pub(crate) struct ConnectionStatus {
 
 /// Whether a provider is connected, and as which address.
 #[utoipa::path(
-    get, path = "/oauth/{provider}/status", tag = "connections", security(("key" = ["actions:preview"])),
+    get, path = "/oauth/{provider}/status", operation_id = "connection_status", tag = "connections", security(("key" = ["actions:preview"])),
     params(("provider" = String, Path, example = "google")),
     responses(
         (status = 200, description = "The connection", body = ConnectionStatus),

@@ -1,39 +1,104 @@
 use axum::{
-    http::header,
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use engine::{Problem, ProblemCode};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     body::Segment,
-    problem::{ProblemBody, Refused, kind},
+    files::POLICY,
+    problem::{Kind, ProblemBody, Refused, kind},
 };
+
+/// A kind of problem, for programs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProblemKind {
+    /// The kind of problem, for programs.
+    #[schema(example = "action-not-allowed")]
+    code: &'static str,
+    /// The kind of problem, in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// Whether the same request may succeed later.
+    retriable: bool,
+    /// What it means and what to do.
+    explanation: &'static str,
+}
 
 /// Explains a kind of problem to a person.
 #[utoipa::path(
     get, path = "/problems/{code}", operation_id = "explain_problem", tag = "about", params(("code" = String, Path, example = "action-not-allowed")),
     responses(
-        (status = 200, description = "What it means and what to do", content_type = "text/html"),
+        (status = 200, description = "What it means and what to do; as HTML unless Accept prefers JSON", content(
+            (String = "text/html"),
+            (ProblemKind = "application/json"),
+        )),
         (status = 404, description = "No such code", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn explain(Segment(code): Segment) -> Result<Response, Refused> {
+pub(crate) async fn explain(headers: HeaderMap, Segment(code): Segment) -> Result<Response, Refused> {
     let code = ProblemCode::ALL.iter().find(|known| known.as_str() == code);
     let code = code.ok_or_else(|| Problem::new(ProblemCode::NotFound, "there is no problem of this code"))?;
-    let kind = kind(*code);
+    let Kind { status, title, retriable, explanation } = kind(*code);
+    let vary = (header::VARY, "accept");
+    if prefers_json(&headers) {
+        let told = ProblemKind { code: code.as_str(), title, status, retriable, explanation };
+        return Ok(([vary], axum::Json(told)).into_response());
+    }
     // Every part is a constant of ours, so nothing needs escaping.
-    let again =
-        if kind.retriable { "The same request may succeed later." } else { "The same request will not succeed later." };
+    let again = if retriable { "may succeed later" } else { "will not succeed later either: change it first" };
     let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
-         <h1>{title}</h1>\n<p><code>{code}</code>, HTTP status {status}</p>\n<p>{explanation}</p>\n<p>{again}</p>\n</html>\n",
-        title = kind.title,
-        status = kind.status,
-        explanation = kind.explanation,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · AI Orchestrator</title>\n\
+         <link rel=\"icon\" href=\"/assets/icon.svg\" type=\"image/svg+xml\">\n\
+         <link rel=\"stylesheet\" href=\"/assets/base.css\">\n</head>\n<body>\n\
+         <header class=\"top\"><div class=\"brand\"><img src=\"/assets/icon.svg\" alt=\"\" width=\"40\" height=\"40\">\
+         <div><h1>{title}</h1><p class=\"muted\"><code>{code}</code>, HTTP {status}</p></div></div>\
+         <a href=\"/docs\">API</a></header>\n\
+         <main><div class=\"card stack\"><p>{explanation}</p><p class=\"hint\">The same request {again}.</p></div></main>\n\
+         </body>\n</html>\n",
     );
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-    ];
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY), vary];
     Ok((headers, page).into_response())
+}
+
+/// Whether JSON is asked for by name, and HTML is not or with less weight.
+fn prefers_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (mut json, mut html) = (0.0_f32, 0.0_f32);
+    for range in accept.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+        match name.as_str() {
+            "application/json" | "application/problem+json" => json = json.max(weight),
+            "text/html" => html = html.max(weight),
+            _ => {}
+        }
+    }
+    json > html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_for_those_who_prefer_it() {
+        let prefers = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            prefers_json(&headers)
+        };
+        for json in ["application/json", "application/json, text/html;q=0.9", "text/html;q=0.1, Application/JSON"] {
+            assert!(prefers(json), "{json}");
+        }
+        for html in ["*/*", "", "text/html", "text/html,application/json;q=0.9", "application/json;q=x", "image/png"] {
+            assert!(!prefers(html), "{html}");
+        }
+        assert!(!prefers_json(&HeaderMap::new()));
+    }
 }

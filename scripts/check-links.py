@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Finds dead links in Markdown: files that are not there, and headings that no file has.
+
+Looks at the .md files that git tracks, or at those named. Links to other hosts are left alone.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)|^\[[^\]]+\]:\s*(\S+)", re.M)
+
+
+def prose(text):
+    """The text without code, in which brackets are no links."""
+    text = re.sub(r"^(```|~~~).*?^\1[^\n]*$", "", text, flags=re.M | re.S)
+    return re.sub(r"`[^`\n]*`", "", text)
+
+
+def anchors(path):
+    """The ids that the headings of a file get, as GitHub makes them."""
+    text = re.sub(r"^(```|~~~).*?^\1[^\n]*$", "", path.read_text(), flags=re.M | re.S)
+    found, seen = set(), {}
+    for title in re.findall(r"^#{1,6}\s+(.+?)\s*#*$", text, re.M):
+        title = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title)
+        slug = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        again = seen.get(slug, 0)
+        seen[slug] = again + 1
+        found.add(f"{slug}-{again}" if again else slug)
+    return found | set(re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text))
+
+
+def dead(path):
+    for match in LINK.finditer(prose(path.read_text())):
+        link = match[1] or match[2]
+        if re.match(r"[a-z][a-z0-9+.-]*:", link, re.I):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / unquote(name)).resolve() if name else path
+        if not target.exists():
+            yield f"{link}: there is no such file"
+        elif not target.is_relative_to(ROOT):
+            yield f"{link}: leads out of the project"
+        elif anchor and target.suffix == ".md" and unquote(anchor) not in anchors(target):
+            yield f"{link}: there is no such heading"
+
+
+def main():
+    names = sys.argv[1:] or subprocess.run(
+        ["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    wrong = [f"{name}: {what}" for name in names for what in dead((ROOT / name).resolve())]
+    print("\n".join(wrong) or f"no dead link in {len(names)} files")
+    return 1 if wrong else 0
+
+
+sys.exit(main())

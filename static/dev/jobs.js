@@ -1,0 +1,324 @@
+// Jobs: followed until they end, with what a person can do about each, and the history by status.
+
+import { Problem, api } from './api.js';
+import { $, announce, asText, busyWhile, button, duration, el, foreign, isObject, list, pairs, present, sleep, summary, tell, time } from './dom.js';
+import { connectButton, showProblem } from './problems.js';
+
+// A browser opens six connections to one server; the rest stay free for what the person does.
+const POLLS_AT_ONCE = 3;
+// A wait ends early only with its job, so a short one shows how far a job is; a job that takes long is asked less often.
+const [SHORT_WAIT, LONG_WAIT, LONG_AFTER] = [1, 5, 15_000];
+const PAGE = 8;
+
+const ended = (job) => job.status === 'completed' || job.status === 'error';
+const NAMES = { 'gmail.send': 'Gmail', 'outlook.send': 'Outlook' };
+
+class JobView {
+  constructor(job) {
+    this.seen = Date.now();
+    this.badge = el('span', { class: 'badge' });
+    this.heading = el('h3', { tabindex: '-1' });
+    this.when = el('span', { class: 'when' });
+    this.to = el('p', { class: 'muted job-to' });
+    this.steps = el('ol', { class: 'steps', 'aria-label': 'Progress' });
+    this.outcome = el('div', { class: 'stack' });
+    this.buttons = el('div', { class: 'row' });
+    this.trouble = el('div');
+    this.record = el('div');
+    this.node = el('li', { class: 'card job', 'data-test': 'job' },
+      el('div', { class: 'job-head' }, this.badge, this.heading, this.when),
+      this.to, this.steps, this.outcome, this.buttons, this.trouble,
+      el('details', {}, el('summary', {}, 'Record'), this.record));
+    this.update(job);
+  }
+
+  /** What the mail is, where that is known: the API's jobs hold no contents. */
+  describe(mail) {
+    this.mail ??= summary(mail);
+    this.renderHead();
+  }
+
+  renderHead() {
+    const { action, provider } = this.job;
+    const via = NAMES[action] ?? asText(provider ?? '');
+    this.heading.replaceChildren(foreign(this.mail?.subject ?? action ?? 'Job'));
+    this.to.replaceChildren(...present(this.mail ? [this.mail.who && ['to ', foreign(this.mail.who)], via && ` · ${via}`] : [via]));
+  }
+
+  get cancelled() { return this.job.status === 'error' && this.job.error?.code === 'cancelled'; }
+  get unknown() { return this.job.status === 'error' && this.job.error?.code === 'outcome-unknown'; }
+
+  update(job) {
+    if (!isObject(job)) return;
+    this.job = { ...this.job, ...job };
+    const { job: it } = this;
+    this.node.dataset.status = it.status;
+    this.node.dataset.jobId = it.job_id;
+    this.badge.className = `badge ${this.unknown ? 'unknown' : this.cancelled ? 'cancelled' : it.status}`;
+    this.badge.textContent = this.unknown ? 'Outcome unknown'
+      : { pending: 'Pending', running: 'Running', completed: 'Completed', error: this.cancelled ? 'Cancelled' : 'Error' }[it.status] ?? asText(it.status);
+    this.renderHead();
+    this.renderSteps();
+    this.tick();
+    this.outcome.replaceChildren(...present([
+      it.replayed && el('p', { class: 'hint' }, 'This request was known already; nothing is done twice.'),
+      it.status === 'completed' && this.resultView(it.result),
+      it.status === 'error' && it.error && this.errorView(it.error),
+    ]));
+    this.renderButtons();
+    jobs.sift(this);
+
+    const stamp = (value) => (value ? time(value) : undefined);
+    const facts = isObject(it.result) ? Object.entries(it.result).filter(([, value]) => value !== null)
+      .map(([name, value]) => [foreign(name.replaceAll('_', ' ')), foreign(value, { class: 'mono' })]) : [];
+    this.record.replaceChildren(pairs([
+      ['Job id', foreign(it.job_id, { class: 'mono' })],
+      it.client_request_id && ['Request id', foreign(it.client_request_id, { class: 'mono' })],
+      it.action && ['Action', foreign(it.action, { class: 'mono' })],
+      typeof it.attempts === 'number' && ['Attempts', String(it.attempts)],
+      ['Created', stamp(it.created_at)],
+      ['Started', stamp(it.started_at)],
+      ['Finished', stamp(it.finished_at)],
+      ...facts,
+    ], 'pairs tight'));
+  }
+
+  renderSteps() {
+    const { status, attempts, result } = this.job;
+    const last = status !== 'error' ? (result?.outbox === true ? 'In the outbox' : 'Sent')
+      : this.unknown ? 'Unknown' : this.cancelled ? 'Cancelled' : 'Not sent';
+    const waits = status === 'pending' && attempts > 0;
+    const working = waits ? `Waits to try again, after ${attempts}` : 'Working';
+    const at = { pending: waits ? 1 : 0, running: 1 }[status] ?? 2;
+    const shape = JSON.stringify([at, working, last, status]);
+    // The history is told by its badges; steps are for what goes on before one's eyes.
+    this.steps.hidden = !this.stepShape && ended({ status });
+    if (this.steps.hidden || shape === this.stepShape) return;
+    this.stepShape = shape;
+    this.steps.className = `steps ${this.unknown ? 'unknown' : status}`;
+    this.steps.replaceChildren(...['Accepted', working, last].map((name, i) => el('li', {
+      class: i < at || ended({ status }) ? 'done' : i === at ? 'now' : '', 'aria-current': i === at && 'step' }, name)));
+  }
+
+  resultView(result) {
+    if (!isObject(result)) return result === null || result === undefined ? null : el('p', { 'data-test': 'job-result' }, foreign(result));
+    const id = result.message_id ?? result.internet_message_id;
+    // The steps say already that it is in the outbox.
+    if (result.outbox === true) return null;
+    return el('div', { class: 'stack', 'data-test': 'job-result' }, present([
+      result.presumed === true && el('p', { class: 'notice' }, 'Presumed sent: the provider’s answer was lost, but the draft is gone as only a send leaves it.'),
+      (result.from || id) && el('p', { class: 'hint' }, present(['Sent', result.from && [' from ', foreign(result.from)], id && [' as ', foreign(id, { class: 'mono' })], '.'])),
+    ]));
+  }
+
+  errorView(error) {
+    const provider = this.job.provider;
+    return el('div', { class: `notice ${this.unknown ? '' : this.cancelled ? 'calm' : 'bad'}`, 'data-test': 'job-error', 'data-code': asText(error.code) },
+      el('strong', {}, foreign(error.message ?? error.code)),
+      error.remediation && el('p', {}, foreign(error.remediation)),
+      el('p', { class: 'fine' }, foreign(error.code, { class: 'mono' })),
+      provider && ['connection-required', 'reauth-required'].includes(error.code)
+        && el('div', { class: 'row' }, connectButton(provider, error.code)));
+  }
+
+  renderButtons() {
+    const { status, error } = this.job;
+    const wanted = [
+      status === 'pending' && ['Cancel', 'cancel', {}],
+      status === 'error' && !this.unknown && error?.retriable === true && ['Retry', 'retry', {}],
+      this.unknown && ['It was sent', 'resolve', { outcome: 'sent' }],
+      this.unknown && ['It was not sent', 'resolve', { outcome: 'not_sent' }],
+    ].filter(Boolean);
+    const shape = JSON.stringify(wanted);
+    if (shape === this.buttonShape) return;
+    this.buttonShape = shape;
+    const hadFocus = this.buttons.contains(document.activeElement);
+    this.buttons.replaceChildren(
+      ...present([this.unknown && el('p', { class: 'hint wide' }, 'Look into the account’s Sent folder, then say what you found.')]),
+      ...wanted.map(([label, what, body]) =>
+        button(label, () => this.act(what, body), { class: 'small', 'data-test': `job-${what}`, 'data-outcome': body.outcome })));
+    this.buttons.hidden = wanted.length === 0;
+    if (hadFocus) this.heading.focus();
+  }
+
+  async act(what, body) {
+    const path = `/ai/jobs/${encodeURIComponent(this.job.job_id)}`;
+    this.trouble.replaceChildren();
+    try {
+      await api('POST', `${path}/${what}`, body);
+    } catch (error) {
+      showProblem(this.trouble, error, { focus: true });
+    }
+    // Whatever came of it: what the ledger says now is what counts.
+    try {
+      this.update(await api('GET', path));
+      jobs.announceEnd(this);
+    } catch { /* the poll will tell */ }
+    jobs.watch(this);
+  }
+
+  tick() {
+    const { status, created_at, duration_ms } = this.job;
+    if (ended({ status })) {
+      this.when.replaceChildren(...present([created_at && time(created_at), typeof duration_ms === 'number' && ` · ${duration(duration_ms)}`]));
+    } else {
+      const since = Date.parse(created_at ?? '');
+      const elapsed = Math.max(0, Date.now() - (Number.isNaN(since) ? this.seen : since));
+      this.when.textContent = elapsed < 1000 ? 'just now' : duration(Math.floor(elapsed / 1000) * 1000);
+    }
+  }
+}
+
+export const jobs = {
+  views: new Map(),
+  queue: [],
+  polling: 0,
+  filter: '',
+  /** Where the next page begins, by filter; null where there is none. */
+  cursors: new Map(),
+
+  get(id) { return this.views.get(id); },
+
+  /** Jobs that were just accepted, the first on top, each with the params that it carries out. */
+  accept(accepted) {
+    // What was just asked for is to be seen.
+    if (this.filter !== '') this.choose('');
+    for (const [job, params] of accepted.toReversed()) {
+      const view = this.add({ status: 'pending', ...job });
+      if (params) view.describe(params);
+      $('jobs').prepend(view.node);
+    }
+    this.get(accepted[0]?.[0].job_id)?.heading.focus({ preventScroll: true });
+    this.get(accepted[0]?.[0].job_id)?.node.scrollIntoView({ block: 'nearest' });
+  },
+
+  add(job) {
+    let view = this.views.get(job.job_id);
+    if (view) {
+      view.update(job);
+    } else {
+      view = new JobView(job);
+      this.views.set(job.job_id, view);
+      // Newest first. A job that was accepted here stands where it was put.
+      const after = [...$('jobs').children].find((node) => {
+        const other = this.views.get(node.dataset.jobId)?.job.created_at;
+        return other && job.created_at && Date.parse(other) < Date.parse(job.created_at);
+      });
+      $('jobs').insertBefore(view.node, after ?? null);
+    }
+    this.sift(view);
+    this.watch(view);
+    tell('job-added', view);
+    return view;
+  },
+
+  /** Shows a job, if it is of the status that the history is filtered by. */
+  sift(view) {
+    const hide = this.filter !== '' && view.job.status !== this.filter;
+    if (hide && view.node.contains(document.activeElement)) $('jobs-title').focus();
+    view.node.hidden = hide;
+    this.count();
+  },
+
+  count() {
+    const shown = [...this.views.values()].filter((view) => !view.node.hidden).length;
+    $('jobs-empty').hidden = shown > 0;
+    $('jobs-empty').textContent = this.filter === '' ? 'No jobs yet. What you execute appears here.' : `No job is ${this.filter === 'error' ? 'in error' : this.filter}.`;
+    $('jobs-more').hidden = !this.cursors.get(this.filter);
+  },
+
+  /** Filters the history; every choice has pages of its own. */
+  choose(filter) {
+    this.filter = filter;
+    for (const box of document.querySelectorAll('input[name="filter"]')) box.checked = box.value === filter;
+    for (const view of this.views.values()) this.sift(view);
+    this.count();
+  },
+
+  /** Follows a job until it ends. */
+  watch(view) {
+    if (view.watched || ended(view.job)) return;
+    view.watched = true;
+    this.queue.push(view);
+    this.pump();
+  },
+
+  pump() {
+    while (this.polling < POLLS_AT_ONCE && this.queue.length > 0) {
+      this.polling += 1;
+      const view = this.queue.shift();
+      this.poll(view).catch((error) => showProblem(view.trouble, error)).finally(() => {
+        this.polling -= 1;
+        this.pump();
+      });
+    }
+  },
+
+  async poll(view) {
+    const crowded = [...this.views.values()].filter((other) => other.watched).length > POLLS_AT_ONCE;
+    const seconds = crowded || Date.now() - view.seen < LONG_AFTER ? SHORT_WAIT : LONG_WAIT;
+    const began = performance.now();
+    try {
+      const path = `/ai/jobs/${encodeURIComponent(view.job.job_id)}?wait=${seconds}`;
+      view.update(await api('GET', path, undefined, { timeout: (seconds + 20) * 1000 }));
+      if (view.failures > 0) view.trouble.replaceChildren();
+      view.failures = 0;
+      if (ended(view.job)) {
+        view.watched = false;
+        this.announceEnd(view);
+        return;
+      }
+      // A server that answers at once is not to be asked without pause.
+      if (performance.now() - began < 500) await sleep(700);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (!error.passing) {
+        view.watched = false;
+        showProblem(view.trouble, error);
+        return;
+      }
+      view.failures = (view.failures ?? 0) + 1;
+      view.trouble.replaceChildren(el('p', { class: 'notice', 'data-test': 'job-waiting' },
+        el('span', {}, foreign(error.message), '. Still trying.')));
+      await sleep(error.fields.retry_after_ms ?? Math.min(15_000, 1000 * 2 ** Math.min(view.failures, 4)));
+    }
+    this.queue.push(view);
+  },
+
+  announceEnd(view) {
+    if (!ended(view.job)) return;
+    announce(`${view.mail?.subject ?? asText(view.job.action ?? 'The job')}: ${view.badge.textContent}.`);
+    tell('job-ended', view);
+  },
+
+  async load(older = false) {
+    const { filter } = this;
+    const cursor = older ? this.cursors.get(filter) : undefined;
+    const query = new URLSearchParams({ limit: String(PAGE), ...(filter && { status: filter }), ...(cursor && { cursor }) });
+    try {
+      const page = await api('GET', `/ai/jobs?${query}`);
+      $('jobs-error').replaceChildren();
+      for (const job of list(page?.data)) this.add(job);
+      if (older || !this.cursors.has(filter)) this.cursors.set(filter, (page?.has_more && page.next_cursor) || null);
+      this.count();
+      // Those that stopped at a lost connection or a missing key go on.
+      for (const view of this.views.values()) this.watch(view);
+    } catch (error) {
+      showProblem($('jobs-error'), error);
+    }
+  },
+
+  start() {
+    busyWhile($('jobs-refresh'), () => this.load());
+    busyWhile($('jobs-more'), () => this.load(true));
+    for (const box of document.querySelectorAll('input[name="filter"]')) {
+      box.addEventListener('change', () => {
+        this.choose(box.value);
+        this.load();
+      });
+    }
+    setInterval(() => {
+      for (const view of this.views.values()) if (!ended(view.job)) view.tick();
+    }, 1000);
+  },
+};

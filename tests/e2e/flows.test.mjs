@@ -1,0 +1,320 @@
+// What a person does with the Dev UI, against the running program.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { GMAIL_COMPOSE, GMAIL_SEND, World, by, job, open, plan, until } from './support.mjs';
+
+const THANKS = 'Send email to john@example.com saying thanks for the meeting';
+const MARIA = 'Send Maria a mail saying I am running late';
+
+let world;
+beforeEach(() => { world = new World(); });
+afterEach(() => world.end());
+
+test('Plan shows the mail and sends nothing', async (t) => {
+  const server = await world.server();
+  const page = await open(t, server.page);
+  await plan(page, THANKS);
+  const card = by(page, 'action');
+  for (const text of ['Google', 'gmail.send', 'sandbox@orchestrator.invalid', 'john@example.com', 'Thanks for the meeting', 'Sandbox']) {
+    await card.getByText(text, { exact: false }).first().waitFor();
+  }
+  assert.equal(await by(page, 'job').count(), 0);
+  assert.deepEqual((await server.api('GET', '/ai/jobs')).data, []);
+  await by(page, 'execute').click();
+  await job(page, 'completed');
+});
+
+test('an example is planned and executed in one click, into the outbox', async (t) => {
+  const server = await world.server();
+  const page = await open(t, server.page);
+  await by(page, 'example').first().click();
+  await by(page, 'plan-execute').click();
+  const done = await job(page, 'completed');
+  assert.match(await done.innerText(), /Thanks for the meeting[\s\S]*to john@example\.com · Gmail[\s\S]*In the outbox/);
+  const mail = by(page, 'outbox-entry');
+  await mail.getByText('to john@example.com').waitFor();
+  await mail.getByText('Raw message/rfc822').click();
+  assert.match(await by(page, 'outbox-body').innerText(), /^Subject: Thanks for the meeting$/m);
+  await page.locator('[data-metric="Done"]').getByText('1', { exact: true }).waitFor();
+  assert.equal((await server.api('GET', '/ai/jobs')).data.length, 1);
+});
+
+test('a question is answered in place, and what it adds stands in the prompt', async (t) => {
+  const page = await open(t, (await world.server()).page);
+  await plan(page, MARIA, 'plan-execute');
+  await by(page, 'questions').getByText("What is Maria's address?").waitFor();
+  assert.equal(await by(page, 'execute').count(), 0);
+  const box = by(page, 'answer');
+  await until('the question has the focus', () => box.evaluate((node) => node === document.activeElement));
+  await box.fill('maria@example.com');
+  await box.press('Enter');
+  await by(page, 'action').getByText('Maria <maria@example.com>').waitFor();
+  assert.equal(await by(page, 'prompt').inputValue(), 'Send Maria <maria@example.com> a mail saying I am running late');
+  assert.equal(await by(page, 'questions').count(), 0);
+  await by(page, 'execute').click();
+  await job(page, 'completed');
+});
+
+test('a mail without a text is asked for it', async (t) => {
+  const page = await open(t, (await world.server()).page);
+  await plan(page, 'Send an email to john@example.com');
+  await by(page, 'answer').fill('the keys are under the mat');
+  await by(page, 'answer-plan').click();
+  await by(page, 'action').getByText('The keys are under the mat.').waitFor();
+});
+
+test('with a note, Plan → Execute stops at the plan', async (t) => {
+  const server = await world.server({ ALLOW_RECIPIENT_DOMAINS: 'example.com' });
+  const page = await open(t, server.page);
+  await plan(page, 'Send email to sam@example.com saying hi and send another email to ann@contoso.com saying hello', 'plan-execute');
+  await by(page, 'notes').getByText('contoso.com').waitFor();
+  await by(page, 'stopped').getByText('Nothing was sent.').waitFor();
+  assert.equal(await by(page, 'action').count(), 1);
+  assert.deepEqual((await server.api('GET', '/ai/jobs')).data, []);
+  await by(page, 'execute').click();
+  await job(page, 'completed');
+});
+
+test('what is not allowed is said, with why', async (t) => {
+  const server = await world.server({ ALLOW_ACTIONS_DEFAULT: 'gmail.send', ALLOW_RECIPIENT_DOMAINS: 'example.com' });
+  const page = await open(t, server.page);
+  await page.getByText('What is allowed here').click();
+  const [allowed, denied] = [by(page, 'allowed').locator('[data-allowed=true]'), by(page, 'allowed').locator('[data-allowed=false]')];
+  assert.match(await allowed.innerText(), /Allowed\s+gmail\.send/);
+  assert.match(await denied.innerText(), /Not allowed\s+outlook\.send[\s\S]*ALLOW_ACTIONS_DEFAULT/);
+  await plan(page, 'Send email to ann@contoso.com saying hello');
+  await by(page, 'notes').getByText('contoso.com').waitFor();
+  await by(page, 'plan-view').getByText('There is nothing to execute').waitFor();
+
+  // A recipient that an edit brings in is refused by the server, and the page says where.
+  await plan(page, THANKS);
+  await by(page, 'edit').click();
+  await by(page, 'edit-to').fill('ann@contoso.com');
+  await by(page, 'execute').click();
+  const error = by(page, 'plan-view').locator('[data-code="recipient-not-allowed"]');
+  await error.getByText('Mail may not go to this recipient').waitFor();
+  await error.getByRole('link', { name: 'What this means' }).waitFor();
+  assert.deepEqual((await server.api('GET', '/ai/jobs')).data, []);
+});
+
+test('not connected: the plan warns, and there is a button that connects', async (t) => {
+  const server = await world.server({ PROVIDER_MODE: 'live' });
+  const page = await open(t, server.page);
+  const google = by(page, 'provider', '[data-provider=google]');
+  await google.getByText('not connected').waitFor();
+  await plan(page, THANKS, 'plan-execute');
+  await by(page, 'stopped').waitFor();
+  await by(page, 'warnings').getByText('No Google account is connected.').waitFor();
+  await by(page, 'execute').click();
+  const error = by(page, 'plan-view').locator('[data-code="connection-required"]');
+  await error.getByRole('button', { name: 'Connect Google' }).click();
+  // No OAuth client is configured here, so the page tells what to set.
+  await google.getByText('GOOGLE_CLIENT_ID').waitFor();
+  assert.deepEqual((await server.api('GET', '/ai/jobs')).data, []);
+});
+
+test('an ended consent: connect again, then retry', async (t) => {
+  const fakes = await world.fakes();
+  const server = await world.server({ ...fakes.env, GOOGLE_ACCESS_TOKEN: 't-old' });
+  const page = await open(t, server.page);
+  await by(page, 'provider', '[data-mode=live]').getByText('connected').waitFor();
+  await plan(page, THANKS, 'plan-execute');
+  const failed = await job(page, 'error');
+  await failed.locator('[data-code="reauth-required"]').getByText('Connect the account again').waitFor();
+  await failed.getByRole('button', { name: 'Connect Google again' }).waitFor();
+  assert.deepEqual(await fakes.deliveries(), []);
+  await fakes.token('t-old', 'google', GMAIL_SEND);
+  await by(page, 'job-retry').click();
+  await job(page, 'completed');
+  assert.equal((await fakes.deliveries()).length, 1);
+});
+
+test('a live mail is sent once, and the page says so before and after', async (t) => {
+  const fakes = await world.fakes();
+  await fakes.token('t', 'google', GMAIL_COMPOSE);
+  const server = await world.server({ ...fakes.env, GOOGLE_ACCESS_TOKEN: 't', GOOGLE_ACCESS_TOKEN_SCOPES: GMAIL_COMPOSE });
+  const page = await open(t, server.page);
+  await plan(page, THANKS);
+  await by(page, 'plan-view').getByText('Sends real mail.').waitFor();
+  await by(page, 'execute').dblclick();
+  const done = await job(page, 'completed');
+  await done.getByText('Sent', { exact: true }).waitFor();
+  await by(page, 'job-result').waitFor();
+  const deliveries = await fakes.deliveries();
+  assert.deepEqual(deliveries.map(({ subject }) => subject), ['Thanks for the meeting']);
+  assert.equal(await by(page, 'outbox-entry').count(), 0);
+});
+
+test('an unknown outcome is for a person to resolve', async (t) => {
+  const fakes = await world.fakes();
+  await fakes.token('t', 'google', GMAIL_SEND);
+  await fakes.fault('accept-then-close', { on: 'gmail.messages.send' });
+  const server = await world.server({ ...fakes.env, GOOGLE_ACCESS_TOKEN: 't' });
+  const page = await open(t, server.page);
+  await plan(page, THANKS, 'plan-execute');
+  const unknown = await job(page, 'error');
+  await unknown.getByText('Outcome unknown', { exact: true }).waitFor();
+  assert.equal(await by(page, 'job-retry').count(), 0, 'what may have been sent is never sent again');
+  await unknown.getByText('Sent folder').waitFor();
+  await by(page, 'job-resolve', '[data-outcome=sent]').click();
+  await job(page, 'completed');
+  assert.equal((await fakes.deliveries()).length, 1);
+});
+
+test('a job that waits says so, goes on, and can be cancelled', async (t) => {
+  const fakes = await world.fakes();
+  await fakes.token('t', 'google', GMAIL_SEND);
+  await fakes.fault('too-many-requests', { retry_after_s: 600 });
+  const server = await world.server({ ...fakes.env, GOOGLE_ACCESS_TOKEN: 't' });
+  const page = await open(t, server.page);
+  await plan(page, THANKS, 'plan-execute');
+  const waiting = await job(page, 'pending');
+  await waiting.getByText('Waits to try again').waitFor();
+  await by(page, 'job-cancel').click();
+  const cancelled = await job(page, 'error');
+  await cancelled.locator('.badge').getByText('Cancelled').waitFor();
+  assert.deepEqual(await fakes.deliveries(), []);
+});
+
+test('a mail is edited before it goes: fields are checked, and what was written is what goes', async (t) => {
+  const server = await world.server();
+  const page = await open(t, server.page);
+  await plan(page, THANKS);
+  await by(page, 'edit').click();
+  await by(page, 'edit-to').fill('john@example.com\nnot an address');
+  await by(page, 'wrong-to').getByText('address').waitFor();
+  assert.equal(await by(page, 'edit-to').getAttribute('aria-invalid'), 'true');
+  await by(page, 'edit-to').fill('john@example.com\nann@example.com');
+  await until('the field is right again', async () => (await by(page, 'edit-to').getAttribute('aria-invalid')) === null);
+  await by(page, 'edit-subject').fill('Thank you both');
+  await by(page, 'edit').click();
+  await by(page, 'action').getByText('Edited').waitFor();
+  await by(page, 'execute').getByText('Execute as edited').click();
+  await job(page, 'completed');
+  const [mail] = (await server.api('GET', '/dev/outbox')).data;
+  assert.deepEqual([mail.subject, mail.to], ['Thank you both', ['john@example.com', 'ann@example.com']]);
+
+  await plan(page, THANKS);
+  await by(page, 'edit').click();
+  await by(page, 'edit-subject').fill('Something else');
+  await by(page, 'undo').click();
+  assert.equal(await by(page, 'action').getByText('Edited').count(), 0);
+  await by(page, 'action').getByText('Thanks for the meeting', { exact: true }).waitFor();
+});
+
+test('of several mails, one can be left out', async (t) => {
+  const server = await world.server();
+  const page = await open(t, server.page);
+  await plan(page, 'Send email to sam@example.com saying hi and send another email to ann@example.com saying hello');
+  assert.equal(await by(page, 'action').count(), 2);
+  await by(page, 'leave-out').first().click();
+  await by(page, 'execute').getByText('Execute 1 of 2').click();
+  await job(page, 'completed');
+  assert.deepEqual((await server.api('GET', '/dev/outbox')).data.map(({ to }) => to), ['ann@example.com']);
+});
+
+test('the preview is what goes out: raw, text, and HTML as source', async (t) => {
+  const server = await world.server();
+  const page = await open(t, server.page);
+  await plan(page, 'Use Outlook to send amy@contoso.com the subject "Report" saying the report is ready');
+  await by(page, 'preview').click();
+  const raw = JSON.parse(await by(page, 'preview-body').innerText());
+  assert.equal(raw.message.subject, 'Report');
+  await page.getByRole('tab', { name: 'Raw request' }).press('ArrowRight');
+  assert.equal(await by(page, 'preview-text').innerText(), 'The report is ready.');
+  await by(page, 'preview').click();
+  assert.equal(await by(page, 'preview-body').isVisible(), false);
+  const { sha256 } = await server.api('POST', '/actions/preview', { action: 'outlook.send', params: { to: 'amy@contoso.com', subject: 'Report', text: 'The report is ready.' } });
+  await by(page, 'execute').click();
+  const done = await job(page, 'completed');
+  await done.getByText('Record').click();
+  await done.getByText(sha256).waitFor();
+});
+
+test('the history is filtered by status, and has pages', async (t) => {
+  const server = await world.server();
+  const send = (i) => ({ action: 'gmail.send', client_request_id: `n-${i}`, params: { to: 'john@example.com', subject: `Mail ${i}`, text: 'Hello.' } });
+  for (let i = 0; i < 11; i += 1) await server.api('POST', '/ai/execute', { actions: [send(i)], actor_id: 'test' });
+  await until('all are done', async () => (await server.api('GET', '/ai/jobs?status=completed')).data.length === 11);
+  const page = await open(t, server.page);
+  await by(page, 'job').nth(7).waitFor();
+  assert.equal(await by(page, 'job').count(), 8);
+  assert.match(await by(page, 'job').first().innerText(), /Mail 10/);
+  await page.getByRole('button', { name: 'Show older jobs' }).click();
+  await by(page, 'job').nth(10).waitFor();
+  assert.match(await by(page, 'job').last().innerText(), /Mail 0/);
+  const visible = () => by(page, 'job', ':not([hidden])').count();
+  await page.getByRole('radio', { name: 'Error' }).check({ force: true });
+  await page.getByText('No job is in error.').waitFor();
+  assert.equal(await visible(), 0);
+  await page.getByRole('radio', { name: 'Completed' }).check({ force: true });
+  await until('the completed ones are back', async () => (await visible()) === 11);
+  // What is executed is seen, whatever was filtered before.
+  await page.getByRole('radio', { name: 'Error' }).check({ force: true });
+  await plan(page, THANKS, 'plan-execute');
+  await until('the new job is there', async () => (await visible()) === 12);
+});
+
+test('a server with keys asks for one, and the key stays in this tab', async (t) => {
+  const folder = world.folder();
+  const key = world.key(folder, 'actions:preview,actions:execute,metrics:read');
+  const bound = world.key(folder, 'actions:preview,actions:execute', '--actor', 'ana@example.com');
+  const server = await world.server({}, folder);
+  const page = await open(t, server.page);
+  const [form, box] = [by(page, 'api-key'), page.getByLabel('API key', { exact: true })];
+  await form.waitFor();
+  await box.fill('orc_wrong_wrong');
+  await box.press('Enter');
+  await form.getByText('did not take this key').waitFor();
+  await box.fill(key);
+  await box.press('Enter');
+  await form.waitFor({ state: 'hidden' });
+  await by(page, 'metrics').waitFor();
+  await plan(page, THANKS, 'plan-execute');
+  await job(page, 'completed');
+  const stored = () => page.evaluate(() => [localStorage.length, document.cookie, JSON.stringify(sessionStorage)]);
+  assert.deepEqual(await stored(), [0, '', JSON.stringify({ 'api-key': key })]);
+  assert.ok(!(await page.content()).includes(key) && !page.url().includes('orc_'));
+  await page.reload();
+  await job(page, 'completed');
+  const other = await page.context().newPage();
+  await other.goto(server.page);
+  await by(other, 'api-key').waitFor();
+
+  // A key that acts for one person carries out edited plans, too; and without metrics:read there are no numbers.
+  await by(page, 'key-open').click();
+  await by(page, 'key-forget').click();
+  await form.waitFor();
+  assert.equal((await stored())[2], '{}');
+  assert.equal(await by(page, 'job').count(), 0, 'nothing of the other key is left');
+  await box.fill(bound);
+  await box.press('Enter');
+  await plan(page, THANKS);
+  assert.equal(await by(page, 'metrics').isVisible(), false);
+  await by(page, 'edit').click();
+  await by(page, 'edit-subject').fill('For Ana');
+  await by(page, 'execute').click();
+  await by(page, 'outbox-entry').getByText('For Ana', { exact: true }).waitFor();
+});
+
+test('a server that is gone is said, and found again', async (t) => {
+  const folder = world.folder();
+  const fakes = await world.fakes();
+  await fakes.token('t', 'google', GMAIL_SEND);
+  await fakes.fault('too-many-requests', { retry_after_s: 600 });
+  const env = { ...fakes.env, GOOGLE_ACCESS_TOKEN: 't' };
+  const server = await world.server(env, folder);
+  const page = await open(t, server.page);
+  await plan(page, THANKS, 'plan-execute');
+  await (await job(page, 'pending')).getByText('Waits to try again').waitFor();
+  await server.stop();
+  await by(page, 'job-waiting').getByText('The server cannot be reached. Still trying.').waitFor();
+  await by(page, 'prompt').fill(THANKS);
+  await by(page, 'plan').click();
+  await by(page, 'error', '[data-code=network]').waitFor();
+  await world.server({ ...env, PORT: new URL(server.url).port }, folder);
+  await by(page, 'job-waiting').waitFor({ state: 'detached' });
+  await by(page, 'job-cancel').click();
+  await job(page, 'error');
+});

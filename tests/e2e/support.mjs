@@ -1,0 +1,168 @@
+// Starts the program, the fakes and a browser, and holds every page to what no page may do.
+
+import assert from 'node:assert/strict';
+import { spawn, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+
+export const ROOT = new URL('../../', import.meta.url).pathname;
+// Where scripts/test puts what comes from npm.
+const modules = process.env.NODE_MODULES ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'ai-orchestrator/node/');
+const require = createRequire(join(modules, 'package.json'));
+const { chromium } = require('playwright-core');
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const bin = (name) => {
+  const path = join(process.env.BIN ?? join(ROOT, 'target/debug'), name);
+  assert.ok(existsSync(path), `${path} is not there: cargo build -p orchestrator -p fakes`);
+  return path;
+};
+
+/** Waits until `look` gives something, for at most this long. */
+export async function until(what, look, seconds = 20) {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    assert.ok(Date.now() < deadline, `waited in vain: ${what}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+/** Starts a program and waits for the line that says where it listens. */
+async function start(program, args, env, says) {
+  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, log] = ['', ''];
+  child.stdout.on('data', (data) => { out += data; });
+  child.stderr.on('data', (data) => { log += data; });
+  const ended = new Promise((done) => child.on('exit', done));
+  const url = await until(`${program} listens`, () => {
+    assert.equal(child.exitCode, null, `${program} ended: ${log}`);
+    return says.exec(out)?.[1];
+  });
+  return { url, log: () => log, stop: async () => { child.kill('SIGKILL'); await ended; } };
+}
+
+/** What runs while a test runs; ended after it. */
+export class World {
+  #stops = [];
+
+  async end() {
+    for (const stop of this.#stops.reverse()) await stop();
+    this.#stops = [];
+  }
+
+  folder() {
+    const folder = mkdtempSync(join(tmpdir(), 'orchestrator-e2e-'));
+    this.#stops.push(() => rmSync(folder, { recursive: true, force: true }));
+    return folder;
+  }
+
+  /** The program with nothing in its environment but these variables. */
+  async server(env = {}, folder = this.folder()) {
+    const all = { PORT: '0', RUST_LOG: 'warn', ORCHESTRATOR_DATA: folder, ...env };
+    const server = await start(bin('orchestrator'), [], all, /^AI Orchestrator is listening on (\S+)$/m);
+    this.#stops.push(server.stop);
+    return { ...server, folder, page: `${server.url}/dev/action-runner.html`, api: (method, path, body) => ask(method, server.url + path, body) };
+  }
+
+  /** Gmail and Graph, as strict as they are. */
+  async fakes() {
+    const fakes = await start(bin('fakes'), [], {}, /^(http:\S+)$/m);
+    this.#stops.push(fakes.stop);
+    const control = (path, body) => ask(body === undefined ? 'GET' : 'POST', `${fakes.url}/_fakes/${path}`, body);
+    return {
+      ...fakes,
+      env: { GMAIL_BASE_URL: fakes.url, GRAPH_BASE_URL: `${fakes.url}/v1.0` },
+      token: (token, provider, ...scopes) => control('tokens', { token, provider, scopes }),
+      fault: (fault, more = {}) => control('faults', { next: [{ fault, ...more }] }),
+      deliveries: async () => (await control('deliveries')).deliveries,
+    };
+  }
+
+  /** A key of the ledger in this folder. */
+  key(folder, scopes, ...more) {
+    const args = ['keys', 'create', '--workspace', 'acme', '--scopes', scopes, ...more];
+    return execFileSync(bin('orchestrator'), args, { env: { ORCHESTRATOR_DATA: folder }, encoding: 'utf8' }).trim();
+  }
+}
+
+async function ask(method, url, body) {
+  const answer = await fetch(url, { method, headers: { 'content-type': 'application/json' }, body: body && JSON.stringify(body) });
+  const text = await answer.text();
+  return text === '' ? null : JSON.parse(text);
+}
+
+let browser;
+after(() => browser?.close());
+
+/** A new window of a browser of its own, which notes all that the console says and the policy refuses. */
+export async function open(t, url, { width = 1280, height = 900, ...options } = {}) {
+  // Without a user namespace of its own, as in a container, the browser has no sandbox.
+  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+  const context = await browser.newContext({ viewport: { width, height }, locale: 'en-GB', timezoneId: 'Europe/Berlin', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.complaints = [];
+  page.on('pageerror', (error) => page.complaints.push(`uncaught: ${error.message}`));
+  page.on('dialog', (dialog) => {
+    page.complaints.push(`dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  page.on('console', (message) => {
+    // The browser's own note that a request was answered with an error, which the page shows itself.
+    if (['error', 'warning'].includes(message.type()) && !message.text().startsWith('Failed to load resource')) {
+      page.complaints.push(`${message.type()}: ${message.text()}`);
+    }
+  });
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== new URL(url).origin) page.complaints.push(`asked ${request.url()}`);
+  });
+  t.after(async () => {
+    const { complaints } = page;
+    await context.close();
+    assert.deepEqual(complaints, [], 'the console, the policy or the network complained');
+  });
+  await page.goto(url);
+  return page;
+}
+
+/** What a test says of the page: `by(page, 'job', '[data-status=completed]')`. */
+export const by = (page, hook, more = '') => page.locator(`[data-test="${hook}"]${more}`);
+
+/** Writes a prompt and plans it. */
+export async function plan(page, prompt, how = 'plan') {
+  await by(page, 'prompt').fill(prompt);
+  await by(page, how).click();
+  await by(page, 'plan-view').waitFor();
+}
+
+/** Waits for a job of this status, and gives it back. */
+export async function job(page, status) {
+  const found = by(page, 'job', `[data-status="${status}"]`).first();
+  await found.waitFor();
+  return found;
+}
+
+/** What axe finds that is serious or critical. */
+export async function violations(page) {
+  await page.evaluate(axe);
+  const { violations: found } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  return found.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`);
+}
+
+/** Nothing is wider than the window. */
+export async function fits(page) {
+  const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+  assert.ok(wide <= window, `the page is ${wide} wide in a window of ${window}`);
+}
+
+/** Whether something that others wrote has become more than text. */
+export const ran = (page) => page.evaluate(() => globalThis.hacked === true || document.querySelector('main script, main img, main iframe, main [onerror]') !== null);
+
+export const GMAIL_SEND = 'https://www.googleapis.com/auth/gmail.send';
+export const GMAIL_COMPOSE = 'https://www.googleapis.com/auth/gmail.compose';
