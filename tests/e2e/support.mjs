@@ -10,7 +10,7 @@ import { after } from 'node:test';
 
 export const ROOT = new URL('../../', import.meta.url).pathname;
 // Where scripts/test puts what comes from npm.
-const modules = process.env.NODE_MODULES ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'ai-orchestrator/node/');
+const modules = process.env.NODE_MODULES ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'ai-orchestrator/e2e/');
 const require = createRequire(join(modules, 'package.json'));
 const { chromium } = require('playwright-core');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');

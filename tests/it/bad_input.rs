@@ -142,6 +142,25 @@ async fn every_bad_request_is_refused_by_name_and_does_nothing() {
         assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{code}");
     }
     assert_eq!(server.counts().await, (0, 0));
+    let document = server.get("/openapi.json").await.body;
+    let silent: BTreeSet<String> = cases.iter().filter_map(|case| undocumented(&document, case)).collect();
+    assert!(silent.is_empty(), "the document does not say: {silent:#?}");
+}
+
+/// The route and code of a case whose route the document has, and says nothing of this code.
+fn undocumented(document: &Value, Case { method, path, code, .. }: &Case) -> Option<String> {
+    let path = path.split('?').next().unwrap_or_default();
+    let fits = |pattern: &str| {
+        let (pattern, path) = (pattern.split('/'), path.split('/'));
+        pattern.clone().count() == path.clone().count()
+            && pattern.zip(path).all(|(a, b)| a == b || a.starts_with('{') && !b.is_empty())
+    };
+    let paths = document["paths"].as_object().expect("the document has paths");
+    // A path without placeholders goes before one that has them.
+    let pattern = paths.keys().filter(|pattern| fits(pattern)).min_by_key(|pattern| pattern.matches('{').count())?;
+    let responses = paths[pattern].get(method.to_lowercase())?.get("responses")?;
+    let examples = &responses[status_of(code).to_string()]["content"]["application/problem+json"]["examples"];
+    examples.get(*code).is_none().then(|| format!("{method} {pattern}: {code}"))
 }
 
 #[tokio::test]

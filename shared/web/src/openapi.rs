@@ -118,8 +118,6 @@ pub(crate) async fn serve() -> impl IntoResponse {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     /// What an example has that its schema has not, and the other way round; deep.
@@ -151,7 +149,8 @@ mod tests {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
-        if !types.is_empty() && !types.contains(&is) && !(is == "integer" && types.contains(&"number")) {
+        let fits = types.iter().any(|one| *one == is || (*one == "number" && is == "integer"));
+        if !types.is_empty() && !fits {
             return vec![format!("{at}: {example} is not {types:?}")];
         }
         match example {
@@ -206,13 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn every_route_lists_its_errors_and_scopes_under_a_name_of_its_own() {
+    fn every_route_lists_its_errors_and_scopes() {
         let document = serde_json::to_value(document()).unwrap();
-        let mut names = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
-                let name = operation["operationId"].as_str().unwrap();
-                assert!(names.insert(name), "two routes are named {name}");
                 assert!(operation["summary"].is_string() && operation["tags"][0].is_string(), "{method} {path}");
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(!responses.contains_key("4XX") && !responses.contains_key("5XX"), "{method} {path}");

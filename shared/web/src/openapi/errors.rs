@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::ProblemCode::{self, *};
+use engine::ProblemCode as P;
 use serde_json::json;
 use utoipa::{
     ToSchema,
@@ -12,46 +12,51 @@ use utoipa::{
 use crate::problem::{ProblemBody, kind};
 
 /// Of every route with a scope.
-const DOOR: &[ProblemCode] = &[Unauthenticated, ForbiddenScope, RateLimited, StoreUnavailable, Internal];
+const DOOR: &[P] = &[P::Unauthenticated, P::ForbiddenScope, P::RateLimited, P::StoreUnavailable, P::Internal];
 /// Of every route that reads a body.
-const BODY: &[ProblemCode] = &[MalformedJson, UnsupportedMediaType, PayloadTooLarge, InvalidRequest];
+const BODY: &[P] = &[P::MalformedJson, P::UnsupportedMediaType, P::PayloadTooLarge, P::InvalidRequest];
 
 /// What a route may answer beyond that.
-fn own(route: &str) -> &'static [ProblemCode] {
+fn own(route: &str) -> &'static [P] {
     match route {
         "POST /ai/plan2" => &[
-            WorkspaceMismatch,
-            ActorMismatch,
-            PromptTooLarge,
-            TokenBudgetExhausted,
-            PlannerInvalidAnswer,
-            PlannerUnavailable,
+            P::WorkspaceMismatch,
+            P::ActorMismatch,
+            P::PromptTooLarge,
+            P::TokenBudgetExhausted,
+            P::PlannerInvalidAnswer,
+            P::PlannerUnavailable,
         ],
         "POST /ai/execute" => &[
-            WorkspaceMismatch,
-            ActorMismatch,
-            ActionNotAllowed,
-            RecipientNotAllowed,
-            RolloutDenied,
-            UnknownAction,
-            InvalidParams,
-            IdempotencyKeyMissing,
-            IdempotencyKeyReused,
-            ConnectionRequired,
-            ReauthRequired,
-            PlanNotFound,
+            P::WorkspaceMismatch,
+            P::ActorMismatch,
+            P::ActionNotAllowed,
+            P::RecipientNotAllowed,
+            P::RolloutDenied,
+            P::UnknownAction,
+            P::InvalidParams,
+            P::IdempotencyKeyMissing,
+            P::IdempotencyKeyReused,
+            P::ConnectionRequired,
+            P::ReauthRequired,
+            P::PlanNotFound,
         ],
-        "POST /actions/preview" => &[UnknownAction, InvalidParams],
-        "GET /ai/jobs/{job_id}" => &[InvalidRequest, JobNotFound],
-        "POST /ai/jobs/{job_id}/cancel" | "POST /ai/jobs/{job_id}/retry" => {
-            &[MalformedJson, UnsupportedMediaType, PayloadTooLarge, InvalidRequest, JobNotFound, JobNotRetriable]
-        }
-        "POST /ai/jobs/{job_id}/resolve" => &[JobNotFound, JobNotRetriable],
-        "GET /problems/{code}" => &[NotFound],
-        "GET /readyz" => &[StoreUnavailable],
-        route if route.contains("{provider}") => &[NotFound],
+        "POST /actions/preview" => &[P::UnknownAction, P::InvalidParams],
+        "GET /ai/jobs/{job_id}" => &[P::InvalidRequest, P::JobNotFound],
+        "POST /ai/jobs/{job_id}/cancel" | "POST /ai/jobs/{job_id}/retry" => &[
+            P::MalformedJson,
+            P::UnsupportedMediaType,
+            P::PayloadTooLarge,
+            P::InvalidRequest,
+            P::JobNotFound,
+            P::JobNotRetriable,
+        ],
+        "POST /ai/jobs/{job_id}/resolve" => &[P::JobNotFound, P::JobNotRetriable],
+        "GET /problems/{code}" => &[P::NotFound],
+        "GET /readyz" => &[P::StoreUnavailable],
+        route if route.contains("{provider}") => &[P::NotFound],
         // What takes a query may be asked wrongly.
-        "GET /ai/jobs" => &[InvalidRequest],
+        "GET /ai/jobs" => &[P::InvalidRequest],
         _ => &[],
     }
 }
@@ -60,7 +65,7 @@ fn own(route: &str) -> &'static [ProblemCode] {
 pub(super) fn list(route: &str, operation: &mut Operation) {
     let door = if operation.security.is_some() { DOOR } else { &[] };
     let body = if operation.request_body.is_some() { BODY } else { &[] };
-    let mut by_status: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
+    let mut by_status: BTreeMap<u16, Vec<P>> = BTreeMap::new();
     for code in door.iter().chain(body).chain(own(route)) {
         by_status.entry(kind(*code).status).or_default().push(*code);
     }
@@ -79,7 +84,7 @@ pub(super) fn list(route: &str, operation: &mut Operation) {
     }
 }
 
-fn example(code: ProblemCode) -> serde_json::Value {
+fn example(code: P) -> serde_json::Value {
     let kind = kind(code);
     let mut example = json!({
         "type": format!("/problems/{code}"),
@@ -89,10 +94,10 @@ fn example(code: ProblemCode) -> serde_json::Value {
         "retriable": kind.retriable,
         "correlation_id": "0a4c7f2e-3f6d-4b1e-9a59-6c1d2e3f4a5b",
     });
-    if matches!(code, ConnectionRequired | ReauthRequired) {
+    if matches!(code, P::ConnectionRequired | P::ReauthRequired) {
         example["connect_url"] = json!("https://orchestrator.example.com/oauth/google/start");
     }
-    if matches!(code, RateLimited | TokenBudgetExhausted) {
+    if matches!(code, P::RateLimited | P::TokenBudgetExhausted) {
         example["retry_after_ms"] = json!(1500);
     }
     example

@@ -64,7 +64,7 @@ pub(crate) struct PlanSchema {
 
 /// Plans what a sentence asks for. Nothing is carried out.
 #[utoipa::path(
-    post, path = "/ai/plan2", operation_id = "plan", tag = "plan", security(("key" = ["actions:preview"])),
+    post, path = "/ai/plan2", tag = "plan", security(("key" = ["actions:preview"])),
     request_body = Plan2Request,
     responses(
         (status = 200, description = "The plan; perhaps without actions, with questions or notes", body = Plan2Response),

@@ -56,7 +56,7 @@ pub(crate) async fn explain(headers: HeaderMap, Segment(code): Segment) -> Resul
          <link rel=\"icon\" href=\"/assets/icon.svg\" type=\"image/svg+xml\">\n\
          <link rel=\"stylesheet\" href=\"/assets/base.css\">\n</head>\n<body>\n\
          <header class=\"top\"><div class=\"brand\"><img src=\"/assets/icon.svg\" alt=\"\" width=\"40\" height=\"40\">\
-         <div><h1>{title}</h1><p class=\"muted\"><code>{code}</code>, HTTP {status}</p></div></div>\
+         <div><h1>{title}</h1><p class=\"muted\"><code>{code}</code>, HTTP status {status}</p></div></div>\
          <a href=\"/docs\">API</a></header>\n\
          <main><div class=\"card stack\"><p>{explanation}</p><p class=\"hint\">The same request {again}.</p></div></main>\n\
          </body>\n</html>\n",
