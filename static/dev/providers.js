@@ -52,14 +52,17 @@ const WORDS = { live: 'connected', sandbox: 'sandbox → outbox', not_connected:
 
 function render() {
   const focused = document.activeElement?.dataset?.connect;
-  $('providers').replaceChildren(...[...connections].map(([provider, { address }]) => {
+  $('providers').replaceChildren(...[...connections].map(([provider, { address, can_connect }]) => {
     const name = providerName(provider);
     const state = stateOf(provider);
     const label = state === 'expired' ? 'Connect again' : 'Connect';
     return el('li', { class: 'provider', 'data-test': 'provider', 'data-provider': provider, 'data-mode': state },
       el('span', { class: `dot ${state}`, 'aria-hidden': 'true' }),
       el('span', { class: 'where' }, el('strong', {}, foreign(name)), ' ',
-        el('span', { class: 'muted' }, WORDS[state] ?? asText(state), state === 'live' && address && [' as ', foreign(address)])),
+        el('span', { class: 'muted' }, WORDS[state] ?? asText(state), state === 'live' && address && [' as ', foreign(address)], state === 'expired' && address && [' for ', foreign(address)])),
+      // What comes from the environment is not ended here.
+      can_connect === true && ['live', 'expired'].includes(state)
+        && button(['Disconnect', el('span', { class: 'sr-only' }, ` ${name}`)], () => disconnect(provider), { class: 'quiet small', 'data-disconnect': provider }),
       state !== 'live' && button([label, el('span', { class: 'sr-only' }, ` ${name}`)], () => connect(provider),
         { class: state === 'sandbox' ? 'quiet small' : 'small', 'data-connect': provider }),
       notes.has(provider) && el('span', { class: 'note' }, notes.get(provider)()));
@@ -108,6 +111,20 @@ export async function connect(provider) {
   }
   render();
   $('providers').querySelector(`[data-provider="${CSS.escape(provider)}"]`)?.scrollIntoView({ block: 'nearest' });
+}
+
+async function disconnect(provider) {
+  const name = providerName(provider);
+  try {
+    const ended = (await api('DELETE', `/oauth/${encodeURIComponent(provider)}`)) ?? {};
+    const said = ended.disconnected !== true ? 'This account comes from the server’s environment.'
+      : ended.revoked === true ? `${name} is disconnected.` : `${name} is disconnected here. End the consent there, too: ${asText(ended.revoke_at)}`;
+    notes.set(provider, () => el('span', { class: 'muted' }, foreign(said)));
+    announce(said);
+  } catch (error) {
+    notes.set(provider, () => problemView(error));
+  }
+  await loadProviders();
 }
 
 // A person who comes back from the provider's page wants to see what came of it.

@@ -130,6 +130,38 @@ test('an ended consent: connect again, then retry', async (t) => {
   assert.equal((await fakes.deliveries()).length, 1);
 });
 
+test('a connection is shown as it is, ended, and begun again in another tab', async (t) => {
+  const server = await world.server();
+  const page = await open(t, server.page);
+  // The states of an account, in the shape of the API's own answers; no provider is asked here.
+  let status = { provider: 'google', connected: false, mode: 'needs_reauth', needs_reauth: true, address: 'ana@example.com', can_connect: true };
+  await page.route('**/oauth/google/status', (route) => route.fulfill({ json: status }));
+  await page.route('**/oauth/google', (route) => {
+    assert.equal(route.request().method(), 'DELETE');
+    status = { ...status, mode: 'not_connected', needs_reauth: false, address: null };
+    return route.fulfill({ json: { provider: 'google', disconnected: true, revoked: true, revoke_at: null } });
+  });
+  await page.route('**/oauth/google/start', (route) => route.fulfill({ json: { authorization_url: `${server.url}/healthz?consent` } }));
+  await page.reload();
+  const google = by(page, 'provider', '[data-provider=google]');
+  await google.getByText('consent ended for ana@example.com').waitFor();
+  await plan(page, THANKS, 'plan-execute');
+  await by(page, 'stopped').waitFor();
+  await by(page, 'warnings').getByText('Google wants consent again.').waitFor();
+  const tab = page.context().waitForEvent('page');
+  await by(page, 'warnings').getByRole('button', { name: 'Connect Google again' }).click();
+  assert.match((await tab).url(), /^about:blank$|\/healthz\?consent$/);
+  await google.getByRole('link', { name: 'Continue at Google' }).waitFor();
+  // Who comes back finds it connected.
+  status = { ...status, mode: 'live', connected: true, needs_reauth: false, address: 'ana@example.com' };
+  await page.evaluate(() => window.dispatchEvent(new Event('focus')));
+  await google.getByText('connected as ana@example.com').waitFor();
+  assert.equal(await by(page, 'warnings').count(), 0, 'the plan knows it, too');
+  await google.getByRole('button', { name: 'Disconnect Google' }).click();
+  await google.getByText('Google is disconnected.').waitFor();
+  await google.getByText('not connected').waitFor();
+});
+
 test('a live mail is sent once, and the page says so before and after', async (t) => {
   const fakes = await world.fakes();
   await fakes.token('t', 'google', GMAIL_COMPOSE);
