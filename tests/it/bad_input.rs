@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Client, Reply, Server, gmail, reply};
 
 /// The codes and statuses of the contract.
-const CODES: [(&str, u16); 29] = [
+const CODES: [(&str, u16); 33] = [
     ("malformed-json", 400),
     ("invalid-request", 422),
     ("unsupported-media-type", 415),
@@ -35,6 +35,10 @@ const CODES: [(&str, u16); 29] = [
     ("prompt-too-large", 422),
     ("planner-invalid-answer", 502),
     ("planner-unavailable", 503),
+    ("authorization-invalid", 400),
+    ("authorization-denied", 403),
+    ("account-differs", 409),
+    ("provider-unavailable", 503),
     ("store-unavailable", 503),
     ("internal", 500),
 ];
@@ -529,9 +533,13 @@ fn bad_lookups() -> Vec<Case> {
 async fn a_method_that_a_route_lacks_is_refused_with_those_it_has() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
-    let posts = ["/ai/plan2", "/ai/execute", "/actions/preview", "/cancel", "/retry", "/resolve"];
-    for route in web::ROUTES {
-        let allowed = if posts.iter().any(|post| route.ends_with(post)) { vec!["POST"] } else { vec!["GET", "HEAD"] };
+    let posts = ["/ai/plan2", "/ai/execute", "/actions/preview", "/cancel", "/retry", "/resolve", "/start"];
+    for route in web::ROUTES.iter().copied() {
+        let allowed = match route {
+            "/oauth/{provider}" => vec!["DELETE"],
+            _ if posts.iter().any(|post| route.ends_with(post)) => vec!["POST"],
+            _ => vec!["GET", "HEAD"],
+        };
         let path = route.replace("{job_id}", "x").replace("{provider}", "google").replace("{code}", "internal");
         let path = path.replace("/dev/{file}", "/dev/style.css").replace("/assets/{file}", "/assets/base.css");
         let cases: Vec<Case> = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"]

@@ -196,6 +196,7 @@ async fn a_problem_is_explained_to_people_and_programs() {
 async fn no_answer_and_no_log_line_tells_a_secret() {
     let folder = tempfile::tempdir().unwrap();
     let mut variables = SECRETS.to_vec();
+    variables.extend([("GOOGLE_CLIENT_ID", "google-client"), ("MICROSOFT_CLIENT_ID", "microsoft-client")]);
     // Nothing listens there: every kind of failure is met too.
     let nowhere = "http://127.0.0.1:9/v1";
     variables.extend([("OPENAI_BASE_URL", nowhere), ("GMAIL_BASE_URL", nowhere), ("GRAPH_BASE_URL", nowhere)]);

@@ -12,5 +12,6 @@ mod idempotency;
 mod jobs;
 mod keyless;
 mod keys;
+mod oauth;
 mod planner;
 mod walkthrough;

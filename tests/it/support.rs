@@ -181,6 +181,11 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
+    /// A request of any kind to another server.
+    pub fn request_url(&self, method: &str, url: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.parse().expect("a method"), url)
+    }
+
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         reply(self.request("POST", path).json(body)).await
     }

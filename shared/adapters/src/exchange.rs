@@ -141,7 +141,8 @@ fn lost(effect: Effect, error: &reqwest::Error) -> SendError {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Option<Vec<u8>> {
+/// The whole body; none when it was cut off or is too long.
+pub(crate) async fn read(mut response: reqwest::Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.ok()? {
         if body.len() + chunk.len() > MAX_ANSWER {
@@ -167,7 +168,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Whether a text is a code, which is worth repeating, rather than prose, which may name people.
-fn is_code(text: &str) -> bool {
+pub(crate) fn is_code(text: &str) -> bool {
     (1..=80).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b' ' | b'-'))
 }

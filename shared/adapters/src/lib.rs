@@ -7,7 +7,7 @@
 //! - [`mime`] and [`graph_message`]: what goes over the wire; [`http`]: the clients that carry it
 //! - [`redis`]: cache and queue on Redis or Valkey, single or cluster
 //! - `aws` (with the feature of that name): ledger in DynamoDB, queue in SQS
-//! - [`connections`]: whose accounts
+//! - [`connections`]: whose accounts; [`oauth`]: the endpoints that give and renew their tokens
 //! - [`api`]: another orchestrator, asked by the command line
 
 pub mod actions;
@@ -21,6 +21,7 @@ pub mod graph_message;
 pub mod http;
 pub mod microsoft;
 pub mod mime;
+pub mod oauth;
 pub mod offline;
 pub mod openai;
 pub mod redis;

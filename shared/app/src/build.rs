@@ -2,11 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use adapters::{
     actions::{self, Apis},
-    connections::{Mode, PastedTokens},
+    connections::{Mode, PastedTokens, StoredConnections},
     embedded::{FolderLock, LocalVault, MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds},
     google::GmailApi,
     http::{self, ClientOptions, LazyClient},
     microsoft::GraphApi,
+    oauth::{OAuthClient, OAuthClients},
     offline::OfflinePlanner,
     openai::OpenAi,
     redis::{RedisBudget, RedisCache, RedisConnection, RedisQueue},
@@ -17,7 +18,7 @@ use engine::{
     Engine, Rollouts, Settings,
     catalogue::Catalogue,
     keys::Keys,
-    ports::{Access, BUDGET_WINDOW, Budget, Cache, Clock, Ids, Ledger, Model, Queue},
+    ports::{Access, BUDGET_WINDOW, Budget, Cache, Clock, Ids, Ledger, Model, OAuth, Queue, Vault},
 };
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
@@ -61,7 +62,11 @@ pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError>
         None => Some(FolderLock::acquire(&config.data).map_err(failed("the data folder"))?),
         Some(_) => None,
     };
-    let engine = Arc::new(engine(config)?);
+    let mut engine = engine(config)?;
+    if config.public_url.is_none() {
+        public_url.clone_into(&mut engine.settings.public_url);
+    }
+    let engine = Arc::new(engine);
     let router = router(config, Arc::clone(&engine), public_url).await?;
     Ok(App { engine, router, lock })
 }
@@ -90,7 +95,20 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         Some(key) => LocalVault::from_text(key.expose_secret()),
         None => LocalVault::from_file(&config.data),
     };
+    let vault: Arc<dyn Vault> = Arc::new(vault.map_err(failed("TOKEN_KEY"))?);
     let stores = stores(config, &clock, &ids)?;
+    let oauth: Arc<dyn OAuth> = Arc::new(oauth(config, &clock));
+    let (mode, pasted) = pasted(config);
+    let connections = StoredConnections {
+        mode,
+        pasted,
+        ledger: Arc::clone(&stores.ledger),
+        vault: Arc::clone(&vault),
+        cache: Arc::clone(&stores.cache),
+        oauth: Arc::clone(&oauth),
+        clock: Arc::clone(&clock),
+        ids: Arc::clone(&ids),
+    };
     Ok(Engine {
         catalogue: Catalogue::new(actions::all(&apis(config)?)),
         ledger: stores.ledger,
@@ -98,8 +116,9 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         budget: stores.budget,
         queue: stores.queue,
         model: model(config),
-        connections: Arc::new(connections(config)),
-        vault: Arc::new(vault.map_err(failed("TOKEN_KEY"))?),
+        connections: Arc::new(connections),
+        oauth,
+        vault,
         clock,
         ids,
         rollouts: Rollouts::good_for(ROLLOUTS_GOOD_FOR),
@@ -112,6 +131,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
             max_tokens_per_minute: config.max_tokens_per_minute,
             // Graph is asked twice for a send: whether the draft is still one, then to send it.
             provider_timeout: ClientOptions::PROVIDER.total * 2,
+            public_url: config.public_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", config.port)),
             visibility_timeout: VISIBILITY_TIMEOUT,
         },
     })
@@ -230,16 +250,31 @@ fn model(config: &Config) -> Arc<dyn Model> {
     Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens))
 }
 
-fn connections(config: &Config) -> PastedTokens {
+fn oauth(config: &Config, clock: &Arc<dyn Clock>) -> OAuthClients {
+    let clients = config.oauth.iter().map(|(provider, client)| {
+        let client = OAuthClient {
+            client_id: client.client_id.clone(),
+            client_secret: client.client_secret.clone(),
+            auth_url: client.auth_url.clone(),
+            token_url: client.token_url.clone(),
+            revoke_url: client.revoke_url.clone(),
+        };
+        (*provider, client)
+    });
+    OAuthClients::new(LazyClient::new(ClientOptions::PROVIDER), Arc::clone(clock), clients.collect())
+}
+
+fn pasted(config: &Config) -> (Mode, PastedTokens) {
     let tokens = config.tokens.iter().map(|(provider, pasted)| {
-        (*provider, Access { token: pasted.token.clone(), scopes: pasted.scopes.clone(), address: None })
+        let (token, scopes) = (pasted.token.clone(), pasted.scopes.clone());
+        (*provider, Access { token, scopes, address: None, account: None })
     });
     let mode = match config.provider_mode {
         None => Mode::WhereConnected,
         Some(ProviderMode::Sandbox) => Mode::Sandbox,
         Some(ProviderMode::Live) => Mode::Live,
     };
-    PastedTokens::new(local(), tokens.collect(), mode)
+    (mode, PastedTokens { workspace: local(), tokens: tokens.collect() })
 }
 
 fn failed<E: std::fmt::Display>(part: &'static str) -> impl FnOnce(E) -> BuildError {

@@ -1,10 +1,14 @@
 //! The environment, read once, here, through a lookup that tests replace. Everything that is wrong
 //! is reported together, and no value of a secret is ever part of a report.
 
+mod oauth;
+
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
 use domain::{ActionId, Allowlist, Provider, RecipientDomains};
 use secrecy::SecretString;
+
+pub use self::oauth::OAuthConfig;
 
 const DEFAULT_PORT: u16 = 8787;
 
@@ -38,6 +42,8 @@ pub struct Config {
     /// `GOOGLE_ACCESS_TOKEN` and `MICROSOFT_ACCESS_TOKEN`: connections of workspace `local`, with their
     /// scopes from `GOOGLE_ACCESS_TOKEN_SCOPES` and `MICROSOFT_ACCESS_TOKEN_SCOPES`.
     pub tokens: BTreeMap<Provider, TokenConfig>,
+    /// `GOOGLE_CLIENT_ID` and `MICROSOFT_CLIENT_ID` with their secrets and endpoints: what accounts are connected by.
+    pub oauth: BTreeMap<Provider, OAuthConfig>,
     /// `GMAIL_BASE_URL`, `https://gmail.googleapis.com` unless set.
     pub gmail_base_url: String,
     /// `GRAPH_BASE_URL`, `https://graph.microsoft.com/v1.0` unless set.
@@ -174,6 +180,10 @@ impl Config {
                 tokens.insert(provider, TokenConfig { token, scopes });
             }
         }
+        let mut oauth = BTreeMap::new();
+        for provider in [Provider::Google, Provider::Microsoft] {
+            oauth.extend(OAuthConfig::read(&mut env, provider).map(|client| (provider, client)));
+        }
         if env.text("KMS_KEY_ID").is_some() {
             env.errors.push("KMS_KEY_ID is set, but this program seals with TOKEN_KEY or a key file".to_owned());
         }
@@ -202,6 +212,7 @@ impl Config {
             public_url: env.url("PUBLIC_URL"),
             provider_mode: env.parsed("PROVIDER_MODE"),
             tokens,
+            oauth,
             gmail_base_url: env.url("GMAIL_BASE_URL").unwrap_or_else(|| "https://gmail.googleapis.com".to_owned()),
             graph_base_url: env.url("GRAPH_BASE_URL").unwrap_or_else(|| "https://graph.microsoft.com/v1.0".to_owned()),
             token_key: env.secret("TOKEN_KEY"),
@@ -326,6 +337,22 @@ mod tests {
         let planner = read(&[("OPENAI_BASE_URL", "http://127.0.0.1:8081/v1/")]).unwrap().planner.unwrap();
         assert_eq!((planner.base_url.as_str(), planner.model.as_str()), ("http://127.0.0.1:8081/v1", "gpt-4o-mini"));
         assert_eq!(read(&[("OPENAI_API_KEY", "sk-x")]).unwrap().planner.unwrap().base_url, "https://api.openai.com/v1");
+    }
+
+    #[test]
+    fn a_client_needs_its_secret_and_finds_the_public_endpoints() {
+        let client =
+            [("MICROSOFT_CLIENT_ID", "id"), ("MICROSOFT_CLIENT_SECRET", "hush"), ("MICROSOFT_TENANT", "t.example.com")];
+        let config = read(&client).unwrap();
+        let microsoft = &config.oauth[&Provider::Microsoft];
+        assert_eq!(microsoft.token_url, "https://login.microsoftonline.com/t.example.com/oauth2/v2.0/token");
+        assert!(config.oauth.len() == 1 && microsoft.revoke_url.is_none() && !format!("{config:?}").contains("hush"));
+        for (set, missing) in
+            [("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"), ("GOOGLE_CLIENT_SECRET", "GOOGLE_CLIENT_ID")]
+        {
+            let error = read(&[(set, "x"), ("MICROSOFT_TENANT", "../x")]).unwrap_err().to_string();
+            assert!(error.contains(missing) && error.contains("MICROSOFT_TENANT"), "{error}");
+        }
     }
 
     #[test]

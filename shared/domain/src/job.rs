@@ -42,6 +42,9 @@ pub struct Job {
     pub payload_hash: PayloadHash,
     /// Sent, or written to the outbox.
     pub via: Via,
+    /// The account that was connected when it was accepted, as a connection names it: no other's mails are these.
+    #[serde(default)]
+    pub account: Option<String>,
     /// How far it came.
     pub state: State,
     /// Counts versions of this record, from 1.
@@ -207,6 +210,8 @@ pub struct NewJob {
     pub payload_hash: PayloadHash,
     /// Sent, or written to the outbox.
     pub via: Via,
+    /// The account that is connected, as a connection names it.
+    pub account: Option<String>,
     /// The W3C `traceparent` of the request.
     pub traceparent: Option<String>,
 }
@@ -223,6 +228,7 @@ impl Job {
             client_request_id: new.client_request_id,
             payload_hash: new.payload_hash,
             via: new.via,
+            account: new.account,
             state: State::Queued,
             revision: 1,
             fence: 0,
@@ -499,6 +505,7 @@ mod tests {
                 action,
                 client_request_id: "r1".parse().unwrap(),
                 via: Via::Live,
+                account: None,
                 traceparent: None,
             },
             at(0),

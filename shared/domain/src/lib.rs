@@ -20,7 +20,7 @@ mod violation;
 pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
 pub use grounding::{Mention, mentions};
-pub use hash::{PayloadHash, payload_hash, sha256_hex};
+pub use hash::{PayloadHash, payload_hash, sha256, sha256_hex};
 pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, PlanId, WorkspaceId};
 pub use job::{CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobStatus, Lease, NewJob, Outcome, State};
 pub use job_error::{JobError, JobErrorCode};

@@ -85,6 +85,8 @@ pub enum Mode {
     Sandbox,
     /// To the provider.
     Live,
+    /// Nowhere: the account's owner has to consent again.
+    NeedsReauth,
     /// Nowhere: no account is connected.
     NotConnected,
 }
@@ -95,6 +97,7 @@ impl Mode {
         match self {
             Self::Sandbox => "sandbox",
             Self::Live => "live",
+            Self::NeedsReauth => "needs_reauth",
             Self::NotConnected => "not_connected",
         }
     }
@@ -119,9 +122,10 @@ impl Engine {
 
     /// Where a caller's mails of a provider go, and from which address.
     pub async fn mode(&self, caller: &Caller, provider: Provider) -> Result<(Mode, Option<Address>), Problem> {
-        Ok(match self.connections.connection(&caller.workspace, provider).await? {
+        Ok(match self.connections.known(&caller.workspace, provider).await? {
             Connection::Sandbox(address) => (Mode::Sandbox, Some(address)),
             Connection::Live(access) => (Mode::Live, access.address),
+            Connection::NeedsReauth(access) => (Mode::NeedsReauth, access.address),
             Connection::None => (Mode::NotConnected, None),
         })
     }

@@ -6,7 +6,7 @@ use crate::{
     access::Rollouts,
     catalogue::Catalogue,
     keys::Keys,
-    ports::{Budget, Cache, Clock, Connections, Ids, Ledger, Model, Queue, Vault},
+    ports::{Budget, Cache, Clock, Connections, Ids, Ledger, Model, OAuth, Queue, Vault},
 };
 
 /// Everything a use case needs. Cheap to share behind an `Arc`.
@@ -25,6 +25,8 @@ pub struct Engine {
     pub model: Arc<dyn Model>,
     /// Whose accounts.
     pub connections: Arc<dyn Connections>,
+    /// How accounts are connected.
+    pub oauth: Arc<dyn OAuth>,
     /// What seals contents at rest.
     pub vault: Arc<dyn Vault>,
     /// Time.
@@ -54,11 +56,19 @@ pub struct Settings {
     pub max_tokens_per_minute: u64,
     /// How long one send, or the making of a draft, may take with all of its requests.
     pub provider_timeout: Duration,
+    /// This API's own address, without a slash at its end: what a provider sends people back to, and what links begin with.
+    pub public_url: String,
     /// How long a message stays unseen after it was received; an open job that nobody touched for longer is overdue.
     pub visibility_timeout: Duration,
 }
 
 impl Settings {
+    /// How an account is connected, for a person.
+    pub(crate) fn how_to_connect(&self, provider: Provider) -> String {
+        let url = &self.public_url;
+        format!("Connect the account at {url}/dev/action-runner.html (or POST {url}/oauth/{provider}/start)")
+    }
+
     /// The rollout gate's percent where the ledger holds none.
     pub(crate) fn rollout_percent(&self, provider: Provider) -> u8 {
         match provider {

@@ -90,7 +90,7 @@ impl Engine {
         }
         let checked = self.check(&actions, request.idempotency_key.as_deref())?;
         self.check_rollout(caller, &actor, &checked).await?;
-        let vias = self.check_connections(caller, &checked).await?;
+        let routes = self.check_connections(caller, &checked).await?;
 
         let now = self.clock.now();
         let mut jobs = Vec::with_capacity(checked.len());
@@ -104,7 +104,8 @@ impl Engine {
                     action: action.about.action_id(),
                     client_request_id: action.key.clone(),
                     payload_hash: action.hash.clone(),
-                    via: vias[&provider],
+                    via: routes[&provider].0,
+                    account: routes[&provider].1.clone(),
                     traceparent: request.traceparent.clone(),
                 },
                 now,
@@ -182,36 +183,42 @@ impl Engine {
         problems.none()
     }
 
+    /// Which way each provider's mails go, and for whose account.
     async fn check_connections(
         &self,
         caller: &Caller,
         checked: &[Checked<'_>],
-    ) -> Result<BTreeMap<Provider, Via>, Problem> {
-        let mut vias = BTreeMap::new();
+    ) -> Result<BTreeMap<Provider, (Via, Option<String>)>, Problem> {
+        let mut routes = BTreeMap::new();
         let mut problems = Problems::default();
         for (place, action) in checked.iter().enumerate() {
             let provider = action.about.provider;
-            if vias.contains_key(&provider) {
+            if routes.contains_key(&provider) {
                 continue;
             }
-            match self.connections.connection(&caller.workspace, provider).await? {
+            let (code, detail) = match self.connections.known(&caller.workspace, provider).await? {
                 Connection::Sandbox(_) => {
-                    vias.insert(provider, Via::Sandbox);
+                    routes.insert(provider, (Via::Sandbox, None));
+                    continue;
                 }
-                Connection::Live(_) => {
-                    vias.insert(provider, Via::Live);
+                Connection::Live(access) => {
+                    routes.insert(provider, (Via::Live, access.account));
+                    continue;
+                }
+                Connection::NeedsReauth(_) => {
+                    (ProblemCode::ReauthRequired, format!("{provider} wants the account's owner to consent again"))
                 }
                 Connection::None => {
-                    let detail = format!("{provider} is not connected; connect an account first");
-                    let mut problem = Problem::new(ProblemCode::ConnectionRequired, detail.clone())
-                        .with_errors(vec![Violation::new("/provider", detail)]);
-                    problem.connect = Some(provider);
-                    problems.add(place, problem);
+                    (ProblemCode::ConnectionRequired, format!("{provider} is not connected; connect an account first"))
                 }
-            }
+            };
+            let errors = vec![Violation::new("/provider", detail.clone())];
+            let mut problem = Problem::new(code, detail).with_errors(errors);
+            problem.connect = Some(provider);
+            problems.add(place, problem);
         }
         problems.none()?;
-        Ok(vias)
+        Ok(routes)
     }
 
     /// Writes all jobs that are new, finds those that are not, and refuses the whole when a key

@@ -1,10 +1,11 @@
 //! The use cases, and the ports they need of the world.
 //!
 //! A use case is one file: [`plan`], [`execute`], [`work`] (carry one job out), [`jobs`] (look up,
-//! cancel, retry, resolve), [`preview`], [`catalogue`], [`sweep`]. They know no HTTP, no database and
+//! cancel, retry, resolve), [`preview`], [`catalogue`], [`connect`], [`sweep`]. They know no HTTP, no database and
 //! no provider; time, ids and chance come in through [`ports`], so that tests can play every hand.
 
 pub mod catalogue;
+pub mod connect;
 pub mod execute;
 pub mod jobs;
 pub mod keys;

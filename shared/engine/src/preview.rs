@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     Caller, Engine, Problem, ProblemCode,
+    catalogue::Mode,
     ports::{Call, RenderError, Rendered, Stamp},
 };
 
@@ -36,8 +37,12 @@ impl Engine {
         if !self.settings.allowlist.can_execute(&about.action_id()) {
             rendered.warnings.push(format!("{} is not allowed here and would be refused", about.id));
         }
-        if mode == crate::catalogue::Mode::NotConnected {
-            rendered.warnings.push(format!("{} is not connected", about.provider));
+        match mode {
+            Mode::NotConnected => rendered.warnings.push(format!("{} is not connected", about.provider)),
+            Mode::NeedsReauth => {
+                rendered.warnings.push(format!("{} wants the account's owner to consent again", about.provider));
+            }
+            Mode::Sandbox | Mode::Live => {}
         }
         Ok(Preview { sha256: content_sha256(&*call, from.as_ref())?, rendered, from })
     }

@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use domain::{Provider, Violation};
 
-use crate::ports::{CacheError, LedgerError, VaultError};
+use crate::ports::{CacheError, ConnectionError, LedgerError, VaultError};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
@@ -61,6 +61,12 @@ codes! {
     ConnectionRequired = "connection-required",
     /// The provider wants the person's consent again.
     ReauthRequired = "reauth-required",
+    /// A way to connect an account that does not hold.
+    AuthorizationInvalid = "authorization-invalid",
+    /// The account's owner, or the provider, did not consent.
+    AuthorizationDenied = "authorization-denied",
+    /// Another account is connected.
+    AccountDiffers = "account-differs",
     /// No such job.
     JobNotFound = "job-not-found",
     /// No such plan.
@@ -77,6 +83,8 @@ codes! {
     PlannerInvalidAnswer = "planner-invalid-answer",
     /// The model cannot be asked.
     PlannerUnavailable = "planner-unavailable",
+    /// The provider's OAuth endpoint gives no answer to rely on.
+    ProviderUnavailable = "provider-unavailable",
     /// A store does not answer.
     StoreUnavailable = "store-unavailable",
     /// Our fault.
@@ -156,6 +164,17 @@ impl Problem {
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         Self::new(ProblemCode::StoreUnavailable, error.to_string())
+    }
+}
+
+impl From<ConnectionError> for Problem {
+    fn from(error: ConnectionError) -> Self {
+        let code = match error {
+            ConnectionError::Ledger(_) => ProblemCode::StoreUnavailable,
+            ConnectionError::Unavailable(_) => ProblemCode::ProviderUnavailable,
+            ConnectionError::DoesNotOpen => ProblemCode::Internal,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -103,7 +103,7 @@ macro_rules! needs {
     };
 }
 
-needs!(ActionsPreview, ActionsExecute, MetricsRead);
+needs!(ActionsPreview, ActionsExecute, ConnectionsWrite, MetricsRead);
 
 impl<S: Needs> FromRequestParts<Web> for May<S> {
     type Rejection = Refused;

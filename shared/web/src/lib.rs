@@ -8,6 +8,7 @@ pub mod routes;
 
 mod files;
 mod openapi;
+mod page;
 mod request;
 mod state;
 

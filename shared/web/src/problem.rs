@@ -17,6 +17,8 @@ use utoipa::{
     openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder},
 };
 
+use crate::page;
+
 /// A problem on its way out. [`crate::request`] makes the body of it, when the correlation id is known.
 #[derive(Debug, Clone)]
 pub struct Refused(pub Box<Problem>);
@@ -228,6 +230,24 @@ pub fn kind(code: ProblemCode) -> Kind {
             false,
             "The provider no longer accepts the account's consent. Connect the account again at connect_url, then send the request again.",
         ),
+        P::AuthorizationInvalid => (
+            400,
+            "This way to connect does not hold",
+            false,
+            "An account is connected in one go: it is begun and ended in the same browser, within ten minutes, and each way is good once. This one was begun elsewhere, is over, was used before, or the provider did not take it back. Nothing was stored; begin anew.",
+        ),
+        P::AuthorizationDenied => (
+            403,
+            "The consent is missing",
+            false,
+            "At the provider's page the consent was refused, or not given for everything that was asked. Nothing was stored; begin anew, and leave every box ticked.",
+        ),
+        P::AccountDiffers => (
+            409,
+            "Another account is connected",
+            false,
+            "A workspace has one account of a provider, and another one than this is connected. Nothing was changed. Disconnect that one first, or begin anew with replace set to true.",
+        ),
         P::JobNotFound => (
             404,
             "There is no such job",
@@ -275,6 +295,12 @@ pub fn kind(code: ProblemCode) -> Kind {
             "The model cannot be asked",
             true,
             "The model could not be reached, did not answer in time, refused this deployment's key, or is over its own limit. Nothing was planned. Try again, after the time in Retry-After if there is one.",
+        ),
+        P::ProviderUnavailable => (
+            503,
+            "The provider gives no answer",
+            true,
+            "The provider that accounts are connected with could not be reached, failed, or refused this deployment's client. Nothing was changed. Try again later.",
         ),
         P::StoreUnavailable => (
             503,
@@ -328,6 +354,20 @@ pub(crate) fn answer(problem: Problem, correlation_id: String, public_url: &str)
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// The same for a person.
+pub(crate) fn page(problem: &Problem, correlation_id: &str) -> Response {
+    let kind = kind(problem.code);
+    let detail = if kind.status >= 500 {
+        format!("The correlation id is {correlation_id}.")
+    } else {
+        format!("Here: {}.", problem.detail)
+    };
+    let mut page =
+        page::page(kind.title, &[kind.explanation, &detail], Some(("/dev/action-runner.html", "Action runner")));
+    *page.status_mut() = StatusCode::from_u16(kind.status).expect("the table holds HTTP statuses");
+    page
 }
 
 /// No fewer seconds than these.

@@ -15,6 +15,7 @@ use telemetry::record::record_http_request;
 
 use crate::{
     Web,
+    page::AsPage,
     problem::{self, Refused},
     routes::ROUTES,
 };
@@ -51,7 +52,10 @@ fn explain(mut response: Response, correlation_id: &str, public_url: &str) -> Re
     if problem::kind(problem.code).status >= 500 {
         tracing::error!(correlation.id = correlation_id, problem.code = %problem.code, problem.detail, "a request failed");
     }
-    let mut answer = problem::answer(*problem, correlation_id.to_owned(), public_url);
+    let mut answer = match response.extensions_mut().remove() {
+        Some(AsPage) => problem::page(&problem, correlation_id),
+        None => problem::answer(*problem, correlation_id.to_owned(), public_url),
+    };
     if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
         answer.headers_mut().insert(header::ALLOW, allow);
     }

@@ -8,6 +8,7 @@
 mod budget;
 mod cache;
 mod connections;
+mod emulate;
 mod ledger;
 mod ledger_with_clock;
 mod ministack;
@@ -19,6 +20,7 @@ mod vault;
 
 pub use budget::{budget, budget_over_time};
 pub use cache::{cache, cache_with_clock};
+pub use emulate::Emulate;
 pub use ledger::{ledger, ledger_void_leases};
 pub use ledger_with_clock::ledger_with_clock;
 pub use ministack::Ministack;

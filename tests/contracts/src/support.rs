@@ -109,6 +109,7 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
             action,
             client_request_id: key.parse().expect("a sample job's key is 1 to 255 characters"),
             via: Via::Live,
+            account: None,
             traceparent: None,
         },
         now,

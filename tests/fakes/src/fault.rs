@@ -142,7 +142,11 @@ pub(crate) async fn strike(
     let Some(operation) = operation(request.method(), request.uri().path()) else {
         return next.run(request).await;
     };
-    let provider = if operation.starts_with("gmail") { Provider::Google } else { Provider::Microsoft };
+    let provider = if operation.starts_with("gmail") || operation.starts_with("google") {
+        Provider::Google
+    } else {
+        Provider::Microsoft
+    };
     let fail = |status: StatusCode, code: &str| refusal(provider, status, code, "scripted");
     match state.draw(operation) {
         None => next.run(request).await,

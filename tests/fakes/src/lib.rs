@@ -8,7 +8,7 @@
 //! Gmail is at [`Fakes::gmail_url`], Graph at [`Fakes::graph_url`] (`/v1.0` of the same server).
 //! An operation is one of `gmail.messages.send`, `gmail.drafts.create`, `gmail.drafts.send`,
 //! `gmail.drafts.delete`, `graph.sendMail`, `graph.messages.create`, `graph.messages.get`,
-//! `graph.messages.send` and `graph.messages.delete`.
+//! `graph.messages.send`, `graph.messages.delete`, `google.token`, `microsoft.token` and `google.revoke`.
 //!
 //! # The control plane
 //!
@@ -25,6 +25,8 @@
 //! The kinds of [`Fault`] are written as their names in kebab case, their fields beside them:
 //! `{"fault": "too-many-requests", "retry_after_s": 3}`.
 //!
+//! Where accounts are connected is a part of its own, [`oauth`], steered in the same process.
+//!
 //! The model is a part of its own, [`model`], scripted in the same process.
 //!
 //! # Adding a part
@@ -38,6 +40,7 @@ mod gmail;
 mod graph;
 mod mail;
 pub mod model;
+pub mod oauth;
 mod state;
 mod wire;
 
@@ -77,6 +80,7 @@ impl Fakes {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let state = Arc::new(State::default());
+        state.set_base_url(&base_url);
         let app = router(Arc::clone(&state)).into_make_service_with_connect_info::<wire::Switch>();
         let server = tokio::spawn(axum::serve(wire::Listener(listener), app).into_future());
         Ok(Self { base_url, state, server })
@@ -95,6 +99,46 @@ impl Fakes {
     /// What GRAPH_BASE_URL is to be.
     pub fn graph_url(&self) -> String {
         format!("{}/v1.0", self.base_url)
+    }
+
+    /// What the environment of a program is to hold to connect accounts here, beside where Gmail and Graph are.
+    pub fn oauth_variables(&self) -> Vec<(String, String)> {
+        let mut variables = vec![("GOOGLE_REVOKE_URL".to_owned(), format!("{}/oauth/google/revoke", self.base_url))];
+        for (name, path) in [("GOOGLE", "google"), ("MICROSOFT", "microsoft")] {
+            let url = |end: &str| format!("{}/oauth/{path}/{end}", self.base_url);
+            variables.extend([
+                (format!("{name}_CLIENT_ID"), oauth::CLIENT_ID.to_owned()),
+                (format!("{name}_CLIENT_SECRET"), oauth::CLIENT_SECRET.to_owned()),
+                (format!("{name}_AUTH_URL"), url("auth")),
+                (format!("{name}_TOKEN_URL"), url("token")),
+            ]);
+        }
+        variables
+    }
+
+    /// What the person at the providers' pages does from now on.
+    pub fn consents(&self, consents: oauth::Consents) {
+        self.state.oauth().consents = consents;
+    }
+
+    /// How often a token was asked for by a refresh token.
+    pub fn refreshes(&self) -> usize {
+        self.state.oauth().refreshes
+    }
+
+    /// How many refresh tokens were revoked.
+    pub fn revoked(&self) -> usize {
+        self.state.oauth().revoked
+    }
+
+    /// Ends every refresh token, as a person does who takes the consent back.
+    pub fn end_refresh_tokens(&self) {
+        self.state.oauth().end_refresh_tokens();
+    }
+
+    /// Ends every access token.
+    pub fn end_access_tokens(&self) {
+        self.state.end_access_tokens();
     }
 
     /// Makes a token known.
@@ -158,6 +202,7 @@ fn router(state: Arc<State>) -> Router {
     Router::new()
         .merge(gmail::router())
         .merge(graph::router())
+        .merge(oauth::router())
         .layer(middleware::from_fn_with_state(Arc::clone(&state), fault::strike))
         .merge(control::router())
         .fallback(unknown_route)
@@ -178,6 +223,9 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("GET", ["v1.0", "me", "messages", _]) => Some("graph.messages.get"),
         ("POST", ["v1.0", "me", "messages", _, "send"]) => Some("graph.messages.send"),
         ("DELETE", ["v1.0", "me", "messages", _]) => Some("graph.messages.delete"),
+        ("POST", ["oauth", "google", "token"]) => Some("google.token"),
+        ("POST", ["oauth", "microsoft", "token"]) => Some("microsoft.token"),
+        ("POST", ["oauth", "google", "revoke"]) => Some("google.revoke"),
         _ => None,
     }
 }

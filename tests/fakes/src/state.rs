@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     fault::{Fault, Plan, RandomFaults, Scripted},
     mail::{Delivery, ReadMail},
+    oauth::OAuthState,
     refusal,
 };
 
@@ -70,7 +71,11 @@ pub(crate) struct Draft {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct State(Mutex<Inner>);
+pub(crate) struct State {
+    inner: Mutex<Inner>,
+    oauth: Mutex<OAuthState>,
+    base_url: OnceLock<String>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -85,7 +90,24 @@ struct Inner {
 impl State {
     /// A panic elsewhere leaves the state as it was: every change is one statement.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn oauth(&self) -> MutexGuard<'_, OAuthState> {
+        self.oauth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_base_url(&self, url: &str) {
+        // Once, before the first request.
+        let _ = self.base_url.set(url.to_owned());
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        self.base_url.get().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn end_access_tokens(&self) {
+        self.lock().tokens.clear();
     }
 
     pub(crate) fn add_token(&self, token: Token) {
@@ -122,6 +144,7 @@ impl State {
 
     pub(crate) fn reset(&self) {
         *self.lock() = Inner::default();
+        *self.oauth() = OAuthState::default();
     }
 
     /// A number that was not given before.

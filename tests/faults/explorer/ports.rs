@@ -9,10 +9,11 @@ use engine::{
     catalogue::Catalogue,
     keys::Keys,
     ports::{
-        About, Access, Action, Answer, Budget, Cache, CacheError, Call, Clock, Connection, Connections, Consent,
-        Contents, Delivery, FirstSight, Ids, Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError,
-        ModelRequest, OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered,
-        Reservation, Reserved, Save, Sealed, SendError, Sent, Stamp, StoredConnection, StoredPlan, Vault, VaultError,
+        About, Access, Action, Answer, Authorization, Budget, Cache, CacheError, Call, Clock, Connection,
+        ConnectionError, Connections, Consent, Contents, Delivery, Exchange, FirstSight, Granted, Identity, Ids,
+        Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError, ModelRequest, OAuth, OAuthError,
+        OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered, Reservation,
+        Reserved, Save, Sealed, SendError, Sent, Stamp, StoredConnection, StoredPlan, Vault, VaultError,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -43,6 +44,7 @@ pub fn engine(world: &World) -> Engine {
         queue: Arc::<World>::clone(&world),
         model: Arc::<World>::clone(&world),
         connections: Arc::<World>::clone(&world),
+        oauth: Arc::<World>::clone(&world),
         vault: Arc::<World>::clone(&world),
         clock: Arc::<World>::clone(&world),
         ids: world,
@@ -54,6 +56,7 @@ pub fn engine(world: &World) -> Engine {
             google_rollout_percent: 100,
             microsoft_rollout_percent: 100,
             max_tokens_per_minute: 0,
+            public_url: "http://127.0.0.1:8787".to_owned(),
             provider_timeout: PROVIDER_TIMEOUT,
             visibility_timeout: VISIBILITY,
         },
@@ -291,7 +294,7 @@ impl Queue for World {
 
 #[async_trait]
 impl Connections for World {
-    async fn connection(&self, _: &WorkspaceId, _: Provider) -> Result<Connection, LedgerError> {
+    async fn connection(&self, _: &WorkspaceId, _: Provider) -> Result<Connection, ConnectionError> {
         let by_draft = |state: &mut crate::world::State| state.setup.by_draft() && !state.downgraded;
         let by_draft = match self.read(Site::Connection, by_draft).await {
             Err(Twist::Downgrade) => {
@@ -306,12 +309,40 @@ impl Connections for World {
         Ok(Connection::Live(access(by_draft)))
     }
 
-    async fn refreshed(&self, _: &WorkspaceId, _: Provider, refused: &Access) -> Result<Option<Access>, LedgerError> {
+    async fn refreshed(
+        &self,
+        _: &WorkspaceId,
+        _: Provider,
+        refused: &Access,
+    ) -> Result<Option<Access>, ConnectionError> {
         match self.read(Site::Refresh, |_| ()).await {
             Ok(()) => Ok(Some(refused.clone())),
             Err(Twist::NoToken) => Ok(None),
-            Err(twist) => Err(ledger_down(twist)),
+            Err(twist) => Err(ledger_down(twist).into()),
         }
+    }
+}
+
+#[async_trait]
+impl OAuth for World {
+    fn has_client(&self, _: Provider) -> bool {
+        false
+    }
+
+    fn authorization_url(&self, _: &Authorization<'_>) -> Option<String> {
+        None
+    }
+
+    async fn exchange(&self, _: &Exchange<'_>) -> Result<(Granted, Identity), OAuthError> {
+        unused()
+    }
+
+    async fn refresh(&self, _: Provider, _: &secrecy::SecretString) -> Result<Granted, OAuthError> {
+        unused()
+    }
+
+    async fn revoke(&self, _: Provider, _: &secrecy::SecretString) -> Result<bool, OAuthError> {
+        unused()
     }
 }
 
@@ -325,6 +356,7 @@ fn access(by_draft: bool) -> Access {
         token: "token".to_owned().into(),
         scopes: scopes.into_iter().map(str::to_owned).collect(),
         address: Some(address()),
+        account: None,
     }
 }
 

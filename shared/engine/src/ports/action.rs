@@ -99,6 +99,8 @@ pub struct Access {
     pub scopes: Vec<String>,
     /// The account's address, where it is known.
     pub address: Option<Address>,
+    /// The account as its connection names it; none for a pasted token.
+    pub account: Option<String>,
 }
 
 impl Access {

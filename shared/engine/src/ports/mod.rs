@@ -10,6 +10,7 @@ mod clock;
 mod connections;
 mod ledger;
 mod model;
+mod oauth;
 mod queue;
 mod vault;
 
@@ -17,11 +18,12 @@ pub use action::{About, Access, Action, Call, OAuthScopes, RenderError, Rendered
 pub use budget::{BUDGET_BUCKETS, BUDGET_WINDOW, Budget, Reservation, Reserved};
 pub use cache::{CONSENT_WITHIN, Cache, CacheError, Consent, FirstSight, KeyClaim};
 pub use clock::{Clock, Ids};
-pub use connections::{Connection, Connections};
+pub use connections::{Connection, ConnectionError, Connections};
 pub use ledger::{
     ConnectionStatus, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Position, Save, StoredConnection,
     StoredPlan,
 };
 pub use model::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
+pub use oauth::{Authorization, Exchange, Granted, Identity, OAuth, OAuthError};
 pub use queue::{Delivery, Queue, QueueError, QueuedMessage};
 pub use vault::{Purpose, Sealed, Vault, VaultError};

@@ -15,7 +15,8 @@ use telemetry::record::{
 use crate::{
     Engine, ProblemCode,
     ports::{
-        Access, Call, Connection, Contents, LedgerError, OutboxEntry, Purpose, Rendered, Save, SendError, Sent, Stamp,
+        Access, Call, Connection, ConnectionError, Contents, LedgerError, OutboxEntry, Purpose, Rendered, Save,
+        SendError, Sent, Stamp,
     },
     preview::content_sha256,
 };
@@ -79,23 +80,60 @@ impl Run<'_> {
         }
         let call = self.call().await?;
         self.gates(&*call).await?;
-        match (self.job.via, self.engine.connections.connection(&self.job.workspace_id, self.job.provider).await?) {
-            (Via::Sandbox, connection) => {
-                let from = match connection {
-                    Connection::Sandbox(address) => Some(address),
-                    Connection::Live(access) => access.address,
-                    Connection::None => None,
-                };
-                self.write_to_outbox(&*call, from).await
+        if self.job.via == Via::Sandbox {
+            let known = self.engine.connections.known(&self.job.workspace_id, self.job.provider).await;
+            let from = match known.map_err(|error| self.no_connection(&error))? {
+                Connection::Sandbox(address) => Some(address),
+                Connection::Live(access) | Connection::NeedsReauth(access) => access.address,
+                Connection::None => None,
+            };
+            return self.write_to_outbox(&*call, from).await;
+        }
+        let connection = self.engine.connections.connection(&self.job.workspace_id, self.job.provider).await;
+        match connection.map_err(|error| self.no_connection(&error))? {
+            Connection::Live(access) if access.account == self.job.account => self.send(&*call, access).await,
+            Connection::NeedsReauth(access) if access.account == self.job.account => {
+                Err(self.needs_consent("The provider wants the consent of the account's owner again."))
             }
-            (Via::Live, Connection::Live(access)) => self.send(&*call, access).await,
-            (Via::Live, _) => Err(Stop::Fail(failure(
+            Connection::Live(_) | Connection::NeedsReauth(_) => Err(Stop::Fail(failure(
+                JobErrorCode::ConnectionRequired,
+                "Another account is connected than the one that the job was accepted for.",
+                true,
+                "Send it as a new action from the account that is connected, or connect the other one and retry the job.",
+            ))),
+            Connection::Sandbox(_) | Connection::None => Err(Stop::Fail(failure(
                 JobErrorCode::ConnectionRequired,
                 "The provider is no longer connected.",
                 true,
-                "Connect the account, then retry the job.",
+                &format!("{}, then retry the job.", self.engine.settings.how_to_connect(self.job.provider)),
             ))),
         }
+    }
+
+    /// What it means for the job that there is no connection to be had.
+    fn no_connection(&self, error: &ConnectionError) -> Stop {
+        match error {
+            ConnectionError::Ledger(error) => Stop::Ledger(error.clone()),
+            ConnectionError::Unavailable(why) => {
+                tracing::warn!(job.id = %self.job.job_id, why, "the job waits for its account's token");
+                Stop::Wait(self.backoff())
+            }
+            ConnectionError::DoesNotOpen => {
+                tracing::error!(job.id = %self.job.job_id, "the connection's sealed text does not open");
+                Stop::Fail(failure(
+                    JobErrorCode::Internal,
+                    "The connection cannot be read.",
+                    true,
+                    &format!("{} anew, then retry the job.", self.engine.settings.how_to_connect(self.job.provider)),
+                ))
+            }
+        }
+    }
+
+    fn needs_consent(&self, message: &str) -> Stop {
+        let remediation =
+            format!("{} again, then retry the job.", self.engine.settings.how_to_connect(self.job.provider));
+        Stop::Fail(failure(JobErrorCode::ReauthRequired, message, true, &remediation))
     }
 
     /// Opens and parses what the job is to do.
@@ -280,7 +318,8 @@ impl Run<'_> {
     }
 
     async fn refresh(&self, access: &mut Access) -> Result<bool, Stop> {
-        let fresh = self.engine.connections.refreshed(&self.job.workspace_id, self.job.provider, access).await?;
+        let fresh = self.engine.connections.refreshed(&self.job.workspace_id, self.job.provider, access).await;
+        let fresh = fresh.map_err(|error| self.no_connection(&error))?;
         Ok(fresh.map(|fresh| *access = fresh).is_some())
     }
 
@@ -295,18 +334,10 @@ impl Run<'_> {
                 true,
                 "Retry the job when the provider answers again.",
             )),
-            SendError::Unauthorized => Stop::Fail(failure(
-                JobErrorCode::ReauthRequired,
-                "The provider does not take the account's token.",
-                true,
-                "Connect the account again, then retry the job.",
-            )),
-            SendError::Forbidden(why) => Stop::Fail(failure(
-                JobErrorCode::ReauthRequired,
-                &format!("The connection lacks a permission that the provider wants: {why}."),
-                true,
-                "Connect the account again with that permission, then retry the job.",
-            )),
+            SendError::Unauthorized => self.needs_consent("The provider does not take the account's token."),
+            SendError::Forbidden(why) => {
+                self.needs_consent(&format!("The connection lacks a permission that the provider wants: {why}."))
+            }
             SendError::Rejected(why) => Stop::Fail(failure(
                 JobErrorCode::ProviderRejected,
                 &format!("The provider refused the mail: {why}."),

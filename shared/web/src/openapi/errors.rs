@@ -54,6 +54,17 @@ fn own(route: &str) -> &'static [P] {
         "POST /ai/jobs/{job_id}/resolve" => &[P::JobNotFound, P::JobNotRetriable],
         "GET /problems/{code}" => &[P::NotFound],
         "GET /readyz" => &[P::StoreUnavailable],
+        "POST /oauth/{provider}/start" => &[P::NotFound, P::ActionNotAllowed],
+        "GET /oauth/{provider}/callback" => &[
+            P::NotFound,
+            P::InvalidRequest,
+            P::AuthorizationInvalid,
+            P::AuthorizationDenied,
+            P::AccountDiffers,
+            P::ProviderUnavailable,
+            P::StoreUnavailable,
+            P::Internal,
+        ],
         route if route.contains("{provider}") => &[P::NotFound],
         // What takes a query may be asked wrongly.
         "GET /ai/jobs" => &[P::InvalidRequest],

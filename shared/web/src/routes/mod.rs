@@ -30,6 +30,9 @@ pub const ROUTES: &[&str] = &[
     "/ai/jobs/{job_id}/resolve",
     "/actions",
     "/actions/preview",
+    "/oauth/{provider}",
+    "/oauth/{provider}/start",
+    "/oauth/{provider}/callback",
     "/oauth/{provider}/status",
     "/problems/{code}",
     "/healthz",
@@ -69,7 +72,10 @@ pub(crate) fn documented() -> (Router<Web>, OpenApi) {
         .routes(routes!(jobs::resolve))
         .routes(routes!(actions::list))
         .routes(routes!(preview::preview))
+        .routes(routes!(oauth::start))
+        .routes(routes!(oauth::callback))
         .routes(routes!(oauth::status))
+        .routes(routes!(oauth::disconnect))
         .routes(routes!(problems::explain))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
+
 use axum::{Json as Out, extract::State};
-use domain::{ActorId, Plan};
+use domain::{ActorId, Plan, Provider};
 use engine::plan::PlanRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -34,6 +36,19 @@ pub(crate) struct Plan2Response {
     #[schema(value_type = PlanSchema)]
     plan: Plan,
     meta: Meta,
+    /// Who would send the plan's actions, one entry a provider.
+    accounts: Vec<Account>,
+}
+
+/// Where a provider's mails go.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Account {
+    #[schema(value_type = String, example = "google")]
+    provider: Provider,
+    /// `live`, `sandbox`, `needs_reauth` or `not_connected`.
+    mode: &'static str,
+    /// The address that sends, where it is known.
+    address: Option<String>,
 }
 
 /// How a plan came about.
@@ -78,6 +93,13 @@ pub(crate) async fn plan2(
 ) -> Result<Out<Plan2Response>, Refused> {
     let Plan2Request { prompt, workspace_id, actor_id, timezone } = request;
     let planned = web.engine.plan(&may.caller, PlanRequest { prompt, workspace_id, actor_id, timezone }).await?;
+    let providers: BTreeSet<Provider> = planned.plan.actions.iter().map(|action| action.provider).collect();
+    let mut accounts = Vec::new();
+    for provider in providers {
+        let (mode, address) = web.engine.mode(&may.caller, provider).await?;
+        let address = address.map(|address| address.addr_spec());
+        accounts.push(Account { provider, mode: mode.as_str(), address });
+    }
     Ok(Out(Plan2Response {
         plan: planned.plan,
         meta: Meta {
@@ -86,5 +108,6 @@ pub(crate) async fn plan2(
             tokens_in: planned.usage.input,
             tokens_out: planned.usage.output,
         },
+        accounts,
     }))
 }

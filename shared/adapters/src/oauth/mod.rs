@@ -1,0 +1,249 @@
+//! The OAuth endpoints of Google and Microsoft (RFC 6749 with PKCE, RFC 7636; revocation, RFC 7009).
+//!
+//! <https://developers.google.com/identity/protocols/oauth2/web-server>,
+//! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow>
+
+mod id_token;
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{Provider, sha256};
+use engine::ports::{Authorization, Clock, Exchange, Granted, Identity, OAuth, OAuthError};
+use reqwest::{
+    StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use self::id_token::Expected;
+use crate::{exchange, http::LazyClient};
+
+/// The clients that the operator has registered with the providers.
+pub struct OAuthClients {
+    http: LazyClient,
+    clock: Arc<dyn Clock>,
+    clients: BTreeMap<Provider, OAuthClient>,
+}
+
+/// A client that is registered with a provider, and where the provider is.
+#[derive(Debug, Clone)]
+pub struct OAuthClient {
+    /// Its public name.
+    pub client_id: String,
+    /// What proves that it is the client.
+    pub client_secret: SecretString,
+    /// Where people consent; the issuer of id tokens is of the same origin.
+    pub auth_url: String,
+    /// Where codes and refresh tokens are exchanged.
+    pub token_url: String,
+    /// Where tokens are revoked; none where the provider has no such place.
+    pub revoke_url: Option<String>,
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: SecretString,
+    token_type: String,
+    expires_in: u64,
+    refresh_token: Option<SecretString>,
+    scope: Option<String>,
+    id_token: Option<SecretString>,
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    error: String,
+}
+
+impl OAuthClients {
+    /// These clients; `http` is for their token endpoints.
+    pub fn new(http: LazyClient, clock: Arc<dyn Clock>, clients: BTreeMap<Provider, OAuthClient>) -> Self {
+        Self { http, clock, clients }
+    }
+
+    fn client(&self, provider: Provider) -> Result<&OAuthClient, OAuthError> {
+        self.clients.get(&provider).ok_or_else(|| unavailable("no client is registered"))
+    }
+
+    async fn tokens(&self, client: &OAuthClient, grant: &[(&str, &str)]) -> Result<TokenAnswer, OAuthError> {
+        let secret = client.client_secret.expose_secret();
+        let parameters = [grant, &[("client_id", &client.client_id), ("client_secret", secret)]].concat();
+        let body = self.post(&client.token_url, &parameters).await?;
+        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| unavailable("its answer has no token"))?;
+        if answer.token_type.eq_ignore_ascii_case("bearer") {
+            Ok(answer)
+        } else {
+            Err(OAuthError::InvalidAnswer("the token is not a bearer token".to_owned()))
+        }
+    }
+
+    /// Posts a form and gives the body of a 200.
+    async fn post(&self, url: &str, parameters: &[(&str, &str)]) -> Result<Vec<u8>, OAuthError> {
+        let client = self.http.get().map_err(|error| unavailable(&error.to_string()))?;
+        let request = client
+            .post(url)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
+            .body(form(parameters));
+        // The words are ours: the error's own name the URL.
+        let response = request.send().await.map_err(|_| unavailable("no answer"))?;
+        let status = response.status();
+        let body = exchange::read(response).await.unwrap_or_default();
+        if status == StatusCode::OK {
+            return Ok(body);
+        }
+        let error = serde_json::from_slice::<ErrorAnswer>(&body).ok().map(|answer| answer.error);
+        match error.filter(|code| exchange::is_code(code)) {
+            // Only in the provider's own words, and never from a server that is failing.
+            Some(code) if status.is_client_error() && code == "invalid_grant" => Err(OAuthError::InvalidGrant),
+            Some(code) => Err(unavailable(&format!("status {} {code}", status.as_u16()))),
+            None => Err(unavailable(&format!("status {}", status.as_u16()))),
+        }
+    }
+}
+
+#[async_trait]
+impl OAuth for OAuthClients {
+    fn has_client(&self, provider: Provider) -> bool {
+        self.clients.contains_key(&provider)
+    }
+
+    fn authorization_url(&self, ask: &Authorization<'_>) -> Option<String> {
+        let client = self.clients.get(&ask.provider)?;
+        let mut url: Url = client.auth_url.parse().ok()?;
+        let challenge = URL_SAFE_NO_PAD.encode(sha256(ask.verifier.as_bytes()));
+        url.query_pairs_mut()
+            .append_pair("client_id", &client.client_id)
+            .append_pair("redirect_uri", ask.redirect_uri)
+            .append_pair("response_type", "code")
+            .append_pair("scope", &ask.scopes.join(" "))
+            .append_pair("state", ask.state)
+            .append_pair("nonce", ask.nonce)
+            .append_pair("code_challenge", &challenge)
+            .append_pair("code_challenge_method", "S256")
+            .extend_pairs(match ask.provider {
+                // Google gives a refresh token only for access that is offline and was consented to anew. Both
+                // let the person choose the account, rather than take the one that is signed in.
+                Provider::Google => [("access_type", "offline"), ("prompt", "consent select_account")],
+                Provider::Microsoft => [("response_mode", "query"), ("prompt", "select_account")],
+            });
+        Some(url.into())
+    }
+
+    async fn exchange(&self, ask: &Exchange<'_>) -> Result<(Granted, Identity), OAuthError> {
+        let client = self.client(ask.provider)?;
+        let grant = [
+            ("grant_type", "authorization_code"),
+            ("code", ask.code),
+            ("redirect_uri", ask.redirect_uri),
+            ("code_verifier", ask.verifier),
+        ];
+        let mut answer = self.tokens(client, &grant).await?;
+        let token = answer.id_token.take().ok_or_else(|| OAuthError::InvalidAnswer("no id token".to_owned()))?;
+        let expected = Expected {
+            provider: ask.provider,
+            client_id: &client.client_id,
+            auth_url: &client.auth_url,
+            nonce: ask.nonce,
+            now: self.clock.now(),
+        };
+        let identity = expected.identity(token.expose_secret());
+        let identity = identity.map_err(|why| OAuthError::InvalidAnswer(format!("the id token {why}")))?;
+        Ok((answer.into(), identity))
+    }
+
+    async fn refresh(&self, provider: Provider, refresh_token: &SecretString) -> Result<Granted, OAuthError> {
+        let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose_secret())];
+        Ok(self.tokens(self.client(provider)?, &grant).await?.into())
+    }
+
+    async fn revoke(&self, provider: Provider, refresh_token: &SecretString) -> Result<bool, OAuthError> {
+        let client = self.client(provider)?;
+        let Some(url) = &client.revoke_url else { return Ok(false) };
+        match self.post(url, &[("token", refresh_token.expose_secret())]).await {
+            Ok(_) => Ok(true),
+            // Google says so of a token that it does not know any more.
+            Err(OAuthError::Unavailable(why)) if why == "status 400 invalid_token" => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<TokenAnswer> for Granted {
+    fn from(answer: TokenAnswer) -> Self {
+        Self {
+            access_token: answer.access_token,
+            expires_in: Duration::from_secs(answer.expires_in.min(365 * 24 * 3600)),
+            refresh_token: answer.refresh_token,
+            scopes: answer.scope.map(|scope| scope.split_whitespace().map(str::to_owned).collect()),
+        }
+    }
+}
+
+impl fmt::Debug for OAuthClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthClients").field("clients", &self.clients).finish_non_exhaustive()
+    }
+}
+
+/// `application/x-www-form-urlencoded`, which is what a URL's query is.
+fn form(parameters: &[(&str, &str)]) -> String {
+    let mut url: Url = "http://form.invalid".parse().expect("the constant is a URL");
+    url.query_pairs_mut().extend_pairs(parameters);
+    url.query().unwrap_or_default().to_owned()
+}
+
+fn unavailable(why: &str) -> OAuthError {
+    OAuthError::Unavailable(why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::ManualClock;
+
+    use super::*;
+    use crate::http::ClientOptions;
+
+    #[test]
+    fn the_way_to_the_provider_has_the_challenge_and_not_the_verifier() {
+        let client = OAuthClient {
+            client_id: "id".to_owned(),
+            client_secret: "hush".to_owned().into(),
+            auth_url: "https://accounts.example.com/auth?hd=example.com".to_owned(),
+            token_url: "https://accounts.example.com/token".to_owned(),
+            revoke_url: None,
+        };
+        let clients = OAuthClients::new(
+            LazyClient::new(ClientOptions::PROVIDER),
+            ManualClock::new(),
+            [(Provider::Google, client)].into(),
+        );
+        let ask = Authorization {
+            provider: Provider::Google,
+            scopes: &["openid".to_owned(), "https://example.com/a b".to_owned()],
+            state: "the-state",
+            nonce: "the-nonce",
+            // The example of RFC 7636, appendix B.
+            verifier: "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+            redirect_uri: "http://127.0.0.1:8787/oauth/google/callback",
+        };
+        let url = clients.authorization_url(&ask).unwrap();
+        for part in [
+            "https://accounts.example.com/auth?hd=example.com&client_id=id&",
+            "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
+            "redirect_uri=http%3A%2F%2F127.0.0.1%3A8787%2Foauth%2Fgoogle%2Fcallback&response_type=code",
+            "state=the-state&nonce=the-nonce",
+            "access_type=offline",
+        ] {
+            assert!(url.contains(part), "{part} is missing in {url}");
+        }
+        assert!(!url.contains(ask.verifier) && !url.contains("hush") && !format!("{clients:?}").contains("hush"));
+        assert_eq!(clients.authorization_url(&Authorization { provider: Provider::Microsoft, ..ask }), None);
+        assert_eq!(form(&[("a", "b&c=d e"), ("f", "é")]), "a=b%26c%3Dd+e&f=%C3%A9");
+    }
+}

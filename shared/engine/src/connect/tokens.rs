@@ -1,0 +1,79 @@
+use domain::{Address, Provider, WorkspaceId};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
+use serde::{Deserialize, Serialize};
+
+use crate::ports::{Access, Purpose, Sealed, StoredConnection, Vault, VaultError};
+
+/// What lies sealed in a connection.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// The bearer token.
+    pub access: SecretString,
+    /// What gets the next one.
+    pub refresh: SecretString,
+    /// When the bearer token ends.
+    pub expires_at: Timestamp,
+    /// The account's address.
+    pub address: Address,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    access: &'a str,
+    refresh: &'a str,
+    expires_at: Timestamp,
+    address: String,
+}
+
+#[derive(Deserialize)]
+struct Read {
+    access: SecretString,
+    refresh: SecretString,
+    expires_at: Timestamp,
+    address: String,
+}
+
+impl Tokens {
+    /// Seals them for their place: workspace, provider and account.
+    pub async fn seal(
+        &self,
+        vault: &dyn Vault,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        account: &str,
+    ) -> Result<Sealed, VaultError> {
+        let written = Written {
+            access: self.access.expose_secret(),
+            refresh: self.refresh.expose_secret(),
+            expires_at: self.expires_at,
+            address: self.address.addr_spec(),
+        };
+        let text = Zeroizing::new(serde_json::to_vec(&written).expect("texts and a time are always JSON"));
+        vault.seal(workspace, Purpose::Connection, &place(provider, account), &text).await
+    }
+
+    /// Opens those of a connection; what was sealed for another one does not open.
+    pub async fn open(vault: &dyn Vault, stored: &StoredConnection) -> Result<Self, VaultError> {
+        let place = place(stored.provider, &stored.account);
+        let text = vault.open(&stored.workspace, Purpose::Connection, &place, &stored.sealed).await?;
+        let text = Zeroizing::new(text);
+        let read: Read = serde_json::from_slice(&text).map_err(|_| VaultError::DoesNotOpen)?;
+        let address = read.address.parse().map_err(|_| VaultError::DoesNotOpen)?;
+        Ok(Self { access: read.access, refresh: read.refresh, expires_at: read.expires_at, address })
+    }
+
+    /// The right to act on the account.
+    pub fn access(&self, stored: &StoredConnection) -> Access {
+        Access {
+            token: self.access.clone(),
+            scopes: stored.scopes.clone(),
+            address: Some(self.address.clone()),
+            account: Some(stored.account.clone()),
+        }
+    }
+}
+
+fn place(provider: Provider, account: &str) -> String {
+    format!("{provider}/{account}")
+}
