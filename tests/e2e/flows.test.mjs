@@ -121,7 +121,7 @@ test('an ended consent: connect again, then retry', async (t) => {
   await by(page, 'provider', '[data-mode=live]').getByText('connected').waitFor();
   await plan(page, THANKS, 'plan-execute');
   const failed = await job(page, 'error');
-  await failed.locator('[data-code="reauth-required"]').getByText('Connect the account again').waitFor();
+  await failed.locator('[data-code="reauth-required"]').getByText('retry the job').waitFor();
   await failed.getByRole('button', { name: 'Connect Google again' }).waitFor();
   assert.deepEqual(await fakes.deliveries(), []);
   await fakes.token('t-old', 'google', GMAIL_SEND);
@@ -150,7 +150,7 @@ test('a connection is shown as it is, ended, and begun again in another tab', as
   await by(page, 'warnings').getByText('Google wants consent again.').waitFor();
   const tab = page.context().waitForEvent('page');
   await by(page, 'warnings').getByRole('button', { name: 'Connect Google again' }).click();
-  assert.match((await tab).url(), /^about:blank$|\/healthz\?consent$/);
+  await (await tab).waitForURL('**/healthz?consent');
   await google.getByRole('link', { name: 'Continue at Google' }).waitFor();
   // Who comes back finds it connected.
   status = { ...status, mode: 'live', connected: true, needs_reauth: false, address: 'ana@example.com' };
@@ -160,6 +160,28 @@ test('a connection is shown as it is, ended, and begun again in another tab', as
   await google.getByRole('button', { name: 'Disconnect Google' }).click();
   await google.getByText('Google is disconnected.').waitFor();
   await google.getByText('not connected').waitFor();
+});
+
+test('an account is connected at the provider, sends, and is disconnected', async (t) => {
+  const fakes = await world.fakes();
+  const client = { GOOGLE_CLIENT_ID: 'fakes-client', GOOGLE_CLIENT_SECRET: 'fakes-client-secret',
+    GOOGLE_AUTH_URL: `${fakes.url}/oauth/google/auth`, GOOGLE_TOKEN_URL: `${fakes.url}/oauth/google/token`, GOOGLE_REVOKE_URL: `${fakes.url}/oauth/google/revoke` };
+  const server = await world.server({ ...fakes.env, ...client, PROVIDER_MODE: 'live' });
+  const page = await open(t, server.page);
+  await plan(page, THANKS, 'plan-execute');
+  const tab = page.context().waitForEvent('page');
+  await by(page, 'warnings').getByRole('button', { name: 'Connect Google' }).click();
+  // The person consents at once, and the provider sends them back.
+  await (await tab).getByRole('heading', { name: 'The account is connected' }).waitFor();
+  await (await tab).close();
+  await page.evaluate(() => window.dispatchEvent(new Event('focus')));
+  const google = by(page, 'provider', '[data-provider=google]');
+  await google.getByText('connected as ana@example.com').waitFor();
+  await by(page, 'execute').click();
+  await (await job(page, 'completed')).getByText('Sent from ana@example.com').waitFor();
+  assert.deepEqual((await fakes.deliveries()).map(({ subject }) => subject), ['Thanks for the meeting']);
+  await google.getByRole('button', { name: 'Disconnect Google' }).click();
+  await google.getByText('Google is disconnected.').waitFor();
 });
 
 test('a live mail is sent once, and the page says so before and after', async (t) => {

@@ -1,12 +1,11 @@
-//! The few pages that this API writes itself: no script, no style, and every text escaped.
+//! The few pages that this API writes itself: no script, and every text escaped.
 
 use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
 
-/// Nothing is loaded, nothing is sent, and no other page shows it in a frame.
-const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+use crate::files::POLICY;
 
 /// Whoever asked is a person: what went wrong is to be a page.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +19,12 @@ pub(crate) fn page(title: &str, paragraphs: &[&str], link: Option<(&str, &str)>)
     let link = link.map(|(target, text)| format!("<p><a href=\"{}\">{}</a></p>\n", escaped(target), escaped(text)));
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n<h1>{title}</h1>\n\
-         {paragraphs}{link}</html>\n",
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · AI Orchestrator</title>\n\
+         <link rel=\"icon\" href=\"/assets/icon.svg\" type=\"image/svg+xml\">\n\
+         <link rel=\"stylesheet\" href=\"/assets/base.css\">\n\
+         <header class=\"top\"><div class=\"brand\"><img src=\"/assets/icon.svg\" alt=\"\" width=\"40\" height=\"40\">\
+         <h1>{title}</h1></div></header>\n\
+         <main><div class=\"card stack\">\n{paragraphs}{link}</div></main>\n</html>\n",
         link = link.unwrap_or_default(),
     );
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)], page)

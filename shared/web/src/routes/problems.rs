@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     body::Segment,
-    files::POLICY,
+    page::page,
     problem::{Kind, ProblemBody, Refused, kind},
 };
 
@@ -48,21 +48,9 @@ pub(crate) async fn explain(headers: HeaderMap, Segment(code): Segment) -> Resul
         let told = ProblemKind { code: code.as_str(), title, status, retriable, explanation };
         return Ok(([vary], axum::Json(told)).into_response());
     }
-    // Every part is a constant of ours, so nothing needs escaping.
     let again = if retriable { "may succeed later" } else { "will not succeed later either: change it first" };
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · AI Orchestrator</title>\n\
-         <link rel=\"icon\" href=\"/assets/icon.svg\" type=\"image/svg+xml\">\n\
-         <link rel=\"stylesheet\" href=\"/assets/base.css\">\n</head>\n<body>\n\
-         <header class=\"top\"><div class=\"brand\"><img src=\"/assets/icon.svg\" alt=\"\" width=\"40\" height=\"40\">\
-         <div><h1>{title}</h1><p class=\"muted\"><code>{code}</code>, HTTP status {status}</p></div></div>\
-         <a href=\"/docs\">API</a></header>\n\
-         <main><div class=\"card stack\"><p>{explanation}</p><p class=\"hint\">The same request {again}.</p></div></main>\n\
-         </body>\n</html>\n",
-    );
-    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY), vary];
-    Ok((headers, page).into_response())
+    let kind = format!("{code}, HTTP status {status}. The same request {again}.");
+    Ok(([vary], page(title, &[explanation, &kind], Some(("/docs", "API")))).into_response())
 }
 
 /// Whether JSON is asked for by name, and HTML is not or with less weight.
