@@ -14,4 +14,5 @@ mod keyless;
 mod keys;
 mod oauth;
 mod planner;
+mod template;
 mod walkthrough;

@@ -1,0 +1,352 @@
+"""The whole stack on loopback; scripts/stack-test says what for, and starts it."""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.error
+import urllib.request
+
+import boto3
+
+from servers import PLAIN, REGION, Failed, Servers, architecture, until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+STACK = "orchestrator-on-loopback"
+MODEL_KEY = "sk-on-loopback"
+WORKSPACE = "acme"
+
+
+def check(is_so, what, *seen):
+    if not is_so:
+        raise Failed(": ".join([what, *(json.dumps(value, default=str) for value in seen)]))
+    print(f"  {what}")
+
+
+class Deployed:
+    """The stack, as its callers and its operator see it."""
+
+    def __init__(self, port, programs, folder):
+        self.port, self.programs, self.folder = port, programs, folder
+        self.keys = {}
+        self.environment = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def aws(self, service):
+        return boto3.client(
+            service, region_name=REGION, endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id="test", aws_secret_access_key="test",
+        )
+
+    def sam(self, *arguments, log):
+        """Runs SAM, which gets nothing of the machine's settings of AWS."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environment |= self.environment | {"SAM_CLI_TELEMETRY": "0"}
+        with open(self.folder / log, "wb") as output:
+            done = subprocess.run(["sam", *arguments], cwd=ROOT, env=environment, stdout=output, stderr=output)
+        if done.returncode:
+            raise Failed(f"sam {arguments[0]} failed")
+
+    def deploy(self, **parameters):
+        overrides = [f"{name}={value}" for name, value in parameters.items()]
+        self.sam(
+            "deploy", "--stack-name", STACK, "--region", REGION, "--no-confirm-changeset", "--no-progressbar",
+            "--no-fail-on-empty-changeset", "--parameter-overrides", *overrides, log="deploy.log",
+        )
+        described = self.aws("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        resources = self.aws("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+        self.resources = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+
+    def make_up_for_ministack(self):
+        """Where MiniStack differs from AWS."""
+        # It keeps a parameter that is a number as a text, and then cannot compare it.
+        for source, most in (("WorkerSource", 10), ("DeadLettersSource", 2)):
+            self.aws("lambda").update_event_source_mapping(
+                UUID=self.resources[source], ScalingConfig={"MaximumConcurrency": most}
+            )
+        # On AWS sqs:SendMessage is the right to send batches too; it takes that for a right of its own.
+        iam = self.aws("iam")
+        for logical, role in self.resources.items():
+            if not logical.endswith("FunctionRole"):
+                continue
+            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+                document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+                for statement in document["Statement"]:
+                    actions = statement["Action"]
+                    actions = [actions] if isinstance(actions, str) else actions
+                    if "sqs:SendMessage" in actions:
+                        statement["Action"] = [*actions, "sqs:SendMessageBatch"]
+                iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+    def orchestrator(self, *arguments, table=None):
+        """Runs the command line against the deployed ledger, as an operator would."""
+        environment = PLAIN | self.environment | {
+            "LEDGER_TABLE": table or self.outputs["TableName"],
+            "ORCHESTRATOR_DATA": str(self.folder / "data"),
+        }
+        done = subprocess.run(
+            [self.programs / "orchestrator", *arguments], env=environment, capture_output=True, text=True, timeout=60
+        )
+        if done.returncode:
+            raise Failed(f"orchestrator {arguments[0]} failed: {done.stderr}")
+        return done.stdout.strip()
+
+    def ask(self, method, path, body=None, key=None, headers=None):
+        """Status, headers and body of an answer of the API."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
+        request.add_header("Host", f"{self.outputs['ApiId']}.execute-api.localhost:{self.port}")
+        if key:
+            request.add_header("Authorization", f"Bearer {self.keys[key]}")
+        for name, value in (headers or {}).items():
+            request.add_header(name, value)
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
+            request.data = json.dumps(body).encode()
+        try:
+            answer = urllib.request.build_opener(NoRedirect).open(request, timeout=60)
+        except urllib.error.HTTPError as error:
+            answer = error
+        text = answer.read().decode()
+        try:
+            return answer.status, answer.headers, json.loads(text)
+        except ValueError:
+            return answer.status, answer.headers, text
+
+    def expect(self, status, method, path, body=None, key=None, **options):
+        seen, headers, answer = self.ask(method, path, body, key, **options)
+        check(seen == status, f"{method} {path.split('?')[0]} answers {status}", seen, answer)
+        if status >= 400:
+            check(headers["Content-Type"] == "application/problem+json", "  as a problem", headers["Content-Type"])
+        return answer
+
+    def log_lines(self):
+        logs = self.aws("logs")
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=self.outputs["LogGroup"])
+        return [event["message"] for page in pages for event in page["events"]]
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+def fake(url, method="GET", body=None):
+    request = urllib.request.Request(url, method=method, headers={"Content-Type": "application/json"})
+    if body is not None:
+        request.data = json.dumps(body).encode()
+    text = urllib.request.urlopen(request, timeout=10).read()
+    return json.loads(text) if text else None
+
+
+def same_table(stack):
+    """The template's table is the one that `orchestrator create-table` makes."""
+    stack.orchestrator("create-table", table="made-by-hand")
+
+    def shape(name):
+        table = stack.aws("dynamodb").describe_table(TableName=name)["Table"]
+        indexes = {
+            index["IndexName"]: [index["KeySchema"], index["Projection"]] for index in table["GlobalSecondaryIndexes"]
+        }
+        return {
+            "keys": table["KeySchema"],
+            "attributes": sorted((entry["AttributeName"], entry["AttributeType"]) for entry in table["AttributeDefinitions"]),
+            "indexes": indexes,
+            "billing": table["BillingModeSummary"]["BillingMode"],
+        }
+
+    deployed, by_hand = shape(stack.outputs["TableName"]), shape("made-by-hand")
+    # MiniStack makes no expiry of the template's, so that one is read where it stands.
+    template = stack.aws("cloudformation").get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
+    deployed["expiry"] = template["Resources"]["Table"]["Properties"]["TimeToLiveSpecification"]["AttributeName"]
+    expiry = stack.aws("dynamodb").describe_time_to_live(TableName="made-by-hand")["TimeToLiveDescription"]
+    by_hand["expiry"] = expiry["AttributeName"]
+    check(deployed == by_hand, "the template's table is that of `orchestrator create-table`", deployed, by_hand)
+
+
+def make_keys(stack):
+    for name, scopes in (
+        ("app", "actions:preview,actions:execute,connections:write"),
+        ("prometheus", "metrics:read"),
+        ("auditor", "audit:read"),
+    ):
+        stack.keys[name] = stack.orchestrator("keys", "create", "--workspace", WORKSPACE, "--scopes", scopes)
+    check(all(key.startswith("orc_") for key in stack.keys.values()), "the first keys are made in the deployed table")
+
+
+def open_routes(stack):
+    for path in ("/healthz", "/readyz", "/openapi.json", "/problems/unauthenticated", "/dev/action-runner.html"):
+        stack.expect(200, "GET", path)
+    stack.expect(404, "GET", "/nothing/here")
+    for method, path in (("POST", "/ai/plan2"), ("POST", "/ai/execute"), ("GET", "/ai/jobs"), ("GET", "/metrics")):
+        stack.expect(401, method, path, body={} if method == "POST" else None)
+
+
+def deliveries(fakes):
+    return fake(f"{fakes}/_fakes/deliveries")["deliveries"]
+
+
+def one_mail(stack, fakes):
+    """A sentence becomes one mail, by model, queue and worker."""
+    plan = stack.expect(200, "POST", "/ai/plan2", {"prompt": "Write to john@example.com that we meet at noon"}, "app")
+    check(len(plan["plan"]["actions"]) == 1 and plan["meta"]["model"] == "gpt-4o-mini", "the model has planned a mail", plan)
+    request = {"plan_id": plan["plan"]["plan_id"]}
+    accepted = stack.expect(202, "POST", "/ai/execute", request, "app")
+    job_id = accepted["job_ids"][0]
+    job = ended(stack, job_id)
+    check(job["status"] == "completed", "SQS has brought the job to the worker, which has completed it", job)
+    again = stack.expect(202, "POST", "/ai/execute", request, "app")
+    check(again["job_ids"] == [job_id] and again["jobs"][0]["replayed"], "the same again is the same job", again)
+    return job_id
+
+
+def ended(stack, job_id):
+    def look():
+        status, _, job = stack.ask("GET", f"/ai/jobs/{job_id}?wait=5", key="app")
+        if status != 200:
+            raise Failed(f"GET /ai/jobs/{{job_id}} answers {status}: {job}")
+        return job if job["status"] in ("completed", "error") else None
+
+    return until("the job does not end", look, 90)
+
+
+def every_right(stack, job_id):
+    """Each function may do what its routes need: none of them answers 5xx."""
+    action = {"action": "gmail.send", "params": {"to": "john@example.com", "subject": "s", "text": "t"}}
+    stack.expect(200, "GET", "/actions", key="app")
+    stack.expect(200, "POST", "/actions/preview", action, "app")
+    stack.expect(200, "GET", "/ai/jobs?status=completed", key="app")
+    stack.expect(200, "GET", "/ai/jobs?limit=5", key="app")
+    for what, body in (("cancel", {}), ("retry", {}), ("resolve", {"outcome": "sent"})):
+        stack.expect(409, "POST", f"/ai/jobs/{job_id}/{what}", body, "app")
+    stack.expect(200, "GET", "/oauth/google/status", key="app")
+
+
+def metrics(stack):
+    stack.expect(403, "GET", "/metrics", key="app")
+    text = stack.expect(200, "GET", "/metrics", key="prometheus")
+    check("# TYPE ai_jobs_total counter" in text, "the metrics are Prometheus's")
+    return text
+
+
+def sweep(stack):
+    answer = stack.aws("lambda").invoke(FunctionName=stack.resources["SweepFunction"], Payload=b"{}")
+    check("FunctionError" not in answer, "the sweep runs", answer["Payload"].read().decode())
+
+
+def dead_letters(stack):
+    """What is not of ours goes away, what is of a later version stays."""
+    sqs, queue = stack.aws("sqs"), stack.outputs["DeadLetterQueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="nothing of ours")
+    sqs.send_message(QueueUrl=queue, MessageBody='{"version":"2"}')
+
+    def counts():
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return [int(attributes[name]) for name in names]
+
+    until("the dead letters are not settled", lambda: counts() == [0, 1])
+    print("  of the dead letters, the one of a later version stays")
+
+
+def log_lines(stack):
+    """Each line of a function says of itself how grave it is and when it was, and holds no secret."""
+    lines = [line for line in stack.log_lines() if line.strip() and not line.startswith(("START ", "END ", "REPORT ", "INIT_START "))]
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            raise Failed(f"a log line is no JSON: {line}") from None
+        if entry.get("type", "").startswith("platform."):
+            continue
+        if not ("level" in entry and "timestamp" in entry):
+            raise Failed(f"a log line lacks level or timestamp: {line}")
+    check(lines, "log lines are JSON with level and timestamp")
+    secrets = [MODEL_KEY, *(key.rsplit("_", 1)[1] for key in stack.keys.values()), "john@example.com"]
+    check(not any(secret in line for secret in secrets for line in lines), "no secret and no address is in them")
+
+
+def run(arguments, folder, servers):
+    programs = pathlib.Path(os.environ["PROGRAMS"]).resolve()
+    redis = servers.redis()
+    fakes, model = servers.fakes(programs / "fakes", MODEL_KEY)
+    stack = Deployed(servers.ministack(), programs, folder)
+
+    if arguments.build:
+        print("sam build")
+        stack.sam("build", "--parameter-overrides", f"Architecture={architecture()}", log="build.log")
+    print("sam deploy")
+    stack.deploy(
+        Architecture=architecture(), RedisUrl=redis, AllowActions="gmail.send,outlook.send", GoogleRolloutPercent=100,
+        OpenAiBaseUrl=model, ProviderMode="sandbox", GmailBaseUrl=fakes, GraphBaseUrl=f"{fakes}/v1.0", EnableDevUi="true",
+        TableDeletionProtection="false",
+    )
+    stack.make_up_for_ministack()
+    stack.aws("secretsmanager").put_secret_value(SecretId=stack.outputs["OpenAiSecret"], SecretString=MODEL_KEY)
+
+    print("the ledger")
+    same_table(stack)
+    make_keys(stack)
+    print("the API")
+    open_routes(stack)
+    job_id = one_mail(stack, fakes)
+    outbox = stack.expect(200, "GET", "/dev/outbox", key="app")["data"]
+    check(len(outbox) == 1, "exactly one mail is in the outbox", outbox)
+    every_right(stack, job_id)
+    metrics(stack)
+    print("behind the API")
+    sweep(stack)
+    dead_letters(stack)
+    log_lines(stack)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/stack-test")
+    parser.add_argument("--no-build", dest="build", action="store_false")
+    parser.add_argument("--logs", type=pathlib.Path, help="where to keep the logs")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+
+    def ran_out(*_):
+        raise Failed("it takes too long")
+
+    signal.signal(signal.SIGALRM, ran_out)
+    signal.signal(signal.SIGTERM, ran_out)
+    signal.alarm(1800 if arguments.build else 300)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        folder = arguments.logs.resolve() if arguments.logs else pathlib.Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        servers = Servers(folder)
+        try:
+            run(arguments, folder, servers)
+        except Exception as error:
+            if not isinstance(error, Failed):
+                traceback.print_exc()
+            print(f"stack-test: {error}", file=sys.stderr)
+            for log in sorted(folder.glob("*.log")):
+                lines = log.read_text(errors="replace").splitlines()
+                print(f"---- the end of {log.name}", *lines[-40:], sep="\n", file=sys.stderr)
+            return 1
+        finally:
+            servers.stop()
+    print(f"the whole stack works on loopback ({time.monotonic() - began:.0f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
