@@ -9,7 +9,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("telemetry", &[]),
     ("engine", &["domain", "telemetry"]),
-    ("adapters", &["domain", "engine"]),
+    // The metrics' store is a port of telemetry's own, which the engine need not know.
+    ("adapters", &["domain", "engine", "telemetry"]),
     ("web", &["domain", "engine", "telemetry"]),
     ("app", &["adapters", "domain", "engine", "telemetry", "web"]),
 ];

@@ -10,7 +10,7 @@ use adapters::{
     oauth::{OAuthClient, OAuthClients},
     offline::OfflinePlanner,
     openai::OpenAi,
-    redis::{RedisBudget, RedisCache, RedisConnection, RedisQueue},
+    redis::{RedisBudget, RedisCache, RedisConnection, RedisMetrics, RedisQueue},
 };
 use axum::Router;
 use domain::WorkspaceId;
@@ -22,7 +22,7 @@ use engine::{
 };
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
-use telemetry::Metrics;
+use telemetry::{Metrics, Vocabulary};
 use web::{Web, door::Door};
 
 use crate::{Config, ProviderMode, QueueConfig};
@@ -35,6 +35,8 @@ const ROLLOUTS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
 const QUEUE_NAME: &str = "jobs";
 /// The token budget's name in Redis.
 const BUDGET_NAME: &str = "budget";
+/// The metrics' name in Redis.
+const METRICS_NAME: &str = "metrics";
 /// The workspace of a server without keys.
 const LOCAL: &str = "local";
 
@@ -82,7 +84,6 @@ pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> R
     Ok(web::router(Web {
         engine,
         door: Arc::new(door),
-        metrics: Metrics::install(),
         public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
     }))
 }
@@ -96,7 +97,9 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         None => LocalVault::from_file(&config.data),
     };
     let vault: Arc<dyn Vault> = Arc::new(vault.map_err(failed("TOKEN_KEY"))?);
-    let stores = stores(config, &clock, &ids)?;
+    let catalogue = Catalogue::new(actions::all(&apis(config)?));
+    let metrics = Metrics::install(vocabulary(&catalogue));
+    let stores = stores(config, &clock, &ids, metrics)?;
     let oauth: Arc<dyn OAuth> = Arc::new(oauth(config, &clock));
     let (mode, pasted) = pasted(config);
     let connections = StoredConnections {
@@ -110,7 +113,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         ids: Arc::clone(&ids),
     };
     Ok(Engine {
-        catalogue: Catalogue::new(actions::all(&apis(config)?)),
+        catalogue,
         ledger: stores.ledger,
         cache: stores.cache,
         budget: stores.budget,
@@ -123,6 +126,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         ids,
         rollouts: Rollouts::good_for(ROLLOUTS_GOOD_FOR),
         keys: Keys::default(),
+        metrics: stores.metrics,
         settings: Settings {
             allowlist: config.allowlist.clone(),
             recipient_domains: config.recipient_domains.clone(),
@@ -142,9 +146,17 @@ struct Stores {
     cache: Arc<dyn Cache>,
     budget: Arc<dyn Budget>,
     queue: Arc<dyn Queue>,
+    metrics: Metrics,
 }
 
-fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Stores, BuildError> {
+/// The names that become labels.
+fn vocabulary(catalogue: &Catalogue) -> Vocabulary {
+    let actions = catalogue.iter().map(|action| action.about());
+    let actions = actions.map(|about| (engine::labels::provider(about.provider), about.id)).collect();
+    Vocabulary { actions, routes: web::ROUTES }
+}
+
+fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>, metrics: Metrics) -> Result<Stores, BuildError> {
     let redis = match &config.redis_url {
         None => None,
         Some(url) => {
@@ -164,6 +176,12 @@ fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result
             Arc::new(RedisBudget::new(Arc::clone(redis), BUDGET_NAME, BUDGET_WINDOW)),
         ),
     };
+    let metrics = match &redis {
+        None => metrics,
+        Some(redis) => {
+            metrics.with_store(Arc::new(RedisMetrics::new(Arc::clone(redis), METRICS_NAME, Arc::clone(ids))))
+        }
+    };
     let queue: Arc<dyn Queue> = match (&config.queue, redis) {
         (QueueConfig::Sqs(url), _) => aws.queue(url, clock, ids)?,
         (QueueConfig::Redis, Some(redis)) => {
@@ -177,7 +195,7 @@ fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result
         Some(table) => aws.ledger(table, clock, ids)?,
         None => Arc::new(SqliteLedger::open(&config.data, Arc::clone(clock)).map_err(failed("the ledger"))?),
     };
-    Ok(Stores { ledger, cache, budget, queue })
+    Ok(Stores { ledger, cache, budget, queue, metrics })
 }
 
 /// Makes the table that `LEDGER_TABLE` names; one that is there already is left as it is.

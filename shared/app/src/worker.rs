@@ -38,7 +38,11 @@ pub async fn run_worker(engine: Arc<Engine>, pace: Pace, stop: watch::Receiver<b
     let (queue, clock) = (Arc::clone(&engine.queue), Arc::clone(&engine.clock));
     let work = |message: String| {
         let engine = Arc::clone(&engine);
-        async move { engine.work(&message, engine.clock.now() + pace.lease).await }
+        async move {
+            let disposition = engine.work(&message, engine.clock.now() + pace.lease).await;
+            engine.metrics.flush().await;
+            disposition
+        }
     };
     drain(&queue, &*clock, stop, work).await;
 }
@@ -48,7 +52,11 @@ pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: 
     let clock = Arc::clone(&engine.clock);
     let settle = |message: String| {
         let engine = Arc::clone(&engine);
-        async move { engine.settle_dead(&message).await }
+        async move {
+            let disposition = engine.settle_dead(&message).await;
+            engine.metrics.flush().await;
+            disposition
+        }
     };
     drain(&queue, &*clock, stop, settle).await;
 }

@@ -71,6 +71,9 @@ pub struct Job {
     pub error: Option<JobError>,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When its caller last asked for another try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_at: Option<Timestamp>,
     /// When a worker first took it up.
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -241,6 +244,7 @@ impl Job {
             result: None,
             error: None,
             created_at: now,
+            retried_at: None,
             started_at: None,
             finished_at: None,
             touched_at: now,
@@ -391,6 +395,7 @@ impl Job {
         next.failures = 0;
         next.not_before = None;
         next.error = None;
+        next.retried_at = Some(now);
         next.started_at = None;
         next.finished_at = None;
         Ok(next)
@@ -438,6 +443,12 @@ impl Job {
     /// Since when somebody should be working on the job: its last change, or the end of its wait if that is later.
     pub fn due_at(&self) -> Timestamp {
         self.not_before.map_or(self.touched_at, |then| then.max(self.touched_at))
+    }
+
+    /// Since when it waits for its first worker, or for the first after a retry; none when one has claimed it, or it has ended.
+    pub fn waits_since(&self) -> Option<Timestamp> {
+        let unclaimed = self.state == State::Queued && self.started_at.is_none();
+        unclaimed.then(|| self.retried_at.unwrap_or(self.created_at))
     }
 
     /// Whether this version is in the same hands, and came as far, as an earlier one.

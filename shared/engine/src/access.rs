@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use telemetry::record::{Decision, record_permission_check, record_rollout_decision};
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode,
+    Caller, Engine, Problem, ProblemCode, labels,
     ports::{Call, LedgerError},
 };
 
@@ -96,7 +96,7 @@ pub(crate) struct NoAnswer;
 
 fn decide(provider: Provider, workspace: &WorkspaceId, actor: &ActorId, percent: u8) -> bool {
     let allowed = in_rollout(workspace, actor, percent);
-    record_rollout_decision(provider.as_str(), if allowed { Decision::Allow } else { Decision::Deny });
+    record_rollout_decision(labels::provider(provider), if allowed { Decision::Allow } else { Decision::Deny });
     allowed
 }
 

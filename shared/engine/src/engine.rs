@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{Allowlist, Provider, RecipientDomains};
+use telemetry::Metrics;
 
 use crate::{
     access::Rollouts,
@@ -37,6 +38,8 @@ pub struct Engine {
     pub rollouts: Rollouts,
     /// The API keys that were read last.
     pub keys: Keys,
+    /// What is counted; to be flushed before an invocation answers.
+    pub metrics: Metrics,
     /// What the operator has set.
     pub settings: Settings,
 }

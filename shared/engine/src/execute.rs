@@ -9,7 +9,7 @@ use serde_json::Value;
 use telemetry::record::{Idempotency, JobCount, record_idempotency, record_job};
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode,
+    Caller, Engine, Problem, ProblemCode, labels,
     ports::{Call, Connection, Contents, FirstSight, Insert, KeyClaim, LedgerError, Purpose},
 };
 
@@ -113,7 +113,7 @@ impl Engine {
             jobs.push((job, action.call.params()));
         }
         let accepted = self.accept(jobs).await?;
-        count(&checked, &accepted);
+        count(&accepted);
         Ok(accepted)
     }
 
@@ -293,13 +293,14 @@ impl Engine {
     }
 }
 
-fn count(checked: &[Checked<'_>], accepted: &[Accepted]) {
-    for (action, accepted) in checked.iter().zip(accepted) {
+fn count(accepted: &[Accepted]) {
+    for accepted in accepted {
         if accepted.replayed {
             record_idempotency(Idempotency::Replayed);
         } else {
             record_idempotency(Idempotency::New);
-            record_job(action.about.provider.as_str(), action.about.id, JobCount::Enqueued);
+            let job = &accepted.job;
+            record_job(labels::provider(job.provider), labels::action(&job.action), JobCount::Enqueued);
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod connect;
 pub mod execute;
 pub mod jobs;
 pub mod keys;
+pub mod labels;
 pub mod plan;
 pub mod ports;
 pub mod preview;

@@ -1,60 +1,39 @@
-//! One function a metric. Labels are closed enums of this module, or names that the caller takes
-//! from a closed set of its own (`&'static str`): no workspace, actor, address, path or id.
+//! One function a metric: the only way to record one. Labels are [closed sets](crate::labels).
 
 use std::time::Duration;
 
 use metrics::{counter, histogram};
 
-use crate::names;
-
-macro_rules! labels {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? })+) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-            pub enum $name { $($(#[$vdoc])* #[doc = concat!("`", $text, "`")] $variant),+ }
-
-            impl $name {
-                /// Every value.
-                pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-                /// The label's text.
-                pub const fn as_str(self) -> &'static str {
-                    match self { $(Self::$variant => $text),+ }
-                }
-            }
-        )+
-    };
-}
-
-labels! {
-    /// How planning ended.
-    PlannerStatus { Ok = "ok", NoAction = "no_action", Questions = "questions", Refused = "refused", Invalid = "invalid", Budget = "budget", Error = "error" }
-    /// What a job came to.
-    JobCount { Enqueued = "enqueued", Completed = "completed", Error = "error", Unknown = "unknown" }
-    /// What an idempotency key met.
-    Idempotency { New = "new", Replayed = "replayed", Conflict = "conflict" }
-    /// Yes or no.
-    Decision { Allow = "allow", Deny = "deny" }
-    /// What was asked of a provider.
-    Operation { Prepare = "prepare", Send = "send" }
-    /// What came of it.
-    ProviderOutcome {
-        Ok = "ok", Rejected = "rejected", Unauthorized = "unauthorized", Forbidden = "forbidden",
-        RateLimited = "rate_limited", NotReached = "not_reached", DraftGone = "draft_gone", MaybeSent = "maybe_sent",
-    }
-}
+pub use crate::labels::{
+    Action, Decision, Idempotency, JobCount, Method, Operation, PlannerStatus, Provider, ProviderOutcome, Route, Status,
+};
+use crate::{
+    labels::{Direction, FlushOutcome, Vocabulary},
+    names,
+};
 
 /// A plan was asked for and ended so, after this long.
 pub fn record_ai_planner(status: PlannerStatus, duration: Duration) {
-    counter!(names::PLANNER_REQUESTS, "status" => status.as_str()).increment(1);
-    histogram!(names::PLANNER_DURATION, "status" => status.as_str()).record(duration.as_secs_f64());
+    planner(status).increment(1);
+    planner_duration(status).record(duration.as_secs_f64());
+}
+
+fn planner(status: PlannerStatus) -> metrics::Counter {
+    counter!(names::PLANNER_REQUESTS, "status" => status.as_str())
+}
+
+fn planner_duration(status: PlannerStatus) -> metrics::Histogram {
+    histogram!(names::PLANNER_DURATION, "status" => status.as_str())
 }
 
 /// The model counted these tokens.
 pub fn record_ai_tokens(input: u64, output: u64) {
-    counter!(names::PLANNER_TOKENS, "direction" => "input").increment(input);
-    counter!(names::PLANNER_TOKENS, "direction" => "output").increment(output);
+    tokens(Direction::Input).increment(input);
+    tokens(Direction::Output).increment(output);
+}
+
+fn tokens(direction: Direction) -> metrics::Counter {
+    counter!(names::PLANNER_TOKENS, "direction" => direction.as_str())
 }
 
 /// A plan was refused for want of budget.
@@ -63,33 +42,56 @@ pub fn record_budget_rejection() {
 }
 
 /// A job came to a status.
-pub fn record_job(provider: &'static str, action: &'static str, status: JobCount) {
-    counter!(names::JOBS, "provider" => provider, "action" => action, "status" => status.as_str()).increment(1);
+pub fn record_job(provider: Provider, action: Action, status: JobCount) {
+    job(provider, action, status).increment(1);
+}
+
+fn job(provider: Provider, action: Action, status: JobCount) -> metrics::Counter {
+    counter!(
+        names::JOBS,
+        "provider" => provider.as_str(), "action" => action.as_str(), "status" => status.as_str()
+    )
 }
 
 /// A job ended this long after its first claim.
-pub fn record_job_duration(provider: &'static str, action: &'static str, duration: Duration) {
-    histogram!(names::JOB_DURATION, "provider" => provider, "action" => action).record(duration.as_secs_f64());
+pub fn record_job_duration(provider: Provider, action: Action, duration: Duration) {
+    job_time(names::JOB_DURATION, provider, action).record(duration.as_secs_f64());
 }
 
 /// A job waited this long for its first claim.
-pub fn record_queue_wait(provider: &'static str, action: &'static str, wait: Duration) {
-    histogram!(names::JOB_QUEUE_WAIT, "provider" => provider, "action" => action).record(wait.as_secs_f64());
+pub fn record_queue_wait(provider: Provider, action: Action, wait: Duration) {
+    job_time(names::JOB_QUEUE_WAIT, provider, action).record(wait.as_secs_f64());
+}
+
+fn job_time(name: &'static str, provider: Provider, action: Action) -> metrics::Histogram {
+    histogram!(name, "provider" => provider.as_str(), "action" => action.as_str())
 }
 
 /// An idempotency key met this.
 pub fn record_idempotency(outcome: Idempotency) {
-    counter!(names::IDEMPOTENCY, "outcome" => outcome.as_str()).increment(1);
+    idempotency(outcome).increment(1);
+}
+
+fn idempotency(outcome: Idempotency) -> metrics::Counter {
+    counter!(names::IDEMPOTENCY, "outcome" => outcome.as_str())
 }
 
 /// It was asked whether an action may run.
 pub fn record_permission_check(decision: Decision) {
-    counter!(names::PERMISSION_CHECKS, "decision" => decision.as_str()).increment(1);
+    permission_check(decision).increment(1);
+}
+
+fn permission_check(decision: Decision) -> metrics::Counter {
+    counter!(names::PERMISSION_CHECKS, "decision" => decision.as_str())
 }
 
 /// The rollout gate decided.
-pub fn record_rollout_decision(provider: &'static str, decision: Decision) {
-    counter!(names::ROLLOUT_DECISIONS, "provider" => provider, "decision" => decision.as_str()).increment(1);
+pub fn record_rollout_decision(provider: Provider, decision: Decision) {
+    rollout_decision(provider, decision).increment(1);
+}
+
+fn rollout_decision(provider: Provider, decision: Decision) -> metrics::Counter {
+    counter!(names::ROLLOUT_DECISIONS, "provider" => provider.as_str(), "decision" => decision.as_str())
 }
 
 /// A message of the queue was not one of ours, and was dropped.
@@ -98,42 +100,68 @@ pub fn record_unreadable_message() {
 }
 
 /// A provider was asked for something.
-pub fn record_provider_request(provider: &'static str, operation: Operation, outcome: ProviderOutcome) {
+pub fn record_provider_request(provider: Provider, operation: Operation, outcome: ProviderOutcome) {
+    provider_request(provider, operation, outcome).increment(1);
+}
+
+fn provider_request(provider: Provider, operation: Operation, outcome: ProviderOutcome) -> metrics::Counter {
     counter!(
         names::PROVIDER_REQUESTS,
-        "provider" => provider, "operation" => operation.as_str(), "outcome" => outcome.as_str()
+        "provider" => provider.as_str(), "operation" => operation.as_str(), "outcome" => outcome.as_str()
     )
-    .increment(1);
 }
 
-/// An HTTP request was answered. `route` is a pattern of the router's table, or `other`.
-pub fn record_http_request(route: &'static str, method: &'static str, status: u16, duration: Duration) {
-    let status = status.to_string();
-    counter!(names::HTTP_REQUESTS, "route" => route, "method" => method, "status" => status.clone()).increment(1);
-    histogram!(names::HTTP_REQUEST_DURATION, "route" => route, "method" => method, "status" => status)
-        .record(duration.as_secs_f64());
+/// An HTTP request was answered.
+pub fn record_http_request(route: Route, method: Method, status: Status, duration: Duration) {
+    let labels = [("route", route.as_str()), ("method", method.as_str()), ("status", status.as_str())];
+    counter!(names::HTTP_REQUESTS, &labels).increment(1);
+    histogram!(names::HTTP_REQUEST_DURATION, &labels).record(duration.as_secs_f64());
 }
 
-/// Sets the gauges that are read at scrape time.
-pub fn set_queue(depth: u64, oldest_age: Duration) {
-    #[expect(clippy::cast_precision_loss, reason = "a queue of 2^53 messages does not exist")]
-    metrics::gauge!(names::QUEUE_DEPTH).set(depth as f64);
-    metrics::gauge!(names::QUEUE_OLDEST_AGE).set(oldest_age.as_secs_f64());
+/// A flush to the shared store did not go well.
+pub(crate) fn record_flush(outcome: FlushOutcome) {
+    flush(outcome).increment(1);
 }
 
-/// Every series whose labels are known from the start, at zero, so that a rate exists from the first scrape.
-pub(crate) fn touch_all() {
+fn flush(outcome: FlushOutcome) -> metrics::Counter {
+    counter!(names::FLUSHES, "outcome" => outcome.as_str())
+}
+
+/// Every series whose labels are known from the start, so that it is there at zero and a rate exists from
+/// the first scrape. Of HTTP requests, which statuses a route answers with is known only when it does.
+pub(crate) fn touch_all(vocabulary: &Vocabulary) {
+    drop(counter!(names::BUDGET_REJECTIONS));
+    drop(counter!(names::UNREADABLE_MESSAGES));
     for status in PlannerStatus::ALL {
-        counter!(names::PLANNER_REQUESTS, "status" => status.as_str()).absolute(0);
+        drop((planner(*status), planner_duration(*status)));
     }
-    record_ai_tokens(0, 0);
-    counter!(names::BUDGET_REJECTIONS).absolute(0);
-    counter!(names::UNREADABLE_MESSAGES).absolute(0);
+    for direction in Direction::ALL {
+        drop(tokens(*direction));
+    }
     for outcome in Idempotency::ALL {
-        counter!(names::IDEMPOTENCY, "outcome" => outcome.as_str()).absolute(0);
+        drop(idempotency(*outcome));
+    }
+    for outcome in FlushOutcome::ALL {
+        drop(flush(*outcome));
     }
     for decision in Decision::ALL {
-        counter!(names::PERMISSION_CHECKS, "decision" => decision.as_str()).absolute(0);
+        drop(permission_check(*decision));
+        for provider in Provider::ALL {
+            drop(rollout_decision(*provider, *decision));
+        }
     }
-    set_queue(0, Duration::ZERO);
+    for (provider, name) in &vocabulary.actions {
+        let action = Action::named(name);
+        for status in JobCount::ALL {
+            drop(job(*provider, action, *status));
+        }
+        drop((job_time(names::JOB_DURATION, *provider, action), job_time(names::JOB_QUEUE_WAIT, *provider, action)));
+    }
+    for provider in Provider::ALL {
+        for operation in Operation::ALL {
+            for outcome in ProviderOutcome::ALL {
+                drop(provider_request(*provider, *operation, *outcome));
+            }
+        }
+    }
 }

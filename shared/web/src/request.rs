@@ -5,19 +5,18 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, header},
+    http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use engine::{Problem, ProblemCode};
 use futures_util::FutureExt;
-use telemetry::record::record_http_request;
+use telemetry::record::{Method as MethodLabel, Route, Status, record_http_request};
 
 use crate::{
     Web,
     page::AsPage,
     problem::{self, Refused},
-    routes::ROUTES,
 };
 
 pub(crate) async fn surround(State(web): State<Web>, request: Request, next: Next) -> Response {
@@ -34,8 +33,10 @@ pub(crate) async fn surround(State(web): State<Web>, request: Request, next: Nex
     let mut response = explain(response, &correlation_id, &web.public_url);
     let took = web.engine.clock.now().duration_since(began).unsigned_abs();
     let status = response.status().as_u16();
-    record_http_request(route, method_label(&method), status, took);
-    log(route, &method, status, took, &correlation_id);
+    let method = MethodLabel::of(method.as_str());
+    record_http_request(route, method, Status::of(status), took);
+    log(route, method, status, took, &correlation_id);
+    web.engine.metrics.flush().await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
         headers.insert("x-correlation-id", value);
@@ -63,27 +64,15 @@ fn explain(mut response: Response, correlation_id: &str, public_url: &str) -> Re
 }
 
 /// The pattern of the router's table that matched, so that no path of a caller's becomes a label.
-fn route(request: &Request) -> &'static str {
-    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    ROUTES.iter().copied().find(|route| Some(*route) == matched).unwrap_or("other")
+fn route(request: &Request) -> Route {
+    Route::matched(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str))
 }
 
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "POST" => "POST",
-        "DELETE" => "DELETE",
-        "HEAD" => "HEAD",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    }
-}
-
-fn log(route: &str, method: &Method, status: u16, took: Duration, correlation_id: &str) {
+fn log(route: Route, method: MethodLabel, status: u16, took: Duration, correlation_id: &str) {
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(
-        http.route = route,
-        http.method = method_label(method),
+        http.route = route.as_str(),
+        http.method = method.as_str(),
         http.status = status,
         http.duration_ms = took_ms,
         correlation.id = correlation_id,

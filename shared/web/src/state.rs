@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use engine::Engine;
-use telemetry::Metrics;
 
 use crate::door::Door;
 
@@ -12,8 +11,6 @@ pub struct Web {
     pub engine: Arc<Engine>,
     /// Who may come in.
     pub door: Arc<Door>,
-    /// What `/metrics` prints.
-    pub metrics: Metrics,
     /// This API's own address, without a slash at its end.
     pub public_url: Arc<str>,
 }

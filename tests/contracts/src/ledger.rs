@@ -23,6 +23,7 @@ pub async fn ledger(ledger: Adapter, now: Timestamp, seed: Uuid) {
     saves(&ledger, now, seed).await;
     lists(&ledger, now, seed).await;
     open_jobs(&ledger, now, seed).await;
+    unclaimed_jobs(&ledger, now, seed).await;
     plans_and_outbox(&ledger, now, seed).await;
     rollout(&ledger).await;
     keys(&ledger, now, seed).await;
@@ -241,6 +242,36 @@ async fn open_jobs(ledger: &Adapter, now: Timestamp, seed: Uuid) {
     );
     end(ledger, &jobs, now).await;
     assert_eq!(untouched(before).await, []);
+}
+
+async fn unclaimed_jobs(ledger: &Adapter, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("unclaimed", seed);
+    let oldest = async || ledger.oldest_unclaimed().await.expect("reads");
+    let before = oldest().await;
+    // Longer ago than what anybody else has in there.
+    let long_ago = |minutes: i64| minute(now, -1_000_000 + minutes);
+    let [first, second] = [("first", 0), ("second", 1)].map(|(key, at)| sample_job(&workspace, key, long_ago(at)));
+    for job in [&second, &first] {
+        insert(ledger, job).await;
+    }
+    assert_eq!(oldest().await, Some(long_ago(0)));
+    let reminded = first.reminded(now).expect("open");
+    save(ledger, &reminded).await;
+    assert_eq!(oldest().await, Some(long_ago(0)), "to be reminded of is not to be claimed");
+    let claimed = held(&reminded, now);
+    save(ledger, &claimed).await;
+    assert_eq!(oldest().await, Some(long_ago(1)));
+    let waiting = claimed.released(minute(now, 5), now).expect("open");
+    save(ledger, &waiting).await;
+    assert_eq!(oldest().await, Some(long_ago(1)), "what waits after a worker had it was claimed");
+    let cancelled = second.cancelled(now).expect("pending");
+    save(ledger, &cancelled).await;
+    assert_eq!(oldest().await, before, "what has ended waits for nobody");
+    let retried = cancelled.retried(long_ago(2)).expect("failed");
+    save(ledger, &retried).await;
+    assert_eq!(oldest().await, Some(long_ago(2)), "a retry waits since it was asked for");
+    end(ledger, &[waiting, retried], now).await;
+    assert_eq!(oldest().await, before);
 }
 
 async fn plans_and_outbox(ledger: &Adapter, now: Timestamp, seed: Uuid) {

@@ -18,6 +18,7 @@ use engine::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use telemetry::Metrics;
 use uuid::Uuid;
 
 use crate::world::{Message, PROVIDER_TIMEOUT, Phase, Setup, Site, Twist, VISIBILITY, World};
@@ -50,6 +51,7 @@ pub fn engine(world: &World) -> Engine {
         ids: world,
         rollouts: Rollouts::good_for(SignedDuration::ZERO),
         keys: Keys::default(),
+        metrics: Metrics::detached(),
         settings: Settings {
             allowlist: std::iter::once(ACTION.parse().expect("an action id")).collect(),
             recipient_domains: domain::RecipientDomains::default(),
@@ -124,6 +126,10 @@ impl Ledger for World {
     }
 
     async fn list_jobs(&self, _: &JobFilter) -> Result<Vec<Job>, LedgerError> {
+        unused()
+    }
+
+    async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
         unused()
     }
 

@@ -81,6 +81,10 @@ impl Ledger for Trapped<Arc<dyn Ledger>> {
         self.around("ledger.overdue_jobs", self.inner.overdue_jobs(before, limit)).await
     }
 
+    async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.inner.oldest_unclaimed().await
+    }
+
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {
         self.inner.void_leases(now).await
     }

@@ -31,7 +31,7 @@ const MOST_PAGE: usize = 100;
 ///
 /// | item | pk | sk | attributes |
 /// | --- | --- | --- | --- |
-/// | job | `JOB#<job id>` | `JOB` | `body` (the job as JSON), `revision`; `list_pk` = `W#<workspace>`, `list_sk` = `<created_at, 20 digits>#<job id>`, `status_pk` = `W#<workspace>#<status>`; while open `open_pk` = `OPEN#<0 to 15>`, `due_at` |
+/// | job | `JOB#<job id>` | `JOB` | `body` (the job as JSON), `revision`; `list_pk` = `W#<workspace>`, `list_sk` = `<created_at, 20 digits>#<job id>`, `status_pk` = `W#<workspace>#<status>`; while open `open_pk` = `OPEN#<0 to 15>`, `due_at`; until it is claimed `waits_pk` = `WAITS#<0 to 15>`, `waits_since` |
 /// | its sealed params | `JOB#<job id>` | `CONTENTS` | `sealed`, `parts` |
 /// | a mail in the outbox | `JOB#<job id>` | `OUTBOX` | `sealed`, `parts`, `written_at`; `list_pk` = `W#<workspace>#OUTBOX`, `list_sk` as above |
 /// | plan | `PLAN#<plan id>` | `PLAN` | `sealed`, `parts`, `workspace` |
@@ -50,6 +50,7 @@ const MOST_PAGE: usize = 100;
 /// | `by_workspace` | `list_pk`, `list_sk` | a workspace's jobs; its outbox; all API keys. A change of a job does not touch it |
 /// | `by_status` | `status_pk`, `list_sk` | its jobs of one status |
 /// | `open_jobs` | `open_pk`, `due_at` | overdue jobs; holds open ones only, over 16 partitions by the hash in their id |
+/// | `waiting_jobs` | `waits_pk`, `waits_since` | how long the oldest job waits that no worker has claimed |
 ///
 /// An index is some milliseconds behind. That is harmless, as it only names records: they are read
 /// from the table, consistently, and one that no longer fits is passed over. One that the
@@ -65,6 +66,7 @@ const MOST_PAGE: usize = 100;
 /// | contents, a job with its contents, plan | 1 Query for every MB |
 /// | list of jobs, outbox | 1 Query and 1 BatchGetItem for every 100 |
 /// | overdue jobs | 16 Queries at once, then 1 BatchGetItem for every 100 |
+/// | oldest unclaimed job | 16 Queries of one entry, at once |
 /// | plan and outbox entry written, rollout, connection, ping | 1 |
 ///
 /// What runs into somebody else's transaction is tried six times, with growing pauses.
@@ -295,6 +297,14 @@ impl Ledger for DynamoLedger {
         jobs.retain(|job| !job.state.has_ended() && job.due_at().as_microsecond() < before);
         jobs.sort_by_key(|job| (job.due_at(), job.job_id));
         Ok(jobs)
+    }
+
+    async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let first = async |shard| {
+            let (keys, _) = self.page(&Search::waiting(shard), 1, None).await?;
+            keys.first().map(|key| items::time(key, "waits_since")).transpose()
+        };
+        Ok(try_join_all((0..SHARDS).map(first)).await?.into_iter().flatten().min())
     }
 
     /// Ends none: others work on this ledger, and their leases end by themselves.

@@ -146,6 +146,17 @@ impl Ledger for SqliteLedger {
         Ok(read_jobs(&bodies)?)
     }
 
+    async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.threads
+            .read(|connection| {
+                let mut query = connection.prepare_cached(
+                    "SELECT waits_since FROM jobs WHERE waits_since IS NOT NULL ORDER BY waits_since LIMIT 1",
+                )?;
+                Ok(query.query_row([], |row| time(row, 0)).optional()?)
+            })
+            .await
+    }
+
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {
         let expiry = self.now();
         self.threads
@@ -358,6 +369,7 @@ struct JobRow {
     status: &'static str,
     open: bool,
     due_at: i64,
+    waits_since: Option<i64>,
     revision: i64,
     expires_at: Option<i64>,
     contents_expire_at: Option<i64>,
@@ -373,6 +385,7 @@ impl JobRow {
             status: job.state.status().as_str(),
             open: !job.state.has_ended(),
             due_at: micros(job.due_at()),
+            waits_since: job.waits_since().map(micros),
             revision: i64::try_from(job.revision).unwrap_or(i64::MAX),
             expires_at: job.record_expires_at().map(micros),
             contents_expire_at: job.contents_expire_at().map(micros),
@@ -385,8 +398,8 @@ impl JobRow {
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO jobs
-                     (job_id, workspace, created_at, status, open, due_at, revision, expires_at, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     (job_id, workspace, created_at, status, open, due_at, revision, expires_at, body, waits_since)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 self.job_id,
@@ -397,7 +410,8 @@ impl JobRow {
                 self.due_at,
                 self.revision,
                 self.expires_at,
-                self.body
+                self.body,
+                self.waits_since
             ])?;
         Ok(())
     }
@@ -406,7 +420,8 @@ impl JobRow {
     fn replace(&self, connection: &Connection, now: i64) -> Result<bool, Failure> {
         let replaced = connection
             .prepare_cached(
-                "UPDATE jobs SET status = ?2, open = ?3, due_at = ?4, revision = ?5, expires_at = ?6, body = ?7
+                "UPDATE jobs SET status = ?2, open = ?3, due_at = ?4, revision = ?5, expires_at = ?6, body = ?7,
+                     waits_since = ?9
                  WHERE job_id = ?1 AND revision = ?5 - 1 AND (expires_at IS NULL OR expires_at > ?8)",
             )?
             .execute(params![
@@ -417,7 +432,8 @@ impl JobRow {
                 self.revision,
                 self.expires_at,
                 self.body,
-                now
+                now,
+                self.waits_since
             ])?;
         if replaced == 0 {
             return Ok(false);

@@ -117,6 +117,14 @@ impl RedisConnection {
         answer.map_err(Fault::from)
     }
 
+    /// Makes the connection, if there is none yet.
+    pub(super) async fn connect(&self) -> Result<(), Fault> {
+        let attempt = self.current().get_or_insert_with(|| self.attempt()).clone();
+        let Err(error) = attempt.clone().await else { return Ok(()) };
+        self.drop_attempt(&attempt);
+        Err(error.into())
+    }
+
     async fn query_twice(&self, commands: &[Cmd]) -> RedisResult<Vec<Value>> {
         match self.query_once(commands).await {
             Err(Failure { worth_another: true, .. }) => self.query_once(commands).await,
@@ -141,12 +149,19 @@ impl RedisConnection {
                 self.is_cluster.store(true, Ordering::Relaxed);
             }
             let worth_another = moved || blames_connection(&error);
-            let mut current = self.current();
-            if worth_another && current.as_ref().is_some_and(|current| current.ptr_eq(&attempt)) {
-                *current = None;
+            if worth_another {
+                self.drop_attempt(&attempt);
             }
             Failure { error, worth_another }
         })
+    }
+
+    /// The next command begins with a new connection, unless somebody has made one already.
+    fn drop_attempt(&self, attempt: &Attempt) {
+        let mut current = self.current();
+        if current.as_ref().is_some_and(|current| current.ptr_eq(attempt)) {
+            *current = None;
+        }
     }
 
     fn attempt(&self) -> Attempt {

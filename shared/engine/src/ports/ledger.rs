@@ -41,6 +41,10 @@ pub trait Ledger: Send + Sync {
     /// Jobs that have not ended and were due ([`Job::due_at`]) before `before`, longest due first, at most `limit`.
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError>;
 
+    /// Since when the longest waiting of all jobs that no worker has claimed waits ([`Job::waits_since`]); none
+    /// when there is no such job. It may be some moments behind.
+    async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError>;
+
     /// Ends all leases: only for a process that knows that no other works on this ledger. Returns how many there were.
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError>;
 

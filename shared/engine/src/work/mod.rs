@@ -10,7 +10,7 @@ use telemetry::record::{record_queue_wait, record_unreadable_message};
 
 use self::run::{Run, Stop, failure};
 use crate::{
-    Engine, JobMessage, UnreadableMessage,
+    Engine, JobMessage, UnreadableMessage, labels,
     ports::{QueuedMessage, Save},
 };
 
@@ -72,11 +72,9 @@ impl Engine {
             }
         };
         let (before, job, contents) = claimed;
-        if before.started_at.is_none()
-            && let Some(action) = self.catalogue.find(job.action.as_str())
-        {
-            let wait = self.clock.now().duration_since(job.created_at).unsigned_abs();
-            record_queue_wait(job.provider.as_str(), action.about().id, wait);
+        if let Some(since) = before.waits_since() {
+            let wait = self.clock.now().duration_since(since).unsigned_abs();
+            record_queue_wait(labels::provider(job.provider), labels::action(&job.action), wait);
         }
         let _ = self.cache.put_jobs(std::slice::from_ref(&job)).await;
         let maybe_sent = before.state == State::Sending;

@@ -13,7 +13,7 @@ use telemetry::record::{
 };
 
 use crate::{
-    Engine, ProblemCode,
+    Engine, ProblemCode, labels,
     ports::{
         Access, Call, Connection, ConnectionError, Contents, LedgerError, OutboxEntry, Purpose, Rendered, Save,
         SendError, Sent, Stamp,
@@ -426,11 +426,9 @@ impl Run<'_> {
     async fn end(&mut self, next: Result<Job, InvalidTransition>, count: JobCount) -> Result<(), Stop> {
         self.write_hard(next).await?;
         let job = &self.job;
-        let action = self.engine.catalogue.find(job.action.as_str()).map(|action| action.about().id);
-        if let Some(action) = action {
-            record_job(job.provider.as_str(), action, count);
-            record_job_duration(job.provider.as_str(), action, job.duration().unwrap_or_default().unsigned_abs());
-        }
+        let (provider, action) = (labels::provider(job.provider), labels::action(&job.action));
+        record_job(provider, action, count);
+        record_job_duration(provider, action, job.duration().unwrap_or_default().unsigned_abs());
         tracing::info!(job.id = %job.job_id, job.status = job.state.status().as_str(), "the job ended");
         let _ = self.engine.cache.put_jobs(std::slice::from_ref(job)).await;
         Ok(())
@@ -485,7 +483,7 @@ impl Run<'_> {
             Some(SendError::DraftGone) => ProviderOutcome::DraftGone,
             Some(SendError::MaybeSent(_)) => ProviderOutcome::MaybeSent,
         };
-        record_provider_request(self.job.provider.as_str(), operation, outcome);
+        record_provider_request(labels::provider(self.job.provider), operation, outcome);
     }
 
     /// The pause after this try, whatever it failed for.

@@ -1,20 +1,23 @@
 use std::time::Duration;
 
-use axum::{extract::State, http::header, response::IntoResponse};
-use domain::State as JobState;
-use jiff::Timestamp;
-use telemetry::record::set_queue;
+use axum::{
+    extract::State,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+};
+use engine::Engine;
+use futures_util::future::join;
+use telemetry::{Format, Gauges};
 
 use crate::{
     Web,
     door::{May, MetricsRead},
-    problem::{Problems, Refused},
+    problem::Problems,
 };
 
-/// How many open jobs are looked at for the oldest that waits.
-const LOOK_AT: usize = 100;
-
-/// Prometheus text.
+/// Every count of the whole deployment, as Prometheus or OpenMetrics text.
+///
+/// What cannot be known now is left out: it is never an error. `ai_metrics_store_up` says whether the counts are there.
 #[utoipa::path(
     get, path = "/metrics", tag = "about", security(("key" = ["metrics:read"])),
     responses(
@@ -22,11 +25,21 @@ const LOOK_AT: usize = 100;
         Problems,
     )
 )]
-pub(crate) async fn metrics(State(web): State<Web>, _: May<MetricsRead>) -> Result<impl IntoResponse, Refused> {
-    let depth = web.engine.queue.depth().await.unwrap_or(0);
-    let open = web.engine.ledger.overdue_jobs(Timestamp::MAX, LOOK_AT).await.unwrap_or_default();
-    let oldest = open.iter().filter(|job| job.state == JobState::Queued).map(|job| job.created_at).min();
-    let age = oldest.map_or(Duration::ZERO, |oldest| web.engine.clock.now().duration_since(oldest).unsigned_abs());
-    set_queue(depth, age);
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], web.metrics.render()))
+pub(crate) async fn metrics(State(web): State<Web>, _: May<MetricsRead>, headers: HeaderMap) -> impl IntoResponse {
+    let engine = &web.engine;
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::accepted(accept);
+    let text = engine.metrics.scrape(format, gauges(engine)).await;
+    ([(header::CONTENT_TYPE, format.content_type())], text)
+}
+
+async fn gauges(engine: &Engine) -> Gauges {
+    let (depth, oldest) = join(engine.queue.depth(), engine.ledger.oldest_unclaimed()).await;
+    let depth = depth.inspect_err(|error| tracing::warn!(%error, "the queue's depth is not known")).ok();
+    let oldest = oldest.inspect_err(|error| tracing::warn!(%error, "the oldest job's age is not known")).ok();
+    let now = engine.clock.now();
+    let age = oldest.map(|oldest| {
+        oldest.map_or(Duration::ZERO, |since| Duration::try_from(now.duration_since(since)).unwrap_or_default())
+    });
+    Gauges { queue_depth: depth, queue_oldest_age: age }
 }

@@ -105,6 +105,16 @@ impl Search {
         }
     }
 
+    /// Jobs that no worker has claimed, the longest waiting first.
+    pub fn waiting(shard: u8) -> Self {
+        Self {
+            index: "waiting_jobs",
+            condition: "waits_pk = :pk".to_owned(),
+            values: HashMap::from([(":pk".to_owned(), items::text(items::waiting_list(shard)))]),
+            forward: true,
+        }
+    }
+
     fn newest_first(index: &'static str, hash: &str, list: String, after: Option<String>) -> Self {
         let mut values = HashMap::from([(":pk".to_owned(), items::text(list))]);
         let mut condition = format!("{hash} = :pk");

@@ -116,7 +116,13 @@ pub fn open_list(shard: u8) -> String {
     format!("OPEN#{shard}")
 }
 
-/// A job as an item. It is in the index of open jobs as long as it is open.
+/// One of the partitions of jobs that no worker has claimed.
+pub fn waiting_list(shard: u8) -> String {
+    format!("WAITS#{shard}")
+}
+
+/// A job as an item. It is in the index of open jobs as long as it is open, and in that of waiting ones until
+/// a worker claims it.
 pub fn job_item(job: &Job) -> Result<Item, LedgerError> {
     let body = serde_json::to_string(job).map_err(|_| unreadable())?;
     let mut item = key(&job_pk(job.job_id), JOB);
@@ -130,6 +136,10 @@ pub fn job_item(job: &Job) -> Result<Item, LedgerError> {
         let [.., last] = job.job_id.0.into_bytes();
         item.insert("open_pk".to_owned(), text(open_list(last % SHARDS)));
         item.insert("due_at".to_owned(), number(&job.due_at().as_microsecond()));
+        if let Some(since) = job.waits_since() {
+            item.insert("waits_pk".to_owned(), text(waiting_list(last % SHARDS)));
+            item.insert("waits_since".to_owned(), number(&since.as_microsecond()));
+        }
     }
     if let Some(time) = job.record_expires_at() {
         expire(&mut item, time);

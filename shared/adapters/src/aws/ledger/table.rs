@@ -15,7 +15,7 @@ use super::DynamoLedger;
 use crate::aws::failure;
 
 /// The attributes that are keys.
-const ATTRIBUTES: [(&str, ScalarAttributeType); 7] = [
+const ATTRIBUTES: [(&str, ScalarAttributeType); 9] = [
     ("pk", ScalarAttributeType::S),
     ("sk", ScalarAttributeType::S),
     ("list_pk", ScalarAttributeType::S),
@@ -23,11 +23,17 @@ const ATTRIBUTES: [(&str, ScalarAttributeType); 7] = [
     ("status_pk", ScalarAttributeType::S),
     ("open_pk", ScalarAttributeType::S),
     ("due_at", ScalarAttributeType::N),
+    ("waits_pk", ScalarAttributeType::S),
+    ("waits_since", ScalarAttributeType::N),
 ];
 
 /// The indexes, each of keys only.
-const INDEXES: [(&str, &str, &str); 3] =
-    [("by_workspace", "list_pk", "list_sk"), ("by_status", "status_pk", "list_sk"), ("open_jobs", "open_pk", "due_at")];
+const INDEXES: [(&str, &str, &str); 4] = [
+    ("by_workspace", "list_pk", "list_sk"),
+    ("by_status", "status_pk", "list_sk"),
+    ("open_jobs", "open_pk", "due_at"),
+    ("waiting_jobs", "waits_pk", "waits_since"),
+];
 
 /// How often the table is looked at until it is there, and how long apart.
 const LOOKS: u32 = 120;

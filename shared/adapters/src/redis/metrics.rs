@@ -1,0 +1,107 @@
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use engine::ports::Ids;
+use redis::{Value, cmd, from_redis_value};
+use telemetry::{Increment, MetricStore, NotAdded, StoreDown};
+use tokio::time::timeout;
+
+use super::{
+    connection::{Fault, RedisConnection},
+    milliseconds,
+};
+
+/// How long a flush is known; longer than any repetition of it takes.
+const KNOWN: Duration = Duration::from_secs(30);
+
+/// The counts of all instances: a hash a metric, all of one slot, so that a flush is one script and a scrape one
+/// pipeline, on a cluster too.
+///
+/// A flush has an id of its own, by which its repetition on a new connection finds that it was done. It is sent
+/// with its script, not by the script's hash, so that it is one round trip to a server that knows nothing, too.
+pub struct RedisMetrics {
+    connection: Arc<RedisConnection>,
+    ids: Arc<dyn Ids>,
+    name: String,
+}
+
+impl RedisMetrics {
+    /// The counts of this name (letters, digits, `-` and `_`).
+    pub fn new(connection: Arc<RedisConnection>, name: &str, ids: Arc<dyn Ids>) -> Self {
+        Self { connection, ids, name: name.to_owned() }
+    }
+
+    fn key(&self, metric: &str) -> String {
+        format!("orc:{{{}}}:{metric}", self.name)
+    }
+
+    fn flush(&self, increments: &[Increment]) -> redis::Cmd {
+        let mut keys = vec![self.key(&format!("flush:{}", self.ids.uuid()))];
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        for Increment { metric, .. } in increments {
+            places.entry(metric).or_insert_with(|| {
+                keys.push(self.key(metric));
+                keys.len()
+            });
+        }
+        let mut command = cmd("EVAL");
+        command.arg(include_str!("lua/add_metrics.lua")).arg(keys.len()).arg(&keys).arg(milliseconds(KNOWN));
+        for Increment { metric, field, by } in increments {
+            command.arg(places[metric]).arg(field).arg(by);
+        }
+        command
+    }
+}
+
+#[async_trait]
+impl MetricStore for RedisMetrics {
+    async fn add(&self, increments: &[Increment], within: Duration) -> Result<(), NotAdded> {
+        let sent = AtomicBool::new(false);
+        let add = async {
+            // Without a connection nothing is sent.
+            self.connection.connect().await.map_err(|fault| NotAdded::Refused(fault.to_string()))?;
+            sent.store(true, Ordering::Relaxed);
+            match self.connection.query_one(self.flush(increments)).await {
+                Ok(answer) => match from_redis_value::<u64>(answer) {
+                    Ok(0) => Ok(()),
+                    Ok(failed) => Err(NotAdded::Lost(format!("{failed} counts could not be added"))),
+                    Err(_) => Err(NotAdded::Lost("the answer cannot be read".to_owned())),
+                },
+                // The server refuses a script before it begins.
+                Err(fault @ Fault::Refused(..)) => Err(NotAdded::Refused(fault.to_string())),
+                Err(fault) => Err(NotAdded::Lost(fault.to_string())),
+            }
+        };
+        let late = "Redis did not answer in time".to_owned();
+        match timeout(within, add).await {
+            Ok(added) => added,
+            Err(_) if sent.load(Ordering::Relaxed) => Err(NotAdded::Lost(late)),
+            Err(_) => Err(NotAdded::Refused(late)),
+        }
+    }
+
+    async fn read(&self, metrics: &[&'static str]) -> Result<Vec<Vec<(String, u64)>>, StoreDown> {
+        let command = |metric: &&'static str| {
+            let mut command = cmd("HGETALL");
+            command.arg(self.key(metric));
+            command
+        };
+        let commands: Vec<_> = metrics.iter().map(command).collect();
+        let answers = self.connection.query(&commands).await.map_err(|fault| StoreDown(fault.to_string()))?;
+        answers.into_iter().map(counts).collect()
+    }
+}
+
+fn counts(hash: Value) -> Result<Vec<(String, u64)>, StoreDown> {
+    let fields: Vec<(String, i64)> =
+        from_redis_value(hash).map_err(|_| StoreDown("the answer cannot be read".to_owned()))?;
+    // Counts only rise; what somebody has set below zero by hand is none.
+    Ok(fields.into_iter().filter_map(|(field, count)| Some((field, u64::try_from(count).ok()?))).collect())
+}

@@ -1,0 +1,92 @@
+//! The metrics' store on real Redis servers, single and cluster, and through what servers go through.
+
+use std::{sync::Arc, time::Duration};
+
+use adapters::{
+    embedded::SystemIds,
+    redis::{RedisConnection, RedisMetrics},
+};
+use contracts::{
+    proxies::RedisProxy,
+    servers::{RedisServer, free_port},
+};
+use telemetry::{Increment, MetricStore, NotAdded};
+
+/// Longer than any answer takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a flush waits.
+const SHORT: Duration = Duration::from_millis(100);
+
+fn metrics(url: &str) -> Arc<RedisMetrics> {
+    Arc::new(RedisMetrics::new(Arc::new(RedisConnection::new(url).unwrap()), "metrics", Arc::new(SystemIds)))
+}
+
+fn one(metric: &'static str) -> [Increment; 1] {
+    [Increment { metric, field: "ok".to_owned(), by: 1 }]
+}
+
+async fn count(metrics: &RedisMetrics, metric: &'static str) -> u64 {
+    metrics.read(&[metric]).await.unwrap()[0].first().map_or(0, |(_, count)| *count)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_keeps_its_contract() {
+    let single = RedisServer::start(false);
+    contracts::metric_store(metrics(&single.url())).await;
+    for cluster in [true, false] {
+        let [first, second] = RedisServer::start_two();
+        // Of a cluster that is taken for a single server, the first flush finds out.
+        for node in [&first, &second] {
+            let url = if cluster { format!("{}?cluster=true", node.url()) } else { node.url() };
+            contracts::metric_store(metrics(&url)).await;
+            first.command("FLUSHALL");
+            second.command("FLUSHALL");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flush_and_a_scrape_are_a_round_trip_each_even_to_a_server_that_knows_nothing() {
+    let server = RedisServer::start(false);
+    let proxy = RedisProxy::start(server.port());
+    let metrics = metrics(&proxy.url());
+    let increments: Vec<Increment> = ["a_total", "b_total"].into_iter().flat_map(one).collect();
+    metrics.add(&increments, PATIENCE).await.unwrap();
+    let trips = proxy.round_trips();
+    assert_eq!(trips.len(), 1, "{trips:?}");
+    assert!(trips[0].len() == 1 && trips[0][0].starts_with("EVAL orc:{metrics}:flush:"), "{trips:?}");
+    metrics.read(&["a_total", "b_total"]).await.unwrap();
+    assert_eq!(proxy.round_trips(), [["HGETALL orc:{metrics}:a_total", "HGETALL orc:{metrics}:b_total"]]);
+    let keys = server.command("KEYS *");
+    assert_eq!(keys.matches("orc:{metrics}:").count(), 3, "two hashes and a mark: {keys}");
+}
+
+#[tokio::test]
+async fn what_was_not_sent_is_refused_and_what_was_not_answered_is_lost() {
+    let nobody = metrics(&format!("redis://127.0.0.1:{}", free_port()));
+    assert!(matches!(nobody.add(&one("a_total"), SHORT).await, Err(NotAdded::Refused(_))));
+    nobody.read(&["a_total"]).await.unwrap_err();
+
+    let mut server = RedisServer::start(false);
+    let metrics = metrics(&server.url());
+    metrics.add(&one("a_total"), PATIENCE).await.unwrap();
+    server.command("CONFIG SET maxmemory 1");
+    assert!(matches!(metrics.add(&one("a_total"), PATIENCE).await, Err(NotAdded::Refused(_))));
+    server.command("CONFIG SET maxmemory 0");
+    assert_eq!(count(&metrics, "a_total").await, 1, "what is refused was not done");
+
+    server.command("SET orc:{metrics}:broken_total text");
+    let both: Vec<Increment> = ["broken_total", "a_total"].into_iter().flat_map(one).collect();
+    assert!(matches!(metrics.add(&both, PATIENCE).await, Err(NotAdded::Lost(_))), "a part was added");
+    assert_eq!(count(&metrics, "a_total").await, 2);
+
+    server.pause();
+    assert!(matches!(metrics.add(&one("a_total"), SHORT).await, Err(NotAdded::Lost(_))));
+    server.resume();
+    assert_eq!(count(&metrics, "a_total").await, 3, "it was done after all");
+
+    // The old connection is dead, which is noticed when it is used: the flush goes over a new one.
+    server.restart();
+    metrics.add(&one("a_total"), PATIENCE).await.unwrap();
+    assert_eq!(count(&metrics, "a_total").await, 1, "once, in a server that has forgotten the rest");
+}
