@@ -41,7 +41,6 @@ struct World {
 struct Program {
     server: Server,
     redis: RedisProxy,
-    aws: AwsProxy,
     /// How many receives may pass.
     receives: Arc<(Mutex<usize>, Condvar)>,
     /// The other calls.
@@ -120,7 +119,7 @@ impl World {
         let (redis_url, aws_url) = (redis.url(), aws.url());
         let variables = [self.variables(&redis_url, &aws_url), more.to_vec()].concat();
         let server = Server::start(Path::new(self.folder.path()), &variables);
-        let program = Program { server, redis, aws, receives, calls };
+        let program = Program { server, redis, receives, calls };
         assert_eq!(program.cost("start"), Cost { dynamodb: 1, ..NONE }, "it looks whether there are API keys");
         program
     }

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(config: &Config, command: Run) -> ExitCode {
-    telemetry::logs::init(&config.log_filter, false);
+    telemetry::logs::init(&config.log_filter, config.log_format == app::LogFormat::Json);
     let done = match command {
         Run::Serve => serve::serve(config).await,
         #[cfg(feature = "aws")]

@@ -56,6 +56,8 @@ pub struct Config {
     pub microsoft_rollout_percent: u8,
     /// `RUST_LOG`, a filter of the tracing crates; `info` unless set.
     pub log_filter: String,
+    /// `LOG_FORMAT`, `text` or `json`: a line of JSON for each event; text unless set.
+    pub log_format: LogFormat,
 }
 
 /// A chat completions endpoint.
@@ -134,6 +136,27 @@ impl ClientConfig {
         let url = env.url("ORCHESTRATOR_URL").unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
         let config = Self { url, key: env.secret("ORCHESTRATOR_KEY") };
         if env.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(env.errors)) }
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// For everyone else.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("must be text or json"),
+        }
     }
 }
 
@@ -219,6 +242,7 @@ impl Config {
             google_rollout_percent: env.number("FLAGS_GOOGLE_ROLLOUT_PERCENT", 100, 0..=100),
             microsoft_rollout_percent: env.number("FLAGS_MICROSOFT_ROLLOUT_PERCENT", 100, 0..=100),
             log_filter: env.text("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
+            log_format: env.parsed("LOG_FORMAT").unwrap_or(LogFormat::Text),
         };
         if env.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(env.errors)) }
     }

@@ -6,7 +6,10 @@ use domain::{
     ActorId, ClientRequestId, Job, JobId, NewJob, PayloadHash, PlanId, Provider, Via, Violation, payload_hash,
 };
 use serde_json::Value;
-use telemetry::record::{Idempotency, JobCount, record_idempotency, record_job};
+use telemetry::{
+    TraceContext,
+    record::{Idempotency, JobCount, record_idempotency, record_job},
+};
 
 use crate::{
     Caller, Engine, Problem, ProblemCode, labels,
@@ -30,8 +33,10 @@ pub struct ExecuteRequest {
     pub actor_id: Option<ActorId>,
     /// The `Idempotency-Key` header.
     pub idempotency_key: Option<String>,
-    /// The W3C `traceparent` header.
-    pub traceparent: Option<String>,
+    /// The request's trace.
+    pub trace: TraceContext,
+    /// The caller named that trace; else the execution of a plan joins the plan's.
+    pub trace_given: bool,
 }
 
 /// Which actions to carry out.
@@ -78,15 +83,20 @@ impl Engine {
     pub async fn execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let asked_actor = caller.actor_of(request.actor_id)?;
-        let (actions, actor) = match request.what {
+        let (actions, actor, planned_in) = match request.what {
             What::Actions(actions) => {
                 let actor = asked_actor.ok_or_else(|| Problem::invalid("/actor_id", "is required with actions"))?;
-                (actions, actor)
+                (actions, actor, None)
             }
             What::Plan(id) => self.planned_actions(caller, id, asked_actor).await?,
         };
         if actions.is_empty() || actions.len() > MAX_ACTIONS {
             return Err(Problem::invalid("/actions", format!("must hold 1 to {MAX_ACTIONS} actions")));
+        }
+        let mut trace = request.trace;
+        if let Some(planned_in) = planned_in.filter(|_| !request.trace_given) {
+            trace = planned_in;
+            tracing::Span::current().record("trace.id", tracing::field::display(trace.id()));
         }
         let checked = self.check(&actions, request.idempotency_key.as_deref())?;
         self.check_rollout(caller, &actor, &checked).await?;
@@ -106,7 +116,7 @@ impl Engine {
                     payload_hash: action.hash.clone(),
                     via: routes[&provider].0,
                     account: routes[&provider].1.clone(),
-                    traceparent: request.traceparent.clone(),
+                    traceparent: Some(trace.to_string()),
                 },
                 now,
             );
@@ -299,6 +309,7 @@ fn count(accepted: &[Accepted]) {
             record_idempotency(Idempotency::Replayed);
         } else {
             record_idempotency(Idempotency::New);
+            tracing::info!(job.id = %accepted.job.job_id, "a job was accepted");
             let job = &accepted.job;
             record_job(labels::provider(job.provider), labels::action(&job.action), JobCount::Enqueued);
         }

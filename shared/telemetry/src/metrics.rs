@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Metrics {
     recorder: Arc<Recorder>,
     shared: Option<Arc<Shared>>,
+    patience: Duration,
 }
 
 struct Shared {
@@ -53,12 +54,12 @@ impl Metrics {
             touch_all(vocabulary);
             recorder
         };
-        Self { recorder: Arc::clone(INSTALLED.get_or_init(install)), shared: None }
+        Self { recorder: Arc::clone(INSTALLED.get_or_init(install)), shared: None, patience: PATIENCE }
     }
 
     /// Metrics in which nothing is ever recorded, for tests of other things.
     pub fn detached() -> Self {
-        Self { recorder: Arc::default(), shared: None }
+        Self { recorder: Arc::default(), shared: None, patience: PATIENCE }
     }
 
     /// Sums in this store; without one, a process is all there is.
@@ -68,6 +69,12 @@ impl Metrics {
         Self { shared: Some(Arc::new(shared)), ..self }
     }
 
+    /// Lets a flush take this long instead, where nobody waits for it.
+    #[must_use]
+    pub fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// Brings what was recorded to the shared store, in one round trip; to be called at the end of every
     /// invocation, before it answers, since nothing is done after it. Takes at most 100 ms.
     ///
@@ -75,7 +82,7 @@ impl Metrics {
     /// dropped and counted: too little is counted then, never too much.
     pub async fn flush(&self) {
         let Some(shared) = &self.shared else { return };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         // What waits longer than that goes with the next one.
         let Ok(_turn) = timeout_at(deadline, shared.turn.lock()).await else { return };
         let left = deadline.saturating_duration_since(Instant::now());

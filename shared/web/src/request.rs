@@ -1,4 +1,4 @@
-//! What surrounds every request: the door, a correlation id, one log line, the metrics, and the
+//! What surrounds every request: the door, a correlation id and a trace, one log line, the metrics, and the
 //! answer to what went wrong, a panic too.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -9,9 +9,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use engine::{Problem, ProblemCode};
+use engine::{Problem, ProblemCode, ports::Ids};
 use futures_util::FutureExt;
-use telemetry::record::{Method as MethodLabel, Route, Status, record_http_request};
+use telemetry::{
+    TraceContext,
+    record::{Method as MethodLabel, Route, Status, record_http_request},
+};
+use tracing::Instrument as _;
 
 use crate::{
     Web,
@@ -19,8 +23,36 @@ use crate::{
     problem::{self, Refused},
 };
 
-pub(crate) async fn surround(State(web): State<Web>, request: Request, next: Next) -> Response {
+/// The trace that a request belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trace {
+    pub context: TraceContext,
+    /// The caller named it, in its `traceparent` header; else it begins here.
+    pub given: bool,
+}
+
+impl Trace {
+    fn of(request: &Request, ids: &dyn Ids) -> Self {
+        let header = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
+        if let Some(context) = header.and_then(TraceContext::read) {
+            return Self { context, given: true };
+        }
+        let (_, parent) = ids.uuid().as_u64_pair();
+        Self { context: TraceContext::begin(ids.uuid().as_u128(), parent), given: false }
+    }
+}
+
+pub(crate) async fn surround(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let correlation_id = web.engine.ids.uuid().to_string();
+    let trace = Trace::of(&request, &*web.engine.ids);
+    request.extensions_mut().insert(trace);
+    // Of the highest level, so that no filter takes the ids away from the lines that it leaves.
+    let span =
+        tracing::error_span!("request", correlation.id = correlation_id.as_str(), trace.id = %trace.context.id());
+    handle(web, request, next, correlation_id).instrument(span).await
+}
+
+async fn handle(web: Web, request: Request, next: Next, correlation_id: String) -> Response {
     let began = web.engine.clock.now();
     let method = request.method().clone();
     let route = route(&request);
@@ -35,7 +67,7 @@ pub(crate) async fn surround(State(web): State<Web>, request: Request, next: Nex
     let status = response.status().as_u16();
     let method = MethodLabel::of(method.as_str());
     record_http_request(route, method, Status::of(status), took);
-    log(route, method, status, took, &correlation_id);
+    log(route, method, status, took);
     web.engine.metrics.flush().await;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
@@ -51,7 +83,7 @@ pub(crate) async fn surround(State(web): State<Web>, request: Request, next: Nex
 fn explain(mut response: Response, correlation_id: &str, public_url: &str) -> Response {
     let Some(Refused(problem)) = response.extensions_mut().remove() else { return response };
     if problem::kind(problem.code).status >= 500 {
-        tracing::error!(correlation.id = correlation_id, problem.code = %problem.code, problem.detail, "a request failed");
+        tracing::error!(problem.code = %problem.code, problem.detail, "a request failed");
     }
     let mut answer = match response.extensions_mut().remove() {
         Some(AsPage) => problem::page(&problem, correlation_id),
@@ -68,14 +100,13 @@ fn route(request: &Request) -> Route {
     Route::matched(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str))
 }
 
-fn log(route: Route, method: MethodLabel, status: u16, took: Duration, correlation_id: &str) {
+fn log(route: Route, method: MethodLabel, status: u16, took: Duration) {
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(
         http.route = route.as_str(),
         http.method = method.as_str(),
         http.status = status,
         http.duration_ms = took_ms,
-        correlation.id = correlation_id,
         "answered"
     );
 }

@@ -17,6 +17,7 @@ use engine::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use telemetry::TraceContext;
 
 use crate::{
     ports::{ACTION, engine},
@@ -362,7 +363,8 @@ fn request() -> ExecuteRequest {
         workspace_id: None,
         actor_id: Some(actor()),
         idempotency_key: None,
-        traceparent: None,
+        trace: TraceContext::begin(1, 1),
+        trace_given: false,
     }
 }
 

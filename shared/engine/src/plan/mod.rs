@@ -11,7 +11,10 @@ use std::time::Duration;
 use domain::{ActionId, ActorId, Intent, Plan, PlanId};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
-use telemetry::record::{PlannerStatus, record_ai_planner, record_ai_tokens};
+use telemetry::{
+    TraceContext,
+    record::{PlannerStatus, record_ai_planner, record_ai_tokens},
+};
 
 use crate::{
     Caller, Engine, Problem, ProblemCode,
@@ -42,6 +45,8 @@ pub struct PlanRequest {
     pub actor_id: Option<ActorId>,
     /// The IANA time zone that "Friday 3pm" is in.
     pub timezone: Option<String>,
+    /// The request's trace, which the plan's execution joins.
+    pub trace: TraceContext,
 }
 
 /// A plan with how it came about.
@@ -68,6 +73,8 @@ struct Record {
     tokens_in: u64,
     tokens_out: u64,
     created_at: Timestamp,
+    #[serde(default)]
+    traceparent: Option<String>,
 }
 
 impl Engine {
@@ -97,7 +104,7 @@ impl Engine {
     ) -> Result<(Planned, PlannerStatus), Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let actor = caller.actor_of(request.actor_id)?;
-        let prompt = request.prompt;
+        let (prompt, trace) = (request.prompt, request.trace);
         if prompt.trim().is_empty() {
             return Err(Problem::invalid("/prompt", "must say what to do"));
         }
@@ -151,9 +158,11 @@ impl Engine {
                 tokens_in: usage.input,
                 tokens_out: usage.output,
                 created_at: began,
+                traceparent: Some(trace.to_string()),
             },
         )
         .await?;
+        tracing::info!(plan.id = %plan.plan_id, plan.actions = plan.actions.len(), plan.status = answer.status.as_str(), "planned");
         Ok((Planned { plan, model, duration: Duration::ZERO, usage }, answer.status))
     }
 
@@ -198,14 +207,14 @@ impl Engine {
         Ok(self.ledger.put_plan(&stored).await?)
     }
 
-    /// The actions of a plan that was shown to this caller, and whom they act for. A plan that is
+    /// The actions of a plan that was shown to this caller, whom they act for, and the trace that it was made in. A plan that is
     /// too old, another workspace's or another actor's is not found.
     pub(crate) async fn planned_actions(
         &self,
         caller: &Caller,
         id: PlanId,
         asked: Option<ActorId>,
-    ) -> Result<(Vec<RequestedAction>, ActorId), Problem> {
+    ) -> Result<(Vec<RequestedAction>, ActorId, Option<TraceContext>), Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 15 minutes");
         let now = self.clock.now();
         let stored = self.ledger.plan(&caller.workspace, id, now).await?.ok_or_else(gone)?;
@@ -233,7 +242,8 @@ impl Engine {
             params: action.params,
             client_request_id: Some(action.client_request_id),
         });
-        Ok((actions.collect(), actor))
+        let trace = record.traceparent.as_deref().and_then(TraceContext::read);
+        Ok((actions.collect(), actor, trace))
     }
 }
 

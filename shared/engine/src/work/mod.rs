@@ -4,9 +4,13 @@ mod run;
 
 use std::time::Duration;
 
-use domain::{Job, JobErrorCode, Lease, State, WorkspaceId};
+use domain::{Job, JobErrorCode, JobId, Lease, State, WorkspaceId};
 use jiff::{SignedDuration, Timestamp};
-use telemetry::record::{record_queue_wait, record_unreadable_message};
+use telemetry::{
+    TraceContext,
+    record::{record_queue_wait, record_unreadable_message},
+};
+use tracing::{Instrument as _, Span};
 
 use self::run::{Run, Stop, failure};
 use crate::{
@@ -32,7 +36,7 @@ impl Engine {
     /// Works the job that a message names. The lease lasts until `deadline`, when this worker is
     /// to be done or dead.
     pub async fn work(&self, message: &str, deadline: Timestamp) -> Disposition {
-        let JobMessage::V1 { job_id, workspace_id, .. } = match JobMessage::read(message) {
+        let JobMessage::V1 { job_id, workspace_id, traceparent } = match JobMessage::read(message) {
             Ok(message) => message,
             Err(UnreadableMessage::UnknownVersion(version)) => {
                 tracing::warn!(message.version = version, "a message of a later version stays in the queue");
@@ -44,11 +48,22 @@ impl Engine {
                 return Disposition::Acknowledge;
             }
         };
+        let span = span(job_id, traceparent.as_deref());
+        self.work_job(message, job_id, workspace_id, deadline).instrument(span).await
+    }
+
+    async fn work_job(
+        &self,
+        message: &str,
+        job_id: JobId,
+        workspace_id: WorkspaceId,
+        deadline: Timestamp,
+    ) -> Disposition {
         let claimed = loop {
             let (job, contents) = match self.ledger.job_with_contents(job_id).await {
                 Ok(Some((job, contents))) if job.workspace_id == workspace_id => (job, contents),
                 Ok(_) => {
-                    tracing::warn!(job.id = %job_id, "a message names a job that is not there");
+                    tracing::warn!("a message names a job that is not there");
                     return Disposition::Acknowledge;
                 }
                 Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
@@ -82,13 +97,13 @@ impl Engine {
         match run.finish().await {
             Ok(()) => Disposition::Acknowledge,
             Err(Stop::Ledger(error)) => {
-                tracing::error!(job.id = %job_id, %error, "the job waits for the ledger");
+                tracing::error!(%error, "the job waits for the ledger");
                 // The lease cannot be given back now, so nobody can take the job up before it ends.
                 let held = deadline.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
                 self.again(message, &workspace_id, held.max(LEDGER_PAUSE)).await
             }
             Err(_) => {
-                tracing::warn!(job.id = %job_id, job.fence = run.job.fence, "overtaken by another worker");
+                tracing::warn!(job.fence = run.job.fence, "overtaken by another worker");
                 Disposition::Acknowledge
             }
         }
@@ -107,11 +122,16 @@ impl Engine {
     /// Settles the job of a message that was delivered too often without an end: it makes its
     /// workers crash, so nobody takes it up again.
     pub async fn settle_dead(&self, message: &str) -> Disposition {
-        let job_id = match JobMessage::read(message) {
-            Ok(JobMessage::V1 { job_id, .. }) => job_id,
+        let (job_id, traceparent) = match JobMessage::read(message) {
+            Ok(JobMessage::V1 { job_id, traceparent, .. }) => (job_id, traceparent),
             Err(UnreadableMessage::UnknownVersion(_)) => return Disposition::Leave,
             Err(UnreadableMessage::Garbage(_)) => return Disposition::Acknowledge,
         };
+        let span = span(job_id, traceparent.as_deref());
+        self.settle_dead_job(job_id).instrument(span).await
+    }
+
+    async fn settle_dead_job(&self, job_id: JobId) -> Disposition {
         match self.ledger_job(job_id).await {
             // Somebody works on it after all.
             Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > self.clock.now()) => {
@@ -140,4 +160,13 @@ impl Engine {
             Err(_) => Disposition::Leave,
         }
     }
+}
+
+/// What every line of a job's work says: which job, and which trace it belongs to.
+fn span(job: JobId, traceparent: Option<&str>) -> Span {
+    let span = tracing::error_span!("job", job.id = %job, trace.id = tracing::field::Empty);
+    if let Some(trace) = traceparent.and_then(TraceContext::read) {
+        span.record("trace.id", tracing::field::display(trace.id()));
+    }
+    span
 }

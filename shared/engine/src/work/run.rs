@@ -139,7 +139,7 @@ impl Run<'_> {
     /// Opens and parses what the job is to do.
     async fn call(&self) -> Result<Box<dyn Call>, Stop> {
         let ours = |why: &str| {
-            tracing::error!(job.id = %self.job.job_id, why, "the job cannot be carried out");
+            tracing::error!(why, "the job cannot be carried out");
             Stop::Fail(failure(
                 JobErrorCode::Internal,
                 "The job's contents cannot be read.",
@@ -255,7 +255,7 @@ impl Run<'_> {
                     self.write(self.job.unprepared(self.engine.clock.now())).await?;
                 }
                 Err(SendError::MaybeSent(why)) => {
-                    tracing::warn!(job.id = %self.job.job_id, why, "the answer to a send was lost");
+                    tracing::warn!(why, "the answer to a send was lost");
                     self.maybe_sent = true;
                     // The same draft is sent again: if it is gone, it went.
                     return Err(if by_draft { Stop::Wait(self.backoff()) } else { Stop::Unknown });
@@ -351,7 +351,7 @@ impl Run<'_> {
     fn render(&self, call: &dyn Call, from: Option<domain::Address>) -> Result<Rendered, Stop> {
         let stamp = Stamp { from, date: Some(self.engine.clock.now()), id: Some(self.job.job_id.to_string()) };
         call.render(&stamp).map_err(|error| {
-            tracing::error!(job.id = %self.job.job_id, %error, "the mail cannot be rendered");
+            tracing::error!(%error, "the mail cannot be rendered");
             Stop::Fail(failure(
                 JobErrorCode::Internal,
                 "The rendered mail does not read back as what was asked for, so it was not sent.",
@@ -388,13 +388,13 @@ impl Run<'_> {
         if self.maybe_sent {
             return self.unknown().await;
         }
-        tracing::warn!(job.id = %self.job.job_id, job.error = %error.code, "the job ended in an error");
+        tracing::warn!(job.error = %error.code, "the job ended in an error");
         let next = self.job.failed(error, self.engine.clock.now());
         self.end(next, JobCount::Error).await
     }
 
     async fn unknown(&mut self) -> Result<(), Stop> {
-        tracing::warn!(job.id = %self.job.job_id, "whether the mail was sent is unknown");
+        tracing::warn!("whether the mail was sent is unknown");
         let next = self.job.unknown(self.engine.clock.now());
         self.end(next, JobCount::Unknown).await
     }
@@ -429,7 +429,7 @@ impl Run<'_> {
         let (provider, action) = (labels::provider(job.provider), labels::action(&job.action));
         record_job(provider, action, count);
         record_job_duration(provider, action, job.duration().unwrap_or_default().unsigned_abs());
-        tracing::info!(job.id = %job.job_id, job.status = job.state.status().as_str(), "the job ended");
+        tracing::info!(job.status = job.state.status().as_str(), "the job ended");
         let _ = self.engine.cache.put_jobs(std::slice::from_ref(job)).await;
         Ok(())
     }
@@ -437,7 +437,7 @@ impl Run<'_> {
     /// Writes the next version, or learns that this worker was overtaken.
     async fn write(&mut self, next: Result<Job, InvalidTransition>) -> Result<(), Stop> {
         let mut next = next.map_err(|invalid| {
-            tracing::error!(job.id = %self.job.job_id, %invalid, "a step was not allowed");
+            tracing::error!(%invalid, "a step was not allowed");
             Stop::Overtaken
         })?;
         loop {
@@ -463,7 +463,7 @@ impl Run<'_> {
         loop {
             match self.write(next.clone()).await {
                 Err(Stop::Ledger(error)) if pause < Duration::from_secs(2) => {
-                    tracing::warn!(job.id = %self.job.job_id, %error, "the job's end is written again");
+                    tracing::warn!(%error, "the job's end is written again");
                     self.engine.clock.sleep(pause).await;
                     pause *= 2;
                 }

@@ -1,5 +1,5 @@
 use axum::{
-    Json as Out,
+    Extension, Json as Out,
     extract::State,
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::IntoResponse,
@@ -18,6 +18,7 @@ use crate::{
     body::Json,
     door::{ActionsExecute, May},
     problem::{Problems, Refused},
+    request::Trace,
 };
 
 /// Actions to carry out, or the plan that holds them.
@@ -89,6 +90,7 @@ pub(crate) struct AcceptedJob {
 pub(crate) async fn execute(
     State(web): State<Web>,
     may: May<ActionsExecute>,
+    Extension(trace): Extension<Trace>,
     headers: HeaderMap,
     Json(body): Json<ExecuteBody>,
 ) -> Result<impl IntoResponse, Refused> {
@@ -109,10 +111,8 @@ pub(crate) async fn execute(
                 workspace_id: body.workspace_id,
                 actor_id: body.actor_id,
                 idempotency_key: text(&headers, &HeaderName::from_static("idempotency-key"))?,
-                traceparent: text(&headers, &HeaderName::from_static("traceparent"))
-                    .ok()
-                    .flatten()
-                    .filter(|t| t.len() == 55),
+                trace: trace.context,
+                trace_given: trace.given,
             },
         )
         .await?;

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use axum::{Json as Out, extract::State};
+use axum::{Extension, Json as Out, extract::State};
 use domain::{ActorId, Plan, Provider};
 use engine::plan::PlanRequest;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use crate::{
     body::Json,
     door::{ActionsPreview, May},
     problem::{Problems, Refused},
+    request::Trace,
 };
 
 /// A sentence to plan.
@@ -89,10 +90,12 @@ pub(crate) struct PlanSchema {
 pub(crate) async fn plan2(
     State(web): State<Web>,
     may: May<ActionsPreview>,
+    Extension(trace): Extension<Trace>,
     Json(request): Json<Plan2Request>,
 ) -> Result<Out<Plan2Response>, Refused> {
     let Plan2Request { prompt, workspace_id, actor_id, timezone } = request;
-    let planned = web.engine.plan(&may.caller, PlanRequest { prompt, workspace_id, actor_id, timezone }).await?;
+    let request = PlanRequest { prompt, workspace_id, actor_id, timezone, trace: trace.context };
+    let planned = web.engine.plan(&may.caller, request).await?;
     let providers: BTreeSet<Provider> = planned.plan.actions.iter().map(|action| action.provider).collect();
     let mut accounts = Vec::new();
     for provider in providers {

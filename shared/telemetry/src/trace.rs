@@ -1,0 +1,99 @@
+//! W3C trace context: by which the lines of a request, its jobs and their workers are found together.
+
+use std::fmt;
+
+/// What a `traceparent` header says (W3C Trace Context, level 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContext {
+    trace: u128,
+    parent: u64,
+    flags: u8,
+}
+
+impl TraceContext {
+    /// A trace that begins here, of two random numbers.
+    pub const fn begin(trace: u128, parent: u64) -> Self {
+        // All zeros are not valid.
+        Self { trace: if trace == 0 { 1 } else { trace }, parent: if parent == 0 { 1 } else { parent }, flags: 1 }
+    }
+
+    /// Reads a `traceparent`; none for what is not one. A later version may say more at its end.
+    pub fn read(text: &str) -> Option<Self> {
+        let (version, rest) = (text.get(..2)?, text.get(2..)?);
+        let version = u8::try_from(hex(version, 2)?).ok().filter(|version| *version != 0xff)?;
+        let (known, more) = (rest.get(..53)?, rest.get(53..)?);
+        if !(more.is_empty() || version > 0 && more.starts_with('-')) {
+            return None;
+        }
+        let mut parts = known.strip_prefix('-')?.split('-');
+        let trace = hex(parts.next()?, 32).filter(|trace| *trace != 0)?;
+        let parent = u64::try_from(hex(parts.next()?, 16)?).ok().filter(|parent| *parent != 0)?;
+        let flags = u8::try_from(hex(parts.next()?, 2)?).ok()?;
+        // Of the flags, version 00 defines the first.
+        parts.next().is_none().then_some(Self { trace, parent, flags: flags & 1 })
+    }
+
+    /// The trace's id: 32 hexadecimal digits.
+    pub fn id(self) -> impl fmt::Display {
+        struct Id(u128);
+        impl fmt::Display for Id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+        Id(self.trace)
+    }
+}
+
+/// A `traceparent`.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.parent, self.flags)
+    }
+}
+
+/// Digits and small letters only, as many as these.
+fn hex(text: &str, digits: usize) -> Option<u128> {
+    let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (text.len() == digits && text.bytes().all(plain)).then(|| u128::from_str_radix(text, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_traceparent_reads_back() {
+        let read = TraceContext::read(VALID).unwrap();
+        assert_eq!((read.to_string().as_str(), read.id().to_string().as_str()), (VALID, &VALID[3..35]));
+        assert_eq!(TraceContext::read(&format!("cc{}-what-comes-later", &VALID[2..])), Some(read));
+        let begun = TraceContext::begin(0, 0);
+        assert_eq!(TraceContext::read(&begun.to_string()), Some(begun));
+    }
+
+    #[test]
+    fn what_is_not_a_traceparent_is_none() {
+        let garbage = [
+            String::new(),
+            "00".to_owned(),
+            VALID.to_uppercase(),
+            format!("{VALID} "),
+            format!("{VALID}-more"),
+            format!("cc{}more", &VALID[2..]),
+            VALID.replacen("00-", "ff-", 1),
+            VALID.replacen("00-", "0g-", 1),
+            VALID.replacen("00-", "+0-", 1),
+            VALID.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            VALID.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            VALID.replace("-00f067aa0ba902b7", "00f067aa0ba902b7-"),
+            VALID.replace("4bf9", "4bß9"),
+            VALID.replace('-', "_"),
+            "é".repeat(40),
+        ];
+        for garbage in garbage {
+            assert_eq!(TraceContext::read(&garbage), None, "{garbage}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What everyone can scrape: the numbers of the whole deployment, in a form that others read, however hostile
+//! the requests.
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use contracts::servers::RedisServer;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::support::{Client, Server, gmail, reply};
+
+async fn scrape(client: &Client, accept: &str) -> (String, String) {
+    let answer = reply(client.request("GET", "/metrics").header("accept", accept)).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    (answer.header("content-type").to_owned(), answer.body.as_str().expect("text").to_owned())
+}
+
+/// A sample's value.
+fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+}
+
+/// The names and labels of all samples.
+fn series(text: &str) -> BTreeSet<String> {
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    samples.map(|line| line.rsplit_once(' ').expect("a name and a value").0.to_owned()).collect()
+}
+
+/// Gives a program something to read, and returns whether it is content, with what it says.
+fn reads(program: &mut Command, text: &str) -> (bool, String) {
+    let started = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut reader = started.expect("scripts/test installs what this needs");
+    reader.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("it reads");
+    let output = reader.wait_with_output().expect("it ends");
+    let says = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&says).into_owned())
+}
+
+/// Whether promtool and Python's parser of OpenMetrics take what a server prints.
+async fn is_valid(client: &Client) {
+    let (kind, text) = scrape(client, "text/plain").await;
+    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+    let (content, says) = reads(Command::new("promtool").args(["check", "metrics"]), &text);
+    assert!(content && says.trim().is_empty(), "{says}\n{text}");
+    let (kind, text) = scrape(client, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5").await;
+    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let parse = "import sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as read\n\
+                 print(len(list(read(sys.stdin.read()))))";
+    let (content, says) = reads(Command::new("python3").args(["-c", parse]), &text);
+    assert!(content, "{says}\n{text}");
+    assert_eq!(says.trim().parse().ok(), Some(telemetry::names::ALL.len()), "every metric is told");
+}
+
+#[tokio::test]
+async fn two_instances_are_one_deployment_and_redis_gone_is_no_error() {
+    let mut redis = RedisServer::start(false);
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let url = redis.url();
+    let [first, second] = folders.each_ref().map(|folder| Server::start(folder.path(), &[("REDIS_URL", &url)]));
+    for (server, key) in [(&first, "a"), (&second, "b")] {
+        let job = server.execute(gmail(key, "Hello")).await;
+        assert_eq!(server.ended(&job).await["status"], "completed");
+    }
+    // A job is flushed after its end was written.
+    let completed = "ai_jobs_total{provider=\"google\",action=\"gmail.send\",status=\"completed\"}";
+    let mut text = String::new();
+    for _ in 0..200 {
+        text = scrape(&first, "").await.1;
+        if value(&text, completed) == Some("2") {
+            break;
+        }
+    }
+    let lost = "ai_metrics_flush_total{outcome=\"lost\"}";
+    if value(&text, lost) == Some("0") {
+        assert_eq!(value(&text, completed), Some("2"), "{text}");
+        let accepted = "ai_http_requests_total{route=\"/ai/execute\",method=\"POST\",status=\"202\"}";
+        assert_eq!((value(&text, accepted), value(&text, "ai_metrics_store_up")), (Some("2"), Some("1")), "{text}");
+        assert_eq!(value(&scrape(&second, "").await.1, completed), Some("2"), "whoever is asked");
+    }
+    assert_eq!(value(&text, "ai_queue_oldest_age_seconds"), Some("0"));
+    is_valid(&first).await;
+
+    redis.kill();
+    let text = scrape(&first, "").await.1;
+    assert_eq!((value(&text, "ai_metrics_store_up"), value(&text, "ai_queue_depth")), (Some("0"), Some("0")), "{text}");
+    assert!(!text.contains("\nai_jobs_total{") && text.contains("# TYPE ai_jobs_total counter\n"), "{text}");
+    is_valid(&first).await;
+    let before = first.get("/healthz").await;
+    assert_eq!(before.status, 200, "nobody has to wait for it");
+
+    redis.restart();
+    assert_eq!(first.get("/healthz").await.status, 200);
+    let text = scrape(&first, "").await.1;
+    if value(&text, lost) == Some("0") {
+        let answered = value(&text, "ai_http_requests_total{route=\"/healthz\",method=\"GET\",status=\"200\"}");
+        assert_eq!(answered, Some("2"), "what Redis refused was kept: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_hostile_names_make_no_series() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    // One of each kind, so that what is left to make new series is the names.
+    hostile(&server.client(), 0..40).await;
+    let before = series(&scrape(&server, "").await.1);
+    let (each, at_once) = (10_000 / 8, 8);
+    let mut tasks = JoinSet::new();
+    for part in 0..at_once {
+        let client = server.client();
+        tasks.spawn(async move { hostile(&client, 40 + part * each..40 + (part + 1) * each).await });
+    }
+    tasks.join_all().await;
+    let text = scrape(&server, "").await.1;
+    let mut after = series(&text);
+    after.retain(|series| !series.contains("route=\"/metrics\""));
+    let new: Vec<_> = after.difference(&before).collect();
+    assert!(new.is_empty(), "{new:?}");
+    assert!(!text.contains("evil"), "no name is told");
+    assert_eq!(value(&text, "ai_http_requests_total{route=\"other\",method=\"other\",status=\"404\"}"), Some("2008"));
+}
+
+/// Requests whose names are of nobody's choosing.
+async fn hostile(client: &Client, numbers: std::ops::Range<usize>) {
+    for n in numbers {
+        let name = format!("evil-{n}\"}} 1\n# ü{{x=\"\\{n}");
+        let mut action = gmail("hostile", "Hello");
+        let execute = |action: &serde_json::Value, actor: &str, workspace: Option<&str>| {
+            let body = json!({ "actions": [action], "actor_id": actor, "workspace_id": workspace });
+            client.request("POST", "/ai/execute").json(&body)
+        };
+        let (request, status) = match n % 5 {
+            0 => (execute(&action, "ana@example.com", Some(&name)), 403),
+            1 => (execute(&action, &name, None), 422),
+            2 => {
+                action["action"] = json!(format!("evil.{n}"));
+                (execute(&action, "ana@example.com", None), 422)
+            }
+            3 => (client.request("GET", &format!("/evil/{n}/%22%7D%0A{{job_id}}?{n}")), 404),
+            _ => (client.request(&format!("EVIL{n}"), &format!("/evil/{n}")), 404),
+        };
+        let answer = reply(request.header("traceparent", format!("evil-{n}"))).await;
+        assert_eq!(answer.status, status, "{n}: {}", answer.body);
+    }
+}
