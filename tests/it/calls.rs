@@ -239,7 +239,8 @@ async fn requests(world: &World) {
     program.execute(&ten("a")).await;
     assert_eq!(program.warm_cost("execute, replayed"), Cost { redis: 1, dynamodb: 1, ..ONE });
     program.work(10).await;
-    let cost = program.warm_cost("ten jobs side by side");
+    // Until the gate has answered the first of them, others may ask it too.
+    let cost = program.cost("ten jobs side by side");
     assert_eq!((cost.dynamodb, cost.sqs), (40, 10));
     assert!((1..=10).contains(&cost.flush), "one may bring what several have counted: {cost:?}");
     assert!(cost.redis <= 20, "what is under way at once may look like one: {cost:?}");
@@ -256,7 +257,7 @@ async fn requests(world: &World) {
     let cost = Cost { redis: 2, dynamodb: 1, sqs: 1, ..ONE };
     assert_eq!(program.warm_cost("execute of ten, 90 KiB each"), cost);
     program.work(10).await;
-    assert_eq!(program.warm_cost("ten jobs of 90 KiB").dynamodb, 40);
+    assert_eq!(program.cost("ten jobs of 90 KiB").dynamodb, 40);
 
     let prompt = json!({ "prompt": "Send email to john@example.com saying thanks for the meeting" });
     let plan = program.server.post("/ai/plan2", &prompt).await.body;
