@@ -91,7 +91,7 @@ export async function connect(provider) {
   notes.delete(provider);
   const name = providerName(provider);
   try {
-    const { authorization_url: url } = (await api('POST', `/oauth/${encodeURIComponent(provider)}/start`, {})) ?? {};
+    const { authorization_url: url } = (await api('POST', `/oauth/${encodeURIComponent(provider)}/start`, { drafts: $('drafts').checked })) ?? {};
     const target = URL.canParse(url) ? new URL(url) : null;
     if (!target || !['https:', 'http:'].includes(target.protocol)) {
       throw new Problem({ title: 'The answer holds no address to go to' });

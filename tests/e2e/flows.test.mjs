@@ -141,13 +141,18 @@ test('a connection is shown as it is, ended, and begun again in another tab', as
     status = { ...status, mode: 'not_connected', needs_reauth: false, address: null };
     return route.fulfill({ json: { provider: 'google', disconnected: true, revoked: true, revoke_at: null } });
   });
-  await page.route('**/oauth/google/start', (route) => route.fulfill({ json: { authorization_url: `${server.url}/healthz?consent` } }));
+  await page.route('**/oauth/google/start', (route) => {
+    assert.deepEqual(route.request().postDataJSON(), { drafts: true }, 'what was ticked is what is asked for');
+    return route.fulfill({ json: { authorization_url: `${server.url}/healthz?consent` } });
+  });
   await page.reload();
   const google = by(page, 'provider', '[data-provider=google]');
   await google.getByText('consent ended for ana@example.com').waitFor();
   await plan(page, THANKS, 'plan-execute');
   await by(page, 'stopped').waitFor();
   await by(page, 'warnings').getByText('Google wants consent again.').waitFor();
+  await page.getByText('Connecting an account').click();
+  await by(page, 'drafts').check();
   const tab = page.context().waitForEvent('page');
   await by(page, 'warnings').getByRole('button', { name: 'Connect Google again' }).click();
   await (await tab).waitForURL('**/healthz?consent');
