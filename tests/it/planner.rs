@@ -88,7 +88,8 @@ async fn a_good_answer_is_a_plan_that_can_be_executed_once() {
     assert!(meta["duration"].as_f64().is_some_and(|seconds| (0.0..25.0).contains(&seconds)), "{meta}");
     // The fake refuses any schema that strict mode would, so this one passed.
     let request = planner.model.requests().remove(0);
-    assert_eq!(request.message("user"), PROMPT, "the model sees the prompt as it is");
+    assert_eq!(request.prompt(), PROMPT, "the model sees the prompt as it is");
+    assert!(request.message("user").len() > PROMPT.len(), "and where it ends");
     assert_eq!(request.body["max_completion_tokens"], 800);
 
     let execute = json!({ "plan_id": reply.body["plan"]["plan_id"] });
@@ -337,7 +338,7 @@ async fn every_address_stands_in_the_prompt_as_a_whole() {
         (with("bcc", json!(["eve@example.com"])), PROMPT, "eve@example.com"),
         (with("reply_to", json!(["eve@example.com"])), PROMPT, "eve@example.com"),
         (with("reply_to", json!("eve@example.com")), PROMPT, "eve@example.com"),
-        (to(&["jöhn@example.com"]), "Write to jöhn@example.com", "jöhn@example.com"),
+        (to(&["jöhn@example.com"]), "Write to jöhn@example.com", r"j\u{f6}hn@example.com"),
     ] {
         let reply = planner.when(says, prompt).await;
         assert!(actions(&reply).is_empty(), "{prompt}: {}", reply.body);
@@ -409,7 +410,7 @@ async fn the_model_is_offered_what_is_allowed_and_held_to_it() {
     assert!(reply.body["plan"]["notes"].as_str().is_some_and(|notes| !notes.is_empty()), "{}", reply.body);
     for request in planner.model.requests() {
         assert_eq!(choices(&request), ["gmail.send"]);
-        assert!(!request.message("system").lines().any(|line| line.starts_with("- outlook.send (")));
+        assert!(!request.message("system").lines().any(|line| line.contains("outlook")));
     }
 
     let planner = Planner::start(&[("ALLOW_ACTIONS_DEFAULT", "")]).await;

@@ -2,6 +2,7 @@
 
 mod ask;
 mod keys;
+mod replay;
 mod serve;
 
 use std::process::ExitCode;
@@ -33,6 +34,10 @@ enum Run {
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Plan the prompts of a file and show how good the plans are.
+    Eval(eval::Eval),
+    /// Show what today's code makes of a plan's stored answer.
+    Replay(replay::Replay),
     /// Work the jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), and serve nothing.
     Worker,
     /// Make the table LEDGER_TABLE as infra/template.yaml would: for DynamoDB on this machine.
@@ -61,16 +66,22 @@ fn main() -> ExitCode {
 async fn run(config: &Config, command: Run) -> ExitCode {
     telemetry::logs::init(&config.log_filter, config.log_format == app::LogFormat::Json);
     let done = match command {
-        Run::Serve => serve::serve(config).await,
+        Run::Serve => serve::serve(config).await.map(succeed),
         #[cfg(feature = "aws")]
-        Run::CreateTable => app::create_table(config).await.map_err(Into::into),
-        Run::Keys(command) => keys::run(config, command).await,
-        Run::Worker => serve::work(config).await,
+        Run::CreateTable => app::create_table(config).await.map(succeed).map_err(Into::into),
+        Run::Eval(command) => eval::run(config, command).await,
+        Run::Keys(command) => keys::run(config, command).await.map(succeed),
+        Run::Replay(command) => replay::run(config, command).await,
+        Run::Worker => serve::work(config).await.map(succeed),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => refuse(&*error),
     }
+}
+
+fn succeed(_: ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 fn refuse(why: &dyn std::fmt::Display) -> ExitCode {

@@ -39,6 +39,15 @@ trait Carrier: Clone + Send + Sync + 'static {
     async fn send(&self, rendered: &Rendered, access: &Access, draft: Option<&Evidence>) -> Result<Sent, SendError>;
 }
 
+/// How a model fills in a mail.
+const MAIL_RULES: &[&str] = &[
+    "One entry in \"actions\" for each mail. People who get the same mail share one entry: all of them in \"to\". \
+     \"cc\" where it says cc or copy, \"bcc\" where it says bcc or blind copy, \"reply_to\" where replies should go \
+     elsewhere; else null.",
+    "\"text\" is what the person would write: one or two sentences in the language of the message, no placeholders, \
+     no signature. \"html\" is null unless HTML is asked for.",
+];
+
 /// An action whose params are a mail.
 struct MailAction<C> {
     about: About,

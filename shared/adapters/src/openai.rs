@@ -77,7 +77,7 @@ impl Model for OpenAi {
             model: &self.model,
             messages: [
                 Message { role: "system", content: &request.instructions },
-                Message { role: "user", content: &request.prompt },
+                Message { role: "user", content: &request.message },
             ],
             response_format: ResponseFormat {
                 kind: "json_schema",

@@ -59,6 +59,7 @@ fn request(prompt: &str) -> ModelRequest {
     ModelRequest {
         instructions: "Plan it.".to_owned(),
         prompt: prompt.to_owned(),
+        message: prompt.to_owned(),
         schema: schema(),
         actions: Vec::new(),
         timeout: Duration::from_secs(20),

@@ -130,6 +130,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         settings: Settings {
             allowlist: config.allowlist.clone(),
             recipient_domains: config.recipient_domains.clone(),
+            require_plan: config.require_plan,
             google_rollout_percent: config.google_rollout_percent,
             microsoft_rollout_percent: config.microsoft_rollout_percent,
             max_tokens_per_minute: config.max_tokens_per_minute,

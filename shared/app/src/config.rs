@@ -23,6 +23,8 @@ pub struct Config {
     pub allowlist: Allowlist,
     /// `ALLOW_RECIPIENT_DOMAINS`, comma separated; any unless set.
     pub recipient_domains: RecipientDomains,
+    /// `REQUIRE_PLAN`, `true` or `false`: whether execute takes nothing but a `plan_id`; `false` unless set.
+    pub require_plan: bool,
     /// `REDIS_URL`, what keeps cache and queue; in this process unless set.
     pub redis_url: Option<SecretString>,
     /// `QUEUE_URL`, an SQS queue's address, or `redis` for a list in Redis; in this process unless set.
@@ -226,6 +228,7 @@ impl Config {
             max_tokens_per_minute: env.number("AI_MAX_TOKENS_PER_MIN", 8000, 1..=1_000_000_000),
             allowlist: env.allowlist(),
             recipient_domains: env.recipient_domains(),
+            require_plan: env.flag("REQUIRE_PLAN"),
             redis_url,
             queue,
             dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
@@ -287,6 +290,18 @@ impl Env<'_> {
         }
         self.errors.push(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
         default
+    }
+
+    /// True or false; false unless set.
+    fn flag(&mut self, name: &str) -> bool {
+        match self.text(name).as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                self.errors.push(format!("{name} must be true or false"));
+                false
+            }
+        }
     }
 
     /// An address with http or https, without the slash at its end.
@@ -384,6 +399,7 @@ mod tests {
         let error = read(&[
             ("PORT", "70000"),
             ("PROVIDER_MODE", "dry"),
+            ("REQUIRE_PLAN", "yes"),
             ("GMAIL_BASE_URL", "gmail"),
             ("ALLOW_ACTIONS_DEFAULT", "gmail.send,Gmail"),
             ("FLAGS_GOOGLE_ROLLOUT_PERCENT", "101"),
@@ -391,8 +407,14 @@ mod tests {
         ])
         .unwrap_err()
         .to_string();
-        for name in ["PORT", "PROVIDER_MODE", "GMAIL_BASE_URL", "ALLOW_ACTIONS_DEFAULT", "FLAGS_GOOGLE_ROLLOUT_PERCENT"]
-        {
+        for name in [
+            "PORT",
+            "PROVIDER_MODE",
+            "REQUIRE_PLAN",
+            "GMAIL_BASE_URL",
+            "ALLOW_ACTIONS_DEFAULT",
+            "FLAGS_GOOGLE_ROLLOUT_PERCENT",
+        ] {
             assert!(error.contains(name), "{name} is missing in: {error}");
         }
         assert!(!error.contains("sk-secret"));

@@ -1,8 +1,9 @@
 //! What can be done: every action, found by its id, and what a caller sees of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use domain::{ActionId, Address, Provider};
+use domain::{ActionId, Address, Provider, sha256_hex};
+use serde_json::{Value, json};
 
 use crate::{
     Caller, Engine, Problem, ProblemCode,
@@ -11,22 +12,33 @@ use crate::{
 
 /// Every action there is.
 #[derive(Clone)]
-pub struct Catalogue(Vec<Arc<dyn Action>>);
+pub struct Catalogue {
+    actions: Vec<Arc<dyn Action>>,
+    version: OnceLock<String>,
+}
 
 impl Catalogue {
     /// A catalogue of these actions.
     pub fn new(actions: Vec<Arc<dyn Action>>) -> Self {
-        Self(actions)
+        Self { actions, version: OnceLock::new() }
+    }
+
+    /// Changes with the actions and with the schemas of their params: a SHA-256 in lower-case hex.
+    pub fn version(&self) -> &str {
+        self.version.get_or_init(|| {
+            let all = self.iter().map(|action| json!([action.about().id, action.params_schema()])).collect::<Value>();
+            sha256_hex(all.to_string().as_bytes())
+        })
     }
 
     /// The action of this id.
     pub fn find(&self, id: &str) -> Option<&Arc<dyn Action>> {
-        self.0.iter().find(|action| action.about().id == id)
+        self.actions.iter().find(|action| action.about().id == id)
     }
 
     /// Every action, in order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Action>> {
-        self.0.iter()
+        self.actions.iter()
     }
 
     /// Finds and parses an action as a request names it. `provider` may be left out; if it is

@@ -51,6 +51,8 @@ pub struct Settings {
     pub allowlist: Allowlist,
     /// The domains that mail may go to.
     pub recipient_domains: RecipientDomains,
+    /// Nothing is executed but a plan by its id.
+    pub require_plan: bool,
     /// The rollout gate's percent where the ledger holds none.
     pub google_rollout_percent: u8,
     /// The same for Microsoft.

@@ -84,6 +84,10 @@ impl Engine {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let asked_actor = caller.actor_of(request.actor_id)?;
         let (actions, actor, planned_in) = match request.what {
+            What::Actions(_) if self.settings.require_plan => {
+                let detail = "is required: only what was planned here is executed (REQUIRE_PLAN)";
+                return Err(Problem::invalid("/plan_id", detail));
+            }
             What::Actions(actions) => {
                 let actor = asked_actor.ok_or_else(|| Problem::invalid("/actor_id", "is required with actions"))?;
                 (actions, actor, None)

@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 pub mod connect;
+pub mod evaluation;
 pub mod execute;
 pub mod jobs;
 pub mod keys;

@@ -20,6 +20,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+pub use strict::check_schema;
+
 /// What the model says to a request that is in order.
 #[derive(Debug, Clone)]
 pub enum Reply {
@@ -39,6 +41,8 @@ pub enum Reply {
     NoContent,
     /// Status 200 with this body, as it is.
     Body(String),
+    /// Status 200 with these bytes, text or not.
+    Bytes(Vec<u8>),
     /// This status with these headers and this body.
     Status(u16, Vec<(&'static str, String)>, Value),
     /// No answer, ever.
@@ -65,6 +69,13 @@ impl Request {
     pub fn message(&self, role: &str) -> &str {
         let messages = self.body["messages"].as_array().map_or(&[][..], Vec::as_slice);
         messages.iter().find(|m| m["role"] == role).and_then(|m| m["content"].as_str()).unwrap_or_default()
+    }
+
+    /// What the person wrote: the user's message without its fence, two equal lines around it.
+    pub fn prompt(&self) -> &str {
+        let message = self.message("user");
+        let inner = message.split_once('\n').and_then(|(mark, rest)| rest.strip_suffix(mark)?.strip_suffix('\n'));
+        inner.unwrap_or(message)
     }
 
     /// The schema that the answer has to fit.
@@ -178,6 +189,7 @@ async fn say(reply: Reply, request: &Request) -> Response {
         Reply::NoContent => ("stop", None, None),
         Reply::NoChoices => return Json(json!({ "object": "chat.completion", "choices": [] })).into_response(),
         Reply::Body(body) => return ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Reply::Bytes(body) => return ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Reply::Status(status, headers, body) => return with_status(status, headers, body),
         Reply::Hang => std::future::pending().await,
         // It ends the connection's task and with it the connection; unlike panic! it prints nothing.
@@ -233,7 +245,7 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
 /// The rule that stands in for a model: one mail to every address in the prompt, from Outlook where
 /// the prompt names it; no address, no action.
 pub fn plan(request: &Request) -> Reply {
-    let prompt = request.message("user");
+    let prompt = request.prompt();
     let trimmed = |word: &str| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned();
     let is_address = |word: &String| word.split_once('@').is_some_and(|(l, d)| !l.is_empty() && d.contains('.'));
     let to: Vec<String> = prompt.split_whitespace().map(trimmed).filter(is_address).collect();

@@ -10,7 +10,7 @@ use engine::{
     keys::Keys,
     ports::{
         About, Access, Action, Answer, Authorization, Budget, Cache, CacheError, Call, Clock, Connection,
-        ConnectionError, Connections, Consent, Contents, Delivery, Exchange, FirstSight, Granted, Identity, Ids,
+        ConnectionError, Connections, Consent, Contents, Delivery, Exchange, FirstSight, Granted, Guide, Identity, Ids,
         Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError, ModelRequest, OAuth, OAuthError,
         OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered, Reservation,
         Reserved, Save, Sealed, SendError, Sent, Stamp, StoredConnection, StoredPlan, Vault, VaultError,
@@ -35,6 +35,7 @@ pub fn engine(world: &World) -> Engine {
         provider: Provider::Google,
         description: "Sends a mail of the explorer.",
         scopes: OAuthScopes { send: SEND, draft: DRAFT },
+        guide: Guide::default(),
     };
     let world = Arc::new(world.clone());
     Engine {
@@ -55,6 +56,7 @@ pub fn engine(world: &World) -> Engine {
         settings: Settings {
             allowlist: std::iter::once(ACTION.parse().expect("an action id")).collect(),
             recipient_domains: domain::RecipientDomains::default(),
+            require_plan: false,
             google_rollout_percent: 100,
             microsoft_rollout_percent: 100,
             max_tokens_per_minute: 0,

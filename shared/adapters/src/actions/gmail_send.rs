@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{Evidence, Mail, Provider};
-use engine::ports::{About, Access, Action, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp};
+use engine::ports::{
+    About, Access, Action, Example, Guide, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp,
+};
 
-use super::{Apis, Carrier, MailAction};
+use super::{Apis, Carrier, MAIL_RULES, MailAction};
 use crate::{google::GmailApi, mime};
 
 pub fn action(apis: &Apis) -> Arc<dyn Action> {
@@ -18,6 +20,17 @@ pub fn action(apis: &Apis) -> Arc<dyn Action> {
             send: &["https://www.googleapis.com/auth/gmail.send"],
             // Enough by itself: compose may create drafts and send, so an account with it alone sends too.
             draft: &["https://www.googleapis.com/auth/gmail.compose"],
+        },
+        guide: Guide {
+            choose: "is the default",
+            rules: MAIL_RULES,
+            examples: &[Example {
+                request: "Write to mia@fabrikam.example and tom@fabrikam.example that lunch is at noon, bcc ned@fabrikam.example",
+                intent: "send_email",
+                params: &[
+                    r#"{"to":["mia@fabrikam.example","tom@fabrikam.example"],"cc":null,"bcc":["ned@fabrikam.example"],"reply_to":null,"subject":"Lunch at noon","text":"Hello, lunch is at noon.","html":null}"#,
+                ],
+            }],
         },
     };
     Arc::new(MailAction { about, carrier: apis.gmail.clone() })

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{Evidence, Mail, Provider};
-use engine::ports::{About, Access, Action, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp};
+use engine::ports::{
+    About, Access, Action, Example, Guide, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp,
+};
 
-use super::{Apis, Carrier, MailAction};
+use super::{Apis, Carrier, MAIL_RULES, MailAction};
 use crate::{graph_message, microsoft::GraphApi};
 
 pub fn action(apis: &Apis) -> Arc<dyn Action> {
@@ -15,6 +17,18 @@ pub fn action(apis: &Apis) -> Arc<dyn Action> {
         provider: Provider::Microsoft,
         description: "Sends an email from the connected Outlook account.",
         scopes: OAuthScopes { send: &["Mail.Send"], draft: &["Mail.ReadWrite", "Mail.Send"] },
+        guide: Guide {
+            choose: "only where the message says Outlook, Microsoft, Office or Hotmail",
+            rules: MAIL_RULES,
+            examples: &[Example {
+                request: "With Outlook, thank kim@fabrikam.example for the flowers, cc joy@fabrikam.example, and ask pat@fabrikam.example for the keys",
+                intent: "send_email",
+                params: &[
+                    r#"{"to":["kim@fabrikam.example"],"cc":["joy@fabrikam.example"],"bcc":null,"reply_to":null,"subject":"Thank you","text":"Hello Kim, thank you very much for the flowers.","html":null}"#,
+                    r#"{"to":["pat@fabrikam.example"],"cc":null,"bcc":null,"reply_to":null,"subject":"The keys","text":"Hello Pat, may I have the keys?","html":null}"#,
+                ],
+            }],
+        },
     };
     Arc::new(MailAction { about, carrier: apis.graph.clone() })
 }

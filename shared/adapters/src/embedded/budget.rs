@@ -128,6 +128,7 @@ fn duration(milliseconds: i64) -> Duration {
 #[cfg(test)]
 mod tests {
     use contracts::ManualClock;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -160,5 +161,76 @@ mod tests {
         }
         let window = budget.window.lock().unwrap();
         assert!(window.used.len() <= 63 && window.reserved.len() <= 63 && window.asked.len() <= 63);
+    }
+
+    /// Somebody asks, after a while; and settles after these times, for these parts of it, or never.
+    #[derive(Debug, Clone)]
+    struct Asks {
+        after: u64,
+        who: usize,
+        tokens: u64,
+        settles: Vec<(u64, u64)>,
+    }
+
+    fn somebody_asks() -> impl Strategy<Value = Asks> {
+        let settles = prop::collection::vec((0..150_000_u64, 0..=100_u64), 0..3);
+        (0..9_000_u64, 0..3_usize, 1..=60_u64, settles).prop_map(|(after, who, tokens, settles)| Asks {
+            after,
+            who,
+            tokens,
+            settles,
+        })
+    }
+
+    /// A reservation that was granted: when, for how much, and when it was first settled, for how much.
+    #[derive(Debug)]
+    struct Granted {
+        at: u64,
+        tokens: u64,
+        settled: Option<(u64, u64)>,
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        #[test]
+        fn no_settling_makes_budget(all in prop::collection::vec(somebody_asks(), 1..60)) {
+            const WINDOW: u64 = 60_000;
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let clock = ManualClock::new();
+            let budget = MemoryBudget::new(clock.clone(), Duration::from_millis(WINDOW));
+            // Everything that happens, by its time: an asking, or a settling of it.
+            let mut events: Vec<(u64, usize, Option<u64>)> = Vec::new();
+            let mut at = 0;
+            for (n, asks) in all.iter().enumerate() {
+                at += asks.after;
+                events.push((at, n, None));
+                events.extend(asks.settles.iter().map(|(after, part)| (at + after, n, Some(asks.tokens * part / 100))));
+            }
+            events.sort_by_key(|(at, ..)| *at);
+            let mut granted: BTreeMap<usize, Granted> = BTreeMap::new();
+            let mut now = 0;
+            for (at, n, settles) in events {
+                clock.advance(Duration::from_millis(at - now));
+                now = at;
+                let id = Uuid::from_u128(n as u128);
+                if let Some(used) = settles {
+                    runtime.block_on(budget.settle(id, used)).unwrap();
+                    if let Some(granted) = granted.get_mut(&n) {
+                        granted.settled.get_or_insert((at, used));
+                    }
+                    continue;
+                }
+                let Asks { who, tokens, .. } = all[n];
+                let workspace = ["a", "b", "c"][who].parse().unwrap();
+                let answer = runtime.block_on(budget.reserve(&Reservation { id, workspace, tokens, limit: 100 })).unwrap();
+                if let Reserved::Granted { .. } = answer {
+                    granted.insert(n, Granted { at, tokens, settled: None });
+                    let within = granted.values().filter(|granted| granted.at + WINDOW > at);
+                    let sum: u64 = within.map(|g| g.settled.map_or(g.tokens, |(_, used)| used)).sum();
+                    prop_assert!(sum <= 100, "{sum} tokens within the window that ends at {at}");
+                }
+            }
+        }
     }
 }

@@ -178,6 +178,7 @@ async fn it_answers_as_a_model_does() {
     let request = ModelRequest {
         instructions: String::new(),
         prompt: "mail ana@example.com: the kettle is on".to_owned(),
+        message: String::new(),
         schema: json!({}),
         actions: ids(&["gmail.send"]),
         timeout: Duration::from_secs(1),

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use domain::{Address, ClientRequestId, Intent, Mention, PlannedAction, mentions};
+use domain::{
+    Address, ClientRequestId, Intent, Mention, PlannedAction, disarmed, doubtful_addresses, in_ascii, is_conditional,
+    mentions,
+};
 use serde::Deserialize;
 use serde_json::Value;
 use telemetry::record::PlannerStatus;
@@ -14,11 +17,10 @@ use crate::{Engine, Object, Problem, ProblemCode, execute::MAX_ACTIONS};
 const MAX_QUESTIONS: usize = 10;
 const MAX_TEXT: usize = 600;
 
-/// A plan that is ready but for its id, with the text it came from.
-pub(super) struct Outcome {
+/// A plan that is ready but for its id.
+pub(crate) struct Outcome {
     pub plan: Draft,
     pub status: PlannerStatus,
-    pub text: String,
 }
 
 impl Outcome {
@@ -40,7 +42,7 @@ impl Outcome {
             questions: Vec::new(),
             notes: Some(notes.to_owned()),
         };
-        Self { plan, status, text: String::new() }
+        Self { plan, status }
     }
 }
 
@@ -73,15 +75,16 @@ enum Understood {
 }
 
 /// Validates an answer against the schema it was asked to fit, and grounds its addresses in the prompt.
-pub(super) fn read(engine: &Engine, prompt: &str, text: String) -> Result<Outcome, Problem> {
-    let Object(raw): Object<RawPlan> = serde_json::from_str(&text).map_err(|error| {
+pub(super) fn read(engine: &Engine, prompt: &str, text: &str) -> Result<Outcome, Problem> {
+    let Object(raw): Object<RawPlan> = serde_json::from_str(text).map_err(|error| {
         // The error's text may quote the answer; its kind and place do not.
         invalid(format!("not of the schema, at line {} column {}", error.line(), error.column()))
     })?;
     if raw.actions.len() > MAX_ACTIONS {
         return Err(invalid(format!("{} actions, where {MAX_ACTIONS} are the most", raw.actions.len())));
     }
-    let mentioned = mentions(prompt);
+    let asks_for_mail = !(raw.actions.is_empty() && raw.questions.is_empty());
+    let prompt = Prompt { text: prompt, mentioned: mentions(prompt) };
     let mut plan = Draft {
         intent: Intent::from_words(&raw.intent),
         confidence: raw.confidence.clamp(0.0, 1.0),
@@ -93,7 +96,7 @@ pub(super) fn read(engine: &Engine, prompt: &str, text: String) -> Result<Outcom
     let mut accounted: Vec<Address> = Vec::new();
     let mut denials = String::new();
     for (place, Object(action)) in raw.actions.into_iter().enumerate() {
-        match understand(engine, prompt, &mentioned, place, action)? {
+        match understand(engine, &prompt, place, action)? {
             Understood::Action(action, addresses) => {
                 accounted.extend(addresses);
                 plan.actions.push(action);
@@ -111,8 +114,11 @@ pub(super) fn read(engine: &Engine, prompt: &str, text: String) -> Result<Outcom
             }
         }
     }
+    if asks_for_mail {
+        plan.questions.extend(doubtful(prompt.text, &plan.questions));
+    }
     if !plan.actions.is_empty() {
-        plan.questions.extend(dropped(&mentioned, &accounted, &plan.questions));
+        plan.questions.extend(prompt.dropped(&accounted, &plan.questions));
     }
     if !denials.is_empty() {
         plan.notes = Some(plan.notes.map_or(denials.clone(), |notes| format!("{notes} {denials}")));
@@ -126,20 +132,14 @@ pub(super) fn read(engine: &Engine, prompt: &str, text: String) -> Result<Outcom
         let can: Vec<&str> = engine.catalogue.iter().map(|action| action.about().description).collect();
         plan.notes = Some(format!("Nothing that is allowed here does this. What there is: {}", can.join(" ")));
     }
-    Ok(Outcome { plan, status, text })
+    Ok(Outcome { plan, status })
 }
 
 fn invalid(detail: String) -> Problem {
     Problem::new(ProblemCode::PlannerInvalidAnswer, detail)
 }
 
-fn understand(
-    engine: &Engine,
-    prompt: &str,
-    mentioned: &[Mention],
-    place: usize,
-    raw: RawAction,
-) -> Result<Understood, Problem> {
+fn understand(engine: &Engine, prompt: &Prompt<'_>, place: usize, raw: RawAction) -> Result<Understood, Problem> {
     let known = engine.catalogue.find(&raw.action).filter(|action| {
         action.about().provider.as_str() == raw.provider
             && engine.settings.allowlist.can_execute(&action.about().action_id())
@@ -164,18 +164,14 @@ fn understand(
             }
             let why: Vec<String> = violations.into_iter().map(|violation| violation.detail).collect();
             let question = format!("A mail cannot go there: {}. Which address is meant?", why.join("; "));
-            return Ok(Understood::Question(shown(&question), Vec::new()));
+            return Ok(Understood::Question(shown(&in_ascii(&question)), Vec::new()));
         }
     };
     let addresses: Vec<Address> = call.addresses().into_iter().map(|(_, address)| address.clone()).collect();
-    if let Some(stranger) = addresses.iter().find(|address| spelled(mentioned, address).is_none()) {
-        let question = format!(
-            "The address {} does not stand in the request as a whole. Which address is meant?",
-            ascii(&stranger.addr_spec())
-        );
+    if let Some(question) = addresses.iter().find_map(|address| prompt.doubt(address)) {
         return Ok(Understood::Question(question, addresses));
     }
-    let call = call.map_addresses(&mut |address| grounded(prompt, mentioned, address));
+    let call = call.map_addresses(&mut |address| prompt.spelling(address));
     if let Err(problem) = engine.check_permission(&about.action_id(), &*call) {
         let why: Vec<String> = problem.errors.into_iter().map(|error| error.detail).collect();
         return Ok(Understood::Denied(format!("Not planned: {}.", why.join("; ")), addresses));
@@ -199,46 +195,83 @@ fn without_nulls(mut params: Value) -> Value {
     params
 }
 
-/// The address as the prompt spells it, if it stands there as a whole.
-fn spelled<'a>(mentioned: &'a [Mention], address: &Address) -> Option<&'a Address> {
-    let exact = mentioned.iter().find(|mention| mention.address == *address);
-    exact.or_else(|| mentioned.iter().find(|mention| mention.address.same_but_for_case(address))).map(|m| &m.address)
+/// What the person wrote, and the addresses in it.
+struct Prompt<'a> {
+    text: &'a str,
+    mentioned: Vec<Mention>,
 }
 
-/// The address in the prompt's spelling; its display name only if the prompt has it too.
-fn grounded(prompt: &str, mentioned: &[Mention], address: Address) -> Address {
-    let spelling = spelled(mentioned, &address).expect("strangers were sent away before");
-    match address.name() {
-        Some(name) if prompt.to_lowercase().contains(&name.to_lowercase()) => {
-            let spelling = spelling.clone();
-            address.spelled_as(&spelling)
+impl Prompt<'_> {
+    /// The places where an address stands as a whole: as it is written, or else with another case.
+    fn mentions_of(&self, address: &Address) -> impl Iterator<Item = &Mention> {
+        let exact = self.mentioned.iter().any(|mention| mention.address == *address);
+        let same = move |known: &Address| if exact { known == address } else { known.same_but_for_case(address) };
+        self.mentioned.iter().filter(move |mention| same(&mention.address))
+    }
+
+    /// What has to be asked before a mail may have this address, if anything.
+    fn doubt(&self, address: &Address) -> Option<String> {
+        let spec = in_ascii(&address.addr_spec());
+        let Some(mention) = self.mentions_of(address).min_by_key(|mention| mention.quoted) else {
+            return Some(format!(
+                "The address {spec} does not stand in the request as a whole. Which address is meant?"
+            ));
+        };
+        if mention.quoted {
+            return Some(format!("{spec} stands only in quoted or forwarded text. Is it to be in a mail?"));
         }
-        _ => spelling.clone(),
+        is_conditional(self.text, mention.start).then(|| {
+            format!("I cannot wait and see whether the condition is met. Should the mail with {spec} go out now?")
+        })
+    }
+
+    /// The address in the prompt's spelling; its display name only if the prompt has it too, and it is none that
+    /// could be taken for an address.
+    fn spelling(&self, address: Address) -> Address {
+        let mention = self.mentions_of(&address).next().expect("strangers were sent away before");
+        let spelling = mention.address.clone();
+        match address.name() {
+            Some(name) if !name.contains('@') && self.text.to_lowercase().contains(&name.to_lowercase()) => {
+                address.spelled_as(&spelling)
+            }
+            _ => spelling,
+        }
+    }
+
+    /// A question for the addresses of the prompt that nothing accounts for.
+    fn dropped(&self, accounted: &[Address], questions: &[String]) -> Option<String> {
+        const MOST: usize = 10;
+        let mut left: Vec<String> = Vec::new();
+        for mention in &self.mentioned {
+            let spec = mention.address.addr_spec();
+            let used = accounted.iter().any(|known| known.same_but_for_case(&mention.address));
+            let in_question = questions.iter().any(|question| question.contains(&spec));
+            if !used && !in_question && !left.contains(&spec) {
+                left.push(spec);
+            }
+        }
+        let more = left.len().saturating_sub(MOST);
+        left.truncate(MOST);
+        let names = left.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!left.is_empty()).then(|| format!("The request names {names}, but the plan does not use it. What is it for?"))
     }
 }
 
-/// A question for each address of the prompt that nothing accounts for.
-fn dropped(mentioned: &[Mention], accounted: &[Address], questions: &[String]) -> Vec<String> {
-    let mut asked: Vec<String> = Vec::new();
-    for mention in mentioned {
-        let address = &mention.address;
-        let spec = address.addr_spec();
-        let used = accounted.iter().any(|known| known.same_but_for_case(address));
-        let in_question = questions.iter().any(|question| question.contains(&spec));
-        let question = format!("The request names {spec}, but the plan does not use it. What is it for?");
-        if !used && !in_question && !asked.contains(&question) {
-            asked.push(question);
-        }
-    }
-    asked
+/// A question for what looks like an address in the prompt and is none.
+fn doubtful(prompt: &str, questions: &[String]) -> Option<String> {
+    const MOST: usize = 3;
+    let mut left = doubtful_addresses(prompt);
+    left.retain(|word| !questions.iter().any(|question| question.contains(word)));
+    left.dedup();
+    left.truncate(MOST);
+    let words = left.join(", ");
+    (!left.is_empty()).then(|| {
+        shown(&format!("{words} only looks like an address: it has characters outside ASCII. Which address is meant?"))
+    })
 }
 
-/// A model's text as a page may show it: one line, no control characters, not endless.
+/// A model's text as a page may show it: one line, no control characters, no look-alike of an address, not endless.
 fn shown(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT).collect();
-    flat.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn ascii(text: &str) -> String {
-    text.chars().flat_map(char::escape_default).collect()
+    disarmed(&flat.split_whitespace().collect::<Vec<_>>().join(" "))
 }

@@ -91,10 +91,10 @@ impl Engine {
     }
 }
 
-/// How many tokens a question and its answer are at most, without a tokenizer. A person's text has at most a
-/// token a byte. The fixed part is English and JSON in ASCII, of which tokenizers make a token of four to five
+/// How many tokens a question and its answer are at most, without a tokenizer. A person's text and its
+/// fence have at most a token a byte. The fixed part is English and JSON in ASCII, of which tokenizers make a token of four to five
 /// bytes; three are taken, to be above them.
 fn most_tokens(request: &ModelRequest, answer: u32) -> u64 {
     let fixed = request.instructions.len() + request.schema.to_string().len();
-    request.prompt.len() as u64 + fixed.div_ceil(3) as u64 + FRAME + u64::from(answer)
+    request.message.len() as u64 + fixed.div_ceil(3) as u64 + FRAME + u64::from(answer)
 }

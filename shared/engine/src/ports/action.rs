@@ -29,6 +29,30 @@ pub struct About {
     pub description: &'static str,
     /// What it needs of an account.
     pub scopes: OAuthScopes,
+    /// What a model is told of it.
+    pub guide: Guide,
+}
+
+/// What a model is told of an action beside its description and its schema.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Guide {
+    /// When to choose it among others: the rest of a sentence that begins with its id. Empty where its description says it.
+    pub choose: &'static str,
+    /// How to fill in its params, a sentence or more each. Actions that share a rule share its text, which is told once.
+    pub rules: &'static [&'static str],
+    /// Requests that it serves.
+    pub examples: &'static [Example],
+}
+
+/// A request with the plan that it should become.
+#[derive(Debug, Clone, Copy)]
+pub struct Example {
+    /// What a person writes.
+    pub request: &'static str,
+    /// The intent of the plan.
+    pub intent: &'static str,
+    /// The params of each action of the plan, all of them this one: JSON as strict mode writes it.
+    pub params: &'static [&'static str],
 }
 
 /// The OAuth scopes that an action needs.

@@ -14,7 +14,9 @@ mod oauth;
 mod queue;
 mod vault;
 
-pub use action::{About, Access, Action, Call, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp};
+pub use action::{
+    About, Access, Action, Call, Example, Guide, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp,
+};
 pub use budget::{BUDGET_BUCKETS, BUDGET_WINDOW, Budget, Reservation, Reserved};
 pub use cache::{CONSENT_WITHIN, Cache, CacheError, Consent, FirstSight, KeyClaim};
 pub use clock::{Clock, Ids};

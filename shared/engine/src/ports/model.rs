@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::ActionId;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A language model, or what stands in for it: a prompt and a schema go in, a JSON text comes out.
@@ -22,8 +23,10 @@ pub trait Model: Send + Sync {
 pub struct ModelRequest {
     /// What the model is to do; the same for everyone but for the actions in it.
     pub instructions: String,
-    /// What the person wrote, and nothing else.
+    /// What the person wrote, and nothing else: for a planner by rules.
     pub prompt: String,
+    /// The same within its fence: for a language model.
+    pub message: String,
     /// The JSON Schema, in OpenAI's strict subset, that the answer must fit.
     pub schema: Value,
     /// The actions that the schema leaves, for a planner by rules.
@@ -42,7 +45,8 @@ pub struct Answer {
 }
 
 /// How an answer ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Finish {
     /// It is whole: a JSON text, it is hoped.
     Text(String),

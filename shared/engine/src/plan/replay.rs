@@ -1,0 +1,102 @@
+//! What today's code makes of an answer on record.
+
+use domain::{Plan, PlanId, WorkspaceId};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{Draft, record::Record};
+use crate::{Engine, Problem, ProblemCode};
+
+/// A plan on record beside what today's code, catalogue and settings make of the same answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Replay {
+    /// Which plan.
+    pub plan_id: PlanId,
+    /// Who answered then.
+    pub model: String,
+    /// The catalogue has changed since then: its actions, or their params.
+    pub catalogue_changed: bool,
+    /// Where the two differ; nowhere, it is hoped.
+    pub differences: Vec<Difference>,
+}
+
+/// A place where two plans differ.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// A JSON Pointer (RFC 6901) into the plan.
+    pub pointer: String,
+    /// What stands on record; null where there is nothing.
+    pub then: Value,
+    /// What stands there today.
+    pub now: Value,
+}
+
+impl Engine {
+    /// Runs the answer of a plan on record through today's code. The model is not asked, and nothing is written.
+    pub async fn replay(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Replay, Problem> {
+        let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
+        let Record { plan, prompt, answer, catalogue, model, .. } =
+            self.recall(workspace, id).await?.ok_or_else(gone)?;
+        let Plan { intent, confidence, actions, questions, notes, .. } = plan;
+        let then = without_ids(&Draft { intent, confidence, actions, questions, notes });
+        let now = match self.understand(&prompt, answer) {
+            Ok(outcome) => without_ids(&outcome.plan),
+            Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),
+        };
+        let mut differences = Vec::new();
+        compare("", &then, &now, &mut differences);
+        Ok(Replay { plan_id: id, model, catalogue_changed: catalogue != self.catalogue.version(), differences })
+    }
+}
+
+/// A plan but for its ids, which are new each time.
+fn without_ids(plan: &Draft) -> Value {
+    let Draft { intent, confidence, actions, questions, notes } = plan;
+    let actions: Vec<Value> = actions
+        .iter()
+        .map(|action| json!({ "provider": action.provider, "action": action.action, "params": action.params }))
+        .collect();
+    json!({ "intent": intent, "confidence": confidence, "actions": actions, "questions": questions, "notes": notes })
+}
+
+fn compare(at: &str, then: &Value, now: &Value, found: &mut Vec<Difference>) {
+    match (then, now) {
+        (Value::Object(old), Value::Object(new)) => {
+            let get = |fields: &Map<String, Value>, key: &str| fields.get(key).cloned().unwrap_or_default();
+            for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
+                compare(&format!("{at}/{}", domain::pointer_token(key)), &get(old, key), &get(new, key), found);
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            for place in 0..old.len().max(new.len()) {
+                let get = |list: &[Value]| list.get(place).cloned().unwrap_or_default();
+                compare(&format!("{at}/{place}"), &get(old), &get(new), found);
+            }
+        }
+        _ if then == now => {}
+        _ => found.push(Difference { pointer: at.to_owned(), then: then.clone(), now: now.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_told_and_where() {
+        let then = json!({ "a": 1, "b": [1, { "c/d": null }], "gone": "x" });
+        let now = json!({ "b": [1, { "c/d": 2 }, 3], "a": 1 });
+        let mut found = Vec::new();
+        compare("", &then, &now, &mut found);
+        let told: Vec<_> = found.iter().map(|d| (d.pointer.as_str(), d.then.clone(), d.now.clone())).collect();
+        let wanted = vec![
+            ("/b/1/c~1d", json!(null), json!(2)),
+            ("/b/2", json!(null), json!(3)),
+            ("/gone", json!("x"), json!(null)),
+        ];
+        assert_eq!(told, wanted);
+        let mut none = Vec::new();
+        compare("", &then, &then, &mut none);
+        assert!(none.is_empty());
+    }
+}

@@ -1,0 +1,164 @@
+//! The use cases inside this process, with a model in memory and a clock that stands still: for what HTTP adds nothing to.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use contracts::{CountingIds, ManualClock};
+use domain::{ActorId, PlanId, Scope, WorkspaceId};
+use engine::{
+    Caller, Engine, Problem,
+    execute::{Accepted, ExecuteRequest, What},
+    plan::{PlanRequest, Planned},
+    ports::{Answer, Finish, JobFilter, Model, ModelError, ModelRequest, Usage},
+};
+use serde_json::{Value, json};
+use telemetry::TraceContext;
+
+/// The use cases with embedded parts, and who asks.
+pub struct Inside {
+    pub engine: Engine,
+    pub clock: Arc<ManualClock>,
+    pub model: Arc<Scripted>,
+    pub caller: Caller,
+    _folder: tempfile::TempDir,
+}
+
+/// A model that says what it was told to say, and keeps what it was asked.
+#[derive(Default)]
+pub struct Scripted {
+    says: Mutex<VecDeque<Finish>>,
+    asked: Mutex<Vec<ModelRequest>>,
+}
+
+impl Inside {
+    /// With these variables and nothing else in the environment.
+    pub fn new(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().display().to_string();
+        let config = app::Config::read(&|name| match name {
+            "ORCHESTRATOR_DATA" => Some(data.clone()),
+            name => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
+        });
+        let mut engine = app::engine(&config.unwrap()).unwrap();
+        let (clock, model) = (ManualClock::new(), Arc::new(Scripted::default()));
+        (engine.clock, engine.model) = (clock.clone(), model.clone());
+        engine.ids = Arc::new(CountingIds::new(7));
+        Self { engine, clock, model, caller: caller("local"), _folder: folder }
+    }
+
+    /// The plan of a prompt when the model says this.
+    pub async fn when(&self, says: impl Into<Says>, prompt: &str) -> Result<Planned, Problem> {
+        self.model.say(says);
+        self.plan(prompt, None).await
+    }
+
+    pub async fn plan(&self, prompt: &str, actor: Option<&str>) -> Result<Planned, Problem> {
+        let request = PlanRequest {
+            prompt: prompt.to_owned(),
+            workspace_id: None,
+            actor_id: actor.map(|actor| actor.parse().unwrap()),
+            timezone: Some("Europe/Berlin".to_owned()),
+            trace: TraceContext::begin(1, 1),
+        };
+        self.engine.plan(&self.caller, request).await
+    }
+
+    pub async fn execute(&self, plan: PlanId) -> Result<Vec<Accepted>, Problem> {
+        self.execute_as(&self.caller, What::Plan(plan), None).await
+    }
+
+    pub async fn execute_as(
+        &self,
+        caller: &Caller,
+        what: What,
+        actor_id: Option<ActorId>,
+    ) -> Result<Vec<Accepted>, Problem> {
+        let request = ExecuteRequest {
+            what,
+            workspace_id: None,
+            actor_id,
+            idempotency_key: None,
+            trace: TraceContext::begin(1, 1),
+            trace_given: false,
+        };
+        self.engine.execute(caller, request).await
+    }
+
+    /// How many jobs there are, up to 100.
+    pub async fn jobs(&self) -> usize {
+        let filter = JobFilter { workspace: self.caller.workspace.clone(), status: None, after: None, limit: 100 };
+        self.engine.ledger.list_jobs(&filter).await.unwrap().len()
+    }
+}
+
+/// Somebody of a workspace, who may do everything there.
+pub fn caller(workspace: &str) -> Caller {
+    Caller {
+        workspace: workspace.parse::<WorkspaceId>().unwrap(),
+        bound_actor: None,
+        default_actor: "local".parse().unwrap(),
+        scopes: Scope::ALL.into(),
+    }
+}
+
+/// How an answer ends: what a plan or a text is made into.
+pub struct Says(pub Finish);
+
+impl From<Value> for Says {
+    fn from(plan: Value) -> Self {
+        Self(Finish::Text(plan.to_string()))
+    }
+}
+
+impl From<String> for Says {
+    fn from(text: String) -> Self {
+        Self(Finish::Text(text))
+    }
+}
+
+impl Scripted {
+    /// Says this to what is asked next, after what it was told before.
+    pub fn say(&self, says: impl Into<Says>) {
+        self.says.lock().unwrap().push_back(says.into().0);
+    }
+
+    /// What was asked last.
+    pub fn last(&self) -> ModelRequest {
+        self.asked.lock().unwrap().last().expect("something was asked").clone()
+    }
+
+    pub fn count(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Model for Scripted {
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn max_output_tokens(&self) -> Option<u32> {
+        None
+    }
+
+    async fn ask(&self, request: &ModelRequest) -> Result<Answer, ModelError> {
+        self.asked.lock().unwrap().push(request.clone());
+        let finish = self.says.lock().unwrap().pop_front().unwrap_or(Finish::Empty);
+        Ok(Answer { finish, usage: Usage { input: 100, output: 20 } })
+    }
+}
+
+/// An action to these people, as a model in strict mode writes it.
+pub fn action(to: &[&str]) -> Value {
+    json!({ "provider": "google", "action": "gmail.send", "params": {
+        "to": to, "cc": null, "bcc": null, "reply_to": null, "subject": "Thanks", "text": "Thank you.", "html": null } })
+}
+
+/// An answer with these actions.
+pub fn answer(actions: &[Value]) -> Value {
+    json!({ "intent": "send_email", "notes": null, "actions": actions, "questions": [], "confidence": 0.9 })
+}

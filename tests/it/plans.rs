@@ -1,0 +1,221 @@
+//! Plans on record: executed as they were shown, by whom they were shown to, in time; and replayed.
+
+use std::time::Duration;
+
+use engine::{
+    ProblemCode,
+    execute::{RequestedAction, What},
+};
+use serde_json::json;
+
+use crate::{
+    inside::{Inside, Says, action, answer, caller},
+    support::{Server, command},
+};
+
+const PROMPT: &str = "Send email to john@example.com saying thanks for the meeting";
+
+fn john() -> Says {
+    answer(&[action(&["john@example.com"])]).into()
+}
+
+#[tokio::test]
+async fn a_plan_is_found_in_time_by_whom_it_was_made_for_and_by_nobody_else() {
+    let inside = Inside::new(&[]);
+    let id = inside.when(john(), PROMPT).await.unwrap().plan.plan_id;
+    let foreign = caller("other");
+    let problem = inside.execute_as(&foreign, What::Plan(id), None).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::PlanNotFound, "another workspace's");
+    inside.clock.advance(Duration::from_secs(15 * 60 - 1));
+    let first = inside.execute(id).await.unwrap();
+    let again = inside.execute(id).await.unwrap();
+    assert_eq!((first[0].job.job_id, first[0].replayed), (again[0].job.job_id, false));
+    assert!(again[0].replayed, "executed twice: the same jobs");
+    inside.clock.advance(Duration::from_secs(1));
+    let problem = inside.execute(id).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::PlanNotFound, "too old");
+
+    inside.model.say(john());
+    let id = inside.plan(PROMPT, Some("ana@example.com")).await.unwrap().plan.plan_id;
+    let eve = Some("eve@example.com".parse().unwrap());
+    let problem = inside.execute_as(&inside.caller, What::Plan(id), eve).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::PlanNotFound, "another actor's");
+    let job = inside.execute(id).await.unwrap().remove(0).job;
+    assert_eq!(job.actor_id.as_str(), "ana@example.com", "it acts for whom it was planned for");
+    assert_eq!(inside.jobs().await, 2);
+}
+
+#[tokio::test]
+async fn nothing_changes_between_plan_and_execute_but_what_is_allowed() {
+    let mut inside = Inside::new(&[]);
+    let shown = inside.when(john(), PROMPT).await.unwrap().plan;
+    let other = inside.when(answer(&[action(&["eve@example.com"])]), "To eve@example.com").await.unwrap().plan;
+    // Whoever can write to the ledger cannot put one plan in another's place.
+    let ledger = inside.engine.ledger.clone();
+    let now = engine::ports::Clock::now(&*inside.clock);
+    let workspace = inside.caller.workspace.clone();
+    let mut stolen = ledger.plan(&workspace, other.plan_id, now).await.unwrap().unwrap();
+    let mine = ledger.plan(&workspace, shown.plan_id, now).await.unwrap().unwrap();
+    stolen.plan_id = domain::PlanId(uuid(9));
+    ledger.put_plan(&stolen).await.unwrap();
+    assert_eq!(inside.execute(stolen.plan_id).await.unwrap_err().code, ProblemCode::Internal);
+    assert!(!mine.sealed.0.contains("john"), "it is sealed");
+
+    // The same params and keys as were shown.
+    let job = inside.execute(shown.plan_id).await.unwrap().remove(0).job;
+    assert_eq!(job.client_request_id, shown.actions[0].client_request_id);
+    let hash = domain::payload_hash(shown.actions[0].provider, &shown.actions[0].action, &shown.actions[0].params);
+    assert_eq!(job.payload_hash, hash);
+
+    // What is forbidden meanwhile is not done, though it was planned.
+    let later = inside.when(john(), PROMPT).await.unwrap().plan;
+    inside.engine.settings.allowlist = std::iter::empty().collect();
+    assert_eq!(inside.execute(later.plan_id).await.unwrap_err().code, ProblemCode::ActionNotAllowed);
+    assert_eq!(inside.jobs().await, 1);
+}
+
+fn uuid(n: u128) -> uuid::Uuid {
+    uuid::Uuid::from_u128(n)
+}
+
+#[tokio::test]
+async fn where_a_plan_is_required_nothing_else_is_executed() {
+    let inside = Inside::new(&[("REQUIRE_PLAN", "true")]);
+    let action = RequestedAction {
+        provider: None,
+        action: "gmail.send".to_owned(),
+        params: json!({ "to": "john@example.com", "subject": "a", "text": "b" }),
+        client_request_id: Some("a".parse().unwrap()),
+    };
+    let actor = Some("ana@example.com".parse().unwrap());
+    let problem = inside.execute_as(&inside.caller, What::Actions(vec![action]), actor).await.unwrap_err();
+    assert_eq!((problem.code, problem.errors[0].pointer.as_str()), (ProblemCode::InvalidRequest, "/plan_id"));
+    let id = inside.when(john(), PROMPT).await.unwrap().plan.plan_id;
+    assert_eq!(inside.execute(id).await.unwrap().len(), 1);
+    assert_eq!(inside.jobs().await, 1);
+}
+
+#[tokio::test]
+async fn over_http_a_plan_id_stands_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[("REQUIRE_PLAN", "true")]);
+    let plan = server.post("/ai/plan2", &json!({ "prompt": PROMPT })).await.body["plan"].clone();
+    let id = &plan["plan_id"];
+    let mut changed = plan["actions"].clone();
+    changed[0]["params"]["to"] = json!("eve@example.com");
+    for body in [
+        json!({ "plan_id": id, "actions": changed }),
+        json!({ "actions": plan["actions"], "actor_id": "ana@example.com" }),
+        json!({ "plan_id": id, "params": { "to": "eve@example.com" } }),
+    ] {
+        let reply = server.post("/ai/execute", &body).await;
+        assert_eq!((reply.status, reply.code()), (422, &json!("invalid-request")), "{body}: {}", reply.body);
+    }
+    assert_eq!(server.counts().await, (0, 0));
+    assert_eq!(server.post("/ai/execute", &json!({ "plan_id": id })).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_replay_shows_what_todays_code_makes_of_an_answer() {
+    let mut inside = Inside::new(&[]);
+    let two = answer(&[action(&["john@example.com"]), action(&["eve@evil.example"])]);
+    let prompt = "Write to john@example.com and eve@evil.example";
+    let plan = inside.when(two, prompt).await.unwrap().plan;
+    let workspace = inside.caller.workspace.clone();
+    let replay = inside.engine.replay(&workspace, plan.plan_id).await.unwrap();
+    assert_eq!((replay.differences.as_slice(), replay.catalogue_changed), (&[][..], false));
+
+    inside.engine.settings.recipient_domains = domain::RecipientDomains::Only(["example.com".to_owned()].into());
+    let replay = inside.engine.replay(&workspace, plan.plan_id).await.unwrap();
+    let pointers: Vec<&str> = replay.differences.iter().map(|difference| difference.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/actions/1", "/notes"]);
+    assert_eq!(replay.differences[0].then["params"]["to"], "eve@evil.example");
+
+    inside.engine.catalogue = engine::catalogue::Catalogue::new(Vec::new());
+    let replay = inside.engine.replay(&workspace, plan.plan_id).await.unwrap();
+    assert!(replay.catalogue_changed);
+    assert!(replay.differences.iter().any(|d| d.pointer == "/problem" && d.now == "planner-invalid-answer"));
+
+    assert_eq!(inside.model.count(), 1, "the model is not asked again");
+    let problem = inside.engine.replay(&"other".parse().unwrap(), plan.plan_id).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::PlanNotFound);
+    inside.clock.advance(Duration::from_hours(24));
+    let problem = inside.engine.replay(&workspace, plan.plan_id).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::PlanNotFound, "it is kept for a day");
+}
+
+#[tokio::test]
+async fn the_command_replays_beside_a_server_and_its_exit_code_says_whether_it_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let plan = server.post("/ai/plan2", &json!({ "prompt": PROMPT })).await.body["plan"].clone();
+    let id = plan["plan_id"].as_str().unwrap();
+    let replay = |variables: &[(&str, &str)], arguments: &[&str]| {
+        command(folder.path(), variables).arg("replay").args(arguments).output().unwrap()
+    };
+    let same = replay(&[], &[id]);
+    assert!(same.status.code() == Some(0) && same.stdout.starts_with(b"{"), "{same:?}");
+    let other = replay(&[("ALLOW_RECIPIENT_DOMAINS", "contoso.com")], &[id]);
+    let told: serde_json::Value = serde_json::from_slice(&other.stdout).unwrap();
+    assert_eq!((other.status.code(), &told["differences"][0]["pointer"]), (Some(1), &json!("/actions/0")), "{told}");
+    for arguments in [&[id, "--workspace", "other"][..], &["018f4e7e-7d4c-7a3b-8a52-0b7d2c9d3f10"]] {
+        let gone = replay(&[], arguments);
+        assert_eq!((gone.status.code(), gone.stdout.len()), (Some(2), 0), "{gone:?}");
+    }
+}
+
+/// Evaluates a file of cases by rules, in this process.
+async fn evaluated(file: &str) -> engine::evaluation::Report {
+    let mut inside = Inside::new(&[]);
+    inside.engine.model = std::sync::Arc::new(adapters::offline::OfflinePlanner::new());
+    let path = format!("{}/../../tests/fixtures/eval/{file}", env!("CARGO_MANIFEST_DIR"));
+    let cases = engine::evaluation::Case::read(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let report = inside.engine.evaluate(&inside.caller.workspace, &cases, None).await;
+    println!("{file}\n{}", report.table());
+    report
+}
+
+#[tokio::test]
+async fn the_planner_by_rules_is_right_or_asks() {
+    for (file, percent) in [("plain.jsonl", 90), ("fresh.jsonl", 75)] {
+        let report = evaluated(file).await;
+        assert_eq!((report.cases, report.valid, report.invented, report.stopped), (40, 40, 0, 0));
+        assert_eq!(report.wrong_actions, 0, "{file}: what is not right is a question or a refusal");
+        assert!(report.right * 100 >= report.cases * percent, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn an_evaluation_counts_what_a_model_invents() {
+    let inside = Inside::new(&[]);
+    let case = |prompt: &str| {
+        format!(
+            r#"{{"id":"a","prompt":"{prompt}","expect":"send","actions":[{{"action":"gmail.send","to":["john@example.com"]}}]}}"#
+        )
+    };
+    let file = ["Thank john@example.com", "Thank john@example.com", "Thank john@example.com"].map(case).join("\n");
+    let cases = engine::evaluation::Case::read(&file).unwrap();
+    inside.model.say(answer(&[action(&["John@example.com"])]));
+    inside.model.say(answer(&[action(&["eve@example.com"])]));
+    inside.model.say("no plan".to_owned());
+    let report = inside.engine.evaluate(&inside.caller.workspace, &cases, None).await;
+    assert_eq!((report.right, report.valid, report.stopped, report.invented), (1, 2, 1, 0), "{}", report.table());
+    assert_eq!((report.tokens_in, report.tokens_out), (300, 60));
+    assert_eq!((inside.jobs().await, report.verdicts[2].problem), (0, Some("planner-invalid-answer")));
+}
+
+#[test]
+fn the_command_evaluates_a_file_and_says_what_is_wrong_with_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let eval = |arguments: &[&str]| command(folder.path(), &[]).arg("eval").args(arguments).output().unwrap();
+    let file = folder.path().join("cases.jsonl");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, r#"{"id":"a","prompt":"Tell Ana hi","expect":"ask"}"#).unwrap();
+    let output = eval(&[path, "--json", "--price-in", "1", "--price-out", "2"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success() && report["asked"] == 1 && report["dollars"] == 0.0, "{report}");
+    assert!(String::from_utf8(eval(&[path]).stdout).unwrap().contains("| right in everything | 1 of 1 |"));
+    std::fs::write(&file, "{}").unwrap();
+    let output = eval(&[path]);
+    assert!(!output.status.success() && String::from_utf8(output.stderr).unwrap().contains("line 1"));
+}
