@@ -16,7 +16,7 @@ use contracts::{
     proxies::{AwsProxy, Reaction, RedisProxy},
     servers::RedisServer,
 };
-use fakes::{Fakes, Provider, Token};
+use fakes::{Fakes, Provider, Token, model::FakeModel};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -211,7 +211,22 @@ async fn requests_and_jobs_cost_what_is_written_down() {
     let (sends, scope) = (["gmail.drafts.create", "gmail.drafts.send"], GMAIL_COMPOSE);
     live(&world, &fakes, scope, &sends, Cost { redis: 2, dynamodb: 5, sqs: 1, ..ONE }).await;
 
+    planned_by_a_model(&world).await;
     first_request(&world).await;
+}
+
+/// A plan by a model, whose tokens are reserved before and settled after it is asked.
+async fn planned_by_a_model(world: &World) {
+    let model = FakeModel::new("sk-test");
+    let url = model.serve().await;
+    let program = world.program(&[("OPENAI_BASE_URL", &url), ("OPENAI_API_KEY", "sk-test")]);
+    let prompt = json!({ "prompt": "Send email to john@example.com saying thanks for the meeting" });
+    // The server learns the scripts.
+    assert_eq!(program.server.post("/ai/plan2", &prompt).await.status, 200);
+    program.cost("warm up");
+    assert_eq!(program.server.post("/ai/plan2", &prompt).await.status, 200);
+    assert_eq!(program.cost("plan2 by a model"), Cost { redis: 2, dynamodb: 1, ..ONE });
+    assert_eq!(model.requests().len(), 2);
 }
 
 async fn requests(world: &World) {

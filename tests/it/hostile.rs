@@ -58,7 +58,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| places(value, &format!("{at}/{key}"), found)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(n, value)| places(value, &format!("{at}/{n}"), found))
+            items.iter().enumerate().for_each(|(n, value)| places(value, &format!("{at}/{n}"), found));
         }
         _ => {}
     }
@@ -84,7 +84,7 @@ fn mutated(chance: &mut Chance, people: &[&str]) -> String {
             }
             1 => {
                 *target =
-                    [json!(null), json!(7), json!(-1e300), json!(true), json!({}), json!([])][chance.below(6)].clone()
+                    [json!(null), json!(7), json!(-1e300), json!(true), json!({}), json!([])][chance.below(6)].clone();
             }
             2 => *target = json!(stranger),
             3 => *target = json!([stranger, people[0]]),
@@ -98,7 +98,7 @@ fn mutated(chance: &mut Chance, people: &[&str]) -> String {
             7 | 8 => plan["actions"][0]["params"][field] = json!([stranger]),
             9 => {
                 plan["actions"][0]["action"] =
-                    json!(["gmail.delete", "outlook.send", "", "gmail.send\0"][chance.below(4)])
+                    json!(["gmail.delete", "outlook.send", "", "gmail.send\0"][chance.below(4)]);
             }
             10 => plan["actions"][0]["params"]["text"] = json!("x".repeat(chance.below(400_000))),
             _ => plan["questions"] = json!(vec![stranger; chance.below(50)]),
@@ -166,7 +166,7 @@ async fn of_five_hundred_mutated_answers_none_reaches_a_stranger() {
         *outcomes.entry(outcome).or_default() += 1;
     }
     println!("{outcomes:?}");
-    for outcome in ["error", "question", "refusal", "stands in part"] {
+    for outcome in ["error", "question", "stands in part", "stands"] {
         assert!(outcomes.contains_key(outcome), "the mutations are too few of a kind: {outcomes:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! The whole orchestrator in one process: the API, the page and the worker, with embedded parts.
 
 mod ask;
+mod eval;
 mod keys;
 mod replay;
 mod serve;
