@@ -44,12 +44,13 @@ FIRES = {
     "AiTokenBudgetExhausted", "AiTokenSpendHigh", "AiTokenSpendHighToday", "AiJobsFailing", "AiJobOutcomeUnknown",
     "AiPermissionDenialsRising", "AiProviderErrors", "AiProviderUnauthorized",
 }  # fmt: skip
-# This one fires when the program is taken away.
+# These fire when first Redis and then the program is taken away.
+FIRES_WITHOUT_REDIS = {"AiMetricsStoreDown"}
 FIRES_AT_THE_END = {"AiScrapeDown"}
 # These need hours, a broken disk or a queue that others write to: the unit tests alone show them firing.
 UNIT_TESTS_ALONE = {
     "AiExecuteLatencyBudgetBurnsFast", "AiExecuteLatencyBudgetBurnsSlowly", "AiPlanLatencyBudgetBurnsFast", "AiQueueOld",
-    "AiQueueDeep", "AiJobsStuck", "AiQueueUnreadableMessages", "AiNotScraped",
+    "AiQueueDeep", "AiJobsStuck", "AiQueueUnreadableMessages", "AiNotScraped", "AiMetricsLost",
 }  # fmt: skip
 
 
@@ -321,6 +322,8 @@ def expectations(asked):
             ("rate_limited", "google"): WAITING,
         }),  # fmt: skip
         "job_provider:ai_provider_errors_per_request:ratio_rate10m": {("google",): about(refused / (completed + refused + WAITING))},
+        # A machine that is busy enough loses a flush; then the other numbers tell.
+        "job:ai_metrics_lost_flushes:increase1h": {(): (0, 100)},
         "job_provider:ai_provider_unauthorized:increase15m": {("google",): about(unauthorized)},
     }  # fmt: skip
 
@@ -378,11 +381,14 @@ def check(folder, binaries, shipped, board, log, screenshots=None):
         log(f"{len(FIRES)} alerts fire: {', '.join(sorted(FIRES))}")
         if screenshots:
             screenshots(prometheus)
+        program.redis.stop(signal.SIGKILL)
+        until("the alert of the metrics' store fires", lambda: prometheus.alerts() >= FIRES_WITHOUT_REDIS, 20)
+        log(f"and without Redis {', '.join(sorted(FIRES_WITHOUT_REDIS))}")
         program.process.stop(signal.SIGKILL)
         until("the alert of the scrape fires", lambda: prometheus.alerts() >= FIRES_AT_THE_END, 20)
         log(f"and without the program {', '.join(sorted(FIRES_AT_THE_END))}")
         every_alert = {rule["name"] for rule in prometheus.rules() if rule["type"] == "alerting"}
-        found += [f"nobody wrote down whether {name} fires" for name in every_alert - FIRES - FIRES_AT_THE_END - UNIT_TESTS_ALONE]
+        found += [f"nobody wrote down whether {name} fires" for name in every_alert - FIRES - FIRES_WITHOUT_REDIS - FIRES_AT_THE_END - UNIT_TESTS_ALONE]
         return found
     finally:
         program.stop()
