@@ -38,7 +38,7 @@ impl Model for Ready {
 async fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().display().to_string();
-    let config = app::Config::read(&|name| match name {
+    let config = app::Config::read(app::Place::Local, &|name| match name {
         "ORCHESTRATOR_DATA" => Some(data.clone()),
         "AI_MAX_TOKENS_PER_MIN" => Some("1000000000".to_owned()),
         _ => None,

@@ -203,7 +203,7 @@ async fn no_answer_and_no_log_line_tells_a_secret() {
     variables.push(("RUST_LOG", "trace"));
     let server = Server::start(folder.path(), &variables);
     let mut answers = Vec::new();
-    for route in web::ROUTES {
+    for (route, _) in web::ROUTES {
         for provider in ["google", "microsoft"] {
             let path = route.replace("{job_id}", "x").replace("{provider}", provider).replace("{code}", "internal");
             answers.push(server.get(&path).await);

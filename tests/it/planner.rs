@@ -483,7 +483,8 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
     for (takes, wanted) in [(24, vec![25_000]), (10, vec![25_000, 14_500])] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().display().to_string();
-        let config = app::Config::read(&|name| (name == "ORCHESTRATOR_DATA").then(|| data.clone())).unwrap();
+        let config =
+            app::Config::read(app::Place::Local, &|name| (name == "ORCHESTRATOR_DATA").then(|| data.clone())).unwrap();
         let app::App { engine, router, .. } = app::build(&config, "http://127.0.0.1").await.unwrap();
         drop(router);
         let clock = contracts::ManualClock::new();

@@ -54,7 +54,7 @@ async fn the_template_has_every_route_of_the_program_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let program = Server::start(folder.path(), &[]);
     let mut served = BTreeSet::new();
-    for pattern in web::ROUTES {
+    for (pattern, _) in web::ROUTES {
         let segment = |part: &str| if part.starts_with('{') { "x".to_owned() } else { part.to_owned() };
         let path = pattern.split('/').map(segment).collect::<Vec<_>>().join("/");
         for method in METHODS {
@@ -86,6 +86,19 @@ fn each_route_states_the_scope_that_the_program_asks_for() {
             None => "none",
         };
         assert_eq!(route["Metadata"]["Permission"], expected, "{key}");
+    }
+}
+
+#[test]
+fn each_route_goes_to_the_function_that_serves_it() {
+    let resources = resources();
+    for (key, (_, route)) in routes(&resources) {
+        let pattern = key.split_once(' ').expect("a method and a pattern").1;
+        let Some((_, function)) = web::ROUTES.iter().find(|(known, _)| *known == pattern) else { continue };
+        let target = text(&route["Properties"]["Target"]);
+        let name = target.trim_start_matches("integrations/${").trim_end_matches("Integration}");
+        let handler = &resources[&format!("{name}Function")]["Properties"]["Handler"];
+        assert_eq!(handler, function.as_str(), "{key}");
     }
 }
 

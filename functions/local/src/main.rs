@@ -8,7 +8,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use app::{ClientConfig, Config};
+use app::{ClientConfig, Config, Place};
 use clap::{Parser, Subcommand};
 
 /// Turns a sentence into typed actions and carries each out once.
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
             Ok(config) => runtime.block_on(ask::run(config, ask)).unwrap_or_else(|error| refuse(&*error)),
             Err(errors) => refuse(&errors),
         },
-        Command::Run(command) => match Config::from_env() {
+        Command::Run(command) => match Config::from_env(Place::Local) {
             Ok(config) => runtime.block_on(run(&config, command)),
             Err(errors) => refuse(&errors),
         },

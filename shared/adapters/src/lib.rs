@@ -1,13 +1,13 @@
 //! How the engine touches the world: one folder or file for each thing behind a port.
 //!
-//! - `aws`, only with the feature of that name: the ledger in DynamoDB, the queue in SQS
-//! - [`embedded`]: SQLite ledger, cache and queue in process, key file, the system's clock and chance
+//! - `aws`, only with the feature of that name: ledger in DynamoDB, queue in SQS, data keys of KMS, stored secrets
+//! - [`embedded`]: SQLite ledger (with the feature `sqlite`), cache and queue in process, key file, the system's clock and chance
 //! - [`offline`] and [`openai`]: the planner by rules, and any chat completions endpoint
 //! - [`actions`]: the catalogue, one file an action; [`google`] and [`microsoft`] carry them
 //! - [`mime`] and [`graph_message`]: what goes over the wire; [`http`]: the clients that carry it
 //! - [`redis`]: cache and queue on Redis or Valkey, single or cluster
-//! - `aws` (with the feature of that name): ledger in DynamoDB, queue in SQS
 //! - [`connections`]: whose accounts; [`oauth`]: the endpoints that give and renew their tokens
+//! - [`secret`]: what the environment holds, or only names
 //! - [`api`]: another orchestrator, asked by the command line
 
 pub mod actions;
@@ -25,7 +25,9 @@ pub mod oauth;
 pub mod offline;
 pub mod openai;
 pub mod redis;
+pub mod secret;
 
 mod exchange;
+mod seal;
 
 pub use exchange::InvalidBaseUrl;

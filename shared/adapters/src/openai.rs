@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::http::LazyClient;
+use crate::{http::LazyClient, secret::Secret};
 
 /// The most bytes that a response may have; a plan is a few thousand.
 const MAX_RESPONSE: usize = 1024 * 1024;
@@ -21,7 +21,7 @@ const MAX_RESPONSE: usize = 1024 * 1024;
 pub struct OpenAi {
     http: LazyClient,
     url: String,
-    key: Option<SecretString>,
+    key: Option<Secret>,
     model: String,
     max_output_tokens: u32,
 }
@@ -31,20 +31,14 @@ impl OpenAi {
     ///
     /// The client follows no redirects: a redirect is a refusal, and neither the prompt nor the key
     /// goes to another host.
-    pub fn new(
-        http: LazyClient,
-        base_url: &str,
-        key: Option<SecretString>,
-        model: String,
-        max_output_tokens: u32,
-    ) -> Self {
+    pub fn new(http: LazyClient, base_url: &str, key: Option<Secret>, model: String, max_output_tokens: u32) -> Self {
         let url = format!("{}/chat/completions", base_url.trim_end_matches('/'));
         Self { http, url, key, model, max_output_tokens }
     }
 
     /// The status and, where they are plain words, the provider's error code and type. The
     /// provider's message is left out: it may repeat the key or the prompt.
-    fn refusal(&self, status: StatusCode, body: &[u8]) -> String {
+    fn refusal(key: Option<&SecretString>, status: StatusCode, body: &[u8]) -> String {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let error = &body["error"];
         let words = ["code", "type"].into_iter().filter_map(|field| {
@@ -55,7 +49,7 @@ impl OpenAi {
             };
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
             let is_plain = (1..=64).contains(&word.len()) && word.bytes().all(plain);
-            let has_key = self.key.as_ref().is_some_and(|key| word.contains(key.expose_secret()));
+            let has_key = key.is_some_and(|key| word.contains(key.expose_secret()));
             (is_plain && !has_key).then(|| format!(", {field} {word}"))
         });
         format!("status {}{}", status.as_u16(), words.collect::<String>())
@@ -86,9 +80,13 @@ impl Model for OpenAi {
             // No temperature: reasoning models refuse it. No max_tokens: the same, and this is its successor.
             max_completion_tokens: self.max_output_tokens,
         };
+        let key = match &self.key {
+            Some(key) => Some(key.get().await.map_err(|error| ModelError::Unreachable(error.to_string()))?),
+            None => None,
+        };
         let http = self.http.get().map_err(|error| ModelError::Unreachable(error.to_string()))?;
         let mut call = http.post(&self.url).timeout(request.timeout).json(&body);
-        if let Some(key) = &self.key {
+        if let Some(key) = &key {
             call = call.bearer_auth(key.expose_secret());
         }
         let mut response = call.send().await.map_err(|error| failed_to_send(&error))?;
@@ -104,7 +102,7 @@ impl Model for OpenAi {
             _ => {
                 // What explains a refusal is worth having; that it cannot be read changes nothing.
                 let body = body_of(&mut response).await.unwrap_or_default();
-                Err(ModelError::Refused(self.refusal(status, &body)))
+                Err(ModelError::Refused(Self::refusal(key.as_ref(), status, &body)))
             }
         }
     }

@@ -51,7 +51,7 @@ fn clients(provider: Provider, url: &str, secret: &str) -> OAuthClients {
     };
     let client = OAuthClient {
         client_id: "us".to_owned(),
-        client_secret: secret.to_owned().into(),
+        client_secret: SecretString::from(secret).into(),
         auth_url: format!("{url}{auth}"),
         token_url: format!("{url}{token}"),
         revoke_url: revoke,

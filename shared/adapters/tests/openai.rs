@@ -22,7 +22,7 @@ fn client() -> LazyClient {
 }
 
 fn model_at(base: &str, key: &str) -> OpenAi {
-    OpenAi::new(client(), base, Some(SecretString::from(key)), "gpt-test".to_owned(), 200)
+    OpenAi::new(client(), base, Some(SecretString::from(key).into()), "gpt-test".to_owned(), 200)
 }
 
 /// An object of strict mode with these properties, required in the order given.

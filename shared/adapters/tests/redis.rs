@@ -20,6 +20,7 @@ use domain::Job;
 use engine::ports::{
     BUDGET_WINDOW, Budget, Cache, Clock, FirstSight, Ids, KeyClaim, Queue, QueuedMessage, Reservation, Reserved,
 };
+use secrecy::SecretString;
 use uuid::Uuid;
 
 /// Longer than any test takes.
@@ -257,6 +258,10 @@ async fn nothing_connects_before_the_first_command_and_no_error_tells_the_passwo
         let invalid = RedisConnection::new(url).err().unwrap().to_string();
         assert!(!invalid.contains("s3cret"), "{invalid}");
     }
+    let kept = |url: &str| RedisCache::new(Arc::new(RedisConnection::with_secret(SecretString::from(url).into())));
+    kept(&format!("redis://:other@127.0.0.1:{}", server.port())).ping().await.unwrap();
+    let invalid = kept("redis://u:s3cret@h:port").ping().await.unwrap_err().to_string();
+    assert!(!invalid.contains("s3cret"), "{invalid}");
     let tls = cache("rediss://127.0.0.1:1").ping().await.unwrap_err().to_string();
     assert!(tls.contains("invalid client config"), "no provider is installed here: {tls}");
 }

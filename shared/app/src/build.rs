@@ -3,7 +3,9 @@ use std::{sync::Arc, time::Duration};
 use adapters::{
     actions::{self, Apis},
     connections::{Mode, PastedTokens, StoredConnections},
-    embedded::{FolderLock, LocalVault, MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds},
+    embedded::{
+        FolderLock, LocalVault, MemoryBudget, MemoryCache, MemoryQueue, StoredKeyVault, SystemClock, SystemIds,
+    },
     google::GmailApi,
     http::{self, ClientOptions, LazyClient},
     microsoft::GraphApi,
@@ -11,9 +13,10 @@ use adapters::{
     offline::OfflinePlanner,
     openai::OpenAi,
     redis::{RedisBudget, RedisCache, RedisConnection, RedisMetrics, RedisQueue},
+    secret::Secret,
 };
 use axum::Router;
-use domain::WorkspaceId;
+use domain::{Provider, WorkspaceId};
 use engine::{
     Engine, Rollouts, Settings,
     catalogue::Catalogue,
@@ -23,9 +26,9 @@ use engine::{
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 use telemetry::{Metrics, Vocabulary};
-use web::{Web, door::Door};
+use web::{Function, Web, door::Door};
 
-use crate::{Config, ProviderMode, QueueConfig};
+use crate::{Config, ProviderMode, QueueConfig, SealingConfig, SecretConfig};
 
 /// Longer than a worker's lease, so that a message does not come again while its job is in good hands.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -81,26 +84,34 @@ pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> R
     } else {
         Door::Keys
     };
-    Ok(web::router(Web {
+    Ok(web::router(web(config, engine, door, public_url)))
+}
+
+/// The routes that one function serves on Lambda: a credential is always wanted, and nothing is asked of
+/// the ledger before a request needs it.
+pub fn function(config: &Config, engine: Arc<Engine>, function: Function) -> Router {
+    web::router_of(function, web(config, engine, Door::Keys, ""))
+}
+
+fn web(config: &Config, engine: Arc<Engine>, door: Door, public_url: &str) -> Web {
+    Web {
         engine,
         door: Arc::new(door),
         public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
-    }))
+        dev_ui: config.dev_ui,
+    }
 }
 
 /// Puts the use cases together with the adapters that the environment names.
 pub fn engine(config: &Config) -> Result<Engine, BuildError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
-    let vault = match &config.token_key {
-        Some(key) => LocalVault::from_text(key.expose_secret()),
-        None => LocalVault::from_file(&config.data),
-    };
-    let vault: Arc<dyn Vault> = Arc::new(vault.map_err(failed("TOKEN_KEY"))?);
+    let aws = Aws::new(&clock);
+    let vault = vault(config, &aws, &clock)?;
     let catalogue = Catalogue::new(actions::all(&apis(config)?));
     let metrics = Metrics::install(vocabulary(&catalogue));
-    let stores = stores(config, &clock, &ids, metrics)?;
-    let oauth: Arc<dyn OAuth> = Arc::new(oauth(config, &clock));
+    let stores = stores(config, &aws, &clock, &ids, metrics)?;
+    let oauth: Arc<dyn OAuth> = Arc::new(oauth(config, &aws, &clock)?);
     let (mode, pasted) = pasted(config);
     let connections = StoredConnections {
         mode,
@@ -118,7 +129,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         cache: stores.cache,
         budget: stores.budget,
         queue: stores.queue,
-        model: model(config),
+        model: model(config, &aws)?,
         connections: Arc::new(connections),
         oauth,
         vault,
@@ -154,19 +165,38 @@ struct Stores {
 fn vocabulary(catalogue: &Catalogue) -> Vocabulary {
     let actions = catalogue.iter().map(|action| action.about());
     let actions = actions.map(|about| (engine::labels::provider(about.provider), about.id)).collect();
-    Vocabulary { actions, routes: web::ROUTES }
+    Vocabulary { actions, routes: web::ROUTES.iter().map(|(route, _)| *route).collect() }
 }
 
-fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>, metrics: Metrics) -> Result<Stores, BuildError> {
+fn vault(config: &Config, aws: &Aws, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Vault>, BuildError> {
+    Ok(match &config.sealing {
+        SealingConfig::KeyFile => Arc::new(LocalVault::from_file(&config.data).map_err(failed("TOKEN_KEY"))?),
+        SealingConfig::Key(SecretConfig::Value(key)) => {
+            Arc::new(LocalVault::from_text(key.expose_secret()).map_err(failed("TOKEN_KEY"))?)
+        }
+        SealingConfig::Key(key) => Arc::new(StoredKeyVault::new(aws.secret("TOKEN_KEY", key)?)),
+        SealingConfig::Kms(key_id) => aws.vault(key_id, clock)?,
+    })
+}
+
+fn stores(
+    config: &Config,
+    aws: &Aws,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn Ids>,
+    metrics: Metrics,
+) -> Result<Stores, BuildError> {
     let redis = match &config.redis_url {
         None => None,
         Some(url) => {
             http::install_tls();
-            let connection = RedisConnection::new(url.expose_secret()).map_err(failed("REDIS_URL"))?;
+            let connection = match url {
+                SecretConfig::Value(url) => RedisConnection::new(url.expose_secret()).map_err(failed("REDIS_URL"))?,
+                kept @ SecretConfig::Arn(_) => RedisConnection::with_secret(aws.secret("REDIS_URL", kept)?),
+            };
             Some(Arc::new(connection))
         }
     };
-    let aws = Aws::default();
     let (cache, budget): (Arc<dyn Cache>, Arc<dyn Budget>) = match &redis {
         None => (
             Arc::new(MemoryCache::new(Arc::clone(clock))),
@@ -194,9 +224,20 @@ fn stores(config: &Config, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>, metrics: 
     };
     let ledger: Arc<dyn Ledger> = match &config.ledger_table {
         Some(table) => aws.ledger(table, clock, ids)?,
-        None => Arc::new(SqliteLedger::open(&config.data, Arc::clone(clock)).map_err(failed("the ledger"))?),
+        None => embedded_ledger(config, clock)?,
     };
     Ok(Stores { ledger, cache, budget, queue, metrics })
+}
+
+#[cfg(feature = "sqlite")]
+fn embedded_ledger(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Ledger>, BuildError> {
+    let ledger = adapters::embedded::SqliteLedger::open(&config.data, Arc::clone(clock));
+    Ok(Arc::new(ledger.map_err(failed("the ledger"))?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn embedded_ledger(_: &Config, _: &Arc<dyn Clock>) -> Result<Arc<dyn Ledger>, BuildError> {
+    Err(BuildError { part: "LEDGER_TABLE", why: "must be set: this build has no ledger of its own".to_owned() })
 }
 
 /// Makes the table that `LEDGER_TABLE` names; one that is there already is left as it is.
@@ -211,19 +252,26 @@ pub async fn create_table(config: &Config) -> Result<(), BuildError> {
 /// The queue of dead letters that `DEAD_LETTER_QUEUE_URL` names.
 pub fn dead_letters(config: &Config) -> Result<Option<Arc<dyn Queue>>, BuildError> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(SystemClock), Arc::new(SystemIds));
-    config.dead_letter_queue.as_ref().map(|url| Aws::default().queue(url, &clock, &ids)).transpose()
+    config.dead_letter_queue.as_ref().map(|url| Aws::new(&clock).queue(url, &clock, &ids)).transpose()
 }
 
 /// The adapters of AWS; in a build without the feature `aws`, what says that they are missing.
-#[derive(Default)]
 struct Aws {
     #[cfg(feature = "aws")]
     sdk: Arc<adapters::aws::Sdk>,
+    #[cfg(feature = "aws")]
+    secrets: Arc<adapters::aws::SecretsManager>,
 }
 
 #[cfg(feature = "aws")]
 #[expect(clippy::unnecessary_wraps, reason = "without the feature there is an error here")]
 impl Aws {
+    fn new(clock: &Arc<dyn Clock>) -> Self {
+        let sdk = adapters::aws::Sdk::new();
+        let secrets = Arc::new(adapters::aws::SecretsManager::new(Arc::clone(&sdk), Arc::clone(clock)));
+        Self { sdk, secrets }
+    }
+
     fn queue(&self, url: &str, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Arc<dyn Queue>, BuildError> {
         let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(clock), Arc::clone(ids));
         Ok(Arc::new(adapters::aws::SqsQueue::new(sdk, url, clock, ids)))
@@ -233,23 +281,51 @@ impl Aws {
         let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(clock), Arc::clone(ids));
         Ok(Arc::new(adapters::aws::DynamoLedger::new(sdk, table, clock, ids)))
     }
+
+    fn vault(&self, key_id: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Vault>, BuildError> {
+        Ok(Arc::new(adapters::aws::KmsVault::new(Arc::clone(&self.sdk), key_id, Arc::clone(clock))))
+    }
+
+    /// The secret that a variable holds or names.
+    fn secret(&self, _: &'static str, secret: &SecretConfig) -> Result<Secret, BuildError> {
+        Ok(match secret {
+            SecretConfig::Value(secret) => secret.clone().into(),
+            SecretConfig::Arn(arn) => Secret::kept(self.secrets.clone(), arn),
+        })
+    }
 }
 
 #[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_self, reason = "with the feature it is used")]
 impl Aws {
+    fn new(_: &Arc<dyn Clock>) -> Self {
+        Self {}
+    }
+
     fn queue(&self, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Result<Arc<dyn Queue>, BuildError> {
-        Err(self.missing("QUEUE_URL"))
+        Err(missing("QUEUE_URL"))
     }
 
     fn ledger(&self, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Result<Arc<dyn Ledger>, BuildError> {
-        Err(self.missing("LEDGER_TABLE"))
+        Err(missing("LEDGER_TABLE"))
     }
 
-    #[expect(clippy::unused_self, reason = "stands beside the methods that use it")]
-    fn missing(&self, part: &'static str) -> BuildError {
-        let why = "needs a build with AWS: cargo run --features aws";
-        BuildError { part, why: why.to_owned() }
+    fn vault(&self, _: &str, _: &Arc<dyn Clock>) -> Result<Arc<dyn Vault>, BuildError> {
+        Err(missing("KMS_KEY_ID"))
     }
+
+    fn secret(&self, variable: &'static str, secret: &SecretConfig) -> Result<Secret, BuildError> {
+        match secret {
+            SecretConfig::Value(secret) => Ok(secret.clone().into()),
+            SecretConfig::Arn(_) => Err(missing(variable)),
+        }
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+fn missing(part: &'static str) -> BuildError {
+    let why = "needs a build with AWS: cargo run --features aws";
+    BuildError { part, why: why.to_owned() }
 }
 
 fn local() -> WorkspaceId {
@@ -263,24 +339,30 @@ fn apis(config: &Config) -> Result<Apis, BuildError> {
     Ok(Apis { gmail, graph })
 }
 
-fn model(config: &Config) -> Arc<dyn Model> {
-    let Some(planner) = config.planner.clone() else { return Arc::new(OfflinePlanner::new()) };
+fn model(config: &Config, aws: &Aws) -> Result<Arc<dyn Model>, BuildError> {
+    let Some(planner) = config.planner.clone() else { return Ok(Arc::new(OfflinePlanner::new())) };
     let http = LazyClient::new(ClientOptions::MODEL);
-    Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens))
+    let key = planner.key.map(|key| aws.secret("OPENAI_API_KEY", &key)).transpose()?;
+    Ok(Arc::new(OpenAi::new(http, &planner.base_url, key, planner.model, planner.max_output_tokens)))
 }
 
-fn oauth(config: &Config, clock: &Arc<dyn Clock>) -> OAuthClients {
+fn oauth(config: &Config, aws: &Aws, clock: &Arc<dyn Clock>) -> Result<OAuthClients, BuildError> {
     let clients = config.oauth.iter().map(|(provider, client)| {
+        let variable = match provider {
+            Provider::Google => "GOOGLE_CLIENT_SECRET",
+            Provider::Microsoft => "MICROSOFT_CLIENT_SECRET",
+        };
         let client = OAuthClient {
             client_id: client.client_id.clone(),
-            client_secret: client.client_secret.clone(),
+            client_secret: aws.secret(variable, &client.client_secret)?,
             auth_url: client.auth_url.clone(),
             token_url: client.token_url.clone(),
             revoke_url: client.revoke_url.clone(),
         };
-        (*provider, client)
+        Ok((*provider, client))
     });
-    OAuthClients::new(LazyClient::new(ClientOptions::PROVIDER), Arc::clone(clock), clients.collect())
+    let clients = clients.collect::<Result<_, BuildError>>()?;
+    Ok(OAuthClients::new(LazyClient::new(ClientOptions::PROVIDER), Arc::clone(clock), clients))
 }
 
 fn pasted(config: &Config) -> (Mode, PastedTokens) {

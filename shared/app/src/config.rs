@@ -5,41 +5,56 @@ mod oauth;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
+use adapters::{embedded::LocalVault, redis::RedisConnection};
 use domain::{ActionId, Allowlist, Provider, RecipientDomains};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use self::oauth::OAuthConfig;
 
 const DEFAULT_PORT: u16 = 8787;
 
-/// What the operator has set; every field says which variable it comes from.
+/// Where the program runs, which decides what must be set and what is not set means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On somebody's machine, by itself unless told otherwise.
+    Local,
+    /// On AWS Lambda, where nothing is kept in the process, and nothing is allowed unless told so.
+    Lambda,
+}
+
+/// What the operator has set; every field says which variable it comes from. Any secret but a pasted
+/// token may be the ARN of one in Secrets Manager instead.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Who plans: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None is the offline planner.
     pub planner: Option<PlannerConfig>,
     /// `AI_MAX_TOKENS_PER_MIN`, 8000 unless set.
     pub max_tokens_per_minute: u64,
-    /// `ALLOW_ACTIONS_DEFAULT`, comma separated; `gmail.send,outlook.send` unless set, and empty allows nothing.
+    /// `ALLOW_ACTIONS_DEFAULT`, comma separated; `gmail.send,outlook.send` unless set, and empty allows nothing. On
+    /// Lambda, what is not set is empty.
     pub allowlist: Allowlist,
     /// `ALLOW_RECIPIENT_DOMAINS`, comma separated; any unless set.
     pub recipient_domains: RecipientDomains,
     /// `REQUIRE_PLAN`, `true` or `false`: whether execute takes nothing but a `plan_id`; `false` unless set.
     pub require_plan: bool,
-    /// `REDIS_URL`, what keeps cache and queue; in this process unless set.
-    pub redis_url: Option<SecretString>,
-    /// `QUEUE_URL`, an SQS queue's address, or `redis` for a list in Redis; in this process unless set.
+    /// `REDIS_URL`, what keeps cache and queue; in this process unless set, and on Lambda it must be.
+    pub redis_url: Option<SecretConfig>,
+    /// `QUEUE_URL`, an SQS queue's address, or `redis` for a list in Redis; in this process unless set, and on Lambda it
+    /// must be.
     pub queue: QueueConfig,
     /// `DEAD_LETTER_QUEUE_URL`, where SQS puts messages that were received too often; their jobs are settled.
     pub dead_letter_queue: Option<String>,
-    /// `LEDGER_TABLE`, a DynamoDB table; the embedded ledger unless set.
+    /// `LEDGER_TABLE`, a DynamoDB table; the embedded ledger unless set, and on Lambda it must be.
     pub ledger_table: Option<String>,
     /// `ORCHESTRATOR_DATA`, the folder of the embedded ledger; `.orchestrator` unless set.
     pub data: PathBuf,
     /// `PORT`, 8787 unless set; 0 takes a free one.
     pub port: u16,
-    /// `PUBLIC_URL`, this API's own address; `http://127.0.0.1:PORT` unless set.
+    /// `PUBLIC_URL`, this API's own address; `http://127.0.0.1:PORT` unless set. On Lambda, links are without a host
+    /// unless it is set, and with an OAuth client it must be.
     pub public_url: Option<String>,
-    /// `PROVIDER_MODE`, `sandbox` or `live`; unless set, sandbox for each provider that is not connected.
+    /// `PROVIDER_MODE`, `sandbox` or `live`; unless set, sandbox for each provider that is not connected; on Lambda,
+    /// live.
     pub provider_mode: Option<ProviderMode>,
     /// `GOOGLE_ACCESS_TOKEN` and `MICROSOFT_ACCESS_TOKEN`: connections of workspace `local`, with their
     /// scopes from `GOOGLE_ACCESS_TOKEN_SCOPES` and `MICROSOFT_ACCESS_TOKEN_SCOPES`.
@@ -50,12 +65,16 @@ pub struct Config {
     pub gmail_base_url: String,
     /// `GRAPH_BASE_URL`, `https://graph.microsoft.com/v1.0` unless set.
     pub graph_base_url: String,
-    /// `TOKEN_KEY`, 32 bytes in hex or base64; unless set, a key file in the data folder.
-    pub token_key: Option<SecretString>,
-    /// `FLAGS_GOOGLE_ROLLOUT_PERCENT`, 100 unless set.
+    /// What seals contents: `TOKEN_KEY` or `KMS_KEY_ID`, of which Lambda wants one.
+    pub sealing: SealingConfig,
+    /// `ENABLE_DEV_UI`, `true` or `false`: whether there is the page under `/dev`; on Lambda it is not unless set.
+    pub dev_ui: bool,
+    /// `FLAGS_GOOGLE_ROLLOUT_PERCENT`, 100 unless set; on Lambda 0.
     pub google_rollout_percent: u8,
-    /// `FLAGS_MICROSOFT_ROLLOUT_PERCENT`, 100 unless set.
+    /// `FLAGS_MICROSOFT_ROLLOUT_PERCENT`, 100 unless set; on Lambda 0.
     pub microsoft_rollout_percent: u8,
+    /// `_HANDLER`, which Lambda sets to the function's handler; empty elsewhere.
+    pub handler: String,
     /// `RUST_LOG`, a filter of the tracing crates; `info` unless set.
     pub log_filter: String,
     /// `LOG_FORMAT`, `text` or `json`: a line of JSON for each event; text unless set.
@@ -72,7 +91,27 @@ pub struct PlannerConfig {
     /// `OPENAI_BASE_URL`, `https://api.openai.com/v1` unless set.
     pub base_url: String,
     /// `OPENAI_API_KEY`.
-    pub key: Option<SecretString>,
+    pub key: Option<SecretConfig>,
+}
+
+/// A secret, or where it lies.
+#[derive(Debug, Clone)]
+pub enum SecretConfig {
+    /// The secret itself.
+    Value(SecretString),
+    /// The ARN of a secret in Secrets Manager, with `:KEY::` at its end where the secret is a JSON object.
+    Arn(String),
+}
+
+/// What seals contents at rest.
+#[derive(Debug, Clone)]
+pub enum SealingConfig {
+    /// A key file in the data folder.
+    KeyFile,
+    /// `TOKEN_KEY`, 32 bytes in hex or base64.
+    Key(SecretConfig),
+    /// `KMS_KEY_ID`, a key's id, ARN or alias: data keys of AWS KMS.
+    Kms(String),
 }
 
 /// What brings jobs to workers.
@@ -136,7 +175,7 @@ impl ClientConfig {
         let mut env = Env { lookup, errors: Vec::new() };
         let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
         let url = env.url("ORCHESTRATOR_URL").unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
-        let config = Self { url, key: env.secret("ORCHESTRATOR_KEY") };
+        let config = Self { url, key: env.text("ORCHESTRATOR_KEY").map(SecretString::from) };
         if env.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(env.errors)) }
     }
 }
@@ -176,14 +215,15 @@ impl std::error::Error for ConfigErrors {}
 
 impl Config {
     /// Reads the process's environment.
-    pub fn from_env() -> Result<Self, ConfigErrors> {
-        Self::read(&variable)
+    pub fn from_env(place: Place) -> Result<Self, ConfigErrors> {
+        Self::read(place, &variable)
     }
 
     /// Reads variables through `lookup`. One that is empty counts as not set, but for
     /// `ALLOW_ACTIONS_DEFAULT`, where empty means nothing.
-    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+    pub fn read(place: Place, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut env = Env { lookup, errors: Vec::new() };
+        let local = place == Place::Local;
         let key = env.secret("OPENAI_API_KEY");
         let base_url = env.url("OPENAI_BASE_URL");
         let model = env.text("AI_MODEL").unwrap_or_else(|| "gpt-4o-mini".to_owned());
@@ -201,34 +241,48 @@ impl Config {
         ] {
             let scopes = env.text(&format!("{prefix}_ACCESS_TOKEN_SCOPES")).unwrap_or_else(|| scope.to_owned());
             let scopes = scopes.split_whitespace().map(str::to_owned).collect();
-            if let Some(token) = env.secret(&format!("{prefix}_ACCESS_TOKEN")) {
+            let name = format!("{prefix}_ACCESS_TOKEN");
+            if let Some(token) = env.text(&name).map(SecretString::from) {
                 tokens.insert(provider, TokenConfig { token, scopes });
+                env.refuse(!local, &format!("{name} is for a server on your own machine: connect the account instead"));
             }
         }
         let mut oauth = BTreeMap::new();
         for provider in [Provider::Google, Provider::Microsoft] {
             oauth.extend(OAuthConfig::read(&mut env, provider).map(|client| (provider, client)));
         }
-        if env.text("KMS_KEY_ID").is_some() {
-            env.errors.push("KMS_KEY_ID is set, but this program seals with TOKEN_KEY or a key file".to_owned());
+        if !local {
+            for name in ["REDIS_URL", "QUEUE_URL", "LEDGER_TABLE"] {
+                env.refuse(env.text(name).is_none(), &format!("{name} must be set"));
+            }
+            let oauth = ["GOOGLE_CLIENT_ID", "MICROSOFT_CLIENT_ID"].into_iter().find(|name| env.text(name).is_some());
+            if let Some(client) = oauth {
+                let says =
+                    format!("PUBLIC_URL must be set beside {client}: it is where the provider sends people back to");
+                env.refuse(env.text("PUBLIC_URL").is_none(), &says);
+            }
         }
         let redis_url = env.secret("REDIS_URL");
+        if let Some(SecretConfig::Value(url)) = &redis_url
+            && let Err(error) = RedisConnection::new(url.expose_secret())
+        {
+            env.errors.push(format!("REDIS_URL: {error}"));
+        }
         let queue = match env.text("QUEUE_URL").as_deref() {
             None => QueueConfig::Embedded,
             Some("redis") => {
-                if redis_url.is_none() {
-                    env.errors.push("QUEUE_URL is redis, so REDIS_URL must be set".to_owned());
-                }
+                env.refuse(redis_url.is_none() && local, "QUEUE_URL is redis, so REDIS_URL must be set");
                 QueueConfig::Redis
             }
             Some(_) => env.url("QUEUE_URL").map_or(QueueConfig::Embedded, QueueConfig::Sqs),
         };
+        let rollout = if local { 100 } else { 0 };
         let config = Self {
             planner,
             max_tokens_per_minute: env.number("AI_MAX_TOKENS_PER_MIN", 8000, 1..=1_000_000_000),
-            allowlist: env.allowlist(),
+            allowlist: env.allowlist(if local { &["gmail.send", "outlook.send"] } else { &[] }),
             recipient_domains: env.recipient_domains(),
-            require_plan: env.flag("REQUIRE_PLAN"),
+            require_plan: env.flag("REQUIRE_PLAN", false),
             redis_url,
             queue,
             dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
@@ -236,14 +290,16 @@ impl Config {
             data: env.text("ORCHESTRATOR_DATA").map_or_else(|| PathBuf::from(".orchestrator"), PathBuf::from),
             port: env.number("PORT", DEFAULT_PORT, 0..=u16::MAX),
             public_url: env.url("PUBLIC_URL"),
-            provider_mode: env.parsed("PROVIDER_MODE"),
+            provider_mode: env.parsed("PROVIDER_MODE").or((!local).then_some(ProviderMode::Live)),
             tokens,
             oauth,
             gmail_base_url: env.url("GMAIL_BASE_URL").unwrap_or_else(|| "https://gmail.googleapis.com".to_owned()),
             graph_base_url: env.url("GRAPH_BASE_URL").unwrap_or_else(|| "https://graph.microsoft.com/v1.0".to_owned()),
-            token_key: env.secret("TOKEN_KEY"),
-            google_rollout_percent: env.number("FLAGS_GOOGLE_ROLLOUT_PERCENT", 100, 0..=100),
-            microsoft_rollout_percent: env.number("FLAGS_MICROSOFT_ROLLOUT_PERCENT", 100, 0..=100),
+            sealing: env.sealing(place),
+            dev_ui: env.flag("ENABLE_DEV_UI", local),
+            google_rollout_percent: env.number("FLAGS_GOOGLE_ROLLOUT_PERCENT", rollout, 0..=100),
+            microsoft_rollout_percent: env.number("FLAGS_MICROSOFT_ROLLOUT_PERCENT", rollout, 0..=100),
+            handler: env.text("_HANDLER").unwrap_or_default(),
             log_filter: env.text("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: env.parsed("LOG_FORMAT").unwrap_or(LogFormat::Text),
         };
@@ -266,8 +322,43 @@ impl Env<'_> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    fn secret(&self, name: &str) -> Option<SecretString> {
-        self.text(name).map(SecretString::from)
+    fn refuse(&mut self, wrong: bool, says: &str) {
+        if wrong {
+            self.errors.push(says.to_owned());
+        }
+    }
+
+    /// A secret, or the ARN of one in Secrets Manager.
+    fn secret(&mut self, name: &str) -> Option<SecretConfig> {
+        let text = self.text(name)?;
+        let Some((_, rest)) = text.strip_prefix("arn:").and_then(|rest| rest.split_once(':')) else {
+            return Some(SecretConfig::Value(text.into()));
+        };
+        let parts: Vec<&str> = text.split(':').collect();
+        let is_secret = rest.starts_with("secretsmanager:") && matches!(parts.len(), 7 | 10) && parts[5] == "secret";
+        self.refuse(!is_secret, &format!("{name} is an ARN, but not of a secret in Secrets Manager"));
+        Some(SecretConfig::Arn(text))
+    }
+
+    fn sealing(&mut self, place: Place) -> SealingConfig {
+        match (self.secret("TOKEN_KEY"), self.text("KMS_KEY_ID")) {
+            (Some(SecretConfig::Value(key)), None) => {
+                if let Err(error) = LocalVault::from_text(key.expose_secret()) {
+                    self.errors.push(format!("TOKEN_KEY: {error}"));
+                }
+                SealingConfig::Key(SecretConfig::Value(key))
+            }
+            (Some(key), None) => SealingConfig::Key(key),
+            (None, Some(id)) => SealingConfig::Kms(id),
+            (Some(_), Some(_)) => {
+                self.refuse(true, "TOKEN_KEY and KMS_KEY_ID are both set, but one of them seals");
+                SealingConfig::KeyFile
+            }
+            (None, None) => {
+                self.refuse(place == Place::Lambda, "TOKEN_KEY or KMS_KEY_ID must be set");
+                SealingConfig::KeyFile
+            }
+        }
     }
 
     fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
@@ -293,13 +384,14 @@ impl Env<'_> {
     }
 
     /// True or false; false unless set.
-    fn flag(&mut self, name: &str) -> bool {
+    fn flag(&mut self, name: &str, default: bool) -> bool {
         match self.text(name).as_deref() {
-            None | Some("false") => false,
+            None => default,
+            Some("false") => false,
             Some("true") => true,
             Some(_) => {
                 self.errors.push(format!("{name} must be true or false"));
-                false
+                default
             }
         }
     }
@@ -320,9 +412,9 @@ impl Env<'_> {
         Some(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
     }
 
-    fn allowlist(&mut self) -> Allowlist {
+    fn allowlist(&mut self, unset: &[&str]) -> Allowlist {
         let name = "ALLOW_ACTIONS_DEFAULT";
-        let items = self.list(name).unwrap_or_else(|| vec!["gmail.send".to_owned(), "outlook.send".to_owned()]);
+        let items = self.list(name).unwrap_or_else(|| unset.iter().map(|action| (*action).to_owned()).collect());
         let mut actions: Vec<ActionId> = Vec::new();
         for item in items {
             match item.parse() {
@@ -352,10 +444,14 @@ impl Env<'_> {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    fn read_at(place: Place, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
         let variables: BTreeMap<String, String> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Config::read(&|name| variables.get(name).cloned())
+        Config::read(place, &|name| variables.get(name).cloned())
+    }
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+        read_at(Place::Local, variables)
     }
 
     #[test]
@@ -364,6 +460,49 @@ mod tests {
         assert!(config.planner.is_none() && config.tokens.is_empty() && config.provider_mode.is_none());
         assert_eq!((config.port, config.max_tokens_per_minute, config.google_rollout_percent), (8787, 8000, 100));
         assert_eq!(config.allowlist.iter().count(), 2);
+    }
+
+    const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:redis-AbCdEf";
+
+    #[test]
+    fn on_lambda_nothing_is_kept_in_the_process_and_nothing_is_allowed_unless_told() {
+        let error = read_at(Place::Lambda, &[]).unwrap_err().to_string();
+        for name in ["REDIS_URL", "QUEUE_URL", "LEDGER_TABLE", "TOKEN_KEY or KMS_KEY_ID"] {
+            assert!(error.contains(name), "{name} is missing in: {error}");
+        }
+        let mut variables = vec![
+            ("REDIS_URL", ARN),
+            ("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"),
+            ("LEDGER_TABLE", "ledger"),
+            ("KMS_KEY_ID", "alias/orchestrator"),
+        ];
+        let config = read_at(Place::Lambda, &variables).unwrap();
+        assert_eq!((config.allowlist.iter().count(), config.dev_ui), (0, false));
+        assert_eq!((config.google_rollout_percent, config.microsoft_rollout_percent), (0, 0));
+        assert_eq!(config.provider_mode, Some(ProviderMode::Live));
+        assert!(matches!(config.sealing, SealingConfig::Kms(id) if id == "alias/orchestrator"));
+        assert!(matches!(config.redis_url, Some(SecretConfig::Arn(arn)) if arn == ARN));
+
+        variables.extend([("TOKEN_KEY", ARN), ("GOOGLE_CLIENT_ID", "id"), ("MICROSOFT_ACCESS_TOKEN", "s3cret")]);
+        let error = read_at(Place::Lambda, &variables).unwrap_err().to_string();
+        for name in ["TOKEN_KEY and KMS_KEY_ID", "PUBLIC_URL", "MICROSOFT_ACCESS_TOKEN"] {
+            assert!(error.contains(name) && !error.contains("s3cret"), "{name} is missing in: {error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_may_be_an_arn_of_secrets_manager_and_no_other() {
+        let with_field = format!("{ARN}:url::");
+        for arn in [ARN, &with_field, &ARN.replace("aws:", "aws-us-gov:")] {
+            let config = read(&[("OPENAI_API_KEY", arn), ("TOKEN_KEY", arn)]).unwrap();
+            assert!(matches!(config.planner.unwrap().key, Some(SecretConfig::Arn(known)) if known == arn));
+            assert!(matches!(config.sealing, SealingConfig::Key(SecretConfig::Arn(known)) if known == arn));
+        }
+        for wrong in ["arn:aws:s3:::bucket", &format!("{ARN}:url"), &ARN.replace("secret:", "topic:"), "arn:aws"] {
+            let error = read(&[("OPENAI_API_KEY", wrong)]);
+            // What does not even look like an ARN is a key.
+            assert_eq!(error.is_err(), wrong.matches(':').count() > 1, "{wrong}");
+        }
     }
 
     #[test]

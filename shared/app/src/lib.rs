@@ -6,6 +6,9 @@ mod worker;
 
 #[cfg(feature = "aws")]
 pub use build::create_table;
-pub use build::{App, BuildError, build, dead_letters, engine, router};
-pub use config::{ClientConfig, Config, ConfigErrors, LogFormat, PlannerConfig, ProviderMode, QueueConfig};
+pub use build::{App, BuildError, build, dead_letters, engine, function, router};
+pub use config::{
+    ClientConfig, Config, ConfigErrors, LogFormat, Place, PlannerConfig, ProviderMode, QueueConfig, SealingConfig,
+    SecretConfig,
+};
 pub use worker::{Pace, run_dead_letters, run_housekeeping, run_worker};

@@ -85,7 +85,7 @@ pub struct Vocabulary {
     /// The catalogue's actions, each with its provider.
     pub actions: Vec<(Provider, &'static str)>,
     /// The patterns of the router's table.
-    pub routes: &'static [&'static str],
+    pub routes: Vec<&'static str>,
 }
 
 static VOCABULARY: OnceLock<Vocabulary> = OnceLock::new();
@@ -97,7 +97,7 @@ impl Vocabulary {
     /// # Panics
     /// When a name is not one that can be kept and printed as it is.
     pub(crate) fn give(self) -> &'static Self {
-        for name in self.actions.iter().map(|(_, action)| action).chain(self.routes) {
+        for name in self.actions.iter().map(|(_, action)| action).chain(&self.routes) {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/{}._-".contains(&byte);
             assert!(name.bytes().all(plain), "{name:?} is no label");
         }

@@ -16,7 +16,8 @@ use tracing::{
     span,
 };
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    Layer,
+    filter::{LevelFilter, Targets},
     fmt::{
         self, MakeWriter,
         format::Writer,
@@ -27,10 +28,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// Begins to write logs to standard error. `filter` is a `tracing` filter, such as `info` or `engine=debug`;
-/// one that cannot be read counts as `info`.
+/// Begins to write logs to standard error. `filter` is a level, or levels by target, such as `info` or
+/// `info,engine=debug`; one that cannot be read counts as `info`.
 pub fn init(filter: &str, json: bool) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let lines = tracing_subscriber::registry().with(filter);
     if json {
         lines.with(JsonLines(std::io::stderr)).init();

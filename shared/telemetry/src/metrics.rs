@@ -253,7 +253,7 @@ mod tests {
 
     fn installed() -> Metrics {
         let actions = vec![(Provider::Google, "gmail.send")];
-        Metrics::install(Vocabulary { actions, routes: &["/ai/plan2"] })
+        Metrics::install(Vocabulary { actions, routes: vec!["/ai/plan2"] })
     }
 
     fn refused() -> NotAdded {

@@ -13,5 +13,6 @@ mod request;
 mod state;
 
 pub use openapi::document as openapi_document;
-pub use routes::{ROUTES, router};
+pub use request::CorrelationId;
+pub use routes::{Function, ROUTES, router, router_of};
 pub use state::Web;

@@ -57,7 +57,7 @@ pub(crate) fn base() -> OpenApi {
 
 /// The document of the whole API.
 pub fn document() -> OpenApi {
-    let mut document = routes::documented().1;
+    let mut document = routes::document();
     let examples: Value = serde_json::from_str(EXAMPLES).expect("a test reads the file");
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {

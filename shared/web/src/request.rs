@@ -23,6 +23,10 @@ use crate::{
     problem::{self, Refused},
 };
 
+/// An id that the request has already, as an extension: where it came in, it is known by it.
+#[derive(Debug, Clone)]
+pub struct CorrelationId(pub String);
+
 /// The trace that a request belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trace {
@@ -43,7 +47,8 @@ impl Trace {
 }
 
 pub(crate) async fn surround(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    let correlation_id = web.engine.ids.uuid().to_string();
+    let given = request.extensions().get::<CorrelationId>();
+    let correlation_id = given.map_or_else(|| web.engine.ids.uuid().to_string(), |CorrelationId(id)| id.clone());
     let trace = Trace::of(&request, &*web.engine.ids);
     request.extensions_mut().insert(trace);
     // Of the highest level, so that no filter takes the ids away from the lines that it leaves.

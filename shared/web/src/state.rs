@@ -13,4 +13,6 @@ pub struct Web {
     pub door: Arc<Door>,
     /// This API's own address, without a slash at its end.
     pub public_url: Arc<str>,
+    /// Whether there is the page under `/dev`.
+    pub dev_ui: bool,
 }

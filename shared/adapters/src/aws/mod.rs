@@ -1,4 +1,5 @@
-//! AWS behind the ports: the ledger in a DynamoDB table, the queue in SQS.
+//! AWS behind the ports: the ledger in a DynamoDB table, the queue in SQS, data keys of KMS, and
+//! secrets of Secrets Manager.
 //!
 //! Nothing is built or connected before its first use, so a function that does not need a service
 //! does not pay for it. Region, credentials and `AWS_ENDPOINT_URL` come from where every AWS SDK
@@ -6,15 +7,23 @@
 
 mod ledger;
 mod queue;
+mod secrets;
+mod vault;
 
 use std::{sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
 use engine::ports::{Clock, Ids};
 pub use ledger::DynamoLedger;
 pub use queue::SqsQueue;
+pub use secrets::SecretsManager;
 use tokio::sync::OnceCell;
+pub use vault::KmsVault;
 
 /// How long one attempt of a call may take, and all of them together.
 const ATTEMPT: Duration = Duration::from_secs(3);
@@ -51,7 +60,10 @@ pub fn settings() -> ConfigLoader {
         .operation_attempt_timeout(ATTEMPT)
         .operation_timeout(OPERATION)
         .build();
+    // ring, as for the mail providers; the system's roots, read when the first connection is made.
+    let http = Builder::new().tls_provider(Provider::rustls(CryptoMode::Ring)).build_https();
     aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
         .timeout_config(limits)
         .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100)))
 }

@@ -6,10 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aes_gcm::{
-    Aes256Gcm, KeyInit, Nonce,
-    aead::{Aead, Payload},
-};
 use async_trait::async_trait;
 use base64::{
     Engine as _,
@@ -23,15 +19,15 @@ use engine::ports::{Purpose, Sealed, Vault, VaultError};
 use secrecy::zeroize::Zeroizing;
 
 use super::folder::make_folder;
+use crate::seal::{SealingKey, place};
 
 /// AES-256-GCM with one key held in memory.
 ///
-/// A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`, the nonce 96 random bits, the
-/// key id the first 8 hex digits of the key's SHA-256. Workspace, purpose and id, each with its
-/// length before it, are the associated data.
+/// A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`, the key id the first 8 hex
+/// digits of the key's SHA-256. Workspace, purpose and id are the associated data.
 pub struct LocalVault {
     key_id: String,
-    cipher: Aes256Gcm,
+    key: SealingKey,
 }
 
 /// There is no key to be had; never says anything of its bytes.
@@ -89,7 +85,7 @@ impl LocalVault {
     fn new(key: &[u8; 32]) -> Self {
         let mut key_id = sha256_hex(key);
         key_id.truncate(8);
-        Self { key_id, cipher: Aes256Gcm::new_from_slice(key).expect("the key is as long as AES-256 wants it") }
+        Self { key_id, key: SealingKey::new(key) }
     }
 }
 
@@ -108,15 +104,8 @@ impl Vault for LocalVault {
         id: &str,
         plaintext: &[u8],
     ) -> Result<Sealed, VaultError> {
-        let mut nonce = [0; 12];
-        getrandom::fill(&mut nonce).map_err(|error| VaultError::Unavailable(error.to_string()))?;
-        let aad = place(workspace, purpose, id);
-        let ciphertext = self
-            .cipher
-            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: &aad })
-            .map_err(|_| VaultError::Unavailable("the text is too long to be sealed".to_owned()))?;
-        let bytes = [nonce.as_slice(), &ciphertext].concat();
-        Ok(Sealed(format!("v1.{}.{}", self.key_id, URL_SAFE_NO_PAD.encode(bytes))))
+        let text = self.key.seal(&place(workspace, purpose, id), plaintext)?;
+        Ok(Sealed(format!("v1.{}.{text}", self.key_id)))
     }
 
     async fn open(
@@ -126,28 +115,13 @@ impl Vault for LocalVault {
         id: &str,
         sealed: &Sealed,
     ) -> Result<Vec<u8>, VaultError> {
-        let bytes = sealed
+        let text = sealed
             .0
             .strip_prefix("v1.")
             .and_then(|rest| rest.strip_prefix(self.key_id.as_str())?.strip_prefix('.'))
-            .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
             .ok_or(VaultError::DoesNotOpen)?;
-        let (nonce, ciphertext) = bytes.split_first_chunk::<12>().ok_or(VaultError::DoesNotOpen)?;
-        let aad = place(workspace, purpose, id);
-        self.cipher
-            .decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: &aad })
-            .map_err(|_| VaultError::DoesNotOpen)
+        self.key.open(&place(workspace, purpose, id), text)
     }
-}
-
-/// The associated data: each part after its length, so that no two places run together.
-fn place(workspace: &WorkspaceId, purpose: Purpose, id: &str) -> Vec<u8> {
-    let mut place = Vec::new();
-    for part in [workspace.as_str(), purpose.as_str(), id] {
-        place.extend((part.len() as u64).to_be_bytes());
-        place.extend(part.as_bytes());
-    }
-    place
 }
 
 fn read_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {

@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use self::id_token::Expected;
-use crate::{exchange, http::LazyClient};
+use crate::{exchange, http::LazyClient, secret::Secret};
 
 /// The clients that the operator has registered with the providers.
 pub struct OAuthClients {
@@ -34,7 +34,7 @@ pub struct OAuthClient {
     /// Its public name.
     pub client_id: String,
     /// What proves that it is the client.
-    pub client_secret: SecretString,
+    pub client_secret: Secret,
     /// Where people consent; the issuer of id tokens is of the same origin.
     pub auth_url: String,
     /// Where codes and refresh tokens are exchanged.
@@ -71,8 +71,9 @@ impl OAuthClients {
     }
 
     async fn tokens(&self, client: &OAuthClient, grant: &[(&str, &str)]) -> Result<TokenAnswer, OAuthError> {
-        let secret = client.client_secret.expose_secret();
-        let parameters = [grant, &[("client_id", &client.client_id), ("client_secret", secret)]].concat();
+        let secret = client.client_secret.get().await.map_err(|error| unavailable(&error.to_string()))?;
+        let own = [("client_id", client.client_id.as_str()), ("client_secret", secret.expose_secret())];
+        let parameters = [grant, &own].concat();
         let body = self.post(&client.token_url, &parameters).await?;
         let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| unavailable("its answer has no token"))?;
         if answer.token_type.eq_ignore_ascii_case("bearer") {
@@ -213,7 +214,7 @@ mod tests {
     fn the_way_to_the_provider_has_the_challenge_and_not_the_verifier() {
         let client = OAuthClient {
             client_id: "id".to_owned(),
-            client_secret: "hush".to_owned().into(),
+            client_secret: SecretString::from("hush").into(),
             auth_url: "https://accounts.example.com/auth?hd=example.com".to_owned(),
             token_url: "https://accounts.example.com/token".to_owned(),
             revoke_url: None,

@@ -15,7 +15,10 @@ use redis::{
     RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection, cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
 };
+use secrecy::ExposeSecret;
 use tokio::time::timeout;
+
+use crate::secret::Secret;
 
 /// How long a connection may take, its TLS and login included.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -36,10 +39,25 @@ const IN_ALL: Duration = Duration::from_secs(3);
 /// on. A cluster of one shard, or one behind a proxy, serves it as it is. `?cluster=true` in the URL makes it a
 /// cluster's connection from the start.
 pub struct RedisConnection {
-    server: ConnectionInfo,
+    server: Source,
+    /// Its answers say so.
     is_cluster: AtomicBool,
     /// The connection, or the attempt at it for which everybody waits.
     current: Mutex<Option<Attempt>>,
+}
+
+/// The server that a URL names.
+#[derive(Clone)]
+struct Server {
+    info: ConnectionInfo,
+    is_cluster: bool,
+}
+
+#[derive(Clone)]
+enum Source {
+    Known(Box<Server>),
+    /// A URL that is read for each new connection.
+    Kept(Secret),
 }
 
 type Attempt = Shared<BoxFuture<'static, RedisResult<Live>>>;
@@ -81,21 +99,16 @@ impl RedisConnection {
     /// `[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?cluster=true]`. TLS goes by the process's default rustls
     /// provider, which has to be installed before the first command, and Mozilla's roots.
     pub fn new(url: &str) -> Result<Self, InvalidRedisUrl> {
-        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
-            return Err(InvalidRedisUrl("it has to begin with redis:// or rediss://"));
-        }
-        let server = url
-            .into_connection_info()
-            .map_err(|_| InvalidRedisUrl("it has to be like rediss://user:password@host:6379/0"))?;
-        // Naming this library to the server would cost each new connection a round trip.
-        let settings = server.redis_settings().clone().set_skip_set_lib_name();
-        let query = url.split_once('?').map_or("", |(_, query)| query);
-        let query = query.split_once('#').map_or(query, |(query, _)| query);
-        Ok(Self {
-            server: server.set_redis_settings(settings),
-            is_cluster: AtomicBool::new(query.split('&').any(|pair| pair == "cluster=true")),
-            current: Mutex::new(None),
-        })
+        Ok(Self::to(Source::Known(Box::new(Server::at(url)?))))
+    }
+
+    /// The same to the server whose URL is a secret. One that is no URL of a server fails each command.
+    pub fn with_secret(url: Secret) -> Self {
+        Self::to(Source::Kept(url))
+    }
+
+    fn to(server: Source) -> Self {
+        Self { server, is_cluster: AtomicBool::new(false), current: Mutex::new(None) }
     }
 
     /// Asks one thing; otherwise like [`RedisConnection::query`].
@@ -182,13 +195,37 @@ fn blames_connection(error: &RedisError) -> bool {
     }
 }
 
-async fn connect(server: ConnectionInfo, cluster: bool) -> RedisResult<Live> {
+impl Server {
+    fn at(url: &str) -> Result<Self, InvalidRedisUrl> {
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            return Err(InvalidRedisUrl("it has to begin with redis:// or rediss://"));
+        }
+        let info = url
+            .into_connection_info()
+            .map_err(|_| InvalidRedisUrl("it has to be like rediss://user:password@host:6379/0"))?;
+        // Naming this library to the server would cost each new connection a round trip.
+        let settings = info.redis_settings().clone().set_skip_set_lib_name();
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        let query = query.split_once('#').map_or(query, |(query, _)| query);
+        let is_cluster = query.split('&').any(|pair| pair == "cluster=true");
+        Ok(Self { info: info.set_redis_settings(settings), is_cluster })
+    }
+}
+
+async fn connect(server: Source, found_cluster: bool) -> RedisResult<Live> {
+    let Server { info: server, is_cluster } = match server {
+        Source::Known(server) => *server,
+        Source::Kept(url) => {
+            let url = url.get().await.map_err(|error| (ErrorKind::Io, "no URL", error.to_string()))?;
+            Server::at(url.expose_secret()).map_err(|error| (ErrorKind::InvalidClientConfig, error.0))?
+        }
+    };
     // Without one, building a TLS client may panic.
     let tls = matches!(server.addr(), ConnectionAddr::TcpTls { .. });
     if tls && rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err((ErrorKind::InvalidClientConfig, "no TLS provider is installed").into());
     }
-    if cluster {
+    if is_cluster || found_cluster {
         let builder = ClusterClientBuilder::new([server]);
         let builder = builder.connection_timeout(CONNECT).response_timeout(ANSWER).retries(2).min_retry_wait(10);
         Ok(Live::Cluster(builder.max_retry_wait(100).build()?.get_async_connection().await?))

@@ -1,7 +1,6 @@
 use domain::Provider;
-use secrecy::SecretString;
 
-use super::Env;
+use super::{Env, SecretConfig};
 
 /// A client that the operator has registered with a provider, and where the provider is.
 #[derive(Debug, Clone)]
@@ -9,7 +8,7 @@ pub struct OAuthConfig {
     /// `GOOGLE_CLIENT_ID`, `MICROSOFT_CLIENT_ID`.
     pub client_id: String,
     /// `GOOGLE_CLIENT_SECRET`, `MICROSOFT_CLIENT_SECRET`.
-    pub client_secret: SecretString,
+    pub client_secret: SecretConfig,
     /// `GOOGLE_AUTH_URL`, `MICROSOFT_AUTH_URL`.
     pub auth_url: String,
     /// `GOOGLE_TOKEN_URL`, `MICROSOFT_TOKEN_URL`.

@@ -125,7 +125,10 @@ impl Engine {
         let (job_id, traceparent) = match JobMessage::read(message) {
             Ok(JobMessage::V1 { job_id, traceparent, .. }) => (job_id, traceparent),
             Err(UnreadableMessage::UnknownVersion(_)) => return Disposition::Leave,
-            Err(UnreadableMessage::Garbage(_)) => return Disposition::Acknowledge,
+            Err(UnreadableMessage::Garbage(_)) => {
+                record_unreadable_message();
+                return Disposition::Acknowledge;
+            }
         };
         let span = span(job_id, traceparent.as_deref());
         self.settle_dead_job(job_id).instrument(span).await

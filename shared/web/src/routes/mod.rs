@@ -11,77 +11,149 @@ mod plan2;
 mod preview;
 mod problems;
 
-use axum::{Router, middleware, response::Redirect, routing::get};
+use axum::{
+    Router, middleware,
+    response::Redirect,
+    routing::{any, get},
+};
 use engine::{Problem, ProblemCode};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{Web, files, openapi, problem::Refused, request};
 
-/// Every route's pattern: the labels of the HTTP metrics.
-pub const ROUTES: &[&str] = &[
-    "/",
-    "/ai/plan2",
-    "/ai/execute",
-    "/ai/jobs",
-    "/ai/jobs/{job_id}",
-    "/ai/jobs/{job_id}/cancel",
-    "/ai/jobs/{job_id}/retry",
-    "/ai/jobs/{job_id}/resolve",
-    "/actions",
-    "/actions/preview",
-    "/oauth/{provider}",
-    "/oauth/{provider}/start",
-    "/oauth/{provider}/callback",
-    "/oauth/{provider}/status",
-    "/problems/{code}",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-    "/docs",
-    "/assets/{file}",
-    "/dev/{file}",
-    "/dev/outbox",
+/// The functions that serve the routes on Lambda; each has its own rights, time-out and share of the machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// Asks the model, and shows what could be done.
+    Plan2,
+    /// Accepts actions.
+    Execute,
+    /// Tells of jobs.
+    Jobs,
+    /// Connects accounts.
+    Connect,
+    /// Tells of the program itself.
+    Metrics,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Plan2, Self::Execute, Self::Jobs, Self::Connect, Self::Metrics];
+
+    /// Its name, as the handler of a Lambda function.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan2 => "plan2",
+            Self::Execute => "execute",
+            Self::Jobs => "jobs",
+            Self::Connect => "connect",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
+/// Every route's pattern, which is its label in the HTTP metrics, with the function that serves it on Lambda.
+pub const ROUTES: &[(&str, Function)] = &[
+    ("/ai/plan2", Function::Plan2),
+    ("/actions", Function::Plan2),
+    ("/actions/preview", Function::Plan2),
+    ("/ai/execute", Function::Execute),
+    ("/ai/jobs", Function::Jobs),
+    ("/ai/jobs/{job_id}", Function::Jobs),
+    ("/ai/jobs/{job_id}/cancel", Function::Jobs),
+    ("/ai/jobs/{job_id}/retry", Function::Jobs),
+    ("/ai/jobs/{job_id}/resolve", Function::Jobs),
+    ("/dev/outbox", Function::Jobs),
+    ("/oauth/{provider}", Function::Connect),
+    ("/oauth/{provider}/start", Function::Connect),
+    ("/oauth/{provider}/callback", Function::Connect),
+    ("/oauth/{provider}/status", Function::Connect),
+    ("/metrics", Function::Metrics),
+    ("/problems/{code}", Function::Metrics),
+    ("/healthz", Function::Metrics),
+    ("/readyz", Function::Metrics),
+    ("/openapi.json", Function::Metrics),
+    ("/", Function::Metrics),
+    ("/docs", Function::Metrics),
+    ("/assets/{file}", Function::Metrics),
+    ("/dev/{file}", Function::Metrics),
 ];
 
 /// Every route, with what surrounds it.
 pub fn router(web: Web) -> Router {
-    let (api, _) = documented();
-    api.route("/openapi.json", get(openapi::serve))
-        .route("/", get(async || Redirect::temporary("/dev/action-runner.html")))
-        .merge(files::dev())
-        .merge(files::assets())
+    let routes = Function::ALL.into_iter().fold(Router::new(), |all, function| all.merge(served_by(function, &web)));
+    surrounded(routes, web)
+}
+
+/// The routes that one function serves on Lambda, with what surrounds them. [`Function::Metrics`] also answers what
+/// is of no route: where another function has the path, it was the method.
+pub fn router_of(function: Function, web: Web) -> Router {
+    let mut routes = served_by(function, &web);
+    if function == Function::Metrics {
+        for (pattern, _) in ROUTES.iter().filter(|(_, served_by)| *served_by != function) {
+            routes = routes.route(pattern, any(wrong_method));
+        }
+    }
+    surrounded(routes, web)
+}
+
+async fn wrong_method() -> Refused {
+    Problem::new(ProblemCode::MethodNotAllowed, "this route does not have this method").into()
+}
+
+fn surrounded(routes: Router<Web>, web: Web) -> Router {
+    routes
         .fallback(async || Refused::from(Problem::new(ProblemCode::NotFound, "there is no route of this path")))
-        .method_not_allowed_fallback(async || {
-            Refused::from(Problem::new(ProblemCode::MethodNotAllowed, "this route does not have this method"))
-        })
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(web.clone(), request::surround))
         .with_state(web)
 }
 
-/// The routes of the API with the document that describes them.
-pub(crate) fn documented() -> (Router<Web>, OpenApi) {
-    OpenApiRouter::with_openapi(openapi::base())
-        .routes(routes!(plan2::plan2))
-        .routes(routes!(execute::execute))
-        .routes(routes!(jobs::list))
-        .routes(routes!(jobs::get))
-        .routes(routes!(jobs::cancel))
-        .routes(routes!(jobs::retry))
-        .routes(routes!(jobs::resolve))
-        .routes(routes!(actions::list))
-        .routes(routes!(preview::preview))
-        .routes(routes!(oauth::start))
-        .routes(routes!(oauth::callback))
-        .routes(routes!(oauth::status))
-        .routes(routes!(oauth::disconnect))
-        .routes(routes!(problems::explain))
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(metrics::metrics))
-        .routes(routes!(dev::outbox))
-        .split_for_parts()
+fn served_by(function: Function, web: &Web) -> Router<Web> {
+    let (routes, _) = documented(function).split_for_parts();
+    if function != Function::Metrics {
+        return routes;
+    }
+    let routes = routes.route("/openapi.json", get(openapi::serve)).merge(files::assets());
+    if !web.dev_ui {
+        return routes;
+    }
+    routes.route("/", get(async || Redirect::temporary("/dev/action-runner.html"))).merge(files::dev())
+}
+
+/// The routes of the API that a function serves, and what describes them.
+fn documented(function: Function) -> OpenApiRouter<Web> {
+    let api = OpenApiRouter::new();
+    match function {
+        Function::Plan2 => {
+            api.routes(routes!(plan2::plan2)).routes(routes!(actions::list)).routes(routes!(preview::preview))
+        }
+        Function::Execute => api.routes(routes!(execute::execute)),
+        Function::Jobs => api
+            .routes(routes!(jobs::list))
+            .routes(routes!(jobs::get))
+            .routes(routes!(jobs::cancel))
+            .routes(routes!(jobs::retry))
+            .routes(routes!(jobs::resolve))
+            .routes(routes!(dev::outbox)),
+        Function::Connect => api
+            .routes(routes!(oauth::start))
+            .routes(routes!(oauth::callback))
+            .routes(routes!(oauth::status))
+            .routes(routes!(oauth::disconnect)),
+        Function::Metrics => api
+            .routes(routes!(metrics::metrics))
+            .routes(routes!(problems::explain))
+            .routes(routes!(health::healthz))
+            .routes(routes!(health::readyz)),
+    }
+}
+
+/// The document that describes the routes of the API.
+pub(crate) fn document() -> OpenApi {
+    let base = OpenApiRouter::with_openapi(openapi::base());
+    Function::ALL.into_iter().fold(base, |all, function| all.merge(documented(function))).into_openapi()
 }
 
 #[cfg(test)]
@@ -89,16 +161,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_holds_every_documented_route() {
-        let (_, document) = documented();
-        for path in document.paths.paths.keys() {
-            assert!(ROUTES.contains(&path.as_str()), "{path} is not in ROUTES");
+    fn the_table_says_which_function_serves_each_documented_route() {
+        for function in Function::ALL {
+            let document = documented(function).into_openapi();
+            for path in document.paths.paths.keys() {
+                assert!(ROUTES.contains(&(path.as_str(), function)), "{path} of {function:?} is not in ROUTES");
+            }
         }
     }
     #[test]
     fn every_operation_has_an_id_of_its_own() {
-        let (_, document) = documented();
-        let document = serde_json::to_value(document).expect("the document is JSON");
+        let document = serde_json::to_value(document()).expect("the document is JSON");
         let paths = document["paths"].as_object().expect("there are paths");
         let mut ids: Vec<&str> = paths
             .values()

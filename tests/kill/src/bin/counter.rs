@@ -28,7 +28,7 @@ struct Arguments {
 async fn main() -> Result<(), Box<dyn Error>> {
     let connection = Arc::new(RedisConnection::new(&Arguments::parse().redis)?);
     let store = RedisMetrics::new(connection, "metrics", Arc::new(SystemIds));
-    let metrics = Metrics::install(Vocabulary { actions: Vec::new(), routes: &[] }).with_store(Arc::new(store));
+    let metrics = Metrics::install(Vocabulary { actions: Vec::new(), routes: Vec::new() }).with_store(Arc::new(store));
     // A busy machine is not what is tested.
     let metrics = metrics.patient_for(Duration::from_secs(30));
     for line in stdin().lock().lines() {

@@ -7,7 +7,7 @@
 use std::{error::Error, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
 
 use adapters::redis::{RedisConnection, RedisQueue};
-use app::{Config, Pace, QueueConfig, run_housekeeping, run_worker};
+use app::{Config, Pace, Place, QueueConfig, SecretConfig, run_housekeeping, run_worker};
 use clap::{Parser, ValueEnum};
 use engine::Engine;
 use jiff::SignedDuration;
@@ -82,12 +82,15 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let config = Config::from_env()?;
+    let config = Config::from_env(Place::Local)?;
     telemetry::logs::init(&config.log_filter, false);
     let mut engine = app::engine(&config)?;
     engine.settings.visibility_timeout = seconds(arguments.visibility);
     engine.settings.provider_timeout = seconds(arguments.provider_timeout);
-    let url = config.redis_url.as_ref().map(ExposeSecret::expose_secret);
+    let url = match &config.redis_url {
+        Some(SecretConfig::Value(url)) => Some(url.expose_secret()),
+        _ => None,
+    };
     if let (QueueConfig::Redis, Some(url)) = (&config.queue, url) {
         let connection = Arc::new(RedisConnection::new(url)?);
         let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));

@@ -1,0 +1,49 @@
+//! How a vault seals, whichever way it comes by its keys: AES-256-GCM under a random nonce, bound to a place.
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit, Nonce,
+    aead::{Aead, Payload},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::WorkspaceId;
+use engine::ports::{Purpose, VaultError};
+
+/// A key, ready to seal. A text is at most 64 GiB, and one key is for far fewer than 2^32 of them.
+#[derive(Clone)]
+pub(crate) struct SealingKey(Aes256Gcm);
+
+impl SealingKey {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self(Aes256Gcm::new_from_slice(key).expect("the key is as long as AES-256 wants it"))
+    }
+
+    /// Base64url of nonce (96 random bits) and ciphertext.
+    pub(crate) fn seal(&self, place: &[u8], plaintext: &[u8]) -> Result<String, VaultError> {
+        let mut nonce = [0; 12];
+        getrandom::fill(&mut nonce).map_err(|error| VaultError::Unavailable(error.to_string()))?;
+        let ciphertext = self
+            .0
+            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: place })
+            .map_err(|_| VaultError::Unavailable("the text is too long to be sealed".to_owned()))?;
+        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &ciphertext].concat()))
+    }
+
+    /// What [`SealingKey::seal`] made, for the same place and unchanged.
+    pub(crate) fn open(&self, place: &[u8], sealed: &str) -> Result<Vec<u8>, VaultError> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::DoesNotOpen)?;
+        let (nonce, ciphertext) = bytes.split_first_chunk::<12>().ok_or(VaultError::DoesNotOpen)?;
+        self.0
+            .decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: place })
+            .map_err(|_| VaultError::DoesNotOpen)
+    }
+}
+
+/// The associated data: workspace, purpose and id, each after its length, so that no two places run together.
+pub(crate) fn place(workspace: &WorkspaceId, purpose: Purpose, id: &str) -> Vec<u8> {
+    let mut place = Vec::new();
+    for part in [workspace.as_str(), purpose.as_str(), id] {
+        place.extend((part.len() as u64).to_be_bytes());
+        place.extend(part.as_bytes());
+    }
+    place
+}

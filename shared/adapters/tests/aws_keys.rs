@@ -1,0 +1,175 @@
+//! Data keys of KMS and secrets of Secrets Manager, on a server that speaks both.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use adapters::{
+    aws::{KmsVault, Sdk, SecretsManager, settings},
+    embedded::{StoredKeyVault, SystemIds},
+    secret::{Secret, SecretStore},
+};
+use aws_config::Region;
+use aws_sdk_kms::config::Credentials;
+use contracts::{
+    ManualClock, Ministack,
+    proxies::{AwsProxy, Reaction},
+};
+use engine::ports::{Ids, Purpose, Sealed, Vault, VaultError};
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+const FIVE_MINUTES: Duration = Duration::from_mins(5);
+
+fn seed() -> Uuid {
+    SystemIds.uuid()
+}
+
+async fn sdk(address: SocketAddr) -> Arc<Sdk> {
+    let settings = settings()
+        .endpoint_url(format!("http://{address}"))
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"));
+    Sdk::with(settings.load().await)
+}
+
+/// A new key's ARN.
+async fn key(server: &Ministack) -> String {
+    let client = aws_sdk_kms::Client::new(sdk(server.address()).await.config().await);
+    client.create_key().send().await.unwrap().key_metadata.unwrap().arn.unwrap()
+}
+
+async fn seal(vault: &KmsVault, workspace: &str) -> Sealed {
+    vault.seal(&workspace.parse().unwrap(), Purpose::Plan, "1", b"text").await.unwrap()
+}
+
+async fn open(vault: &KmsVault, workspace: &str, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
+    vault.open(&workspace.parse().unwrap(), Purpose::Plan, "1", sealed).await
+}
+
+/// The sealed data key in a sealed text.
+fn data_key(sealed: &Sealed) -> &str {
+    sealed.0.rsplit_once('.').unwrap().0
+}
+
+#[tokio::test]
+async fn the_vault_keeps_its_contract() {
+    let server = Ministack::shared();
+    let key = key(&server).await;
+    let vault = KmsVault::new(sdk(server.address()).await, key, ManualClock::new());
+    contracts::vault(Arc::new(vault), seed()).await;
+}
+
+#[tokio::test]
+async fn another_process_opens_with_the_same_key_and_no_other() {
+    let server = Ministack::shared();
+    let (ours, theirs) = (key(&server).await, key(&server).await);
+    let vault = async |key: &str| KmsVault::new(sdk(server.address()).await, key, ManualClock::new());
+    let sealed = seal(&vault(&ours).await, "acme").await;
+    let id = ours.rsplit_once('/').unwrap().1;
+    assert!(sealed.0.starts_with(&format!("k1.{id}.")), "the key's id can be seen: {sealed:?}");
+    assert_eq!(open(&vault(&ours).await, "acme", &sealed).await.as_deref(), Ok(&b"text"[..]));
+    // KMS finds the key by the sealed data key: what was sealed before the key was changed still opens.
+    assert_eq!(open(&vault(&theirs).await, "acme", &sealed).await.as_deref(), Ok(&b"text"[..]));
+    let renamed = Sealed(sealed.0.replace(id, theirs.rsplit_once('/').unwrap().1));
+    assert_eq!(open(&vault(&ours).await, "acme", &renamed).await, Err(VaultError::DoesNotOpen));
+    assert_eq!(open(&vault(&ours).await, "globex", &sealed).await, Err(VaultError::DoesNotOpen));
+}
+
+#[tokio::test]
+async fn a_data_key_serves_one_workspace_for_five_minutes() {
+    let server = Ministack::shared();
+    let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
+    let (key, clock) = (key(&server).await, ManualClock::new());
+    let vault = KmsVault::new(sdk(proxy.address).await, key.clone(), clock.clone());
+    let first = seal(&vault, "acme").await;
+    assert_eq!(data_key(&seal(&vault, "acme").await), data_key(&first));
+    open(&vault, "acme", &first).await.unwrap();
+    assert_eq!(proxy.calls(), ["GenerateDataKey"]);
+    assert_ne!(data_key(&seal(&vault, "globex").await), data_key(&first));
+    assert_eq!(proxy.calls(), ["GenerateDataKey"]);
+
+    clock.advance(FIVE_MINUTES);
+    assert_ne!(data_key(&seal(&vault, "acme").await), data_key(&first));
+    open(&vault, "acme", &first).await.unwrap();
+    open(&vault, "acme", &first).await.unwrap();
+    assert_eq!(proxy.calls(), ["GenerateDataKey", "Decrypt"]);
+
+    // The process keeps no more than some hundreds.
+    for n in 0..300 {
+        seal(&vault, &format!("w{n}")).await;
+        clock.advance(Duration::from_millis(1));
+    }
+    assert_eq!(proxy.calls().len(), 300);
+    seal(&vault, "w299").await;
+    assert_eq!(proxy.calls(), [""; 0], "the last is at hand");
+    seal(&vault, "w0").await;
+    assert_eq!(proxy.calls(), ["GenerateDataKey"], "the first is not");
+}
+
+#[tokio::test]
+async fn without_kms_nothing_is_sealed_or_opened_and_it_says_why() {
+    let server = Ministack::shared();
+    let (key, clock) = (key(&server).await, ManualClock::new());
+    let sealed = seal(&KmsVault::new(sdk(server.address()).await, key.clone(), clock.clone()), "acme").await;
+    let lost = KmsVault::new(sdk(([127, 0, 0, 1], 1).into()).await, key, clock.clone());
+    let answers = [
+        lost.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.map(|sealed| sealed.0.into_bytes()),
+        open(&lost, "acme", &sealed).await,
+    ];
+    assert!(answers.iter().all(|answer| matches!(answer, Err(VaultError::Unavailable(_)))), "{answers:?}");
+    let missing = KmsVault::new(sdk(server.address()).await, seed().to_string(), clock);
+    let refused = missing.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.unwrap_err();
+    assert!(refused.to_string().contains("NotFoundException"), "{refused}");
+}
+
+/// A new secret's ARN.
+async fn secret(server: &Ministack, value: &str) -> String {
+    let client = aws_sdk_secretsmanager::Client::new(sdk(server.address()).await.config().await);
+    let made = client.create_secret().name(seed().to_string()).secret_string(value).send().await.unwrap();
+    made.arn.unwrap()
+}
+
+async fn read(store: &SecretsManager, name: &str) -> Result<String, String> {
+    let read = store.read(name).await;
+    read.map(|secret| secret.expose_secret().to_owned()).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn a_secret_is_read_at_first_need_and_again_after_five_minutes() {
+    let server = Ministack::shared();
+    let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
+    let arn = secret(&server, r#"{"key":"first","other":"value","number":1}"#).await;
+    let (sdk_here, clock) = (sdk(server.address()).await, ManualClock::new());
+    let store = SecretsManager::new(sdk(proxy.address).await, clock.clone());
+    assert_eq!(proxy.calls(), [""; 0]);
+    assert_eq!(read(&store, &format!("{arn}:key::")).await.as_deref(), Ok("first"));
+    assert_eq!(read(&store, &format!("{arn}:other::")).await.as_deref(), Ok("value"));
+    assert_eq!(proxy.calls(), ["GetSecretValue"], "its fields are read together");
+    for wrong in ["number", "missing"] {
+        let error = read(&store, &format!("{arn}:{wrong}::")).await.unwrap_err();
+        assert!(error.contains(wrong) && !error.contains("first"), "{error}");
+    }
+
+    let client = aws_sdk_secretsmanager::Client::new(sdk_here.config().await);
+    client.put_secret_value().secret_id(&arn).secret_string(r#"{"key":"second"}"#).send().await.unwrap();
+    assert_eq!(read(&store, &format!("{arn}:key::")).await.as_deref(), Ok("first"));
+    clock.advance(FIVE_MINUTES);
+    assert_eq!(read(&store, &format!("{arn}:key::")).await.as_deref(), Ok("second"), "a rotation is heard of");
+    client.delete_secret().secret_id(&arn).force_delete_without_recovery(true).send().await.unwrap();
+    clock.advance(FIVE_MINUTES);
+    assert_eq!(read(&store, &format!("{arn}:key::")).await.as_deref(), Ok("second"), "it stays what it was");
+
+    let gone = read(&store, &secret(&server, "x").await.replace("secret:", "secret:no")).await.unwrap_err();
+    assert!(gone.contains("ResourceNotFoundException"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_vaults_key_may_be_a_stored_secret() {
+    let server = Ministack::shared();
+    let store = Arc::new(SecretsManager::new(sdk(server.address()).await, ManualClock::new()));
+    let arn = secret(&server, &"0f".repeat(32)).await;
+    contracts::vault(Arc::new(StoredKeyVault::new(Secret::kept(store.clone(), &arn))), seed()).await;
+    let not_a_key = secret(&server, "s3cret").await;
+    let vault = StoredKeyVault::new(Secret::kept(store, &not_a_key));
+    let refused = vault.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.unwrap_err();
+    assert!(matches!(refused, VaultError::Unavailable(_)) && !refused.to_string().contains("s3cret"), "{refused}");
+}
