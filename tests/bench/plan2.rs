@@ -55,11 +55,14 @@ async fn main() {
         .collect();
     let answer = json!({ "intent": "send_email", "notes": null, "actions": mails, "questions": [], "confidence": 0.9 });
     engine.model = Arc::new(Ready(answer.to_string()));
+    let workspace = "local".parse().expect("an id");
     let caller = Caller {
-        workspace: "local".parse().expect("an id"),
+        key_id: None,
         bound_actor: None,
-        default_actor: "local".parse().expect("an id"),
+        default_actor: domain::ActorHash::of(&workspace, &"local".parse().expect("an id")),
+        workspace,
         scopes: Scope::ALL.into(),
+        allow: None,
     };
     let prompt = format!("Thank {} for the meeting, each in a mail of their own", people.join(", "));
     let plan = async || {

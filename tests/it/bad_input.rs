@@ -471,6 +471,17 @@ fn bad_lookups() -> Vec<Case> {
     ] {
         cases.push(get(&format!("/ai/jobs?{query}"), "invalid-request", &[pointer]));
     }
+    for (query, pointer) in [
+        ("limit=0", "/limit"),
+        ("limit=101", "/limit"),
+        ("limit=x", "/limit"),
+        ("cursor=x", "/cursor"),
+        ("cursor=1.x", "/cursor"),
+        ("cursor=9999999999999999999999.018f4e7e-7d4c-8a3b-8a52-0b7d2c9d3f10", "/cursor"),
+        ("status=pending", "/status"),
+    ] {
+        cases.push(get(&format!("/audit?{query}"), "invalid-request", &[pointer]));
+    }
     for (query, pointer) in
         [("wait=21", "/wait"), ("wait=-1", "/wait"), ("wait=x", "/wait"), ("wait=", "/wait"), ("limit=1", "/limit")]
     {

@@ -96,11 +96,14 @@ impl Inside {
 
 /// Somebody of a workspace, who may do everything there.
 pub fn caller(workspace: &str) -> Caller {
+    let workspace = workspace.parse::<WorkspaceId>().unwrap();
     Caller {
-        workspace: workspace.parse::<WorkspaceId>().unwrap(),
+        key_id: None,
         bound_actor: None,
-        default_actor: "local".parse().unwrap(),
+        default_actor: domain::ActorHash::of(&workspace, &"local".parse().unwrap()),
+        workspace,
         scopes: Scope::ALL.into(),
+        allow: None,
     }
 }
 

@@ -76,6 +76,30 @@ async fn nobody_else_can_send_cancel_or_read() {
             assert_eq!((refusal.status, refusal.code()), (415, &json!("unsupported-media-type")), "{content_type}");
             allows_no_origin(&refusal);
         }
+        // Every route that writes, whatever it is sent.
+        let document = server.get("/openapi.json").await.body;
+        let mut writing = 0;
+        for (route, operations) in document["paths"].as_object().unwrap() {
+            for verb in ["post", "put", "patch", "delete"].into_iter().filter(|verb| operations.get(verb).is_some()) {
+                let path =
+                    route.replace("{job_id}", "018f4e7e-7d4c-8a3b-8a52-0b7d2c9d3f10").replace("{provider}", "google");
+                let ask = || server.request(&verb.to_uppercase(), &path);
+                for (name, value) in &strangers {
+                    let refusal = reply(ask().header(*name, value).json(&send())).await;
+                    assert_eq!(
+                        (refusal.status, refusal.code()),
+                        (403, &json!("forbidden-scope")),
+                        "{path} {name}: {value}"
+                    );
+                }
+                if verb == "post" {
+                    let plain = reply(ask().header("content-type", "text/plain").body(send().to_string())).await;
+                    assert_eq!((plain.status, plain.code()), (415, &json!("unsupported-media-type")), "{path}");
+                }
+                writing += 1;
+            }
+        }
+        assert!(writing >= 6, "{writing}");
         assert_eq!(server.counts().await, (0, 0));
         assert_eq!(fakes.operations(), Vec::<&str>::new());
     }

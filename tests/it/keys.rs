@@ -1,22 +1,14 @@
 //! With API keys: who comes in, to what, and for whom.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{Reply, Server, gmail, reply};
+use crate::support::{Reply, Server, gmail, reply, run};
 
 /// Runs `orchestrator keys …` in a folder and gives back what it prints.
 fn keys(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
-        .env_clear()
-        .env("ORCHESTRATOR_DATA", folder)
-        .arg("keys")
-        .args(arguments)
-        .output()
-        .expect("the program runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
+    run(folder, &[], &[&["keys"], arguments].concat())
 }
 
 async fn get(server: &Server, path: &str, key: &str) -> Reply {

@@ -1,11 +1,13 @@
 //! The program as its users meet it: the real binary, over HTTP, with fakes for the model and the
 //! mail providers.
 
+mod permissions;
 mod support;
 
 mod bad_input;
 #[cfg(feature = "aws")]
 mod calls;
+mod canary;
 mod command_line;
 mod crash;
 mod grounding;
@@ -15,6 +17,8 @@ mod inside;
 mod jobs;
 mod keyless;
 mod keys;
+mod limits;
+mod matrix;
 mod metrics;
 mod oauth;
 mod planner;

@@ -496,8 +496,10 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
         let asked = tokio::spawn(async move {
             let caller = engine::Caller {
                 workspace: "local".parse().unwrap(),
+                key_id: None,
                 bound_actor: None,
-                default_actor: "local".parse().unwrap(),
+                default_actor: domain::ActorHash::of(&"local".parse().unwrap(), &"local".parse().unwrap()),
+                allow: None,
                 scopes: domain::Scope::ALL.into(),
             };
             let request = engine::plan::PlanRequest {

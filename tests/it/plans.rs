@@ -41,7 +41,8 @@ async fn a_plan_is_found_in_time_by_whom_it_was_made_for_and_by_nobody_else() {
     let problem = inside.execute_as(&inside.caller, What::Plan(id), eve).await.unwrap_err();
     assert_eq!(problem.code, ProblemCode::PlanNotFound, "another actor's");
     let job = inside.execute(id).await.unwrap().remove(0).job;
-    assert_eq!(job.actor_id.as_str(), "ana@example.com", "it acts for whom it was planned for");
+    let ana = domain::ActorHash::of(&inside.caller.workspace, &"ana@example.com".parse().unwrap());
+    assert_eq!(job.actor, ana, "it acts for whom it was planned for");
     assert_eq!(inside.jobs().await, 2);
 }
 
@@ -57,7 +58,8 @@ async fn nothing_changes_between_plan_and_execute_but_what_is_allowed() {
     let mut stolen = ledger.plan(&workspace, other.plan_id, now).await.unwrap().unwrap();
     let mine = ledger.plan(&workspace, shown.plan_id, now).await.unwrap().unwrap();
     stolen.plan_id = domain::PlanId(uuid(9));
-    ledger.put_plan(&stolen).await.unwrap();
+    let entry = inside.engine.audit_entry(&inside.caller, domain::AuditEvent::PlanMade);
+    ledger.put_plan(&stolen, &entry).await.unwrap();
     assert_eq!(inside.execute(stolen.plan_id).await.unwrap_err().code, ProblemCode::Internal);
     assert!(!mine.sealed.0.contains("john"), "it is sealed");
 

@@ -31,6 +31,8 @@ pub struct Client {
     /// Where it listens, without a slash at the end.
     pub url: String,
     http: reqwest::Client,
+    /// The API key to ask with.
+    key: Option<String>,
 }
 
 /// What a request was answered with.
@@ -67,7 +69,7 @@ impl Server {
             keep_alive: true,
         };
         let http = adapters::http::client(options).expect("the client can be built");
-        Self { client: Client { url, http }, process, log, reader: Some(reader) }
+        Self { client: Client { url, http, key: None }, process, log, reader: Some(reader) }
     }
 
     /// Starts the program with a Google account whose token has `scope`, at `fakes`.
@@ -86,6 +88,11 @@ impl Server {
     /// Talks to this server, and outlives it.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Asks with this API key from now on.
+    pub fn use_key(&mut self, key: &str) {
+        self.client = self.client.with_key(key);
     }
 
     /// Stops the program at once, as a crash would.
@@ -162,6 +169,13 @@ pub fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
     command
 }
 
+/// Runs a command of the program that ends by itself, and gives back what it prints.
+pub fn run(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> String {
+    let output = command(folder, variables).args(arguments).output().expect("the program runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
+}
+
 fn collect(mut stream: impl Read + Send + 'static) -> (Arc<Mutex<String>>, thread::JoinHandle<()>) {
     let text = Arc::new(Mutex::new(String::new()));
     let shared = Arc::clone(&text);
@@ -178,7 +192,11 @@ impl Client {
     /// A request of any kind to a path of the server.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
-        self.http.request(method, format!("{}{path}", self.url))
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
     }
 
     /// A request of any kind to another server.
@@ -188,6 +206,11 @@ impl Client {
 
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         reply(self.request("POST", path).json(body)).await
+    }
+
+    /// The same with an API key in every request.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Reply {

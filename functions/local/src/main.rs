@@ -5,6 +5,7 @@ mod eval;
 mod keys;
 mod replay;
 mod serve;
+mod settings;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,18 @@ enum Run {
     Eval(eval::Eval),
     /// Show what today's code makes of a plan's stored answer.
     Replay(replay::Replay),
+    /// Set and print the share of actors that may use a provider.
+    #[command(subcommand)]
+    Rollout(settings::Rollout),
+    /// Narrow what a workspace may run.
+    #[command(subcommand)]
+    Workspaces(settings::Workspaces),
+    /// Print the audit of a workspace, or of the whole deployment's settings.
+    Audit {
+        /// The workspace; what is of none, if left out.
+        #[arg(long)]
+        workspace: Option<domain::WorkspaceId>,
+    },
     /// Work the jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), and serve nothing.
     Worker,
     /// Make the table LEDGER_TABLE as infra/template.yaml would: for DynamoDB on this machine.
@@ -74,6 +87,9 @@ async fn run(config: &Config, command: Run) -> ExitCode {
         Run::Keys(command) => keys::run(config, command).await.map(succeed),
         Run::Replay(command) => replay::run(config, command).await,
         Run::Worker => serve::work(config).await.map(succeed),
+        Run::Rollout(command) => settings::rollout(config, command).await.map(succeed),
+        Run::Workspaces(command) => settings::workspaces(config, command).await.map(succeed),
+        Run::Audit { workspace } => settings::audit(config, workspace).await.map(succeed),
     };
     match done {
         Ok(code) => code,

@@ -194,6 +194,12 @@ async fn operations_cost_few_calls() {
     let filter = JobFilter { status: Some(domain::JobStatus::Completed), ..filter };
     assert_eq!(ledger.list_jobs(&filter).await.unwrap(), []);
     assert_eq!(proxy.calls(), ["Query"]);
+    // Whatever there is besides: by their ids.
+    assert_eq!(ledger.key(&"0123456789ab".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(ledger.workspace(&filter.workspace).await.unwrap(), None);
+    assert_eq!(proxy.calls(), ["GetItem"; 2]);
+    let open = ledger.open_jobs(&filter.workspace, 100).await.unwrap();
+    assert_eq!((open, proxy.calls()), (10, vec!["Query".to_owned(); 2]));
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duratio
 
 use adapters::embedded::{LocalVault, MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds};
 use contracts::{ManualClock, sample_job};
-use domain::{Job, Provider};
-use engine::ports::{Clock, Contents, Ids, Insert, JobFilter, Ledger, Save, Sealed};
+use domain::{AuditBy, AuditEntry, AuditEvent, Job, Provider};
+use engine::ports::{AuditFilter, Clock, Contents, Ids, Insert, JobFilter, Ledger, Save, Sealed};
 use tempfile::tempdir;
 use uuid::Uuid;
 
@@ -84,6 +84,10 @@ async fn the_vault_keeps_its_contract() {
     contracts::vault(Arc::new(LocalVault::from_file(folder.path()).unwrap()), seed()).await;
 }
 
+fn entry() -> AuditEntry {
+    AuditEntry::new(Uuid::from_u128(1), None, AuditEvent::RolloutChanged, AuditBy::CommandLine, SystemClock.now())
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_restart() {
     let folder = tempdir().unwrap();
@@ -93,7 +97,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
         let ledger = open(folder.path());
         ledger.insert_jobs(&[(first.clone(), contents.clone())]).await.unwrap();
         assert_eq!(ledger.save(&cancelled).await.unwrap(), Save::Done);
-        ledger.set_rollout_percent(Provider::Google, 50).await.unwrap();
+        ledger.set_rollout_percent(Provider::Google, 50, &entry()).await.unwrap();
     }
     let ledger = open(folder.path());
     assert_eq!(ledger.jobs(&[first.job_id]).await.unwrap(), [Some(cancelled)]);
@@ -108,7 +112,7 @@ async fn two_programs_work_on_one_file() {
     let folder = tempdir().unwrap();
     let (server, command) = (open(folder.path()), open(folder.path()));
     server.ping().await.unwrap();
-    command.set_rollout_percent(Provider::Google, 25).await.unwrap();
+    command.set_rollout_percent(Provider::Google, 25, &entry()).await.unwrap();
     assert_eq!(server.rollout_percent(Provider::Google).await.unwrap(), Some(25));
     let tasks: Vec<_> = (0..50)
         .flat_map(|n| [(n, server.clone()), (n, command.clone())])
@@ -177,7 +181,9 @@ async fn an_empty_file_becomes_a_ledger_and_a_later_one_or_another_is_refused() 
 async fn a_failed_write_says_nothing_of_its_values() {
     let folder = tempdir().unwrap();
     let ledger = open(folder.path());
-    let refused = ledger.set_rollout_percent(Provider::Google, 101).await.unwrap_err();
+    let refused = ledger.set_rollout_percent(Provider::Google, 101, &entry()).await.unwrap_err();
+    let filter = AuditFilter { workspace: None, after: None, limit: 10 };
+    assert_eq!(ledger.list_audit(&filter).await.unwrap(), [], "nothing is told of what was not done");
     assert!(!refused.to_string().contains("101"), "{refused}");
     let (secret, contents) = job("secret-key");
     ledger.insert_jobs(&[(secret.clone(), contents)]).await.unwrap();

@@ -138,7 +138,7 @@ async fn a_cluster_of_two_is_found_out_from_either_node() {
         // Ten jobs lie on both nodes, so this finds out; claims would too, but see themselves when repeated.
         cache.put_jobs(&jobs(10)).await.unwrap();
         for job in jobs(10) {
-            assert!(cache.job(job.job_id).await.unwrap().is_some());
+            assert!(cache.job(job.job_id, None).await.unwrap().0.is_some());
         }
         contracts::cache(cache, SystemClock.now(), seed()).await;
         contracts::queue(queue(&url, LONG), seed()).await;
@@ -156,7 +156,7 @@ async fn what_is_kept_expires() {
         let answer = server.command(&format!("TTL orc:{{{}}}:{part}", job.job_id));
         answer.trim_start_matches(':').parse::<i64>().unwrap()
     };
-    cache.claim_keys(&claims(std::slice::from_ref(&job))).await.unwrap();
+    cache.claim_keys(&claims(std::slice::from_ref(&job)), None).await.unwrap();
     assert!((890..=900).contains(&kept_for("claim")), "a claim holds 15 minutes");
     cache.put_jobs(std::slice::from_ref(&job)).await.unwrap();
     assert!((20..=30).contains(&kept_for("job")), "a version that goes out of date unnoticed is soon forgotten");
@@ -171,14 +171,14 @@ async fn a_server_that_was_emptied_begins_anew() {
     let server = RedisServer::start(false);
     let (cache, queue) = (cache(&server.url()), queue(&server.url(), LONG));
     let jobs = jobs(3);
-    assert_eq!(cache.claim_keys(&claims(&jobs)).await.unwrap(), vec![FirstSight::New; 3]);
+    assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![FirstSight::New; 3]);
     queue.send(&messages(1)).await.unwrap();
     let held = queue.receive(1, Duration::ZERO).await.unwrap().remove(0);
     assert_eq!(server.command("FLUSHALL"), "+OK");
     assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
     cache.put_jobs(&jobs).await.unwrap();
-    assert_eq!(cache.job(jobs[2].job_id).await.unwrap().as_ref(), Some(&jobs[2]));
-    assert_eq!(cache.claim_keys(&claims(&jobs)).await.unwrap(), vec![FirstSight::New; 3]);
+    assert_eq!(cache.job(jobs[2].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[2]));
+    assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![FirstSight::New; 3]);
     queue.acknowledge(&held.receipt).await.unwrap();
     assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty(), "the ledger knows what was lost");
     queue.send(&messages(1)).await.unwrap();
@@ -195,10 +195,10 @@ async fn a_server_that_was_restarted_is_found_by_the_first_command() {
         cache.put_jobs(&jobs).await.unwrap();
         queue.send(&messages(1)).await.unwrap();
         server.restart();
-        assert_eq!(cache.job(jobs[0].job_id).await.unwrap(), None, "it came back empty");
+        assert_eq!(cache.job(jobs[0].job_id, None).await.unwrap().0, None, "it came back empty");
         queue.send(&messages(2)).await.unwrap();
         server.restart();
-        assert_eq!(cache.claim_keys(&claims(&jobs)).await.unwrap(), vec![FirstSight::New; 3]);
+        assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![FirstSight::New; 3]);
         assert_eq!(queue.depth().await.unwrap(), 0);
     }
 }
@@ -216,8 +216,8 @@ async fn a_server_that_hangs_is_an_error_in_time_and_works_when_it_goes_on() {
         server.pause();
         let begun = Instant::now();
         let answers = tokio::join!(
-            cache.claim_keys(&claims),
-            cache.job(jobs[0].job_id),
+            cache.claim_keys(&claims, None),
+            cache.job(jobs[0].job_id, None),
             queue.receive(1, Duration::from_secs(20)),
             queue.send(&messages),
         );
@@ -226,7 +226,7 @@ async fn a_server_that_hangs_is_an_error_in_time_and_works_when_it_goes_on() {
         assert!(took < Duration::from_millis(3500), "an answer in three seconds: {took:?}");
         server.resume();
         cache.ping().await.unwrap();
-        assert_eq!(cache.job(jobs[0].job_id).await.unwrap().as_ref(), Some(&jobs[0]));
+        assert_eq!(cache.job(jobs[0].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[0]));
         queue.send(&messages).await.unwrap();
     }
 }
@@ -352,13 +352,13 @@ async fn each_operation_is_one_round_trip() {
     let jobs = jobs(10);
     cache.ping().await.unwrap();
     assert_eq!(trips(), 1, "the first command of a connection");
-    cache.claim_keys(&claims(&jobs)).await.unwrap();
+    cache.claim_keys(&claims(&jobs), None).await.unwrap();
     assert_eq!(trips(), 1, "ten claims");
     cache.put_jobs(&jobs).await.unwrap();
     assert_eq!(trips(), 2, "the server learns the script");
     cache.put_jobs(&jobs).await.unwrap();
     assert_eq!(trips(), 1, "ten jobs");
-    assert!(cache.job(jobs[9].job_id).await.unwrap().is_some());
+    assert!(cache.job(jobs[9].job_id, None).await.unwrap().0.is_some());
     assert_eq!(trips(), 1, "a job");
     let budget = budget(&url, "budget", BUDGET_WINDOW);
     for n in 0..2 {

@@ -16,12 +16,14 @@ use adapters::{
     secret::Secret,
 };
 use axum::Router;
-use domain::{Provider, WorkspaceId};
+use domain::{ActorHash, Provider, WorkspaceId};
 use engine::{
     Engine, Rollouts, Settings,
     catalogue::Catalogue,
     keys::Keys,
+    limits::OpenJobs,
     ports::{Access, BUDGET_WINDOW, Budget, Cache, Clock, Ids, Ledger, Model, OAuth, Queue, Vault},
+    settings::Workspaces,
 };
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
@@ -34,6 +36,8 @@ use crate::{Config, ProviderMode, QueueConfig, SealingConfig, SecretConfig};
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// A change of the rollout is heard of within this and a minute.
 const ROLLOUTS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
+/// A workspace's open jobs are counted this often at most.
+const OPEN_JOBS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(15);
 /// The queue's name in Redis.
 const QUEUE_NAME: &str = "jobs";
 /// The token budget's name in Redis.
@@ -80,7 +84,8 @@ pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError>
 pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> Result<Router, BuildError> {
     // With a key in the ledger, a revoked one too, nobody comes in without one.
     let door = if engine.ledger.keys().await.map_err(failed("the ledger"))?.is_empty() {
-        Door::Keyless { workspace: local(), actor: LOCAL.parse().expect("the constant is an actor id") }
+        let actor = LOCAL.parse().expect("the constant is an actor id");
+        Door::Keyless { actor: ActorHash::of(&local(), &actor), workspace: local() }
     } else {
         Door::Keys
     };
@@ -99,6 +104,7 @@ fn web(config: &Config, engine: Arc<Engine>, door: Door, public_url: &str) -> We
         door: Arc::new(door),
         public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
         dev_ui: config.dev_ui,
+        origins: config.origins.iter().cloned().collect(),
     }
 }
 
@@ -138,6 +144,8 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
         rollouts: Rollouts::good_for(ROLLOUTS_GOOD_FOR),
         keys: Keys::default(),
         metrics: stores.metrics,
+        workspaces: Workspaces::default(),
+        open_jobs: OpenJobs::good_for(OPEN_JOBS_GOOD_FOR),
         settings: Settings {
             allowlist: config.allowlist.clone(),
             recipient_domains: config.recipient_domains.clone(),
@@ -145,6 +153,7 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
             google_rollout_percent: config.google_rollout_percent,
             microsoft_rollout_percent: config.microsoft_rollout_percent,
             max_tokens_per_minute: config.max_tokens_per_minute,
+            limits: config.limits.clone(),
             // Graph is asked twice for a send: whether the draft is still one, then to send it.
             provider_timeout: ClientOptions::PROVIDER.total * 2,
             public_url: config.public_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", config.port)),

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
 use adapters::{embedded::LocalVault, redis::RedisConnection};
 use domain::{ActionId, Allowlist, Provider, RecipientDomains};
+use engine::limits::Limits;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::oauth::OAuthConfig;
@@ -37,6 +38,11 @@ pub struct Config {
     pub recipient_domains: RecipientDomains,
     /// `REQUIRE_PLAN`, `true` or `false`: whether execute takes nothing but a `plan_id`; `false` unless set.
     pub require_plan: bool,
+    /// `ALLOW_ORIGINS`, comma separated: the pages of other origins that may call this API with a key; none unless set.
+    pub origins: Vec<String>,
+    /// `LIMIT_REQUESTS_PER_KEY` and `LIMIT_REQUESTS_PER_WORKSPACE` (in a minute), `LIMIT_OPEN_JOBS` (of a workspace),
+    /// `LIMIT_PROMPT_BYTES`; 120, 600, 1000 and 32768 unless set.
+    pub limits: Limits,
     /// `REDIS_URL`, what keeps cache and queue; in this process unless set, and on Lambda it must be.
     pub redis_url: Option<SecretConfig>,
     /// `QUEUE_URL`, an SQS queue's address, or `redis` for a list in Redis; in this process unless set, and on Lambda it
@@ -283,6 +289,13 @@ impl Config {
             allowlist: env.allowlist(if local { &["gmail.send", "outlook.send"] } else { &[] }),
             recipient_domains: env.recipient_domains(),
             require_plan: env.flag("REQUIRE_PLAN", false),
+            origins: env.origins(),
+            limits: Limits {
+                requests_per_key: env.number("LIMIT_REQUESTS_PER_KEY", 120, 1..=1_000_000),
+                requests_per_workspace: env.number("LIMIT_REQUESTS_PER_WORKSPACE", 600, 1..=1_000_000),
+                open_jobs: env.number("LIMIT_OPEN_JOBS", 1000, 1..=1_000_000),
+                prompt_bytes: env.number("LIMIT_PROMPT_BYTES", 32 * 1024, 1..=1024 * 1024),
+            },
             redis_url,
             queue,
             dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
@@ -425,6 +438,21 @@ impl Env<'_> {
         actions.into_iter().collect()
     }
 
+    fn origins(&mut self) -> Vec<String> {
+        let origins = self.list("ALLOW_ORIGINS").unwrap_or_default();
+        let is_one = |origin: &String| {
+            let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
+            let named = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"/?#*@\\".contains(&b));
+            named && !rest.bytes().any(|b| b.is_ascii_uppercase())
+        };
+        if !origins.iter().all(is_one) {
+            let says =
+                "ALLOW_ORIGINS must be origins such as https://app.example.com, in lower case and without a path";
+            self.errors.push(says.to_owned());
+        }
+        origins
+    }
+
     fn recipient_domains(&mut self) -> RecipientDomains {
         match self.list("ALLOW_RECIPIENT_DOMAINS") {
             None => RecipientDomains::Any,
@@ -539,6 +567,8 @@ mod tests {
             ("PORT", "70000"),
             ("PROVIDER_MODE", "dry"),
             ("REQUIRE_PLAN", "yes"),
+            ("ALLOW_ORIGINS", "https://app.example.com,https://*.example.com"),
+            ("LIMIT_REQUESTS_PER_KEY", "0"),
             ("GMAIL_BASE_URL", "gmail"),
             ("ALLOW_ACTIONS_DEFAULT", "gmail.send,Gmail"),
             ("FLAGS_GOOGLE_ROLLOUT_PERCENT", "101"),
@@ -552,6 +582,8 @@ mod tests {
             "REQUIRE_PLAN",
             "GMAIL_BASE_URL",
             "ALLOW_ACTIONS_DEFAULT",
+            "ALLOW_ORIGINS",
+            "LIMIT_REQUESTS_PER_KEY",
             "FLAGS_GOOGLE_ROLLOUT_PERCENT",
         ] {
             assert!(error.contains(name), "{name} is missing in: {error}");

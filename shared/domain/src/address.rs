@@ -16,9 +16,17 @@ pub struct Address {
 
 /// Why a text is not an address we send to; names the text, and says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
+#[error("\"{shown}\" {why}")]
 pub struct InvalidAddress {
-    reason: String,
+    shown: String,
+    why: String,
+}
+
+impl InvalidAddress {
+    /// Why, without the text.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
 }
 
 /// RFC 5321, section 4.5.3.1: octets in a local part, a domain and a path without its brackets.
@@ -201,7 +209,7 @@ fn all_digits(label: &str) -> bool {
 fn refuse(text: &str, why: &str) -> InvalidAddress {
     // The text comes from outside: it is shown escaped and cut, so that it can neither deceive nor flood.
     let shown: String = text.chars().take(100).flat_map(char::escape_debug).collect();
-    InvalidAddress { reason: format!("\"{shown}\" {why}") }
+    InvalidAddress { shown, why: why.to_owned() }
 }
 
 #[cfg(test)]

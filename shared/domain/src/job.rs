@@ -10,8 +10,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    ActionId, ActorId, ClientRequestId, InvalidId, JobError, JobErrorCode, JobId, PayloadHash, Provider, Via,
-    WorkspaceId,
+    ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, ClientRequestId, InvalidId, JobError, JobErrorCode, JobId,
+    KeyId, PayloadHash, Provider, Rule, Via, WorkspaceId, audit::entry_id,
 };
 
 /// How many days the record of a job that has ended is kept.
@@ -30,8 +30,14 @@ pub struct Job {
     pub job_id: JobId,
     /// Whose job it is.
     pub workspace_id: WorkspaceId,
-    /// Whom it acts for.
-    pub actor_id: ActorId,
+    /// Whom it acts for. An actor's id is often an address, so no record of a job holds it.
+    pub actor: ActorHash,
+    /// The API key that asked for it last; none without keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
+    /// The rules that were asked when it was accepted, or tried again, and said yes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_by: Vec<Rule>,
     /// Whose service carries it out.
     pub provider: Provider,
     /// Which action of the catalogue.
@@ -65,8 +71,11 @@ pub struct Job {
     pub not_before: Option<Timestamp>,
     /// What the provider gave us to recognise the send by, from before it.
     pub evidence: Option<Evidence>,
-    /// The result of a completed job.
+    /// The result of a completed job, as far as anyone may read it at rest.
     pub result: Option<Value>,
+    /// The rest of it, sealed: the address that sent, and the provider's ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_result: Option<String>,
     /// Why it ended without one.
     pub error: Option<JobError>,
     /// When it was accepted.
@@ -83,6 +92,25 @@ pub struct Job {
     /// The W3C `traceparent` of the request that accepted it, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// What this version is to be audited as; none when it is one of the steps between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<JobEvent>,
+}
+
+/// What happened to a job that the audit tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobEvent {
+    /// It was accepted.
+    Accepted,
+    /// A worker ended it.
+    Ended,
+    /// A caller took it back.
+    Cancelled,
+    /// A caller had it tried again.
+    Retried,
+    /// A caller said what became of it.
+    Resolved,
 }
 
 /// How far a job came.
@@ -202,7 +230,11 @@ pub struct NewJob {
     /// Whose job it is.
     pub workspace_id: WorkspaceId,
     /// Whom it acts for.
-    pub actor_id: ActorId,
+    pub actor: ActorHash,
+    /// The API key that asks for it; none without keys.
+    pub key_id: Option<KeyId>,
+    /// The rules that said yes.
+    pub allowed_by: Vec<Rule>,
     /// Whose service carries it out.
     pub provider: Provider,
     /// Which action of the catalogue.
@@ -225,7 +257,9 @@ impl Job {
         Self {
             job_id: JobId::of(&new.workspace_id, &new.client_request_id),
             workspace_id: new.workspace_id,
-            actor_id: new.actor_id,
+            actor: new.actor,
+            key_id: new.key_id,
+            allowed_by: new.allowed_by,
             provider: new.provider,
             action: new.action,
             client_request_id: new.client_request_id,
@@ -242,6 +276,7 @@ impl Job {
             not_before: None,
             evidence: None,
             result: None,
+            sealed_result: None,
             error: None,
             created_at: now,
             retried_at: None,
@@ -249,6 +284,7 @@ impl Job {
             finished_at: None,
             touched_at: now,
             traceparent: new.traceparent,
+            event: Some(JobEvent::Accepted),
         }
     }
 
@@ -375,6 +411,7 @@ impl Job {
     pub fn cancelled(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Queued)?;
         let mut next = self.ended(State::Failed, now);
+        next.event = Some(JobEvent::Cancelled);
         next.error = Some(JobError {
             code: JobErrorCode::Cancelled,
             message: "The job was cancelled before it was sent.".to_owned(),
@@ -388,6 +425,7 @@ impl Job {
     pub fn retried(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Failed)?;
         let mut next = self.next(now);
+        next.event = Some(JobEvent::Retried);
         next.state = State::Queued;
         next.lease = None;
         next.attempts = 0;
@@ -407,12 +445,14 @@ impl Job {
         match outcome {
             Outcome::Sent => {
                 let mut next = self.ended(State::Completed, now);
+                next.event = Some(JobEvent::Resolved);
                 next.error = None;
                 next.result = Some(serde_json::json!({ "resolved": "sent" }));
                 Ok(next)
             }
             Outcome::NotSent => {
                 let mut next = self.ended(State::Failed, now);
+                next.event = Some(JobEvent::Resolved);
                 next.error = Some(JobError {
                     code: JobErrorCode::NotSent,
                     message: "A person found that the mail was not sent.".to_owned(),
@@ -462,6 +502,37 @@ impl Job {
         Ok(self.next(now))
     }
 
+    /// What the audit is told of this version: the ledger writes it in the same transaction. The same version
+    /// always gives the same entry.
+    pub fn audit(&self) -> Option<AuditEntry> {
+        let event = self.event?;
+        let key = || if self.key_id.is_some() { AuditBy::Key } else { AuditBy::Keyless };
+        let (event, by) = match (event, self.state) {
+            (JobEvent::Accepted, _) => (AuditEvent::JobAccepted, key()),
+            (JobEvent::Cancelled, _) => (AuditEvent::JobCancelled, key()),
+            (JobEvent::Retried, _) => (AuditEvent::JobRetried, key()),
+            (JobEvent::Resolved, _) => (AuditEvent::JobResolved, key()),
+            (JobEvent::Ended, State::Completed) => (AuditEvent::JobCompleted, AuditBy::Worker),
+            (JobEvent::Ended, State::Unknown) => (AuditEvent::JobUnknown, AuditBy::Worker),
+            (JobEvent::Ended, _) => (AuditEvent::JobFailed, AuditBy::Worker),
+        };
+        let id = entry_id(&[&self.job_id.to_string(), &self.revision.to_string()]);
+        let mut entry = AuditEntry::new(id, Some(self.workspace_id.clone()), event, by, self.touched_at);
+        let content = self.result.as_ref().and_then(|result| result["content_sha256"].as_str());
+        entry.key_id.clone_from(&self.key_id);
+        entry.actor = Some(self.actor.clone());
+        entry.job_id = Some(self.job_id);
+        entry.provider = Some(self.provider);
+        entry.action = Some(self.action.clone());
+        entry.sha256 = Some(self.payload_hash.as_str().to_owned());
+        entry.content_sha256 = content.map(ToOwned::to_owned);
+        entry.code = self.error.as_ref().map(|error| error.code.as_str().to_owned());
+        if matches!(event, AuditEvent::JobAccepted | AuditEvent::JobRetried) {
+            entry.rules.clone_from(&self.allowed_by);
+        }
+        Some(entry)
+    }
+
     /// How long the work took, from the first claim to the end.
     pub fn duration(&self) -> Option<SignedDuration> {
         Some(self.finished_at?.duration_since(self.started_at?))
@@ -475,11 +546,13 @@ impl Job {
         let mut next = self.clone();
         next.revision += 1;
         next.touched_at = now;
+        next.event = None;
         next
     }
 
     fn ended(&self, state: State, now: Timestamp) -> Self {
         let mut next = self.next(now);
+        next.event = Some(JobEvent::Ended);
         next.state = state;
         next.lease = None;
         next.not_before = None;
@@ -493,99 +566,4 @@ fn after_days(time: Timestamp, days: i64) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    fn lease(until: i64) -> Lease {
-        Lease { owner: Uuid::from_u128(1), until: at(until) }
-    }
-
-    fn job() -> Job {
-        let action: ActionId = "gmail.send".parse().unwrap();
-        let params = serde_json::json!({});
-        Job::accepted(
-            NewJob {
-                workspace_id: "local".parse().unwrap(),
-                actor_id: "ana".parse().unwrap(),
-                provider: Provider::Google,
-                payload_hash: crate::payload_hash(Provider::Google, &action, &params),
-                action,
-                client_request_id: "r1".parse().unwrap(),
-                via: Via::Live,
-                account: None,
-                traceparent: None,
-            },
-            at(0),
-        )
-    }
-
-    #[test]
-    fn a_job_goes_from_queued_to_completed_and_no_further() {
-        let job = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
-        let done = job.completed(serde_json::json!({ "message_id": "m" }), at(3)).unwrap();
-        assert_eq!((done.state.status(), done.attempts, done.fence, done.revision), (JobStatus::Completed, 1, 1, 4));
-        assert_eq!(done.duration(), Some(SignedDuration::from_secs(2)));
-        assert!(done.claimed(lease(60), at(4)).is_err());
-        assert!(done.cancelled(at(4)).is_err() && done.retried(at(4)).is_err() && done.unknown(at(4)).is_err());
-    }
-
-    #[test]
-    fn a_lease_keeps_others_out_until_it_ends() {
-        let held = job().claimed(lease(60), at(1)).unwrap();
-        assert!(held.claimed(lease(120), at(59)).is_err());
-        let taken = held.claimed(lease(120), at(60)).unwrap();
-        assert_eq!((taken.fence, taken.attempts, taken.crashes), (2, 2, 1));
-        assert_eq!(taken.released(at(70), at(61)).unwrap().crashes, 0, "a wait is a sign of life");
-        assert_eq!(taken.abandoned(at(61)).unwrap().crashes, 2);
-        let unreached = taken.unreached(at(70), at(61)).unwrap();
-        assert_eq!((unreached.failures, unreached.released(at(70), at(61)).unwrap().failures), (1, 0));
-    }
-
-    #[test]
-    fn what_may_have_been_sent_is_never_forgotten() {
-        let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
-        let again = sending.claimed(lease(120), at(61)).unwrap();
-        assert_eq!(again.state, State::Sending);
-        let waiting = sending.released(at(10), at(3)).unwrap();
-        assert_eq!(waiting.state, State::Sending);
-        assert!(waiting.cancelled(at(4)).is_err(), "a possible send cannot be taken back");
-        assert!(waiting.claimed(lease(60), at(9)).is_err(), "not before its time");
-    }
-
-    #[test]
-    fn only_what_certainly_was_not_sent_is_retried() {
-        let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
-        let unknown = sending.unknown(at(3)).unwrap();
-        assert!(unknown.retried(at(4)).is_err());
-        let not_sent = unknown.resolved(Outcome::NotSent, at(5)).unwrap();
-        let retried = not_sent.retried(at(6)).unwrap();
-        assert_eq!((retried.state, retried.attempts, retried.error), (State::Queued, 0, None));
-        assert_eq!(unknown.resolved(Outcome::Sent, at(5)).unwrap().state, State::Completed);
-    }
-
-    #[test]
-    fn a_draft_from_before_a_retry_can_be_given_up() {
-        let evidence = Evidence { draft_id: "d1".to_owned(), internet_message_id: None };
-        let error = JobError {
-            code: JobErrorCode::ReauthRequired,
-            message: String::new(),
-            retriable: true,
-            remediation: String::new(),
-        };
-        let failed = job().claimed(lease(60), at(1)).unwrap().prepared(evidence, at(2)).unwrap().failed(error, at(3));
-        let again = failed.unwrap().retried(at(4)).unwrap().claimed(lease(60), at(5)).unwrap();
-        assert!(again.state == State::Claimed && again.evidence.is_some());
-        assert_eq!(again.unprepared(at(6)).unwrap().evidence, None);
-    }
-
-    #[test]
-    fn a_record_reads_back_as_it_was_written() {
-        let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
-        let text = serde_json::to_string(&sending).unwrap();
-        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), sending);
-    }
-}
+mod tests;

@@ -3,7 +3,10 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ActorId, InvalidId, KeyId, Scope, WorkspaceId, sha256_hex};
+use crate::{
+    ActorHash, Allowlist, AuditBy, AuditEntry, AuditEvent, InvalidId, KeyId, Scope, WorkspaceId, audit::entry_id,
+    sha256_hex,
+};
 
 /// How long the parts of a key are. 40 characters of 62 kinds hold 238 bits.
 pub(crate) const ID: usize = 12;
@@ -29,7 +32,10 @@ pub struct KeyRecord {
     /// What it may do.
     pub scopes: BTreeSet<Scope>,
     /// The one actor it may act for; none when it may act for any.
-    pub bound_actor: Option<ActorId>,
+    pub bound_actor: Option<ActorHash>,
+    /// The actions that it may run, of those that its workspace may; all of them if it is not set. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Allowlist>,
     /// The SHA-256 of the secret, in lower-case hex. The secret is random, so it needs no slower hash.
     pub secret_sha256: String,
     /// When it was made.
@@ -65,6 +71,30 @@ impl ApiKey {
     /// The whole of it, to be shown once.
     pub fn reveal(&self) -> String {
         format!("orc_{}_{}", self.id, self.secret)
+    }
+}
+
+impl KeyRecord {
+    /// What the audit is told when it is stored: the ledger writes it in the same transaction.
+    pub fn audit_of_making(&self) -> AuditEntry {
+        let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
+        let allow = self.allow.as_ref().map(|allow| format!("; {allow}")).unwrap_or_default();
+        let mut entry = self.audit(AuditEvent::KeyCreated, self.created_at);
+        entry.value = Some(format!("{}{allow}", scopes.join(",")));
+        entry
+    }
+
+    /// The same when it was revoked at this time.
+    pub fn audit_of_end(&self, at: Timestamp) -> AuditEntry {
+        self.audit(AuditEvent::KeyRevoked, at)
+    }
+
+    fn audit(&self, event: AuditEvent, at: Timestamp) -> AuditEntry {
+        let id = entry_id(&[self.key_id.as_str(), event.as_str()]);
+        let mut entry = AuditEntry::new(id, Some(self.workspace_id.clone()), event, AuditBy::CommandLine, at);
+        entry.key_id = Some(self.key_id.clone());
+        entry.actor.clone_from(&self.bound_actor);
+        entry
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod action;
 mod address;
+mod audit;
 mod condition;
 mod grounding;
 mod hash;
@@ -21,15 +22,16 @@ mod violation;
 
 pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
+pub use audit::{AuditBy, AuditEntry, AuditEvent, Rule};
 pub use condition::is_conditional;
 pub use grounding::{Mention, disarmed, doubtful_addresses, in_ascii, mentions};
-pub use hash::{PayloadHash, payload_hash, sha256, sha256_hex};
+pub use hash::{ActorHash, PayloadHash, payload_hash, sha256, sha256_hex};
 pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, PlanId, WorkspaceId};
-pub use job::{CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobStatus, Lease, NewJob, Outcome, State};
+pub use job::{CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobEvent, JobStatus, Lease, NewJob, Outcome, State};
 pub use job_error::{JobError, JobErrorCode};
 pub use key::{ApiKey, KeyRecord};
 pub use mail::{Mail, MailParams, OneOrMany};
-pub use permission::{Allowlist, RecipientDomains, Scope, in_rollout};
+pub use permission::{Allowlist, RecipientDomains, Scope, WorkspaceSettings, in_rollout};
 pub use plan::{Plan, PlannedAction};
 pub use quotation::quotations;
 pub use violation::{Violation, pointer_token};

@@ -198,9 +198,13 @@ impl Reader<'_> {
             match value {
                 Value::String(text) => {
                     self.bytes += text.len();
-                    match text.parse() {
+                    match text.parse::<Address>() {
                         Ok(address) => addresses.push(address),
-                        Err(invalid) => self.violations.push(Violation::new(pointer, format!("{invalid}"))),
+                        // A refusal of the whole request goes where errors go, and holds no address.
+                        Err(invalid) => {
+                            let refused = Violation::new(pointer, format!("the address {}", invalid.why()));
+                            self.violations.push(refused.naming(invalid.to_string()));
+                        }
                     }
                 }
                 _ => self.violations.push(Violation::new(pointer, "must be an address, as a string")),

@@ -1,9 +1,8 @@
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::{ActionId, ActorId, Address, InvalidId, WorkspaceId};
+use crate::{ActionId, ActorHash, Address, InvalidId};
 
 /// What a credential may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -69,18 +68,27 @@ impl From<Scope> for String {
 }
 
 /// The actions that may run. Empty allows nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Allowlist(BTreeSet<ActionId>);
 
 impl Allowlist {
-    /// Whether an action may run: the one place that answers it, for planning, accepting and working.
-    pub fn can_execute(&self, action: &ActionId) -> bool {
+    /// Whether it holds an action.
+    pub fn allows(&self, action: &ActionId) -> bool {
         self.0.contains(action)
     }
 
     /// The actions on the list, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &ActionId> {
         self.0.iter()
+    }
+}
+
+impl fmt::Display for Allowlist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(ActionId::as_str).collect();
+        f.write_str(if names.is_empty() { "none" } else { "" })?;
+        f.write_str(&names.join(","))
     }
 }
 
@@ -113,11 +121,16 @@ impl RecipientDomains {
 /// Whether a workspace's actor is within the first `percent` of a provider's rollout.
 ///
 /// Sticky: the same two always fall on the same place of 0 to 99, so raising the percent only adds.
-pub fn in_rollout(workspace: &WorkspaceId, actor: &ActorId, percent: u8) -> bool {
-    let digest = Sha256::digest(format!("{workspace}:{actor}").as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    u64::from_be_bytes(first) % 100 < u64::from(percent)
+pub fn in_rollout(actor: &ActorHash, percent: u8) -> bool {
+    actor.first_bits() % 100 < u64::from(percent)
+}
+
+/// What an operator has set for one workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WorkspaceSettings {
+    /// The actions that it may run, of those that the deployment allows; all of them if it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Allowlist>,
 }
 
 #[cfg(test)]
@@ -127,20 +140,29 @@ mod tests {
     #[test]
     fn an_empty_allowlist_allows_nothing() {
         let send: ActionId = "gmail.send".parse().unwrap();
-        assert!(!Allowlist::default().can_execute(&send));
-        assert!(Allowlist::from_iter([send.clone()]).can_execute(&send));
+        assert!(!Allowlist::default().allows(&send));
+        assert!(Allowlist::from_iter([send.clone()]).allows(&send));
     }
 
     #[test]
     fn a_rollout_is_sticky_and_only_grows() {
-        let workspace: WorkspaceId = "acme".parse().unwrap();
-        let actors: Vec<ActorId> = (0..2000).map(|i| format!("user{i}").parse().unwrap()).collect();
-        let inside = |percent| actors.iter().filter(|a| in_rollout(&workspace, a, percent)).collect::<Vec<_>>();
+        let workspace = "acme".parse().unwrap();
+        let actors: Vec<ActorHash> =
+            (0..2000).map(|i| ActorHash::of(&workspace, &format!("user{i}").parse().unwrap())).collect();
+        let inside = |percent| actors.iter().filter(|a| in_rollout(a, percent)).collect::<Vec<_>>();
         assert!(inside(0).is_empty());
         assert_eq!(inside(100).len(), actors.len());
         let (quarter, half) = (inside(25), inside(50));
         assert!(quarter.iter().all(|a| half.contains(a)));
         assert!((400..600).contains(&quarter.len()), "{}", quarter.len());
+    }
+
+    #[test]
+    fn an_actors_place_is_of_the_sha_256_of_workspace_and_actor() {
+        // printf acme:ana | sha256sum: 1935… is place 21.
+        let ana = ActorHash::of(&"acme".parse().unwrap(), &"ana".parse().unwrap());
+        let place = (0..=100).find(|percent| in_rollout(&ana, *percent)).unwrap() - 1;
+        assert_eq!((&ana.as_str()[..16], place), ("1935624ef17a6bb1", 21));
     }
 
     #[test]

@@ -7,12 +7,22 @@ pub struct Violation {
     pub pointer: String,
     /// What to change, for a person.
     pub detail: String,
+    /// The same with the text it is about, for who is to see that text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<String>,
 }
 
 impl Violation {
     /// A violation at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self { pointer: pointer.into(), detail: detail.into(), named: None }
+    }
+
+    /// The same violation with its detail for who is to see what it is about.
+    #[must_use]
+    pub fn naming(mut self, named: impl Into<String>) -> Self {
+        self.named = Some(named.into());
+        self
     }
 
     /// The same violation seen from further up: `/to` under `/actions/0/params` is `/actions/0/params/to`.

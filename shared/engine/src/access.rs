@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use domain::{ActionId, ActorId, Provider, Violation, WorkspaceId, in_rollout};
+use domain::{ActionId, ActorHash, ActorId, Allowlist, Job, Provider, Rule, Violation, WorkspaceId, in_rollout};
 use jiff::{SignedDuration, Timestamp};
 use telemetry::record::{Decision, record_permission_check, record_rollout_decision};
 
@@ -14,21 +14,100 @@ use crate::{
     ports::{Call, LedgerError},
 };
 
-impl Engine {
-    /// Refuses an action that the allowlist does not hold, or a recipient that mail may not go to.
-    /// Pointers start at the action.
-    pub(crate) fn check_permission(&self, action: &ActionId, call: &dyn Call) -> Result<(), Problem> {
-        let refusal = self.permission_problem(action, call);
-        record_permission_check(if refusal.is_some() { Decision::Deny } else { Decision::Allow });
-        refusal.map_or(Ok(()), Err)
+/// What a request or a job may run: what the deployment allows, narrowed by its workspace, narrowed by its key.
+#[derive(Debug, Clone)]
+pub struct Permissions {
+    deployment: Allowlist,
+    workspace: Option<Allowlist>,
+    key: Option<Allowlist>,
+    /// There is a key, and it still is one; none where there are no keys.
+    key_holds: Option<bool>,
+}
+
+impl Permissions {
+    /// Whether an action may run: the one place that answers it. Gives the rules that said yes, or the one
+    /// that said no.
+    pub fn can_execute(&self, action: &ActionId) -> Result<Vec<Rule>, Rule> {
+        if !self.deployment.allows(action) {
+            return Err(Rule::Deployment);
+        }
+        if self.workspace.as_ref().is_some_and(|allow| !allow.allows(action)) {
+            return Err(Rule::Workspace);
+        }
+        if self.key_holds == Some(false) || self.key.as_ref().is_some_and(|allow| !allow.allows(action)) {
+            return Err(Rule::Key);
+        }
+        let narrowed = self.workspace.is_some().then_some(Rule::Workspace);
+        let key = self.key_holds.is_some().then_some(Rule::Key);
+        Ok([Some(Rule::Deployment), narrowed, key].into_iter().flatten().collect())
     }
 
-    fn permission_problem(&self, action: &ActionId, call: &dyn Call) -> Option<Problem> {
-        if !self.settings.allowlist.can_execute(action) {
-            let detail = format!("{action} is not in ALLOW_ACTIONS_DEFAULT");
+    /// Whether it may; for what is only shown.
+    pub fn allow(&self, action: &ActionId) -> bool {
+        self.can_execute(action).is_ok()
+    }
+}
+
+impl Engine {
+    /// What a caller may run: the workspace's settings as they were within the last minute.
+    pub(crate) async fn permissions(&self, caller: &Caller) -> Result<Permissions, LedgerError> {
+        Ok(Permissions {
+            deployment: self.settings.allowlist.clone(),
+            workspace: self.workspace(&caller.workspace).await?.allow,
+            key: caller.allow.clone(),
+            key_holds: caller.key_id.is_some().then_some(true),
+        })
+    }
+
+    /// What a workspace may run, whatever its keys may.
+    pub(crate) async fn permissions_in(&self, workspace: &WorkspaceId) -> Result<Permissions, LedgerError> {
+        Ok(Permissions {
+            deployment: self.settings.allowlist.clone(),
+            workspace: self.workspace(workspace).await?.allow,
+            key: None,
+            key_holds: None,
+        })
+    }
+
+    /// What a job may run now, which may be less than when it was accepted: workspace and key are looked up again,
+    /// and a key that was revoked meanwhile allows nothing, so that what somebody queued with a stolen key does
+    /// not go out after it was ended. Both are as they were within the last minute.
+    pub(crate) async fn permissions_of(&self, job: &Job) -> Result<Permissions, LedgerError> {
+        let key = match &job.key_id {
+            None => None,
+            Some(id) => Some(self.key_record(id).await?.filter(|key| key.revoked_at.is_none())),
+        };
+        Ok(Permissions {
+            deployment: self.settings.allowlist.clone(),
+            workspace: self.workspace(&job.workspace_id).await?.allow,
+            key_holds: key.as_ref().map(Option::is_some),
+            key: key.flatten().and_then(|key| key.allow),
+        })
+    }
+
+    /// Refuses an action that may not run, or a recipient that mail may not go to. Pointers start at the
+    /// action. Gives the rules that said yes.
+    pub(crate) fn check_permission(
+        &self,
+        permissions: &Permissions,
+        action: &ActionId,
+        call: &dyn Call,
+    ) -> Result<Vec<Rule>, Problem> {
+        let checked = self.ask_rules(permissions, action, call);
+        record_permission_check(if checked.is_err() { Decision::Deny } else { Decision::Allow });
+        checked
+    }
+
+    fn ask_rules(&self, permissions: &Permissions, action: &ActionId, call: &dyn Call) -> Result<Vec<Rule>, Problem> {
+        let mut rules = permissions.can_execute(action).map_err(|rule| {
+            let detail = match rule {
+                Rule::Workspace => format!("{action} is not among the actions of this workspace"),
+                Rule::Key => format!("{action} is not among the actions of this API key, or the key was revoked"),
+                _ => format!("{action} is not in ALLOW_ACTIONS_DEFAULT"),
+            };
             let errors = vec![Violation::new("/action", detail.clone())];
-            return Some(Problem::new(ProblemCode::ActionNotAllowed, detail).with_errors(errors));
-        }
+            Problem::new(ProblemCode::ActionNotAllowed, detail).with_errors(errors).by_rule(rule)
+        })?;
         let errors: Vec<Violation> = call
             .addresses()
             .into_iter()
@@ -38,34 +117,33 @@ impl Engine {
                 Violation::new(format!("/params{pointer}"), detail)
             })
             .collect();
-        (!errors.is_empty()).then(|| {
-            Problem::new(ProblemCode::RecipientNotAllowed, "mail may not go to every one of these recipients")
-                .with_errors(errors)
-        })
+        if !errors.is_empty() {
+            let detail = "mail may not go to every one of these recipients";
+            let problem = Problem::new(ProblemCode::RecipientNotAllowed, detail).with_errors(errors);
+            return Err(problem.by_rule(Rule::Recipients));
+        }
+        if self.settings.recipient_domains != domain::RecipientDomains::Any {
+            rules.push(Rule::Recipients);
+        }
+        Ok(rules)
     }
 
-    /// Whether the rollout gate lets an actor use a provider, as far as the ledger knows.
+    /// Whether the rollout gate lets an actor use a provider, as far as the ledger knows, and by which percent.
     pub(crate) async fn rollout_allows(
         &self,
         provider: Provider,
-        workspace: &WorkspaceId,
-        actor: &ActorId,
-    ) -> Result<bool, LedgerError> {
+        actor: &ActorHash,
+    ) -> Result<(bool, u8), LedgerError> {
         let percent = match self.cached_percent(provider).await {
             Ok(percent) => percent,
             Err(_) => self.ledger_percent(provider).await?,
         };
-        Ok(decide(provider, workspace, actor, percent))
+        Ok((decide(provider, actor, percent), percent))
     }
 
     /// The same before a send: no answer from any store that the gate asks is a wait, never a yes.
-    pub(crate) async fn rollout_allows_now(
-        &self,
-        provider: Provider,
-        workspace: &WorkspaceId,
-        actor: &ActorId,
-    ) -> Result<bool, NoAnswer> {
-        Ok(decide(provider, workspace, actor, self.cached_percent(provider).await?))
+    pub(crate) async fn rollout_allows_now(&self, provider: Provider, actor: &ActorHash) -> Result<bool, NoAnswer> {
+        Ok(decide(provider, actor, self.cached_percent(provider).await?))
     }
 
     async fn cached_percent(&self, provider: Provider) -> Result<u8, NoAnswer> {
@@ -94,8 +172,8 @@ impl Engine {
 /// A store that the rollout gate asks did not answer.
 pub(crate) struct NoAnswer;
 
-fn decide(provider: Provider, workspace: &WorkspaceId, actor: &ActorId, percent: u8) -> bool {
-    let allowed = in_rollout(workspace, actor, percent);
+fn decide(provider: Provider, actor: &ActorHash, percent: u8) -> bool {
+    let allowed = in_rollout(actor, percent);
     record_rollout_decision(labels::provider(provider), if allowed { Decision::Allow } else { Decision::Deny });
     allowed
 }
@@ -130,20 +208,21 @@ impl Caller {
         match asked {
             Some(asked) if asked != self.workspace.as_str() => {
                 let detail = "workspace_id is not the credential's; leave it out";
-                Err(Problem::new(ProblemCode::WorkspaceMismatch, detail)
-                    .with_errors(vec![Violation::new("/workspace_id", detail)]))
+                let errors = vec![Violation::new("/workspace_id", detail)];
+                Err(Problem::new(ProblemCode::WorkspaceMismatch, detail).with_errors(errors).by_rule(Rule::Key))
             }
             _ => Ok(&self.workspace),
         }
     }
 
     /// The actor that a request acts for; none when neither it nor the credential names one.
-    pub fn actor_of(&self, asked: Option<ActorId>) -> Result<Option<ActorId>, Problem> {
+    pub fn actor_of(&self, asked: Option<ActorId>) -> Result<Option<ActorHash>, Problem> {
+        let asked = asked.map(|asked| ActorHash::of(&self.workspace, &asked));
         match (&self.bound_actor, asked) {
             (Some(bound), Some(asked)) if *bound != asked => {
                 let detail = "the credential acts for another actor";
-                Err(Problem::new(ProblemCode::ActorMismatch, detail)
-                    .with_errors(vec![Violation::new("/actor_id", detail)]))
+                let errors = vec![Violation::new("/actor_id", detail)];
+                Err(Problem::new(ProblemCode::ActorMismatch, detail).with_errors(errors).by_rule(Rule::Key))
             }
             (Some(bound), _) => Ok(Some(bound.clone())),
             (None, asked) => Ok(asked),

@@ -118,13 +118,14 @@ impl Mode {
 impl Engine {
     /// The catalogue as a caller sees it.
     pub async fn list_actions(&self, caller: &Caller) -> Result<Vec<Listing>, Problem> {
+        let permissions = self.permissions(caller).await?;
         let mut listings = Vec::new();
         for action in self.catalogue.iter() {
             let about = action.about();
             let (mode, address) = self.mode(caller, about.provider).await?;
             listings.push(Listing {
                 action: Arc::clone(action),
-                allowed: self.settings.allowlist.can_execute(&about.action_id()),
+                allowed: permissions.allow(&about.action_id()),
                 mode,
                 address,
             });

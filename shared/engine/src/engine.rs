@@ -7,7 +7,9 @@ use crate::{
     access::Rollouts,
     catalogue::Catalogue,
     keys::Keys,
+    limits::{Limits, OpenJobs},
     ports::{Budget, Cache, Clock, Connections, Ids, Ledger, Model, OAuth, Queue, Vault},
+    settings::Workspaces,
 };
 
 /// Everything a use case needs. Cheap to share behind an `Arc`.
@@ -40,6 +42,10 @@ pub struct Engine {
     pub keys: Keys,
     /// What is counted; to be flushed before an invocation answers.
     pub metrics: Metrics,
+    /// The settings of workspaces that were read last.
+    pub workspaces: Workspaces,
+    /// The counts of open jobs that were read last.
+    pub open_jobs: OpenJobs,
     /// What the operator has set.
     pub settings: Settings,
 }
@@ -59,6 +65,8 @@ pub struct Settings {
     pub microsoft_rollout_percent: u8,
     /// The model's tokens in any 60 seconds.
     pub max_tokens_per_minute: u64,
+    /// How much a key and its workspace may ask for.
+    pub limits: Limits,
     /// How long one send, or the making of a draft, may take with all of its requests.
     pub provider_timeout: Duration,
     /// This API's own address, without a slash at its end: what a provider sends people back to, and what links begin with.

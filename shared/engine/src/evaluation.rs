@@ -6,7 +6,7 @@ use domain::{Address, WorkspaceId, mentions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Engine, Problem, ports::Finish};
+use crate::{Engine, Problem, plan::Question, ports::Finish};
 
 /// So often a case is asked anew when the budget, or the model's own limit, asks for patience.
 const PATIENCE: usize = 10;
@@ -169,10 +169,14 @@ impl Engine {
     }
 
     async fn judge(&self, workspace: &WorkspaceId, case: &Case, verdict: &mut Verdict) -> Result<(), Problem> {
+        let permissions = self.permissions_in(workspace).await?;
         let mut tries = 0;
         let asked = loop {
             let began = self.clock.now();
-            let asked = self.ask_for_plan(workspace, &case.prompt, None, began).await;
+            let asked = {
+                let question = Question { prompt: &case.prompt, timezone: None, began };
+                self.ask_for_plan(workspace, &permissions, question, std::future::ready(Ok(()))).await
+            };
             verdict.seconds = self.clock.now().duration_since(began).unsigned_abs().as_secs_f64();
             tries += 1;
             match asked {
@@ -186,7 +190,7 @@ impl Engine {
         if let Some(Finish::Text(text)) = &asked.finish {
             verdict.stopped = strangers(&case.prompt, addressees(text).iter());
         }
-        let plan = self.understand(&case.prompt, asked.finish)?.plan;
+        let plan = self.understand(&permissions, &case.prompt, asked.finish)?.plan;
         verdict.got = Some(match (plan.actions.is_empty(), plan.questions.is_empty()) {
             (false, _) => Kind::Send,
             (true, false) => Kind::Ask,

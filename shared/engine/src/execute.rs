@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::{
-    ActorId, ClientRequestId, Job, JobId, NewJob, PayloadHash, PlanId, Provider, Via, Violation, payload_hash,
+    ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, NewJob, PayloadHash, PlanId, Provider, Rule, Via,
+    Violation, payload_hash,
 };
 use serde_json::Value;
 use telemetry::{
@@ -12,7 +13,10 @@ use telemetry::{
 };
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode, labels,
+    Caller, Engine, Problem, ProblemCode,
+    access::Permissions,
+    labels,
+    limits::passed,
     ports::{Call, Connection, Contents, FirstSight, Insert, KeyClaim, LedgerError, Purpose},
 };
 
@@ -76,11 +80,30 @@ struct Checked<'a> {
     call: Box<dyn Call>,
     key: ClientRequestId,
     hash: PayloadHash,
+    /// The rules that said yes to it.
+    rules: Vec<Rule>,
 }
 
 impl Engine {
     /// Accepts all actions of a request, or none. The jobs come in the order of the actions.
     pub async fn execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
+        let mut counted = false;
+        let accepted = self.try_execute(caller, request, &mut counted).await;
+        if let Err(problem) = &accepted {
+            if !counted {
+                self.admit(caller).await?;
+            }
+            self.audit_refusal(caller, AuditEvent::ExecuteRefused, problem).await;
+        }
+        accepted
+    }
+
+    async fn try_execute(
+        &self,
+        caller: &Caller,
+        request: ExecuteRequest,
+        counted: &mut bool,
+    ) -> Result<Vec<Accepted>, Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let asked_actor = caller.actor_of(request.actor_id)?;
         let (actions, actor, planned_in) = match request.what {
@@ -102,8 +125,9 @@ impl Engine {
             trace = planned_in;
             tracing::Span::current().record("trace.id", tracing::field::display(trace.id()));
         }
-        let checked = self.check(&actions, request.idempotency_key.as_deref())?;
-        self.check_rollout(caller, &actor, &checked).await?;
+        let permissions = self.permissions(caller).await?;
+        let mut checked = self.check(&permissions, &actions, request.idempotency_key.as_deref())?;
+        self.check_rollout(&actor, &mut checked).await?;
         let routes = self.check_connections(caller, &checked).await?;
 
         let now = self.clock.now();
@@ -113,7 +137,9 @@ impl Engine {
             let job = Job::accepted(
                 NewJob {
                     workspace_id: caller.workspace.clone(),
-                    actor_id: actor.clone(),
+                    actor: actor.clone(),
+                    key_id: caller.key_id.clone(),
+                    allowed_by: action.rules.clone(),
                     provider,
                     action: action.about.action_id(),
                     client_request_id: action.key.clone(),
@@ -126,13 +152,15 @@ impl Engine {
             );
             jobs.push((job, action.call.params()));
         }
-        let accepted = self.accept(jobs).await?;
+        self.check_open_jobs(caller, jobs.len()).await?;
+        let accepted = self.accept(caller, jobs, counted).await?;
         count(&accepted);
         Ok(accepted)
     }
 
     fn check<'a>(
         &'a self,
+        permissions: &Permissions,
         actions: &[RequestedAction],
         idempotency_key: Option<&str>,
     ) -> Result<Vec<Checked<'a>>, Problem> {
@@ -162,36 +190,39 @@ impl Engine {
             match key {
                 Ok(key) => {
                     let hash = payload_hash(about.provider, &about.action_id(), &call.params());
-                    checked.push(Checked { about, call, key, hash });
+                    checked.push(Checked { about, call, key, hash, rules: Vec::new() });
                 }
                 Err(problem) => problems.add(place, problem),
             }
         }
         problems.none()?;
 
-        for (place, action) in checked.iter().enumerate() {
-            if let Err(problem) = self.check_permission(&action.about.action_id(), &*action.call) {
-                problems.add(place, problem);
+        for (place, action) in checked.iter_mut().enumerate() {
+            match self.check_permission(permissions, &action.about.action_id(), &*action.call) {
+                Ok(rules) => action.rules = rules,
+                Err(problem) => problems.add(place, problem),
             }
         }
         problems.none()?;
         Ok(checked)
     }
 
-    async fn check_rollout(&self, caller: &Caller, actor: &ActorId, checked: &[Checked<'_>]) -> Result<(), Problem> {
-        let mut decided: BTreeMap<Provider, bool> = BTreeMap::new();
+    async fn check_rollout(&self, actor: &ActorHash, checked: &mut [Checked<'_>]) -> Result<(), Problem> {
+        let mut decided: BTreeMap<Provider, (bool, u8)> = BTreeMap::new();
         let mut problems = Problems::default();
-        for (place, action) in checked.iter().enumerate() {
+        for (place, action) in checked.iter_mut().enumerate() {
             let provider = action.about.provider;
-            let allowed = match decided.get(&provider) {
-                Some(allowed) => *allowed,
-                None => self.rollout_allows(provider, &caller.workspace, actor).await?,
+            let (allowed, percent) = match decided.get(&provider) {
+                Some(decision) => *decision,
+                None => self.rollout_allows(provider, actor).await?,
             };
-            decided.insert(provider, allowed);
+            decided.insert(provider, (allowed, percent));
+            action.rules.push(Rule::Rollout(percent));
             if !allowed {
                 let detail = format!("{provider} is not rolled out to this workspace and actor yet");
                 let errors = vec![Violation::new("/provider", detail.clone())];
-                problems.add(place, Problem::new(ProblemCode::RolloutDenied, detail).with_errors(errors));
+                let problem = Problem::new(ProblemCode::RolloutDenied, detail).with_errors(errors);
+                problems.add(place, problem.by_rule(Rule::Rollout(percent)));
             }
         }
         problems.none()
@@ -237,7 +268,12 @@ impl Engine {
 
     /// Writes all jobs that are new, finds those that are not, and refuses the whole when a key
     /// stands for something else.
-    async fn accept(&self, jobs: Vec<(Job, Value)>) -> Result<Vec<Accepted>, Problem> {
+    async fn accept(
+        &self,
+        caller: &Caller,
+        jobs: Vec<(Job, Value)>,
+        counted: &mut bool,
+    ) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         let mut unique: Vec<(Job, Contents)> = Vec::with_capacity(jobs.len());
         for (place, (job, params)) in jobs.into_iter().enumerate() {
@@ -250,7 +286,7 @@ impl Engine {
                 unique.push((job, Contents(sealed)));
             }
         }
-        let settled = self.settle(&unique).await?;
+        let settled = self.settle(caller, &unique, counted).await?;
         Ok(ids
             .iter()
             .enumerate()
@@ -263,16 +299,25 @@ impl Engine {
             .collect())
     }
 
-    async fn settle(&self, jobs: &[(Job, Contents)]) -> Result<Vec<Accepted>, Problem> {
+    async fn settle(
+        &self,
+        caller: &Caller,
+        jobs: &[(Job, Contents)],
+        counted: &mut bool,
+    ) -> Result<Vec<Accepted>, Problem> {
         let claims: Vec<KeyClaim> = jobs
             .iter()
             .map(|(job, _)| KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() })
             .collect();
         // A cache that fails is a cache that has seen everything: the ledger is asked.
-        let all_new = match self.cache.claim_keys(&claims).await {
-            Ok(sights) => sights.iter().all(|sight| *sight == FirstSight::New),
-            Err(_) => false,
+        *counted = true;
+        let claimed = self.cache.claim_keys(&claims, self.toll(caller).as_ref()).await;
+        let (all_new, passage) = match claimed {
+            Ok((sights, passage)) => (sights.iter().all(|sight| *sight == FirstSight::New), Ok(passage)),
+            Err(error) => (false, Err(error)),
         };
+        // What was claimed is no job: the next try asks the ledger.
+        passed(passage)?;
         let mut known: Vec<Option<Job>> = vec![None; jobs.len()];
         let mut look = !all_new;
         for _ in 0..ROUNDS {

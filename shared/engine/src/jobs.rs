@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use domain::{InvalidTransition, Job, JobId, JobStatus, Outcome, WorkspaceId};
+use domain::{AuditEvent, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, WorkspaceId};
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::{
     Caller, Engine, JobMessage, Problem, ProblemCode,
-    ports::{JobFilter, OutboxEntry, Position, Purpose, QueuedMessage, Save},
+    limits::passed,
+    ports::{JobFilter, OutboxEntry, Position, Purpose, QueuedMessage, Save, Sealed, Toll},
 };
+
+/// What of a result may be read at rest: no address, no id of the provider.
+const OPEN_RESULTS: [&str; 5] = ["via", "content_sha256", "presumed", "outbox", "resolved"];
 
 /// A page of jobs.
 #[derive(Debug, Clone)]
@@ -21,9 +26,16 @@ pub struct JobPage {
 
 impl Engine {
     /// A job of the caller's workspace. Another workspace's job is not found, like one that never was.
-    pub async fn job(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
-        if let Ok(Some(job)) = self.cache.job(id).await {
-            return own(caller, Some(job));
+    async fn look(&self, caller: &Caller, id: JobId, toll: Option<Toll>) -> Result<Job, Problem> {
+        match self.cache.job(id, toll.as_ref()).await {
+            Ok((kept, passage)) => {
+                passed(Ok(passage))?;
+                if kept.is_some() {
+                    return own(caller, kept);
+                }
+            }
+            Err(error) if toll.is_some() => passed(Err(error))?,
+            Err(_) => {}
         }
         let job = own(caller, self.ledger_job(id).await?)?;
         // A cache that cannot be written only makes the next look slower.
@@ -31,12 +43,14 @@ impl Engine {
         Ok(job)
     }
 
-    /// The same, once the job has ended or `patience` is over, whichever is first.
+    /// A job of the caller's workspace once it has ended or `patience` is over, whichever is first. It is one
+    /// request, however often it looks.
     pub async fn job_when_ended(&self, caller: &Caller, id: JobId, patience: Duration) -> Result<Job, Problem> {
         let until = self.clock.now() + jiff::SignedDuration::try_from(patience).unwrap_or_default();
         let mut pause = Duration::from_millis(25);
+        let mut toll = self.toll(caller);
         loop {
-            let job = self.job(caller, id).await?;
+            let job = self.look(caller, id, toll.take()).await?;
             let left = until.duration_since(self.clock.now());
             if job.state.has_ended() || !left.is_positive() {
                 return Ok(job);
@@ -62,6 +76,35 @@ impl Engine {
         Ok(JobPage { jobs, next: last.filter(|_| more) })
     }
 
+    /// A completed job's result with what is sealed of it, opened.
+    pub async fn result(&self, job: &Job) -> Result<Option<Value>, Problem> {
+        let Some(mut result) = job.result.clone() else { return Ok(None) };
+        if let (Some(sealed), Some(fields)) = (&job.sealed_result, result.as_object_mut()) {
+            let sealed = Sealed(sealed.clone());
+            let id = job.job_id.to_string();
+            let text = self.vault.open(&job.workspace_id, Purpose::JobResult, &id, &sealed).await?;
+            let rest: Map<String, Value> = serde_json::from_slice(&text)
+                .map_err(|error| Problem::new(ProblemCode::Internal, format!("a result is not JSON: {error}")))?;
+            fields.extend(rest);
+        }
+        Ok(Some(result))
+    }
+
+    /// Takes a result apart: what anyone may read of it at rest, and the rest, sealed. A mail that went stays
+    /// one that went: where nothing can be sealed now, the rest is left out.
+    pub(crate) async fn seal_result(&self, job: &Job, result: Value) -> (Value, Option<String>) {
+        let Value::Object(fields) = result else { return (result, None) };
+        let (open, rest): (Map<_, _>, Map<_, _>) =
+            fields.into_iter().partition(|(name, _)| OPEN_RESULTS.contains(&name.as_str()));
+        let (id, text) = (job.job_id.to_string(), Value::Object(rest).to_string());
+        let sealed = self.vault.seal(&job.workspace_id, Purpose::JobResult, &id, text.as_bytes()).await;
+        let sealed = sealed.map(|Sealed(text)| text);
+        if let Err(error) = &sealed {
+            tracing::warn!(%error, job.id = %job.job_id, "the sending address and the provider's ids are not recorded");
+        }
+        (Value::Object(open), sealed.ok())
+    }
+
     /// Takes back a job that nobody works on yet.
     pub async fn cancel(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
         self.change(caller, id, "only a pending job can be cancelled", Job::cancelled).await
@@ -75,9 +118,34 @@ impl Engine {
         if !retriable || self.ledger.contents(id).await?.is_none() {
             return Err(Problem::new(ProblemCode::JobNotRetriable, says));
         }
-        let job = self.change(caller, id, says, Job::retried).await?;
+        let rules = match self.retry_rules(caller, &known).await {
+            Ok(rules) => rules,
+            Err(problem) => {
+                self.audit_refusal(caller, AuditEvent::RetryRefused, &problem).await;
+                return Err(problem);
+            }
+        };
+        let retried = |job: &Job, now| {
+            let mut next = job.retried(now)?;
+            next.allowed_by.clone_from(&rules);
+            Ok(next)
+        };
+        let job = self.change(caller, id, says, retried).await?;
         self.enqueue(std::slice::from_ref(&job), Duration::ZERO).await;
         Ok(job)
+    }
+
+    /// Whoever has a job tried again has to be allowed to run it. Its recipients are asked about by the worker,
+    /// which has them.
+    async fn retry_rules(&self, caller: &Caller, job: &Job) -> Result<Vec<Rule>, Problem> {
+        if caller.bound_actor.as_ref().is_some_and(|bound| *bound != job.actor) {
+            let detail = "the credential acts for another actor than the job";
+            return Err(Problem::new(ProblemCode::ActorMismatch, detail).by_rule(Rule::Key));
+        }
+        self.permissions(caller).await?.can_execute(&job.action).map_err(|rule| {
+            let detail = format!("{} is not allowed here", job.action);
+            Problem::new(ProblemCode::ActionNotAllowed, detail).by_rule(rule)
+        })
     }
 
     /// Records what a person found out about a job of unknown outcome.
@@ -87,7 +155,7 @@ impl Engine {
     }
 
     /// The caller's outbox, newest first, opened.
-    pub async fn outbox(&self, caller: &Caller) -> Result<Vec<(OutboxEntry, serde_json::Value)>, Problem> {
+    pub async fn outbox(&self, caller: &Caller) -> Result<Vec<(OutboxEntry, Value)>, Problem> {
         let mut opened = Vec::new();
         for entry in self.ledger.outbox(&caller.workspace, 100).await? {
             let id = entry.job_id.to_string();
@@ -134,10 +202,11 @@ impl Engine {
     ) -> Result<Job, Problem> {
         loop {
             let job = own(caller, self.ledger_job(id).await?)?;
-            let next = transition(&job, self.clock.now()).map_err(|invalid| {
+            let mut next = transition(&job, self.clock.now()).map_err(|invalid| {
                 let status = invalid.state.status().as_str();
                 Problem::new(ProblemCode::JobNotRetriable, format!("the job is {status}: {says}"))
             })?;
+            next.key_id.clone_from(&caller.key_id);
             // Each turn means that somebody else made progress, which ends with the job.
             if self.ledger.save(&next).await? == Save::Done {
                 let _ = self.cache.put_jobs(std::slice::from_ref(&next)).await;

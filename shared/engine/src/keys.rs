@@ -1,28 +1,30 @@
 //! API keys: who a credential stands for, and how keys are made and ended.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
 
-use domain::{ActorId, ApiKey, KeyId, KeyRecord, Scope, WorkspaceId};
-use jiff::{SignedDuration, Timestamp};
+use domain::{ActorHash, ActorId, Allowlist, ApiKey, KeyId, KeyRecord, Scope, WorkspaceId};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode,
+    Caller, Engine, Problem, ProblemCode, Recent,
     ports::{Clock, Ids, Ledger, LedgerError},
 };
 
-/// How long a key that was found in the ledger is taken without another look: so long a revoked
-/// key may go on.
-const GOOD_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// At most so many keys are remembered.
-const REMEMBERED: usize = 10_000;
+/// The keys that this process found in the ledger last: so long, a minute, a revoked key may go on.
+pub type Keys = Recent<KeyId, KeyRecord>;
 
-/// The keys that this process found in the ledger last.
-#[derive(Debug, Default)]
-pub struct Keys(Mutex<HashMap<KeyId, (Timestamp, KeyRecord)>>);
+/// What a new key is to be.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// The workspace that it belongs to.
+    pub workspace: WorkspaceId,
+    /// What it may do.
+    pub scopes: BTreeSet<Scope>,
+    /// The one actor it may act for; any, if not set.
+    pub actor: Option<ActorId>,
+    /// The actions that it may run; those of its workspace, if not set.
+    pub allow: Option<Allowlist>,
+}
 
 impl Engine {
     /// Whom the text of an `Authorization` header stands for. What is missing, malformed, unknown
@@ -40,43 +42,30 @@ impl Engine {
         if !bool::from(same) || record.revoked_at.is_some() {
             return Err(refused());
         }
-        let own_name = || record.key_id.to_string().parse().expect("a key's id is visible characters");
+        let own_name = || {
+            let name = record.key_id.as_str().parse().expect("a key's id is visible characters");
+            ActorHash::of(&record.workspace_id, &name)
+        };
         Ok(Caller {
             default_actor: record.bound_actor.clone().unwrap_or_else(own_name),
             workspace: record.workspace_id,
+            key_id: Some(record.key_id),
             bound_actor: record.bound_actor,
             scopes: record.scopes,
+            allow: record.allow,
         })
     }
 
-    async fn key_record(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+    pub(crate) async fn key_record(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
         let now = self.clock.now();
         if let Some(record) = self.keys.recall(id, now) {
             return Ok(Some(record));
         }
         let record = self.ledger.key(id).await?;
         if let Some(record) = &record {
-            self.keys.remember(record.clone(), now);
+            self.keys.remember(id.clone(), record.clone(), now);
         }
         Ok(record)
-    }
-}
-
-impl Keys {
-    fn recall(&self, id: &KeyId, now: Timestamp) -> Option<KeyRecord> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, record) = known.get(id)?;
-        (now.duration_since(*read_at).abs() < GOOD_FOR).then(|| record.clone())
-    }
-
-    fn remember(&self, record: KeyRecord, now: Timestamp) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.retain(|_, (read_at, _)| now.duration_since(*read_at).abs() < GOOD_FOR);
-        }
-        if known.len() < REMEMBERED {
-            known.insert(record.key_id.clone(), (now, record));
-        }
     }
 }
 
@@ -85,9 +74,7 @@ pub async fn create_key(
     ledger: &dyn Ledger,
     clock: &dyn Clock,
     ids: &dyn Ids,
-    workspace: WorkspaceId,
-    scopes: BTreeSet<Scope>,
-    actor: Option<ActorId>,
+    new: NewKey,
 ) -> Result<ApiKey, LedgerError> {
     loop {
         let mut random = [0; 64];
@@ -98,9 +85,10 @@ pub async fn create_key(
         let key = ApiKey::of(&random);
         let record = KeyRecord {
             key_id: key.id().clone(),
-            workspace_id: workspace.clone(),
-            scopes: scopes.clone(),
-            bound_actor: actor.clone(),
+            bound_actor: new.actor.as_ref().map(|actor| ActorHash::of(&new.workspace, actor)),
+            workspace_id: new.workspace.clone(),
+            scopes: new.scopes.clone(),
+            allow: new.allow.clone(),
             secret_sha256: key.secret_sha256(),
             created_at: clock.now(),
             revoked_at: None,

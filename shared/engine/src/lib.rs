@@ -4,6 +4,7 @@
 //! cancel, retry, resolve), [`preview`], [`catalogue`], [`connect`], [`sweep`]. They know no HTTP, no database and
 //! no provider; time, ids and chance come in through [`ports`], so that tests can play every hand.
 
+pub mod audit;
 pub mod catalogue;
 pub mod connect;
 pub mod evaluation;
@@ -11,9 +12,11 @@ pub mod execute;
 pub mod jobs;
 pub mod keys;
 pub mod labels;
+pub mod limits;
 pub mod plan;
 pub mod ports;
 pub mod preview;
+pub mod settings;
 pub mod sweep;
 pub mod work;
 
@@ -23,6 +26,7 @@ mod engine;
 mod message;
 mod object;
 mod problem;
+mod recent;
 
 pub use access::Rollouts;
 pub use caller::Caller;
@@ -30,3 +34,4 @@ pub use engine::{Engine, Settings};
 pub use message::{JobMessage, UnreadableMessage};
 pub use object::Object;
 pub use problem::{Problem, ProblemCode, Quota};
+pub use recent::Recent;

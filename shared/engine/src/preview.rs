@@ -34,7 +34,7 @@ impl Engine {
         let (mode, from) = self.mode(caller, about.provider).await?;
         let stamp = Stamp { from: from.clone(), date: Some(self.clock.now()), id: Some(self.ids.uuid().to_string()) };
         let mut rendered = call.render(&stamp)?;
-        if !self.settings.allowlist.can_execute(&about.action_id()) {
+        if !self.permissions(caller).await?.allow(&about.action_id()) {
             rendered.warnings.push(format!("{} is not allowed here and would be refused", about.id));
         }
         match mode {

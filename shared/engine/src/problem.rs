@@ -1,6 +1,6 @@
 use std::{fmt, time::Duration};
 
-use domain::{Provider, Violation};
+use domain::{Provider, Rule, Violation};
 
 use crate::ports::{CacheError, ConnectionError, LedgerError, VaultError};
 
@@ -113,11 +113,15 @@ pub struct Problem {
     pub connect: Option<Provider>,
     /// What of a limit is left.
     pub quota: Option<Quota>,
+    /// Which rule said no, where one did.
+    pub rule: Option<Rule>,
 }
 
 /// A limit within a window of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
+    /// What is counted.
+    pub name: &'static str,
     /// How much there is in all.
     pub limit: u64,
     /// How long the window is.
@@ -129,7 +133,15 @@ pub struct Quota {
 impl Problem {
     /// A problem of `code`.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, connect: None, quota: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            connect: None,
+            quota: None,
+            rule: None,
+        }
     }
 
     /// A request that is not of its form.

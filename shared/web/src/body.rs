@@ -122,10 +122,23 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
                 Step::Enum { .. } | Step::Unknown => None,
             })
             .collect();
-        let detail = error.into_inner().to_string();
+        let detail = unquoted(&error.into_inner().to_string());
         Problem::new(ProblemCode::InvalidRequest, format!("the request is not of its form: {detail}"))
             .with_errors(vec![Violation::new(pointer, detail)])
     })
+}
+
+/// What serde says, without the value that it quotes: the place says which one it is.
+fn unquoted(detail: &str) -> String {
+    for (begin, end, instead) in
+        [(": string \"", "\", expected ", ": a string"), (" variant `", "`, expected ", " value")]
+    {
+        if let (Some(from), Some(to)) = (detail.find(begin), detail.rfind(end)) {
+            let rest = end.trim_start_matches(['"', '`']).len();
+            return format!("{}{instead}{}", &detail[..from], &detail[to + end.len() - rest..]);
+        }
+    }
+    detail.to_owned()
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, Problem> {
@@ -264,6 +277,15 @@ mod tests {
         assert_eq!(pointer(r#"{"a":{"b":[],"c/d":1}}"#), "/a/c~1d");
         assert_eq!(pointer(r"{}"), "");
         assert_eq!(pointer(r#"[{"b":[1]}]"#), "");
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_not_repeated() {
+        let says = |text: &str| read::<Vec<u8>>(text.as_bytes()).unwrap_err().detail;
+        let said = says(r#"["secret\", expected secret"]"#);
+        assert!(said.contains("invalid type: a string, expected u8") && !said.contains("secret"), "{said}");
+        assert_eq!(unquoted("unknown variant `a`, expected `b`"), "unknown value, expected `b`");
+        assert_eq!(unquoted("missing field `b`"), "missing field `b`");
     }
 
     #[test]

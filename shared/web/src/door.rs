@@ -6,7 +6,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, Method, header, request::Parts},
 };
-use domain::{ActorId, Scope, WorkspaceId};
+use domain::{ActorHash, Scope, WorkspaceId};
 use engine::{Caller, Engine, Problem, ProblemCode};
 
 use crate::{Web, problem::Refused};
@@ -21,7 +21,7 @@ pub enum Door {
         /// The workspace that everyone is in.
         workspace: WorkspaceId,
         /// Whom requests act for that do not say.
-        actor: ActorId,
+        actor: ActorHash,
     },
 }
 
@@ -61,7 +61,9 @@ impl Door {
             }
             Self::Keyless { workspace, actor } => Ok(Caller {
                 workspace: workspace.clone(),
+                key_id: None,
                 bound_actor: None,
+                allow: None,
                 default_actor: actor.clone(),
                 scopes: BTreeSet::from(Scope::ALL),
             }),
@@ -77,8 +79,10 @@ fn is_loopback(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
 }
 
-/// Proof that the caller may do what `S` stands for; extracting it is the check.
-pub struct May<S> {
+/// Proof that the caller may do what `S` stands for, and has not asked too often; extracting it is the check.
+///
+/// A route whose use case counts the request itself, in its first call to the cache, takes `May<S, false>`.
+pub struct May<S, const COUNTED: bool = true> {
     /// Who asks.
     pub caller: Caller,
     scope: PhantomData<S>,
@@ -103,9 +107,9 @@ macro_rules! needs {
     };
 }
 
-needs!(ActionsPreview, ActionsExecute, ConnectionsWrite, MetricsRead);
+needs!(ActionsPreview, ActionsExecute, ConnectionsWrite, MetricsRead, AuditRead);
 
-impl<S: Needs> FromRequestParts<Web> for May<S> {
+impl<S: Needs, const COUNTED: bool> FromRequestParts<Web> for May<S, COUNTED> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Refused> {
@@ -113,6 +117,9 @@ impl<S: Needs> FromRequestParts<Web> for May<S> {
         if !caller.scopes.contains(&S::SCOPE) {
             let detail = format!("the credential lacks the scope {}", S::SCOPE);
             return Err(Problem::new(ProblemCode::ForbiddenScope, detail).into());
+        }
+        if COUNTED {
+            web.engine.admit(&caller).await?;
         }
         Ok(Self { caller, scope: PhantomData })
     }

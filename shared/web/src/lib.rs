@@ -6,6 +6,7 @@ pub mod door;
 pub mod problem;
 pub mod routes;
 
+mod cors;
 mod files;
 mod openapi;
 mod page;

@@ -36,6 +36,7 @@ const EXAMPLES: &str = include_str!("openapi/examples.json");
         (name = "jobs", description = "What became of an action."),
         (name = "actions", description = "What can be done, and how it would look."),
         (name = "connections", description = "The accounts that mails are sent from."),
+        (name = "audit", description = "Who asked for what, which rule decided, what came of it."),
         (name = "about", description = "The program itself."),
         (name = "dev", description = "For trying things out."),
     ),

@@ -346,9 +346,9 @@ pub(crate) fn answer(problem: Problem, correlation_id: String, public_url: &str)
         // draft-ietf-httpapi-ratelimit-headers: structured fields, in seconds.
         let value = |text: String| HeaderValue::from_str(&text).expect("digits and names are ASCII");
         let wait = whole_seconds(problem.retry_after.unwrap_or(quota.window));
-        let policy = format!("\"tokens\";q={};w={}", quota.limit, quota.window.as_secs());
+        let policy = format!("\"{}\";q={};w={}", quota.name, quota.limit, quota.window.as_secs());
         headers.insert("ratelimit-policy", value(policy));
-        headers.insert("ratelimit", value(format!("\"tokens\";r={};t={wait}", quota.left)));
+        headers.insert("ratelimit", value(format!("\"{}\";r={};t={wait}", quota.name, quota.left)));
     }
     if problem.code == ProblemCode::Unauthenticated {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

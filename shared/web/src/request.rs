@@ -18,7 +18,7 @@ use telemetry::{
 use tracing::Instrument as _;
 
 use crate::{
-    Web,
+    Web, cors,
     page::AsPage,
     problem::{self, Refused},
 };
@@ -61,7 +61,10 @@ async fn handle(web: Web, request: Request, next: Next, correlation_id: String) 
     let began = web.engine.clock.now();
     let method = request.method().clone();
     let route = route(&request);
+    let origin = cors::allowed(&web, request.headers());
+    let preflight = origin.as_ref().and_then(|_| cors::preflight(&method, request.headers()));
     let response = match web.door.admits(&method, request.headers()) {
+        Ok(()) if preflight.is_some() => preflight.unwrap_or_default(),
         Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
             Refused::from(Problem::new(ProblemCode::Internal, "a handler panicked")).into_response()
         }),
@@ -78,6 +81,7 @@ async fn handle(web: Web, request: Request, next: Next, correlation_id: String) 
     if let Ok(value) = HeaderValue::from_str(&correlation_id) {
         headers.insert("x-correlation-id", value);
     }
+    cors::expose(&web, origin, headers);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

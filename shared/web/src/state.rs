@@ -15,4 +15,6 @@ pub struct Web {
     pub public_url: Arc<str>,
     /// Whether there is the page under `/dev`.
     pub dev_ui: bool,
+    /// The pages of other origins that may call this API with a key.
+    pub origins: Arc<[String]>,
 }

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use domain::{ActionId, Provider, payload_hash};
-use engine::ports::{CONSENT_WITHIN, Cache, Clock, Consent, FirstSight};
+use domain::{ActionId, ApiKey, Provider, WorkspaceId, payload_hash};
+use engine::ports::{CONSENT_WITHIN, Cache, Clock, Consent, FirstSight, Passage, TOLL_WINDOW, Toll};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -19,19 +19,51 @@ pub async fn cache(cache: Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
     rollouts(&cache).await;
     consents(&cache, seed).await;
     locks(&cache, seed).await;
+    tolls(&cache, now, seed).await;
 }
 
 /// What a [`Cache`] that goes by this clock does over time: a claim ends after 15 minutes, no sooner; and so on.
 pub async fn cache_with_clock(cache: Arc<dyn Cache>, clock: &ManualClock, seed: Uuid) {
     let key = claim(&sample_job(&workspace("clock", seed), "a", clock.now()));
     let claims = [key.clone()];
-    assert_eq!(cache.claim_keys(&claims).await.expect("claims"), [FirstSight::New]);
+    assert_eq!(cache.claim_keys(&claims, None).await.expect("claims").0, [FirstSight::New]);
     clock.advance(Duration::from_secs(15 * 60 - 1));
     let known = [FirstSight::Seen(key.payload_hash)];
-    assert_eq!(cache.claim_keys(&claims).await.expect("claims"), known, "a claim holds 15 minutes");
+    assert_eq!(cache.claim_keys(&claims, None).await.expect("claims").0, known, "a claim holds 15 minutes");
     clock.advance(Duration::from_secs(1));
-    assert_eq!(cache.claim_keys(&claims).await.expect("claims"), [FirstSight::New], "and no longer, seen again or not");
-    assert_eq!(cache.claim_keys(&claims).await.expect("claims"), known, "then it is claimed anew");
+    assert_eq!(
+        cache.claim_keys(&claims, None).await.expect("claims").0,
+        [FirstSight::New],
+        "and no longer, seen again or not"
+    );
+    assert_eq!(cache.claim_keys(&claims, None).await.expect("claims").0, known, "then it is claimed anew");
+
+    let toll = Toll {
+        key: ApiKey::of(&[9; 64]).id().clone(),
+        per_key: 10,
+        workspace: workspace("clock", seed),
+        per_workspace: 100,
+    };
+    let granted = async || {
+        let mut granted = 0;
+        loop {
+            match cache.count(&toll).await.expect("a count") {
+                Passage::Free => granted += 1,
+                Passage::Refused { retry_after, .. } => return (granted, retry_after),
+            }
+        }
+    };
+    clock.advance(Duration::from_millis(60_000 - clock.now().as_millisecond().rem_euclid(60_000).unsigned_abs()));
+    let (all, wait) = granted().await;
+    assert_eq!((all, wait), (10, Duration::from_secs(66)), "one of ten is over six seconds into the next minute");
+    clock.advance(Duration::from_secs(65));
+    assert_eq!(granted().await.0, 0);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(granted().await.0, 1);
+    clock.advance(Duration::from_secs(24));
+    assert_eq!(granted().await.0, 4, "half a minute later half of them are free");
+    clock.advance(Duration::from_mins(2));
+    assert_eq!(granted().await.0, 10);
 
     assert_eq!(cache.rollout_percent(Provider::Microsoft).await.expect("a look"), None, "what was never put");
     cache.put_rollout_percent(Provider::Microsoft, 7).await.expect("a put");
@@ -99,19 +131,22 @@ async fn locks(cache: &Arc<dyn Cache>, seed: Uuid) {
 async fn claims(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
     let workspace = workspace("claims", seed);
     let [a, b, c] = ["a", "b", "c"].map(|key| claim(&sample_job(&workspace, key, now)));
-    assert_eq!(cache.claim_keys(&[]).await.expect("claims"), []);
-    assert_eq!(cache.claim_keys(&[a.clone(), b.clone()]).await.expect("claims"), [FirstSight::New, FirstSight::New]);
+    assert_eq!(cache.claim_keys(&[], None).await.expect("claims").0, []);
+    assert_eq!(
+        cache.claim_keys(&[a.clone(), b.clone()], None).await.expect("claims").0,
+        [FirstSight::New, FirstSight::New]
+    );
     let action: ActionId = "gmail.send".parse().expect("an action's name");
     let mut changed = b.clone();
     changed.payload_hash = payload_hash(Provider::Google, &action, &json!("another payload"));
-    let sights = cache.claim_keys(&[c.clone(), changed, a.clone()]).await.expect("claims");
+    let sights = cache.claim_keys(&[c.clone(), changed, a.clone()], None).await.expect("claims").0;
     let expected = [FirstSight::New, FirstSight::Seen(b.payload_hash), FirstSight::Seen(a.payload_hash)];
     assert_eq!(sights, expected, "in the order of the claims, with the payload of the first");
 
     let contested = claim(&sample_job(&workspace, "contested", now));
     let sights = at_once((0..64).map(|_| {
         let (cache, contested) = (cache.clone(), contested.clone());
-        async move { cache.claim_keys(&[contested]).await.expect("claims").remove(0) }
+        async move { cache.claim_keys(&[contested], None).await.expect("claims").0.remove(0) }
     }))
     .await;
     let new = sights.iter().filter(|sight| **sight == FirstSight::New).count();
@@ -120,6 +155,52 @@ async fn claims(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
         sights.iter().all(|sight| [FirstSight::New, FirstSight::Seen(contested.payload_hash.clone())].contains(sight)),
         "the others see its payload"
     );
+}
+
+async fn tolls(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
+    let key = |n: u8| ApiKey::of(&[n.wrapping_add(seed.as_bytes()[n as usize]); 64]).id().clone();
+    let (ours, other) = (workspace("tolls", seed), workspace("free", seed));
+    let toll = |n: u8, workspace: &WorkspaceId| Toll {
+        key: key(n),
+        per_key: 20,
+        workspace: workspace.clone(),
+        per_workspace: 30,
+    };
+    let passed = async |toll: &Toll| cache.count(toll).await.expect("a count") == Passage::Free;
+    let first = toll(1, &ours);
+    // The minute may turn meanwhile; then the one before counts for almost all.
+    let granted = at_once((0..64).map(|_| {
+        let (cache, toll) = (cache.clone(), first.clone());
+        async move { cache.count(&toll).await.expect("a count") == Passage::Free }
+    }));
+    let granted = granted.await.into_iter().filter(|free| *free).count();
+    assert!((20..=21).contains(&granted), "of 64 at once as many as a key may: {granted}");
+    let Passage::Refused { limit: 20, retry_after } = cache.count(&first).await.expect("a count") else {
+        panic!("one too many")
+    };
+    assert!(!retry_after.is_zero() && retry_after <= TOLL_WINDOW + TOLL_WINDOW, "{retry_after:?}");
+    let second = toll(2, &ours);
+    let mut more = 0;
+    while passed(&second).await {
+        more += 1;
+    }
+    assert!((10..=11).contains(&more), "all keys of a workspace together, and what was refused does not count: {more}");
+    assert!(matches!(cache.count(&second).await, Ok(Passage::Refused { limit: 30, .. })));
+    assert!(passed(&toll(3, &other)).await, "another workspace is another");
+
+    // In one with a claim and a look.
+    let job = sample_job(&ours, "tolled", now);
+    let (sights, passage) = cache.claim_keys(&[claim(&job)], Some(&second)).await.expect("claims");
+    assert!(sights == [FirstSight::New] && passage != Passage::Free);
+    let (kept, passage) = cache.job(job.job_id, Some(&second)).await.expect("a look");
+    assert!(kept.is_none() && passage != Passage::Free);
+    let fourth = toll(4, &other);
+    for _ in 0..10 {
+        let (_, passage) = cache.claim_keys(&[claim(&job)], Some(&fourth)).await.expect("claims");
+        assert_eq!(passage, Passage::Free);
+        assert_eq!(cache.job(job.job_id, Some(&fourth)).await.expect("a look").1, Passage::Free);
+    }
+    assert!(matches!(cache.job(job.job_id, Some(&fourth)).await, Ok((None, Passage::Refused { .. }))), "each counted");
 }
 
 async fn rollouts(cache: &Arc<dyn Cache>) {
@@ -133,17 +214,17 @@ async fn jobs(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
     let workspace = workspace("jobs", seed);
     let first = sample_job(&workspace, "a", now);
     let other = sample_job(&workspace, "b", now);
-    assert_eq!(cache.job(first.job_id).await.expect("a look"), None, "what was never put is not there");
+    assert_eq!(cache.job(first.job_id, None).await.expect("a look").0, None, "what was never put is not there");
     cache.put_jobs(&[]).await.expect("a put of nothing");
     cache.put_jobs(&[first.clone(), other.clone()]).await.expect("a put");
-    assert_eq!(cache.job(first.job_id).await.expect("a look"), Some(first.clone()));
-    assert_eq!(cache.job(other.job_id).await.expect("a look"), Some(other));
+    assert_eq!(cache.job(first.job_id, None).await.expect("a look").0, Some(first.clone()));
+    assert_eq!(cache.job(other.job_id, None).await.expect("a look").0, Some(other));
 
     let later = first.cancelled(now).expect("it is pending");
     cache.put_jobs(std::slice::from_ref(&later)).await.expect("a put");
-    assert_eq!(cache.job(first.job_id).await.expect("a look"), Some(later.clone()), "a later version replaces");
+    assert_eq!(cache.job(first.job_id, None).await.expect("a look").0, Some(later.clone()), "a later version replaces");
     cache.put_jobs(std::slice::from_ref(&first)).await.expect("a put");
-    assert_eq!(cache.job(first.job_id).await.expect("a look"), Some(later), "an earlier one does not");
+    assert_eq!(cache.job(first.job_id, None).await.expect("a look").0, Some(later), "an earlier one does not");
 
     let mut versions = vec![sample_job(&workspace, "contested", now)];
     while versions.len() < 32 {
@@ -156,5 +237,9 @@ async fn jobs(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
         async move { cache.put_jobs(&[job]).await.expect("a put") }
     }))
     .await;
-    assert_eq!(cache.job(last.job_id).await.expect("a look"), Some(last), "of 32 puts at once the last version stays");
+    assert_eq!(
+        cache.job(last.job_id, None).await.expect("a look").0,
+        Some(last),
+        "of 32 puts at once the last version stays"
+    );
 }

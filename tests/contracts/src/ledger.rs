@@ -1,9 +1,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
-    ApiKey, Evidence, Job, JobError, JobErrorCode, JobId, JobStatus, KeyRecord, Lease, PlanId, Provider, Scope, State,
+    ActorHash, Allowlist, ApiKey, AuditBy, AuditEntry, AuditEvent, Evidence, Job, JobError, JobErrorCode, JobId,
+    JobStatus, KeyRecord, Lease, PlanId, Provider, Scope, State, WorkspaceId, WorkspaceSettings,
 };
-use engine::ports::{Insert, JobFilter, Ledger, OutboxEntry, Position, Save, StoredPlan};
+use engine::ports::{AuditFilter, AuditPosition, Insert, JobFilter, Ledger, OutboxEntry, Position, Save, StoredPlan};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
@@ -25,7 +26,10 @@ pub async fn ledger(ledger: Adapter, now: Timestamp, seed: Uuid) {
     open_jobs(&ledger, now, seed).await;
     unclaimed_jobs(&ledger, now, seed).await;
     plans_and_outbox(&ledger, now, seed).await;
-    rollout(&ledger).await;
+    rollout(&ledger, now, seed).await;
+    settings(&ledger, now, seed).await;
+    audit(&ledger, now, seed).await;
+    audited(&ledger, now, seed).await;
     keys(&ledger, now, seed).await;
     crate::connections::connections(&ledger, now, seed).await;
 }
@@ -283,8 +287,8 @@ async fn plans_and_outbox(ledger: &Adapter, now: Timestamp, seed: Uuid) {
         sealed: sealed("plan"),
         expires_at: minute(now, 60),
     };
-    ledger.put_plan(&plan).await.expect("a put");
-    ledger.put_plan(&plan).await.expect("a repeated put");
+    ledger.put_plan(&plan, &entry(Some(&ours), now, seed, 1)).await.expect("a put");
+    ledger.put_plan(&plan, &entry(Some(&ours), now, seed, 1)).await.expect("a repeated put");
     let just_before = plan.expires_at - SignedDuration::from_millis(1);
     assert_eq!(ledger.plan(&ours, plan.plan_id, just_before).await.expect("reads"), Some(plan.clone()));
     assert_eq!(ledger.plan(&ours, plan.plan_id, plan.expires_at).await.expect("reads"), None, "it has expired");
@@ -332,7 +336,8 @@ async fn keys(ledger: &Adapter, now: Timestamp, seed: Uuid) {
             key_id: key.id().clone(),
             workspace_id: workspace("keys", seed),
             scopes: BTreeSet::from([Scope::ActionsPreview, Scope::MetricsRead]),
-            bound_actor: Some("ana@example.com".parse().expect("an actor id")),
+            bound_actor: Some(ActorHash::of(&workspace("keys", seed), &"ana".parse().expect("an actor id"))),
+            allow: Some(std::iter::once("gmail.send".parse().expect("an action")).collect()),
             secret_sha256: key.secret_sha256(),
             created_at: minute(now, i64::from(n)),
             revoked_at: None,
@@ -355,21 +360,131 @@ async fn keys(ledger: &Adapter, now: Timestamp, seed: Uuid) {
     assert!(ledger.revoke_key(&first.key_id, minute(now, 3)).await.expect("writes"));
     assert!(ledger.revoke_key(&first.key_id, minute(now, 4)).await.expect("writes"), "once more changes nothing");
     let revoked = ledger.key(&first.key_id).await.expect("reads").expect("it is still there");
-    assert_eq!(revoked, KeyRecord { revoked_at: Some(minute(now, 3)), ..first });
+    assert_eq!(revoked, KeyRecord { revoked_at: Some(minute(now, 3)), ..first.clone() });
     let unknown = "000000000000".parse().expect("a key's id");
     assert!(!ledger.revoke_key(&unknown, now).await.expect("writes"), "there is no such key");
+    let told = entries(ledger, Some(&revoked.workspace_id)).await;
+    let of_first = [revoked.audit_of_end(minute(now, 3)), revoked.audit_of_making()];
+    assert!(of_first.iter().all(|entry| told.contains(entry)), "both are audited, with the time they have");
+    assert_eq!(told.iter().filter(|entry| entry.key_id.as_ref() == Some(&revoked.key_id)).count(), 2);
 }
 
-async fn rollout(ledger: &Adapter) {
+async fn rollout(ledger: &Adapter, now: Timestamp, seed: Uuid) {
     let before = ledger.rollout_percent(Provider::Google).await.expect("reads");
     let microsoft = ledger.rollout_percent(Provider::Microsoft).await.expect("reads");
     for percent in [0, 37, 100] {
-        ledger.set_rollout_percent(Provider::Google, percent).await.expect("sets");
+        ledger.set_rollout_percent(Provider::Google, percent, &entry(None, now, seed, percent)).await.expect("sets");
         assert_eq!(ledger.rollout_percent(Provider::Google).await.expect("reads"), Some(percent));
     }
     let unchanged = ledger.rollout_percent(Provider::Microsoft).await.expect("reads");
     assert_eq!(unchanged, microsoft, "each provider has its own");
-    ledger.set_rollout_percent(Provider::Google, before.unwrap_or(100)).await.expect("sets");
+    let told = entries(ledger, None).await;
+    assert!(told.contains(&entry(None, now, seed, 37)), "a change is audited, for no workspace");
+    ledger
+        .set_rollout_percent(Provider::Google, before.unwrap_or(100), &entry(None, now, seed, 101))
+        .await
+        .expect("sets");
+}
+
+async fn settings(ledger: &Adapter, now: Timestamp, seed: Uuid) {
+    let (ours, other) = (workspace("settings", seed), workspace("unsettled", seed));
+    assert_eq!(ledger.workspace(&ours).await.expect("reads"), None);
+    let only = |action: &str| std::iter::once(action.parse().expect("an action")).collect();
+    for (n, allow) in [Some(only("gmail.send")), Some(Allowlist::default()), None].into_iter().enumerate() {
+        let settings = WorkspaceSettings { allow };
+        let entry = entry(Some(&ours), now, seed, u8::try_from(n).expect("few"));
+        ledger.put_workspace(&ours, &settings, &entry).await.expect("writes");
+        assert_eq!(ledger.workspace(&ours).await.expect("reads"), Some(settings));
+        assert!(entries(ledger, Some(&ours)).await.contains(&entry));
+    }
+    assert_eq!(ledger.workspace(&other).await.expect("reads"), None, "each workspace has its own");
+}
+
+/// Entries are listed newest first, page by page, each workspace's for itself.
+async fn audit(ledger: &Adapter, now: Timestamp, seed: Uuid) {
+    let (ours, other) = (workspace("audit", seed), workspace("unaudited", seed));
+    let mut told: Vec<AuditEntry> =
+        (0..25).map(|n| entry(Some(&ours), minute(now, i64::from(n / 3)), seed, n)).collect();
+    for entry in &told {
+        ledger.put_audit(entry).await.expect("writes");
+        ledger.put_audit(entry).await.expect("the same again");
+    }
+    ledger.put_audit(&entry(Some(&other), now, seed, 99)).await.expect("writes");
+    told.sort_by_key(|entry| std::cmp::Reverse((entry.at, entry.entry_id.to_string())));
+    assert_eq!(entries(ledger, Some(&ours)).await, told);
+    for limit in [1, 7, 25, 100] {
+        let mut pages: Vec<AuditEntry> = Vec::new();
+        loop {
+            let after = pages.last().map(|last| AuditPosition { at: last.at, entry_id: last.entry_id });
+            let filter = AuditFilter { workspace: Some(ours.clone()), after, limit };
+            let page = ledger.list_audit(&filter).await.expect("reads");
+            assert!(page.len() <= limit, "at most as many as asked for");
+            if page.is_empty() {
+                break;
+            }
+            pages.extend(page);
+            assert!(pages.len() <= 25, "paging comes to an end");
+        }
+        assert_eq!(pages, told, "pages of {limit} are the list, equal times or not");
+    }
+}
+
+/// Every version of a job and a key that is to be audited is, whoever writes it, and once; no other is.
+async fn audited(ledger: &Adapter, now: Timestamp, seed: Uuid) {
+    let ours = workspace("audited", seed);
+    let job = sample_job(&ours, "a", now);
+    insert(ledger, &job).await;
+    let again = ledger.insert_jobs(&[(job.clone(), contents("a"))]).await.expect("inserts");
+    assert_eq!(again, Insert::Taken);
+    assert_eq!(ledger.open_jobs(&ours, 10).await.expect("counts"), 1);
+    let steps: [fn(&Job, Timestamp) -> Job; 5] = [
+        |job, now| held(job, now),
+        |job, now| job.failed(error(), now).expect("open"),
+        |job, now| job.retried(now).expect("failed"),
+        |job, now| job.reminded(now).expect("open"),
+        |job, now| job.cancelled(now).expect("pending"),
+    ];
+    let mut versions = vec![job];
+    for (n, step) in (1..).zip(steps) {
+        let next = step(versions.last().expect("there is one"), minute(now, n));
+        save(ledger, &next).await;
+        save(ledger, &next).await;
+        versions.push(next);
+    }
+    let stale = versions[1].failed(error(), minute(now, 9)).expect("open");
+    assert_eq!(ledger.save(&stale).await.expect("saves"), Save::Stale);
+    let mut expected: Vec<AuditEntry> = versions.iter().filter_map(Job::audit).collect();
+    expected.reverse();
+    assert_eq!(expected.len(), 4, "accepted, failed, retried, cancelled");
+    assert_eq!(entries(ledger, Some(&ours)).await, expected);
+    assert_eq!(ledger.open_jobs(&ours, 10).await.expect("counts"), 0);
+    let many: Vec<Job> = (0..5).map(|n| sample_job(&ours, &format!("open {n}"), now)).collect();
+    for job in &many {
+        insert(ledger, job).await;
+    }
+    save(ledger, &held(&many[0], now)).await;
+    assert_eq!(ledger.open_jobs(&ours, 10).await.expect("counts"), 5, "claimed ones too");
+    assert_eq!(ledger.open_jobs(&ours, 3).await.expect("counts"), 3, "no further than asked for");
+    let mut many = many;
+    many[0] = held(&many[0], now);
+    end(ledger, &many, now).await;
+}
+
+/// An entry that this suite makes.
+fn entry(workspace: Option<&WorkspaceId>, at: Timestamp, seed: Uuid, n: u8) -> AuditEntry {
+    let mut id = seed.into_bytes();
+    id[15] = id[15].wrapping_add(n);
+    id[0] = workspace.map_or(0, |workspace| workspace.as_str().as_bytes()[0]);
+    id[1] = workspace.map_or(0, |workspace| workspace.as_str().as_bytes()[2]);
+    let event = AuditEvent::WorkspaceChanged;
+    let mut entry = AuditEntry::new(Uuid::from_bytes(id), workspace.cloned(), event, AuditBy::CommandLine, at);
+    entry.value = Some(n.to_string());
+    entry
+}
+
+async fn entries(ledger: &Adapter, workspace: Option<&WorkspaceId>) -> Vec<AuditEntry> {
+    let filter = AuditFilter { workspace: workspace.cloned(), after: None, limit: 100 };
+    ledger.list_audit(&filter).await.expect("reads")
 }
 
 pub(crate) async fn insert(ledger: &Adapter, job: &Job) {

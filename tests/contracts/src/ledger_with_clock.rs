@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use domain::{Job, JobErrorCode, Outcome, PlanId};
-use engine::ports::{Clock, Insert, JobFilter, Ledger, OutboxEntry, Save, StoredPlan};
+use domain::{AuditBy, AuditEntry, AuditEvent, Job, JobErrorCode, Outcome, PlanId};
+use engine::ports::{AuditFilter, Clock, Insert, JobFilter, Ledger, OutboxEntry, Save, StoredPlan};
 use jiff::SignedDuration;
 use uuid::Uuid;
 
@@ -150,13 +150,21 @@ async fn plans_and_outbox(
     ledger.put_outbox(&entry).await.expect("a put");
     let plan =
         StoredPlan { plan_id: PlanId(job.job_id.0), workspace: workspace.clone(), sealed: sealed("plan"), expires_at };
-    ledger.put_plan(&plan).await.expect("a put");
+    let audit = AuditEntry::new(plan.plan_id.0, Some(workspace.clone()), AuditEvent::PlanMade, AuditBy::Keyless, now);
+    ledger.put_plan(&plan, &audit).await.expect("a put");
     pass(almost(Duration::from_hours(1))).await;
     assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [entry]);
     assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), Some(plan.clone()));
     pass(SECOND).await;
     assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [], "it has expired");
     assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), None, "it has expired");
+
+    let filter = AuditFilter { workspace: Some(workspace), after: None, limit: 10 };
+    let told = async || ledger.list_audit(&filter).await.expect("reads").contains(&audit);
+    pass(almost(399 * DAY + Duration::from_hours(23))).await;
+    assert!(told().await, "an entry of the audit is there for 400 days");
+    pass(SECOND).await;
+    assert!(!told().await, "and no longer");
 }
 
 async fn find(ledger: &Adapter, job: &Job) -> Option<Job> {

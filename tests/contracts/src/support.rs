@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{ActionId, Job, JobId, NewJob, Provider, Via, WorkspaceId, payload_hash};
+use domain::{ActionId, ActorHash, Job, JobId, NewJob, Provider, Via, WorkspaceId, payload_hash};
 use engine::ports::{Clock, Contents, Ids, KeyClaim, Sealed};
 use jiff::Timestamp;
 use serde_json::json;
@@ -103,7 +103,9 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
     Job::accepted(
         NewJob {
             workspace_id: workspace.clone(),
-            actor_id: "user@example.com".parse().expect("an actor"),
+            actor: ActorHash::of(workspace, &"user@example.com".parse().expect("an actor")),
+            key_id: None,
+            allowed_by: Vec::new(),
             provider: Provider::Google,
             payload_hash: payload_hash(Provider::Google, &action, &params),
             action,

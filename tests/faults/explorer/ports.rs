@@ -3,18 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{Address, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, Violation, WorkspaceId};
+use domain::{
+    Address, AuditEntry, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, Violation, WorkspaceId,
+    WorkspaceSettings,
+};
 use engine::{
     Engine, Rollouts, Settings,
     catalogue::Catalogue,
     keys::Keys,
+    limits::{Limits, OpenJobs},
     ports::{
-        About, Access, Action, Answer, Authorization, Budget, Cache, CacheError, Call, Clock, Connection,
+        About, Access, Action, Answer, AuditFilter, Authorization, Budget, Cache, CacheError, Call, Clock, Connection,
         ConnectionError, Connections, Consent, Contents, Delivery, Exchange, FirstSight, Granted, Guide, Identity, Ids,
         Insert, JobFilter, KeyClaim, Ledger, LedgerError, Model, ModelError, ModelRequest, OAuth, OAuthError,
-        OAuthScopes, OutboxEntry, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered, Reservation,
-        Reserved, Save, Sealed, SendError, Sent, Stamp, StoredConnection, StoredPlan, Vault, VaultError,
+        OAuthScopes, OutboxEntry, Passage, Purpose, Queue, QueueError, QueuedMessage, RenderError, Rendered,
+        Reservation, Reserved, Save, Sealed, SendError, Sent, Stamp, StoredConnection, StoredPlan, Toll, Vault,
+        VaultError,
     },
+    settings::Workspaces,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -53,6 +59,8 @@ pub fn engine(world: &World) -> Engine {
         rollouts: Rollouts::good_for(SignedDuration::ZERO),
         keys: Keys::default(),
         metrics: Metrics::detached(),
+        workspaces: Workspaces::default(),
+        open_jobs: OpenJobs::default(),
         settings: Settings {
             allowlist: std::iter::once(ACTION.parse().expect("an action id")).collect(),
             recipient_domains: domain::RecipientDomains::default(),
@@ -61,6 +69,7 @@ pub fn engine(world: &World) -> Engine {
             microsoft_rollout_percent: 100,
             max_tokens_per_minute: 0,
             public_url: "http://127.0.0.1:8787".to_owned(),
+            limits: Limits { requests_per_key: 1, requests_per_workspace: 1, open_jobs: 1, prompt_bytes: 1 },
             provider_timeout: PROVIDER_TIMEOUT,
             visibility_timeout: VISIBILITY,
         },
@@ -139,7 +148,7 @@ impl Ledger for World {
         unused()
     }
 
-    async fn put_plan(&self, _: &StoredPlan) -> Result<(), LedgerError> {
+    async fn put_plan(&self, _: &StoredPlan, _: &AuditEntry) -> Result<(), LedgerError> {
         unused()
     }
 
@@ -151,8 +160,29 @@ impl Ledger for World {
         unused()
     }
 
-    async fn set_rollout_percent(&self, _: Provider, _: u8) -> Result<(), LedgerError> {
+    async fn set_rollout_percent(&self, _: Provider, _: u8, _: &AuditEntry) -> Result<(), LedgerError> {
         unused()
+    }
+
+    async fn workspace(&self, _: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
+        Ok(None)
+    }
+
+    async fn put_workspace(&self, _: &WorkspaceId, _: &WorkspaceSettings, _: &AuditEntry) -> Result<(), LedgerError> {
+        unused()
+    }
+
+    /// Refusals alone are written by themselves, and nobody waits for them.
+    async fn put_audit(&self, _: &AuditEntry) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn list_audit(&self, _: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        unused()
+    }
+
+    async fn open_jobs(&self, _: &WorkspaceId, _: usize) -> Result<usize, LedgerError> {
+        Ok(0)
     }
 
     async fn put_key(&self, _: &KeyRecord) -> Result<bool, LedgerError> {
@@ -207,7 +237,11 @@ impl Cache for World {
         Ok(())
     }
 
-    async fn claim_keys(&self, claims: &[KeyClaim]) -> Result<Vec<FirstSight>, CacheError> {
+    async fn claim_keys(
+        &self,
+        claims: &[KeyClaim],
+        _: Option<&Toll>,
+    ) -> Result<(Vec<FirstSight>, Passage), CacheError> {
         let claim = |state: &mut crate::world::State| {
             let mut sights = Vec::new();
             for claim in claims {
@@ -217,7 +251,7 @@ impl Cache for World {
                 });
                 state.keys.entry(claim.job_id).or_insert_with(|| claim.payload_hash.clone());
             }
-            sights
+            (sights, Passage::Free)
         };
         self.write(Site::ClaimKeys, claim).await.map_err(|_| CacheError("cut off".to_owned()))
     }
@@ -227,7 +261,11 @@ impl Cache for World {
         self.read(Site::PutJobs, |_| ()).await.map_err(|_| CacheError("cut off".to_owned()))
     }
 
-    async fn job(&self, _: JobId) -> Result<Option<Job>, CacheError> {
+    async fn count(&self, _: &Toll) -> Result<Passage, CacheError> {
+        unused()
+    }
+
+    async fn job(&self, _: JobId, _: Option<&Toll>) -> Result<(Option<Job>, Passage), CacheError> {
         unused()
     }
 

@@ -346,8 +346,10 @@ fn actor() -> ActorId {
 fn caller() -> Caller {
     Caller {
         workspace: "w".parse().expect("a workspace"),
+        key_id: None,
         bound_actor: None,
-        default_actor: actor(),
+        default_actor: domain::ActorHash::of(&"w".parse().expect("a workspace"), &actor()),
+        allow: None,
         scopes: Scope::ALL.into(),
     }
 }

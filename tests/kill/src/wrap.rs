@@ -3,14 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{Address, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, State, Violation, WorkspaceId};
+use domain::{
+    Address, AuditEntry, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, State, Violation, WorkspaceId,
+    WorkspaceSettings,
+};
 use engine::{
     Engine,
     catalogue::Catalogue,
     ports::{
-        About, Access, Action, Cache, CacheError, Call, Consent, Contents, Delivery, FirstSight, Insert, JobFilter,
-        KeyClaim, Ledger, LedgerError, OutboxEntry, Queue, QueueError, QueuedMessage, RenderError, Rendered, Save,
-        SendError, Sent, Stamp, StoredConnection, StoredPlan,
+        About, Access, Action, AuditFilter, Cache, CacheError, Call, Consent, Contents, Delivery, FirstSight, Insert,
+        JobFilter, KeyClaim, Ledger, LedgerError, OutboxEntry, Passage, Queue, QueueError, QueuedMessage, RenderError,
+        Rendered, Save, SendError, Sent, Stamp, StoredConnection, StoredPlan, Toll,
     },
 };
 use jiff::Timestamp;
@@ -89,8 +92,8 @@ impl Ledger for Trapped<Arc<dyn Ledger>> {
         self.inner.void_leases(now).await
     }
 
-    async fn put_plan(&self, plan: &StoredPlan) -> Result<(), LedgerError> {
-        self.inner.put_plan(plan).await
+    async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError> {
+        self.inner.put_plan(plan, audit).await
     }
 
     async fn plan(
@@ -114,8 +117,38 @@ impl Ledger for Trapped<Arc<dyn Ledger>> {
         self.inner.rollout_percent(provider).await
     }
 
-    async fn set_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), LedgerError> {
-        self.inner.set_rollout_percent(provider, percent).await
+    async fn set_rollout_percent(
+        &self,
+        provider: Provider,
+        percent: u8,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        self.inner.set_rollout_percent(provider, percent, audit).await
+    }
+
+    async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
+        self.inner.workspace(id).await
+    }
+
+    async fn put_workspace(
+        &self,
+        id: &WorkspaceId,
+        settings: &WorkspaceSettings,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        self.inner.put_workspace(id, settings, audit).await
+    }
+
+    async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
+        self.inner.put_audit(entry).await
+    }
+
+    async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        self.inner.list_audit(filter).await
+    }
+
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
+        self.inner.open_jobs(workspace, at_most).await
     }
 
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
@@ -166,16 +199,24 @@ impl Ledger for Trapped<Arc<dyn Ledger>> {
 
 #[async_trait]
 impl Cache for Trapped<Arc<dyn Cache>> {
-    async fn claim_keys(&self, claims: &[KeyClaim]) -> Result<Vec<FirstSight>, CacheError> {
-        self.around("cache.claim_keys", self.inner.claim_keys(claims)).await
+    async fn claim_keys(
+        &self,
+        claims: &[KeyClaim],
+        toll: Option<&Toll>,
+    ) -> Result<(Vec<FirstSight>, Passage), CacheError> {
+        self.around("cache.claim_keys", self.inner.claim_keys(claims, toll)).await
+    }
+
+    async fn count(&self, toll: &Toll) -> Result<Passage, CacheError> {
+        self.inner.count(toll).await
     }
 
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
         self.around("cache.put_jobs", self.inner.put_jobs(jobs)).await
     }
 
-    async fn job(&self, id: JobId) -> Result<Option<Job>, CacheError> {
-        self.inner.job(id).await
+    async fn job(&self, id: JobId, toll: Option<&Toll>) -> Result<(Option<Job>, Passage), CacheError> {
+        self.inner.job(id, toll).await
     }
 
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {

@@ -13,7 +13,7 @@ use aws_sdk_sqs::config::Credentials;
 use contracts::{Ministack, servers::RedisServer};
 use domain::Scope;
 use engine::{
-    keys::create_key,
+    keys::{NewKey, create_key},
     ports::{Ids, Queue},
 };
 use serde_json::{Value, json};
@@ -168,7 +168,8 @@ impl World {
         let ledger = DynamoLedger::new(Arc::clone(&sdk), &name, clock.clone(), ids.clone());
         ledger.create_table().await.unwrap();
         let scopes = BTreeSet::from(Scope::ALL);
-        let key = create_key(&ledger, &*clock, &*ids, "acme".parse().unwrap(), scopes, None).await.unwrap();
+        let new = NewKey { workspace: "acme".parse().unwrap(), scopes, actor: None, allow: None };
+        let key = create_key(&ledger, &*clock, &*ids, new).await.unwrap();
         let made = aws_sdk_sqs::Client::new(sdk.config().await).create_queue().queue_name(&name).send().await.unwrap();
         let url = made.queue_url.unwrap();
         let variables = vec![

@@ -7,13 +7,13 @@ use std::{collections::HashSet, sync::Arc};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{Client, types::TransactWriteItem};
 use calls::{Condition, Search, Written};
-use domain::{Job, JobId, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
+use domain::{AuditEntry, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings};
 use engine::ports::{
-    Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredConnection,
-    StoredPlan,
+    AuditFilter, Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed,
+    StoredConnection, StoredPlan,
 };
 use futures_util::future::try_join_all;
-use items::{CONNECTION, CONTENTS, Item, JOB, KEY, OUTBOX, PLAN, ROLLOUT, SHARDS};
+use items::{AUDIT, CONNECTION, CONTENTS, Item, JOB, KEY, OUTBOX, PLAN, ROLLOUT, SHARDS, WORKSPACE};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -38,6 +38,8 @@ const MOST_PAGE: usize = 100;
 /// | what is too long for an item | as the first | `<sk>#1` to `#9` | `sealed` |
 /// | API key | `KEY#<key id>` | `KEY` | `body` (what is kept of it, as JSON); `list_pk` = `KEYS`, `list_sk` = `<created_at, 20 digits>#<key id>` |
 /// | connected account | `CONNECTION#<workspace>#<provider>` | `CONNECTION` | `body` (the record as JSON, its tokens and address sealed), `version` |
+/// | what is set for a workspace | `WORKSPACE#<workspace>` | `WORKSPACE` | `body` (as JSON) |
+/// | entry of the audit | `AUDIT#<entry id>` | `AUDIT` | `body` (as JSON); `list_pk` = `W#<workspace>#AUDIT`, or `AUDIT` if it is of no workspace, `list_sk` = `<at, 20 digits>#<entry id>` |
 /// | share of a rollout | `ROLLOUT#<provider>` | `ROLLOUT` | `percent` |
 ///
 /// Times are microseconds since 1970. What ends has `expires_micros`, by which reads and conditions
@@ -47,7 +49,7 @@ const MOST_PAGE: usize = 100;
 ///
 /// | index (keys only) | keys | for |
 /// | --- | --- | --- |
-/// | `by_workspace` | `list_pk`, `list_sk` | a workspace's jobs; its outbox; all API keys. A change of a job does not touch it |
+/// | `by_workspace` | `list_pk`, `list_sk` | a workspace's jobs; its outbox; its audit; all API keys. A change of a job does not touch it |
 /// | `by_status` | `status_pk`, `list_sk` | its jobs of one status |
 /// | `open_jobs` | `open_pk`, `due_at` | overdue jobs; holds open ones only, over 16 partitions by the hash in their id |
 /// | `waiting_jobs` | `waits_pk`, `waits_since` | how long the oldest job waits that no worker has claimed |
@@ -60,14 +62,15 @@ const MOST_PAGE: usize = 100;
 ///
 /// | what | calls |
 /// | --- | --- |
-/// | insert of up to 10 jobs (50 are possible) | 1 TransactWriteItems |
+/// | insert of up to 10 jobs (33 are possible), with the audit's entries | 1 TransactWriteItems |
 /// | save | 1 PutItem; when the job ends 1 TransactWriteItems, as its contents' end is set too. 1 more when it is retried, when its contents lie in several items, and when they are gone |
 /// | jobs | 1 GetItem, or 1 BatchGetItem for every 100 |
 /// | contents, a job with its contents, plan | 1 Query for every MB |
-/// | list of jobs, outbox | 1 Query and 1 BatchGetItem for every 100 |
+/// | list of jobs, outbox, audit | 1 Query and 1 BatchGetItem for every 100 |
 /// | overdue jobs | 16 Queries at once, then 1 BatchGetItem for every 100 |
 /// | oldest unclaimed job | 16 Queries of one entry, at once |
-/// | plan and outbox entry written, rollout, connection, ping | 1 |
+/// | open jobs of a workspace | 2 Queries at once that count |
+/// | plan and outbox entry written, rollout, settings of a workspace, connection, ping | 1 |
 ///
 /// What runs into somebody else's transaction is tried six times, with growing pauses.
 pub struct DynamoLedger {
@@ -104,6 +107,9 @@ impl DynamoLedger {
             for part in 0..parts {
                 actions.push(self.set_end(job, part, parts, job.contents_expire_at())?);
             }
+            if let Some(entry) = job.audit() {
+                actions.push(self.put(items::audit_item(&entry)?, None)?);
+            }
             let reasons = match self.transact(&actions).await? {
                 Written::Done => return Ok(Save::Done),
                 Written::Refused(reasons) => reasons,
@@ -119,10 +125,22 @@ impl DynamoLedger {
             }
         }
         // The contents have expired, and stay so: there is only the job to write.
-        match self.put_item(item.clone(), Some(&condition)).await? {
-            None => Ok(Save::Done),
-            Some(there) => Ok(self.repeated(&item, &there)),
+        let mut actions = vec![self.put(item.clone(), Some(&condition))?];
+        if let Some(entry) = job.audit() {
+            actions.push(self.put(items::audit_item(&entry)?, None)?);
         }
+        match self.transact(&actions).await? {
+            Written::Done => Ok(Save::Done),
+            Written::Refused(reasons) => {
+                let there = reasons.into_iter().next().flatten().unwrap_or_default();
+                Ok(self.repeated(&item, &there))
+            }
+        }
+    }
+
+    /// Writes items with an entry of the audit, all or none.
+    async fn write_audited(&self, parts: Vec<Item>, audit: &AuditEntry) -> Result<(), LedgerError> {
+        self.write([parts, vec![items::audit_item(audit)?]].concat(), None).await
     }
 
     /// What became of a save over something else than the version before: that very version may be
@@ -204,6 +222,9 @@ impl Ledger for DynamoLedger {
             for part in items::sealed_items(key, &contents.0, job.contents_expire_at())? {
                 actions.push(self.put(part, None)?);
             }
+            if let Some(entry) = job.audit() {
+                actions.push(self.put(items::audit_item(&entry)?, None)?);
+            }
         }
         match self.transact(&actions).await? {
             Written::Done => Ok(Insert::Done),
@@ -256,7 +277,7 @@ impl Ledger for DynamoLedger {
     }
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
-        let after = filter.after.map(|last| items::place(last.created_at, last.job_id));
+        let after = filter.after.map(|last| items::place(last.created_at, last.job_id.0));
         let search = match filter.status {
             None => Search::list(items::jobs_list(&filter.workspace), after),
             Some(status) => Search::of_status(items::status_list(&filter.workspace, status), after),
@@ -271,7 +292,7 @@ impl Ledger for DynamoLedger {
             listed.extend(keys.iter().zip(jobs).filter_map(|(key, job)| {
                 job.filter(|job| {
                     filter.status.is_none_or(|status| job.state.status() == status)
-                        && key.get("list_sk") == Some(&items::text(items::place(job.created_at, job.job_id)))
+                        && key.get("list_sk") == Some(&items::text(items::place(job.created_at, job.job_id.0)))
                 })
             }));
             start = next;
@@ -312,8 +333,8 @@ impl Ledger for DynamoLedger {
         Ok(0)
     }
 
-    async fn put_plan(&self, plan: &StoredPlan) -> Result<(), LedgerError> {
-        self.write(items::plan_items(plan)?, None).await
+    async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError> {
+        self.write_audited(items::plan_items(plan)?, audit).await
     }
 
     async fn plan(
@@ -363,18 +384,79 @@ impl Ledger for DynamoLedger {
         Ok(found.get(&pk).and_then(|item| items::integer(item, "percent")).and_then(|percent| percent.try_into().ok()))
     }
 
-    async fn set_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), LedgerError> {
+    async fn set_rollout_percent(
+        &self,
+        provider: Provider,
+        percent: u8,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
         if percent > 100 {
             return Err(LedgerError("a share of a rollout is 0 to 100".to_owned()));
         }
         let mut item = items::key(&items::rollout_pk(provider), ROLLOUT);
         item.insert("percent".to_owned(), items::number(&percent));
-        self.write(vec![item], None).await
+        self.write_audited(vec![item], audit).await
+    }
+
+    async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
+        let pk = items::workspace_pk(id);
+        let found = self.get(HashSet::from([pk.clone()]), WORKSPACE).await?;
+        found.get(&pk).map(items::read_body).transpose()
+    }
+
+    async fn put_workspace(
+        &self,
+        id: &WorkspaceId,
+        settings: &WorkspaceSettings,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        let mut item = items::key(&items::workspace_pk(id), WORKSPACE);
+        item.insert("body".to_owned(), items::body(settings)?);
+        self.write_audited(vec![item], audit).await
+    }
+
+    async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
+        let free = Condition::free(self.clock.now());
+        self.put_item(items::audit_item(entry)?, Some(&free)).await.map(drop)
+    }
+
+    async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        let after = filter.after.map(|last| items::place(last.at, last.entry_id));
+        let search = Search::list(items::audit_list(filter.workspace.as_ref()), after);
+        let mut listed = Vec::new();
+        let mut start = None;
+        while listed.len() < filter.limit {
+            let size = (filter.limit - listed.len()).clamp(LEAST_PAGE, MOST_PAGE);
+            let (keys, next) = self.page(&search, size, start).await?;
+            let pks: Vec<String> =
+                keys.iter().map(|key| items::string(key, "pk").map(ToOwned::to_owned)).collect::<Result<_, _>>()?;
+            let found = self.get(pks.iter().cloned().collect(), AUDIT).await?;
+            let now = self.clock.now();
+            for item in pks.iter().filter_map(|pk| found.get(pk)).filter(|item| items::is_alive(item, now)) {
+                listed.push(items::read_body(item)?);
+            }
+            start = next;
+            if start.is_none() {
+                break;
+            }
+        }
+        listed.truncate(filter.limit);
+        Ok(listed)
+    }
+
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
+        let counts = [JobStatus::Pending, JobStatus::Running].map(|status| {
+            let search = Search::of_status(items::status_list(workspace, status), None);
+            async move { self.count(&search, at_most).await }
+        });
+        Ok(try_join_all(counts).await?.into_iter().sum::<usize>().min(at_most))
     }
 
     async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
         let free = Condition::free(self.clock.now());
-        Ok(self.put_item(items::key_item(key)?, Some(&free)).await?.is_none())
+        let audit = items::audit_item(&key.audit_of_making())?;
+        let actions = [self.put(items::key_item(key)?, Some(&free))?, self.put(audit, None)?];
+        Ok(matches!(self.transact(&actions).await?, Written::Done))
     }
 
     async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
@@ -403,8 +485,8 @@ impl Ledger for DynamoLedger {
 
     async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
         let Some(mut key) = self.key(id).await? else { return Ok(false) };
-        key.revoked_at = key.revoked_at.or(Some(now));
-        self.put_item(items::key_item(&key)?, None).await?;
+        let revoked_at = *key.revoked_at.get_or_insert(now);
+        self.write_audited(vec![items::key_item(&key)?], &key.audit_of_end(revoked_at)).await?;
         Ok(true)
     }
 

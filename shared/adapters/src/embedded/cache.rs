@@ -6,9 +6,11 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{Job, JobId, PayloadHash, Provider};
-use engine::ports::{CONSENT_WITHIN, Cache, CacheError, Clock, Consent, FirstSight, KeyClaim};
+use engine::ports::{CONSENT_WITHIN, Cache, CacheError, Clock, Consent, FirstSight, KeyClaim, Passage, Toll};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
+
+use super::tolls::Tolls;
 
 /// How long a claim holds, and how long a job is kept after it was put last.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
@@ -30,6 +32,7 @@ struct Kept {
     /// With when each ends.
     consents: HashMap<String, (Consent, Timestamp)>,
     locks: HashMap<String, (Uuid, Timestamp)>,
+    tolls: Tolls,
 }
 
 impl MemoryCache {
@@ -41,7 +44,14 @@ impl MemoryCache {
     /// An empty cache of at most `capacity` claims and as many jobs.
     pub fn with_capacity(clock: Arc<dyn Clock>, capacity: usize) -> Self {
         let (claims, jobs) = (Recent::new(capacity), Recent::new(capacity));
-        let kept = Kept { claims, jobs, rollouts: BTreeMap::new(), consents: HashMap::new(), locks: HashMap::new() };
+        let kept = Kept {
+            claims,
+            jobs,
+            rollouts: BTreeMap::new(),
+            consents: HashMap::new(),
+            locks: HashMap::new(),
+            tolls: Tolls::default(),
+        };
         Self { clock, kept: Mutex::new(kept) }
     }
 
@@ -53,9 +63,15 @@ impl MemoryCache {
 
 #[async_trait]
 impl Cache for MemoryCache {
-    async fn claim_keys(&self, claims: &[KeyClaim]) -> Result<Vec<FirstSight>, CacheError> {
+    async fn claim_keys(
+        &self,
+        claims: &[KeyClaim],
+        toll: Option<&Toll>,
+    ) -> Result<(Vec<FirstSight>, Passage), CacheError> {
         let now = self.clock.now();
-        let known = &mut self.kept().claims;
+        let mut kept = self.kept();
+        let passage = kept.tolls.count(toll, now);
+        let known = &mut kept.claims;
         let sights = claims.iter().map(|claim| {
             if let Some(hash) = known.get(claim.job_id, now) {
                 return FirstSight::Seen(hash.clone());
@@ -63,7 +79,11 @@ impl Cache for MemoryCache {
             known.put(claim.job_id, claim.payload_hash.clone(), now);
             FirstSight::New
         });
-        Ok(sights.collect())
+        Ok((sights.collect(), passage))
+    }
+
+    async fn count(&self, toll: &Toll) -> Result<Passage, CacheError> {
+        Ok(self.kept().tolls.count(Some(toll), self.clock.now()))
     }
 
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
@@ -77,8 +97,10 @@ impl Cache for MemoryCache {
         Ok(())
     }
 
-    async fn job(&self, id: JobId) -> Result<Option<Job>, CacheError> {
-        Ok(self.kept().jobs.get(id, self.clock.now()).cloned())
+    async fn job(&self, id: JobId, toll: Option<&Toll>) -> Result<(Option<Job>, Passage), CacheError> {
+        let (now, mut kept) = (self.clock.now(), self.kept());
+        let passage = kept.tolls.count(toll, now);
+        Ok((kept.jobs.get(id, now).cloned(), passage))
     }
 
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {
@@ -178,7 +200,7 @@ mod tests {
         for n in 0..100_000 {
             let job = sample_job(&workspace, &format!("{n}"), clock.now());
             let claim = KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() };
-            assert_eq!(cache.claim_keys(&[claim]).await.unwrap(), [FirstSight::New]);
+            assert_eq!(cache.claim_keys(&[claim], None).await.unwrap().0, [FirstSight::New]);
             cache.put_jobs(&[job]).await.unwrap();
         }
         let kept = cache.kept();

@@ -1,3 +1,4 @@
+mod audit;
 mod connections;
 mod schema;
 mod threads;
@@ -5,9 +6,11 @@ mod threads;
 use std::{collections::HashSet, path::Path, sync::Arc};
 
 use async_trait::async_trait;
-use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
+use audit::AuditRow;
+use domain::{AuditEntry, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings};
 use engine::ports::{
-    Clock, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredConnection, StoredPlan,
+    AuditFilter, Clock, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredConnection,
+    StoredPlan,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -174,10 +177,12 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn put_plan(&self, plan: &StoredPlan) -> Result<(), LedgerError> {
+    async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError> {
         let StoredPlan { plan_id, workspace, sealed, expires_at } = plan.clone();
+        let audit = AuditRow::of(audit)?;
         self.threads
             .write(move |connection| {
+                audit.insert(connection)?;
                 connection
                     .prepare_cached(
                         "INSERT OR REPLACE INTO plans (plan_id, workspace, sealed, expires_at) VALUES (?1, ?2, ?3, ?4)",
@@ -266,9 +271,16 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn set_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), LedgerError> {
+    async fn set_rollout_percent(
+        &self,
+        provider: Provider,
+        percent: u8,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        let audit = AuditRow::of(audit)?;
         self.threads
             .write(move |connection| {
+                audit.insert(connection)?;
                 connection
                     .prepare_cached("INSERT OR REPLACE INTO rollout (provider, percent) VALUES (?1, ?2)")?
                     .execute(params![provider.as_str(), percent])?;
@@ -277,12 +289,69 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
+        let id = id.to_string();
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached("SELECT body FROM workspaces WHERE workspace = ?1")?;
+                let body: Option<String> = query.query_row([id], first).optional()?;
+                Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
+            })
+            .await
+    }
+
+    async fn put_workspace(
+        &self,
+        id: &WorkspaceId,
+        settings: &WorkspaceSettings,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        let (id, audit) = (id.to_string(), AuditRow::of(audit)?);
+        let body = serde_json::to_string(settings).map_err(Failure::from)?;
+        self.threads
+            .write(move |connection| {
+                audit.insert(connection)?;
+                let put = "INSERT OR REPLACE INTO workspaces (workspace, body) VALUES (?1, ?2)";
+                connection.prepare_cached(put)?.execute(params![id, body])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
+        let audit = AuditRow::of(entry)?;
+        self.threads.write(move |connection| audit.insert(connection)).await
+    }
+
+    async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        audit::list(&self.threads, filter, self.now()).await
+    }
+
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
+        let (workspace, limit) = (workspace.to_string(), limit(at_most));
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached(
+                    "SELECT count(*) FROM
+                         (SELECT 1 FROM jobs WHERE workspace = ?1 AND status IN ('pending', 'running') LIMIT ?2)",
+                )?;
+                let count: i64 = query.query_row(params![workspace, limit], |row| row.get(0))?;
+                Ok(usize::try_from(count).unwrap_or(0))
+            })
+            .await
+    }
+
     async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
         let (id, created_at, body) = (key.key_id.to_string(), micros(key.created_at), key_body(key)?);
+        let audit = AuditRow::of(&key.audit_of_making())?;
         self.threads
             .write(move |connection| {
                 let insert = "INSERT INTO keys (key_id, created_at, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-                Ok(connection.prepare_cached(insert)?.execute(params![id, created_at, body])? == 1)
+                let is_new = connection.prepare_cached(insert)?.execute(params![id, created_at, body])? == 1;
+                if is_new {
+                    audit.insert(connection)?;
+                }
+                Ok(is_new)
             })
             .await
     }
@@ -291,7 +360,7 @@ impl Ledger for SqliteLedger {
         let id = id.to_string();
         self.threads
             .read(move |connection| {
-                let mut query = connection.prepare_cached("SELECT body FROM keys WHERE key_id = ?1")?;
+                let mut query = connection.prepare_cached(KEY)?;
                 let body: Option<String> = query.query_row([id], |row| row.get(0)).optional()?;
                 Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
             })
@@ -310,10 +379,12 @@ impl Ledger for SqliteLedger {
 
     async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
         let Some(mut key) = self.key(id).await? else { return Ok(false) };
-        key.revoked_at = key.revoked_at.or(Some(now));
+        let revoked_at = *key.revoked_at.get_or_insert(now);
         let (id, body) = (id.to_string(), key_body(&key)?);
+        let audit = AuditRow::of(&key.audit_of_end(revoked_at))?;
         self.threads
             .write(move |connection| {
+                audit.insert(connection)?;
                 connection.execute("UPDATE keys SET body = ?2 WHERE key_id = ?1", params![id, body])?;
                 Ok(true)
             })
@@ -342,7 +413,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
-        for table in ["jobs", "contents", "plans", "outbox"] {
+        for table in ["jobs", "contents", "plans", "outbox", "audit"] {
             let delete = format!("DELETE FROM {table} WHERE expires_at <= ?1");
             self.threads.write(move |connection| Ok(connection.execute(&delete, [micros(now)])?)).await?;
         }
@@ -356,6 +427,8 @@ impl Ledger for SqliteLedger {
         self.threads.write(|_| Ok(())).await
     }
 }
+
+const KEY: &str = "SELECT body FROM keys WHERE key_id = ?1";
 
 fn key_body(key: &KeyRecord) -> Result<String, Failure> {
     Ok(serde_json::to_string(key)?)
@@ -374,6 +447,7 @@ struct JobRow {
     expires_at: Option<i64>,
     contents_expire_at: Option<i64>,
     body: String,
+    audit: Option<AuditRow>,
 }
 
 impl JobRow {
@@ -390,6 +464,7 @@ impl JobRow {
             expires_at: job.record_expires_at().map(micros),
             contents_expire_at: job.contents_expire_at().map(micros),
             body: serde_json::to_string(job)?,
+            audit: job.audit().as_ref().map(AuditRow::of).transpose()?,
         })
     }
 
@@ -413,7 +488,7 @@ impl JobRow {
                 self.body,
                 self.waits_since
             ])?;
-        Ok(())
+        self.audit.as_ref().map_or(Ok(()), |audit| audit.insert(connection))
     }
 
     /// Writes the row over the version before it, if that is what is there; says whether it was.
@@ -445,6 +520,9 @@ impl JobRow {
                  WHERE job_id = ?1 AND expires_at IS NOT ?2 AND (expires_at IS NULL OR expires_at > ?3)",
             )?
             .execute(params![self.job_id, self.contents_expire_at, now])?;
+        if let Some(audit) = &self.audit {
+            audit.insert(connection)?;
+        }
         Ok(true)
     }
 }
@@ -478,4 +556,36 @@ fn read_job(body: &str) -> Result<Job, Failure> {
 
 fn read_jobs(bodies: &[String]) -> Result<Vec<Job>, Failure> {
     bodies.iter().map(|body| read_job(body)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::embedded::SystemClock;
+
+    #[test]
+    fn a_key_is_found_at_the_same_cost_among_ten_and_ten_thousand() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SqliteLedger::open(folder.path(), Arc::new(SystemClock)).unwrap());
+        let mut connection = Connection::open(folder.path().join("ledger.db")).unwrap();
+        let mut there = 0;
+        // Steps of SQLite's machine, and of them those that went on to a next row.
+        let mut cost = |keys: i64| {
+            let all = connection.transaction().unwrap();
+            for key in there..keys {
+                all.execute("INSERT INTO keys VALUES (?1, ?2, '{}')", params![format!("{key:012}"), key]).unwrap();
+            }
+            all.commit().unwrap();
+            there = keys;
+            let mut query = connection.prepare(KEY).unwrap();
+            let found: String = query.query_row([format!("{:012}", keys / 2)], |row| row.get(0)).unwrap();
+            assert_eq!(found, "{}");
+            (query.get_status(StatementStatus::VmStep), query.get_status(StatementStatus::FullscanStep))
+        };
+        let (few, many) = (cost(10), cost(10_000));
+        assert_eq!(few, many);
+        assert!(few.0 < 30 && few.1 == 0, "{few:?}");
+    }
 }

@@ -10,6 +10,7 @@ mod ledger;
 mod queue;
 mod stored_key;
 mod system;
+mod tolls;
 
 pub use budget::MemoryBudget;
 pub use cache::MemoryCache;

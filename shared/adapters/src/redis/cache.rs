@@ -2,13 +2,16 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{Job, JobId, PayloadHash, Provider};
-use engine::ports::{CONSENT_WITHIN, Cache, CacheError, Consent, FirstSight, KeyClaim, Sealed};
-use redis::{Value, cmd, from_redis_value};
+use engine::ports::{
+    CONSENT_WITHIN, Cache, CacheError, Consent, FirstSight, KeyClaim, Passage, Sealed, TOLL_WINDOW, Toll,
+};
+use redis::{Cmd, Value, cmd, from_redis_value};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     connection::{Fault, RedisConnection},
+    milliseconds,
     script::{Call, Script},
 };
 
@@ -30,19 +33,47 @@ pub struct RedisCache {
     connection: Arc<RedisConnection>,
     put_job: Script,
     unlock: Script,
+    count_request: Script,
 }
 
 impl RedisCache {
     /// A cache over this connection, which others may use too.
     pub fn new(connection: Arc<RedisConnection>) -> Self {
         let put_job = Script::new(include_str!("lua/put_job.lua"));
-        Self { connection, put_job, unlock: Script::new(include_str!("lua/unlock.lua")) }
+        let unlock = Script::new(include_str!("lua/unlock.lua"));
+        Self { connection, put_job, unlock, count_request: Script::new(include_str!("lua/count_request.lua")) }
+    }
+
+    /// Counts a request and asks these commands, in one round trip.
+    async fn counting(&self, toll: Option<&Toll>, commands: &[Cmd]) -> Result<(Vec<Value>, Passage), CacheError> {
+        // Both in one slot, so that what one of them refuses does not count for the other.
+        let call = |toll: &Toll| {
+            let keys = [format!(":K#{}", toll.key), String::new()];
+            let keys = keys.map(|key| format!("orc:{{W#{}}}:rate{key}", toll.workspace));
+            Call::new(keys).arg(milliseconds(TOLL_WINDOW)).arg(toll.per_key).arg(toll.per_workspace)
+        };
+        let calls: Vec<Call> = toll.map(call).into_iter().collect();
+        let mut answers = self.count_request.call_beside(&self.connection, &calls, commands).await?;
+        let rest = answers.split_off(calls.len());
+        let mut passage = Passage::Free;
+        if let (Some(toll), Some(answer)) = (toll, answers.pop()) {
+            let (refused, wait): (u8, u64) = read(answer)?;
+            let limit = if refused == 1 { toll.per_key } else { toll.per_workspace };
+            if refused > 0 {
+                passage = Passage::Refused { limit, retry_after: Duration::from_millis(wait) };
+            }
+        }
+        Ok((rest, passage))
     }
 }
 
 #[async_trait]
 impl Cache for RedisCache {
-    async fn claim_keys(&self, claims: &[KeyClaim]) -> Result<Vec<FirstSight>, CacheError> {
+    async fn claim_keys(
+        &self,
+        claims: &[KeyClaim],
+        toll: Option<&Toll>,
+    ) -> Result<(Vec<FirstSight>, Passage), CacheError> {
         // When the answer of a claim is lost, its repetition sees it as somebody else's: too much
         // seen, never too little, and the ledger knows which it was.
         let command = |claim: &KeyClaim| {
@@ -52,7 +83,12 @@ impl Cache for RedisCache {
             command
         };
         let commands: Vec<_> = claims.iter().map(command).collect();
-        self.connection.query(&commands).await?.into_iter().map(first_sight).collect()
+        let (answers, passage) = self.counting(toll, &commands).await?;
+        Ok((answers.into_iter().map(first_sight).collect::<Result<_, _>>()?, passage))
+    }
+
+    async fn count(&self, toll: &Toll) -> Result<Passage, CacheError> {
+        Ok(self.counting(Some(toll), &[]).await?.1)
     }
 
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
@@ -68,12 +104,13 @@ impl Cache for RedisCache {
         Ok(())
     }
 
-    async fn job(&self, id: JobId) -> Result<Option<Job>, CacheError> {
+    async fn job(&self, id: JobId, toll: Option<&Toll>) -> Result<(Option<Job>, Passage), CacheError> {
         let mut command = cmd("HGET");
         command.arg(job_key(id)).arg("body");
-        let body: Option<String> = read(self.connection.query_one(command).await?)?;
+        let (mut answers, passage) = self.counting(toll, &[command]).await?;
+        let body: Option<String> = read(answers.pop().unwrap_or(Value::Nil))?;
         // A version that this program cannot read is one that it does not have.
-        Ok(body.and_then(|body| serde_json::from_str(&body).ok()))
+        Ok((body.and_then(|body| serde_json::from_str(&body).ok()), passage))
     }
 
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {

@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | `orc:{JOB}:claim` | string | the payload hash that claimed the idempotency key, 15 minutes |
 //! | `orc:{JOB}:job` | hash | `revision`, `status` and `body`, the job as JSON |
+//! | `orc:{W#WORKSPACE}:rate`, `orc:{W#WORKSPACE}:rate:K#KEY` | hash | requests of a key and of a workspace, of this minute and the one before |
 //! | `orc:{budget}:window` | hash | tokens by bucket and workspace, and what is reserved, a minute |
 //! | `orc:{budget}:asked` | sorted set | workspaces that ask, by the time until when that counts |
 //! | `orc:{budget}:held` | string | is there while the model holds everyone back |
@@ -19,7 +20,7 @@
 //!
 //! The queue's and the metrics' hashes do not expire, all others do: a server that evicts should evict `volatile-*` only.
 //! No key is found by scanning. What is in them is what the ledger and a [`engine::JobMessage`] hold in the
-//! clear; mails, prompts and tokens are not among it.
+//! clear; addresses, mails, prompts and tokens are not among it.
 
 mod budget;
 mod cache;

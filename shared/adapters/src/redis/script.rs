@@ -23,10 +23,22 @@ impl Script {
     /// Calls the script once for each of `calls`, in one round trip to a server that knows it. Only for scripts
     /// that may be repeated, as [`RedisConnection::query`] says.
     pub async fn call(&self, connection: &RedisConnection, calls: &[Call]) -> Result<Vec<Value>, Fault> {
-        match connection.query(&commands("EVALSHA", &self.hash, calls)).await {
+        self.call_beside(connection, calls, &[]).await
+    }
+
+    /// The same with other commands in the same round trip, whose answers come after the calls'. A server that does
+    /// not know the script gets them twice.
+    pub async fn call_beside(
+        &self,
+        connection: &RedisConnection,
+        calls: &[Call],
+        others: &[Cmd],
+    ) -> Result<Vec<Value>, Fault> {
+        let all = |name: &str, script: &str| [commands(name, script, calls), others.to_vec()].concat();
+        match connection.query(&all("EVALSHA", &self.hash)).await {
             // EVAL takes the source along and makes the server remember it, whichever node of a cluster it is.
             Err(Fault::Refused(ErrorKind::Server(ServerErrorKind::NoScript), _)) => {
-                connection.query(&commands("EVAL", self.source, calls)).await
+                connection.query(&all("EVAL", self.source)).await
             }
             answer => answer,
         }

@@ -6,7 +6,7 @@
 
 mod tokens;
 
-use domain::{Address, Provider, WorkspaceId, sha256_hex};
+use domain::{ActorHash, Address, AuditBy, AuditEntry, AuditEvent, KeyId, Provider, WorkspaceId, sha256_hex};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq as _;
 pub use self::tokens::Tokens;
 use crate::{
     Caller, Engine, Problem, ProblemCode,
+    access::Permissions,
     catalogue::Mode,
     ports::{
         Access, Authorization, CONSENT_WITHIN, Connection, ConnectionStatus, Consent, Exchange, Granted, Identity,
@@ -85,7 +86,8 @@ pub struct Disconnected {
 #[derive(Serialize, Deserialize)]
 struct Asked {
     provider: Provider,
-    actor: String,
+    actor: ActorHash,
+    key_id: Option<KeyId>,
     cookie_sha256: String,
     verifier: String,
     nonce: String,
@@ -101,7 +103,7 @@ impl Engine {
         if !self.oauth.has_client(provider) {
             return Err(no_client(provider));
         }
-        let needed = self.needed_scopes(provider, wanted.drafts);
+        let needed = self.needed_scopes(&self.permissions(caller).await?, provider, wanted.drafts);
         if needed.is_empty() {
             let detail = format!("no action of {provider} may run here, so there is nothing to connect it for");
             return Err(Problem::new(ProblemCode::ActionNotAllowed, detail));
@@ -126,7 +128,8 @@ impl Engine {
         let actor = caller.bound_actor.as_ref().unwrap_or(&caller.default_actor);
         let asked = Asked {
             provider,
-            actor: actor.to_string(),
+            actor: actor.clone(),
+            key_id: caller.key_id.clone(),
             cookie_sha256: sha256_hex(cookie.as_bytes()),
             verifier,
             nonce,
@@ -199,6 +202,9 @@ impl Engine {
             disconnected.revoked |= self.revoke(&there).await;
             if self.ledger.delete_connection(&caller.workspace, provider, there.version).await? == Save::Done {
                 tracing::info!(oauth.provider = %provider, oauth.revoked = disconnected.revoked, "an account was disconnected");
+                let mut entry = self.audit_entry(caller, AuditEvent::ConnectionRemoved);
+                entry.provider = Some(provider);
+                self.tell_of_connection(&entry).await;
                 return Ok(disconnected);
             }
         }
@@ -266,11 +272,26 @@ impl Engine {
                 if let Some(there) = there.filter(|_| another) {
                     self.revoke(&there).await;
                 }
+                let by = if asked.key_id.is_some() { AuditBy::Key } else { AuditBy::Keyless };
+                let (id, now) = (self.ids.uuid(), self.clock.now());
+                let mut entry = AuditEntry::new(id, Some(workspace.clone()), AuditEvent::ConnectionMade, by, now);
+                entry.key_id.clone_from(&asked.key_id);
+                entry.actor = Some(asked.actor.clone());
+                entry.provider = Some(provider);
+                entry.value = Some(next.scopes.join(" "));
+                self.tell_of_connection(&entry).await;
                 return Ok(tokens.address);
             }
             next.version = self.ids.uuid();
         }
         Err(contested().into())
+    }
+
+    /// The connection is as it is, whether or not the audit can be told of it.
+    async fn tell_of_connection(&self, entry: &AuditEntry) {
+        if let Err(error) = self.audit(entry).await {
+            tracing::error!(%error, audit.event = entry.event.as_str(), "a connection is missing in the audit");
+        }
     }
 
     /// Ends a connection's tokens at the provider, as far as that can be done; says whether it was.
@@ -288,11 +309,11 @@ impl Engine {
     }
 
     /// The least scopes with which the provider's actions that may run here can be carried out.
-    fn needed_scopes(&self, provider: Provider, drafts: bool) -> Vec<String> {
+    fn needed_scopes(&self, permissions: &Permissions, provider: Provider, drafts: bool) -> Vec<String> {
         let mut needed: Vec<String> = Vec::new();
         for action in self.catalogue.iter() {
             let about = action.about();
-            if about.provider != provider || !self.settings.allowlist.can_execute(&about.action_id()) {
+            if about.provider != provider || !permissions.allow(&about.action_id()) {
                 continue;
             }
             for scope in if drafts { about.scopes.draft } else { about.scopes.send } {

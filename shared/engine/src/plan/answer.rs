@@ -11,7 +11,7 @@ use serde_json::Value;
 use telemetry::record::PlannerStatus;
 
 use super::Draft;
-use crate::{Engine, Object, Problem, ProblemCode, execute::MAX_ACTIONS};
+use crate::{Engine, Object, Problem, ProblemCode, access::Permissions, execute::MAX_ACTIONS};
 
 /// At most so many questions and characters of one text of the model's are shown.
 const MAX_QUESTIONS: usize = 10;
@@ -75,7 +75,7 @@ enum Understood {
 }
 
 /// Validates an answer against the schema it was asked to fit, and grounds its addresses in the prompt.
-pub(super) fn read(engine: &Engine, prompt: &str, text: &str) -> Result<Outcome, Problem> {
+pub(super) fn read(engine: &Engine, permissions: &Permissions, prompt: &str, text: &str) -> Result<Outcome, Problem> {
     let Object(raw): Object<RawPlan> = serde_json::from_str(text).map_err(|error| {
         // The error's text may quote the answer; its kind and place do not.
         invalid(format!("not of the schema, at line {} column {}", error.line(), error.column()))
@@ -96,7 +96,7 @@ pub(super) fn read(engine: &Engine, prompt: &str, text: &str) -> Result<Outcome,
     let mut accounted: Vec<Address> = Vec::new();
     let mut denials = String::new();
     for (place, Object(action)) in raw.actions.into_iter().enumerate() {
-        match understand(engine, &prompt, place, action)? {
+        match understand(engine, permissions, &prompt, place, action)? {
             Understood::Action(action, addresses) => {
                 accounted.extend(addresses);
                 plan.actions.push(action);
@@ -139,10 +139,15 @@ fn invalid(detail: String) -> Problem {
     Problem::new(ProblemCode::PlannerInvalidAnswer, detail)
 }
 
-fn understand(engine: &Engine, prompt: &Prompt<'_>, place: usize, raw: RawAction) -> Result<Understood, Problem> {
+fn understand(
+    engine: &Engine,
+    permissions: &Permissions,
+    prompt: &Prompt<'_>,
+    place: usize,
+    raw: RawAction,
+) -> Result<Understood, Problem> {
     let known = engine.catalogue.find(&raw.action).filter(|action| {
-        action.about().provider.as_str() == raw.provider
-            && engine.settings.allowlist.can_execute(&action.about().action_id())
+        action.about().provider.as_str() == raw.provider && permissions.allow(&action.about().action_id())
     });
     let Some(known) = known else { return Err(invalid(format!("action {place} is none of those it was given"))) };
     let about = known.about();
@@ -162,7 +167,8 @@ fn understand(engine: &Engine, prompt: &Prompt<'_>, place: usize, raw: RawAction
             if let Some(other) = violations.iter().find(|violation| !about_addresses(&violation.pointer)) {
                 return Err(invalid(format!("action {place}, params{}", other.pointer)));
             }
-            let why: Vec<String> = violations.into_iter().map(|violation| violation.detail).collect();
+            let why: Vec<String> =
+                violations.into_iter().map(|violation| violation.named.unwrap_or(violation.detail)).collect();
             let question = format!("A mail cannot go there: {}. Which address is meant?", why.join("; "));
             return Ok(Understood::Question(shown(&in_ascii(&question)), Vec::new()));
         }
@@ -172,7 +178,7 @@ fn understand(engine: &Engine, prompt: &Prompt<'_>, place: usize, raw: RawAction
         return Ok(Understood::Question(question, addresses));
     }
     let call = call.map_addresses(&mut |address| prompt.spelling(address));
-    if let Err(problem) = engine.check_permission(&about.action_id(), &*call) {
+    if let Err(problem) = engine.check_permission(permissions, &about.action_id(), &*call) {
         let why: Vec<String> = problem.errors.into_iter().map(|error| error.detail).collect();
         return Ok(Understood::Denied(format!("Not planned: {}.", why.join("; ")), addresses));
     }

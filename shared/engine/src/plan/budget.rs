@@ -11,8 +11,6 @@ use crate::{
     ports::{Answer, BUDGET_WINDOW, ModelError, ModelRequest, Reservation, Reserved},
 };
 
-/// The longest prompt in bytes, whoever plans.
-pub const MAX_PROMPT_BYTES: usize = 32 * 1024;
 /// What a chat adds to its two messages.
 const FRAME: u64 = 16;
 /// Nobody is held back for longer; who is asked too early says so again.
@@ -36,8 +34,9 @@ impl Engine {
             let errors = vec![Violation::new("/prompt", detail.clone())];
             Err(Problem::new(ProblemCode::PromptTooLarge, detail).with_errors(errors))
         };
-        if request.prompt.len() > MAX_PROMPT_BYTES {
-            return too_large(format!("the prompt is larger than {} KiB", MAX_PROMPT_BYTES / 1024));
+        let longest = self.settings.limits.prompt_bytes;
+        if request.prompt.len() > longest {
+            return too_large(format!("the prompt is longer than {longest} bytes"));
         }
         let Some(answer) = self.model.max_output_tokens() else { return Ok(None) };
         let tokens = most_tokens(request, answer);
@@ -55,7 +54,7 @@ impl Engine {
             Reserved::Exhausted { retry_after, left } => {
                 record_budget_rejection();
                 let detail = "the model's tokens of this minute are spent; try again after the time in Retry-After";
-                let quota = Quota { limit, window: BUDGET_WINDOW, left };
+                let quota = Quota { name: "tokens", limit, window: BUDGET_WINDOW, left };
                 let problem = Problem::new(ProblemCode::TokenBudgetExhausted, detail);
                 Err(problem.with_retry_after(Some(retry_after)).with_quota(quota))
             }
@@ -63,6 +62,15 @@ impl Engine {
                 let busy = ModelError::Busy(None).to_string();
                 Err(Problem::new(ProblemCode::PlannerUnavailable, busy).with_retry_after(Some(left)))
             }
+        }
+    }
+
+    /// Gives back what was reserved for a question that is not asked.
+    pub(super) async fn release_tokens(&self, reserved: Option<Tokens>) {
+        if let Some(Tokens { id, .. }) = reserved
+            && let Err(error) = self.budget.settle(id, 0).await
+        {
+            tracing::warn!(%error, "the tokens of a question that was not asked count for a minute");
         }
     }
 

@@ -11,7 +11,8 @@ mod schema;
 use std::time::Duration;
 
 use answer::Outcome;
-use domain::{ActionId, ActorId, Intent, Plan, PlanId, PlannedAction, WorkspaceId, sha256_hex};
+use domain::{ActionId, ActorId, AuditEvent, Intent, Plan, PlanId, PlannedAction, WorkspaceId, sha256_hex};
+use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use record::Record;
 use telemetry::{
@@ -21,10 +22,10 @@ use telemetry::{
 
 use crate::{
     Caller, Engine, Problem, ProblemCode,
+    access::Permissions,
     ports::{Action, Answer, Finish, ModelError, ModelRequest, Usage},
 };
 
-pub use budget::MAX_PROMPT_BYTES;
 pub use replay::{Difference, Replay};
 pub use schema::plan_schema;
 
@@ -77,6 +78,12 @@ impl Engine {
             },
         };
         record_ai_planner(status, duration);
+        if let Err(problem) = &planned
+            && problem.rule.is_some()
+        {
+            self.admit(caller).await?;
+            self.audit_refusal(caller, AuditEvent::PlanRefused, problem).await;
+        }
         planned.map(|(planned, _)| Planned { duration, ..planned })
     }
 
@@ -88,9 +95,11 @@ impl Engine {
     ) -> Result<(Planned, PlannerStatus), Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let actor = caller.actor_of(request.actor_id)?;
+        let permissions = self.permissions(caller).await?;
+        let question = Question { prompt: &request.prompt, timezone: request.timezone.as_deref(), began };
         let Asked { finish, usage, schema_sha256 } =
-            self.ask_for_plan(&caller.workspace, &request.prompt, request.timezone.as_deref(), began).await?;
-        let answer = self.understand(&request.prompt, finish.clone())?;
+            self.ask_for_plan(&caller.workspace, &permissions, question, self.admit(caller)).await?;
+        let answer = self.understand(&permissions, &request.prompt, finish.clone())?;
         let plan = answer.plan.with_id(PlanId(self.ids.uuid()));
         let model = self.model.name().to_owned();
         let record = Record {
@@ -111,13 +120,13 @@ impl Engine {
         Ok((Planned { plan, model, duration: Duration::ZERO, usage }, answer.status))
     }
 
-    /// Asks the model for a plan, within the budget. Where nothing is allowed, nobody is asked.
+    /// Asks the model for a plan, within the budget, and if `admitted` lets it. Where nothing is allowed, nobody is asked.
     pub(crate) async fn ask_for_plan(
         &self,
         workspace: &WorkspaceId,
-        prompt: &str,
-        timezone: Option<&str>,
-        began: Timestamp,
+        permissions: &Permissions,
+        Question { prompt, timezone, began }: Question<'_>,
+        admitted: impl Future<Output = Result<(), Problem>>,
     ) -> Result<Asked, Problem> {
         if prompt.trim().is_empty() {
             return Err(Problem::invalid("/prompt", "must say what to do"));
@@ -131,9 +140,10 @@ impl Engine {
             .catalogue
             .iter()
             .map(std::convert::AsRef::as_ref)
-            .filter(|action| self.settings.allowlist.can_execute(&action.about().action_id()))
+            .filter(|action| permissions.allow(&action.about().action_id()))
             .collect();
         if actions.is_empty() {
+            admitted.await?;
             return Ok(Asked { finish: None, usage: Usage::default(), schema_sha256: None });
         }
         let schema = plan_schema(&actions);
@@ -146,7 +156,13 @@ impl Engine {
             actions: actions.iter().map(|action| action.about().action_id()).collect::<Vec<ActionId>>(),
             timeout: PATIENCE.unsigned_abs(),
         };
-        let reserved = self.reserve_tokens(workspace, &request).await?;
+        // Side by side: counting the request costs no time of its own.
+        let (admitted, reserved) = join(admitted, self.reserve_tokens(workspace, &request)).await;
+        if let Err(refused) = admitted {
+            self.release_tokens(reserved.ok().flatten()).await;
+            return Err(refused);
+        }
+        let reserved = reserved?;
         let asked = self.ask(request, began + PATIENCE).await;
         self.settle_tokens(reserved, &asked).await;
         let Answer { finish, usage } = asked.map_err(|error| unanswered(&error))?;
@@ -177,11 +193,16 @@ impl Engine {
     }
 
     /// What an answer comes to, by today's rules; none is what there is where nothing is allowed.
-    pub(crate) fn understand(&self, prompt: &str, finish: Option<Finish>) -> Result<Outcome, Problem> {
+    pub(crate) fn understand(
+        &self,
+        permissions: &Permissions,
+        prompt: &str,
+        finish: Option<Finish>,
+    ) -> Result<Outcome, Problem> {
         let invalid = |detail: &str| Err(Problem::new(ProblemCode::PlannerInvalidAnswer, detail));
         match finish {
             None => Ok(Outcome::without_actions()),
-            Some(Finish::Text(text)) => answer::read(self, prompt, &text),
+            Some(Finish::Text(text)) => answer::read(self, permissions, prompt, &text),
             Some(Finish::Refusal(reason)) => Ok(Outcome::refused(reason)),
             Some(Finish::CutOff) => invalid("the model's answer was cut off at AI_MAX_OUTPUT_TOKENS"),
             Some(Finish::Empty) => invalid("the model's answer is empty"),
@@ -197,6 +218,13 @@ fn unanswered(error: &ModelError) -> Problem {
         _ => (ProblemCode::PlannerUnavailable, None),
     };
     Problem::new(code, error.to_string()).with_retry_after(after)
+}
+
+/// What is to be planned, and since when.
+pub(crate) struct Question<'a> {
+    pub prompt: &'a str,
+    pub timezone: Option<&'a str>,
+    pub began: Timestamp,
 }
 
 /// What the model was asked, and what it said.

@@ -1,6 +1,6 @@
 //! A plan on record: sealed in the ledger with all that it came from, for its execution and for a replay.
 
-use domain::{ActorId, Plan, PlanId, WorkspaceId};
+use domain::{ActorHash, AuditEvent, Plan, PlanId, WorkspaceId, sha256_hex};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use telemetry::TraceContext;
@@ -20,7 +20,7 @@ const KEPT_HOURS: i64 = 24;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {
     pub plan: Plan,
-    pub actor: Option<ActorId>,
+    pub actor: Option<ActorHash>,
     pub prompt: String,
     /// What the model said; none where it was not asked.
     pub answer: Option<Finish>,
@@ -42,7 +42,11 @@ impl Engine {
         let sealed = self.vault.seal(&caller.workspace, Purpose::Plan, &plan_id.to_string(), &text).await?;
         let expires_at = record.created_at + SignedDuration::from_hours(KEPT_HOURS);
         let stored = StoredPlan { plan_id, workspace: caller.workspace.clone(), sealed, expires_at };
-        Ok(self.ledger.put_plan(&stored).await?)
+        let mut entry = self.audit_entry(caller, AuditEvent::PlanMade);
+        entry.plan_id = Some(plan_id);
+        entry.actor.clone_from(&record.actor);
+        entry.sha256 = Some(sha256_hex(record.prompt.as_bytes()));
+        Ok(self.ledger.put_plan(&stored, &entry).await?)
     }
 
     /// A plan of this workspace that is still kept.
@@ -63,8 +67,8 @@ impl Engine {
         &self,
         caller: &Caller,
         id: PlanId,
-        asked: Option<ActorId>,
-    ) -> Result<(Vec<RequestedAction>, ActorId, Option<TraceContext>), Problem> {
+        asked: Option<ActorHash>,
+    ) -> Result<(Vec<RequestedAction>, ActorHash, Option<TraceContext>), Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 15 minutes");
         let record = self.recall(&caller.workspace, id).await?.ok_or_else(gone)?;
         let actor = match (record.actor, asked) {

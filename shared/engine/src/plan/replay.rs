@@ -39,7 +39,7 @@ impl Engine {
             self.recall(workspace, id).await?.ok_or_else(gone)?;
         let Plan { intent, confidence, actions, questions, notes, .. } = plan;
         let then = without_ids(&Draft { intent, confidence, actions, questions, notes });
-        let now = match self.understand(&prompt, answer) {
+        let now = match self.understand(&self.permissions_in(workspace).await?, &prompt, answer) {
             Ok(outcome) => without_ids(&outcome.plan),
             Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),
         };

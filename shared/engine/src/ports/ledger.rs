@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
+use domain::{AuditEntry, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,11 +7,14 @@ use uuid::Uuid;
 use super::Sealed;
 
 /// What must not be lost, and decides: jobs with their contents, plans, the outbox, the rollout,
-/// API keys, connected accounts.
+/// API keys, connected accounts, settings of workspaces, the audit.
 ///
 /// When a write returns, it is durable. Every write names its precondition. Records end by
 /// themselves: a job 30 days after its last change, its contents 7 days after its end, but neither
 /// while the job is open; what has expired is not found, whether or not it has been erased yet.
+///
+/// What is audited is written in the same transaction as its entry: a version of a job with [`Job::audit`], a key with
+/// [`KeyRecord::audit_of_making`] and [`KeyRecord::audit_of_end`], the rest with the entry that comes with it.
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Writes new jobs with their sealed contents: all of them, or none when any of their ids is taken.
@@ -49,7 +52,7 @@ pub trait Ledger: Send + Sync {
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError>;
 
     /// Stores a plan under its id.
-    async fn put_plan(&self, plan: &StoredPlan) -> Result<(), LedgerError>;
+    async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError>;
 
     /// A plan of a workspace that has not expired at `now`.
     async fn plan(
@@ -69,7 +72,28 @@ pub trait Ledger: Send + Sync {
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError>;
 
     /// Sets the share of a provider's rollout, 0 to 100.
-    async fn set_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), LedgerError>;
+    async fn set_rollout_percent(&self, provider: Provider, percent: u8, audit: &AuditEntry)
+    -> Result<(), LedgerError>;
+
+    /// What was set for a workspace; none when nothing was.
+    async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError>;
+
+    /// Sets it.
+    async fn put_workspace(
+        &self,
+        id: &WorkspaceId,
+        settings: &WorkspaceSettings,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError>;
+
+    /// Adds an entry to the audit; one of the same id is there already, and stays as it is.
+    async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError>;
+
+    /// The audit, newest first. Entries end 400 days after what they tell of.
+    async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError>;
+
+    /// How many jobs of a workspace have not ended, counted to `at_most`. It may be some milliseconds behind.
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError>;
 
     /// Stores a key; false when there is one of its id already.
     async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError>;
@@ -152,6 +176,26 @@ pub struct Position {
     pub created_at: Timestamp,
     /// Its id.
     pub job_id: JobId,
+}
+
+/// Which entries of the audit to list.
+#[derive(Debug, Clone)]
+pub struct AuditFilter {
+    /// Whose; none for what is about the whole deployment.
+    pub workspace: Option<WorkspaceId>,
+    /// Only those older than this one, which was the last of the page before.
+    pub after: Option<AuditPosition>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// An entry's place in the audit: by time, then id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditPosition {
+    /// When it happened.
+    pub at: Timestamp,
+    /// Its id.
+    pub entry_id: Uuid,
 }
 
 /// A plan at rest.

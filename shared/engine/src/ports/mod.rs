@@ -18,12 +18,12 @@ pub use action::{
     About, Access, Action, Call, Example, Guide, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp,
 };
 pub use budget::{BUDGET_BUCKETS, BUDGET_WINDOW, Budget, Reservation, Reserved};
-pub use cache::{CONSENT_WITHIN, Cache, CacheError, Consent, FirstSight, KeyClaim};
+pub use cache::{CONSENT_WITHIN, Cache, CacheError, Consent, FirstSight, KeyClaim, Passage, TOLL_WINDOW, Toll};
 pub use clock::{Clock, Ids};
 pub use connections::{Connection, ConnectionError, Connections};
 pub use ledger::{
-    ConnectionStatus, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Position, Save, StoredConnection,
-    StoredPlan,
+    AuditFilter, AuditPosition, ConnectionStatus, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry,
+    Position, Save, StoredConnection, StoredPlan,
 };
 pub use model::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
 pub use oauth::{Authorization, Exchange, Granted, Identity, OAuth, OAuthError};

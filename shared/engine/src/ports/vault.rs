@@ -38,6 +38,8 @@ pub enum Purpose {
     Connection,
     /// What a person's way to a provider and back has to prove.
     Consent,
+    /// What only the workspace may read of a job's result.
+    JobResult,
 }
 
 impl Purpose {
@@ -49,6 +51,7 @@ impl Purpose {
             Self::Outbox => "outbox",
             Self::Connection => "connection",
             Self::Consent => "consent",
+            Self::JobResult => "job-result",
         }
     }
 }

@@ -163,7 +163,10 @@ impl Run<'_> {
 
     /// Allowlist, recipients and rollout, once more: a no is final, no answer is a wait.
     async fn gates(&self, call: &dyn Call) -> Result<(), Stop> {
-        if let Err(problem) = self.engine.check_permission(&self.job.action, call) {
+        let Ok(permissions) = self.engine.permissions_of(&self.job).await else {
+            return Err(Stop::Wait(self.jittered(Duration::from_secs(30))));
+        };
+        if let Err(problem) = self.engine.check_permission(&permissions, &self.job.action, call) {
             let code = match problem.code {
                 ProblemCode::RecipientNotAllowed => JobErrorCode::RecipientNotAllowed,
                 _ => JobErrorCode::ActionNotAllowed,
@@ -171,7 +174,7 @@ impl Run<'_> {
             let message = "The action is no longer allowed.";
             return Err(Stop::Fail(failure(code, message, true, "Have the operator allow it, then retry the job.")));
         }
-        match self.engine.rollout_allows_now(self.job.provider, &self.job.workspace_id, &self.job.actor_id).await {
+        match self.engine.rollout_allows_now(self.job.provider, &self.job.actor).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Stop::Fail(failure(
                 JobErrorCode::RolloutDenied,
@@ -379,7 +382,11 @@ impl Run<'_> {
         result["via"] = json!(self.job.via);
         result["from"] = json!(from.map(|from| from.addr_spec()));
         result["content_sha256"] = json!(sha256);
-        let next = self.job.completed(result, self.engine.clock.now());
+        let (open, sealed) = self.engine.seal_result(&self.job, result).await;
+        let next = self.job.completed(open, self.engine.clock.now()).map(|mut next| {
+            next.sealed_result = sealed;
+            next
+        });
         self.end(next, JobCount::Completed).await
     }
 

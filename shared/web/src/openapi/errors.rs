@@ -43,7 +43,17 @@ fn own(route: &str) -> &'static [P] {
         ],
         "POST /actions/preview" => &[P::UnknownAction, P::InvalidParams],
         "GET /ai/jobs/{job_id}" => &[P::InvalidRequest, P::JobNotFound],
-        "POST /ai/jobs/{job_id}/cancel" | "POST /ai/jobs/{job_id}/retry" => &[
+        "POST /ai/jobs/{job_id}/retry" => &[
+            P::MalformedJson,
+            P::UnsupportedMediaType,
+            P::PayloadTooLarge,
+            P::InvalidRequest,
+            P::ActorMismatch,
+            P::ActionNotAllowed,
+            P::JobNotFound,
+            P::JobNotRetriable,
+        ],
+        "POST /ai/jobs/{job_id}/cancel" => &[
             P::MalformedJson,
             P::UnsupportedMediaType,
             P::PayloadTooLarge,
@@ -67,7 +77,7 @@ fn own(route: &str) -> &'static [P] {
         ],
         route if route.contains("{provider}") => &[P::NotFound],
         // What takes a query may be asked wrongly.
-        "GET /ai/jobs" => &[P::InvalidRequest],
+        "GET /ai/jobs" | "GET /audit" => &[P::InvalidRequest],
         _ => &[],
     }
 }
@@ -89,8 +99,12 @@ pub(super) fn list(route: &str, operation: &mut Operation) {
             let example = ExampleBuilder::new().summary(kind(code).title).value(Some(example(code))).build();
             content.examples.insert(code.as_str().to_owned(), RefOr::T(example));
         }
-        let response =
+        let mut response =
             ResponseBuilder::new().description(titles.join("; ")).content("application/problem+json", content);
+        if route == "GET /oauth/{provider}/callback" {
+            // A person comes by, in a browser.
+            response = response.content("text/html", Content::default());
+        }
         responses.insert(status.to_string(), RefOr::T(response.build()));
     }
 }

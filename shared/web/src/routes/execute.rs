@@ -89,7 +89,7 @@ pub(crate) struct AcceptedJob {
 )]
 pub(crate) async fn execute(
     State(web): State<Web>,
-    may: May<ActionsExecute>,
+    may: May<ActionsExecute, false>,
     Extension(trace): Extension<Trace>,
     headers: HeaderMap,
     Json(body): Json<ExecuteBody>,

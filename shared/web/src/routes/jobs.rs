@@ -76,14 +76,15 @@ pub(crate) struct ErrorSchema {
     remediation: String,
 }
 
-impl From<Job> for JobView {
-    fn from(job: Job) -> Self {
+impl JobView {
+    async fn of(web: &Web, job: Job) -> Result<Self, Problem> {
+        let result = web.engine.result(&job).await?;
         let duration = job.duration().map(|took| took.unsigned_abs().as_millis());
-        Self {
+        Ok(Self {
             duration_ms: duration.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
             job_id: job.job_id,
             status: job.state.status(),
-            result: job.result,
+            result,
             error: job.error,
             provider: job.provider,
             action: job.action,
@@ -92,7 +93,7 @@ impl From<Job> for JobView {
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
-        }
+        })
     }
 }
 
@@ -173,11 +174,11 @@ pub(crate) async fn list(
     let after = query.cursor.map(|cursor| read_cursor(&cursor));
     let after = after.map(|after| after.ok_or_else(|| Problem::invalid("/cursor", "is not a next_cursor of ours")));
     let page = web.engine.list_jobs(&may.caller, status, after.transpose()?, limit).await?;
-    Ok(Out(JobList {
-        has_more: page.next.is_some(),
-        next_cursor: page.next.map(write_cursor),
-        data: page.jobs.into_iter().map(JobView::from).collect(),
-    }))
+    let mut data = Vec::with_capacity(page.jobs.len());
+    for job in page.jobs {
+        data.push(JobView::of(&web, job).await?);
+    }
+    Ok(Out(JobList { data, has_more: page.next.is_some(), next_cursor: page.next.map(write_cursor) }))
 }
 
 /// One job; with `wait`, once it has ended or the seconds have passed.
@@ -191,7 +192,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     State(web): State<Web>,
-    may: May<ActionsPreview>,
+    may: May<ActionsPreview, false>,
     Segment(id): Segment,
     Query(query): Query<WaitQuery>,
 ) -> Result<Out<JobView>, Refused> {
@@ -200,7 +201,7 @@ pub(crate) async fn get(
         return Err(Problem::invalid("/wait", "must be 0 to 20 seconds").into());
     }
     let job = web.engine.job_when_ended(&may.caller, job_id(&id)?, Duration::from_secs(wait)).await?;
-    Ok(Out(job.into()))
+    Ok(Out(JobView::of(&web, job).await?))
 }
 
 /// Takes back a pending job.
@@ -218,7 +219,8 @@ pub(crate) async fn cancel(
     Segment(id): Segment,
     MaybeNothing: MaybeNothing,
 ) -> Result<Out<JobView>, Refused> {
-    Ok(Out(web.engine.cancel(&may.caller, job_id(&id)?).await?.into()))
+    let job = web.engine.cancel(&may.caller, job_id(&id)?).await?;
+    Ok(Out(JobView::of(&web, job).await?))
 }
 
 /// Tries a job again that ended in an error and certainly sent nothing.
@@ -236,7 +238,8 @@ pub(crate) async fn retry(
     Segment(id): Segment,
     MaybeNothing: MaybeNothing,
 ) -> Result<Out<JobView>, Refused> {
-    Ok(Out(web.engine.retry(&may.caller, job_id(&id)?).await?.into()))
+    let job = web.engine.retry(&may.caller, job_id(&id)?).await?;
+    Ok(Out(JobView::of(&web, job).await?))
 }
 
 /// Says what became of a mail whose outcome is unknown.
@@ -254,7 +257,8 @@ pub(crate) async fn resolve(
     Segment(id): Segment,
     Json(body): Json<ResolveBody>,
 ) -> Result<Out<JobView>, Refused> {
-    Ok(Out(web.engine.resolve(&may.caller, job_id(&id)?, body.outcome).await?.into()))
+    let job = web.engine.resolve(&may.caller, job_id(&id)?, body.outcome).await?;
+    Ok(Out(JobView::of(&web, job).await?))
 }
 
 /// The body of a request that has nothing to say: none, or an empty object.

@@ -1,6 +1,7 @@
 //! The router: one file an endpoint.
 
 mod actions;
+mod audit;
 mod dev;
 mod execute;
 mod health;
@@ -65,6 +66,7 @@ pub const ROUTES: &[(&str, Function)] = &[
     ("/ai/jobs/{job_id}/retry", Function::Jobs),
     ("/ai/jobs/{job_id}/resolve", Function::Jobs),
     ("/dev/outbox", Function::Jobs),
+    ("/audit", Function::Jobs),
     ("/oauth/{provider}", Function::Connect),
     ("/oauth/{provider}/start", Function::Connect),
     ("/oauth/{provider}/callback", Function::Connect),
@@ -136,7 +138,8 @@ fn documented(function: Function) -> OpenApiRouter<Web> {
             .routes(routes!(jobs::cancel))
             .routes(routes!(jobs::retry))
             .routes(routes!(jobs::resolve))
-            .routes(routes!(dev::outbox)),
+            .routes(routes!(dev::outbox))
+            .routes(routes!(audit::list)),
         Function::Connect => api
             .routes(routes!(oauth::start))
             .routes(routes!(oauth::callback))

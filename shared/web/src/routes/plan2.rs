@@ -89,7 +89,7 @@ pub(crate) struct PlanSchema {
 )]
 pub(crate) async fn plan2(
     State(web): State<Web>,
-    may: May<ActionsPreview>,
+    may: May<ActionsPreview, false>,
     Extension(trace): Extension<Trace>,
     Json(request): Json<Plan2Request>,
 ) -> Result<Out<Plan2Response>, Refused> {

@@ -7,7 +7,9 @@ use std::{
 
 use aws_sdk_dynamodb::{
     operation::{delete_item::DeleteItemError, put_item::PutItemError, transact_write_items::TransactWriteItemsError},
-    types::{AttributeValue, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{
+        AttributeValue, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update,
+    },
 };
 use domain::Job;
 use engine::ports::LedgerError;
@@ -320,6 +322,31 @@ impl DynamoLedger {
             start = answer.last_evaluated_key;
             if start.is_none() {
                 return Ok(parts);
+            }
+        }
+    }
+
+    /// How many entries of an index there are, counted to `at_most`.
+    pub(super) async fn count(&self, search: &Search, at_most: usize) -> Result<usize, LedgerError> {
+        let mut counted = 0;
+        let mut start = None;
+        loop {
+            let call = self
+                .client()
+                .await
+                .query()
+                .table_name(&self.table)
+                .index_name(search.index)
+                .key_condition_expression(&search.condition)
+                .set_expression_attribute_values(Some(search.values.clone()))
+                .select(Select::Count)
+                .limit(i32::try_from(at_most - counted).unwrap_or(i32::MAX).max(1))
+                .set_exclusive_start_key(start);
+            let answer = call.send().await.map_err(|error| LedgerError(failure("Query", &error)))?;
+            counted += usize::try_from(answer.count).unwrap_or(0);
+            start = answer.last_evaluated_key;
+            if counted >= at_most || start.is_none() {
+                return Ok(counted.min(at_most));
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
+use domain::{AuditEntry, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId};
 use engine::ports::{LedgerError, OutboxEntry, Sealed, StoredConnection, StoredPlan};
 use jiff::Timestamp;
+use uuid::Uuid;
 
 /// One item of the table.
 pub type Item = HashMap<String, AttributeValue>;
@@ -18,6 +19,8 @@ pub const OUTBOX: &str = "OUTBOX";
 pub const KEY: &str = "KEY";
 pub const ROLLOUT: &str = "ROLLOUT";
 pub const CONNECTION: &str = "CONNECTION";
+pub const WORKSPACE: &str = "WORKSPACE";
+pub const AUDIT: &str = "AUDIT";
 
 /// Open jobs lie in so many partitions, so that no one of them has to take every write.
 pub const SHARDS: u8 = 16;
@@ -69,8 +72,37 @@ pub fn outbox_list(workspace: &WorkspaceId) -> String {
     format!("W#{workspace}#OUTBOX")
 }
 
-/// A place in a list: by time, then job.
-pub fn place(time: Timestamp, id: JobId) -> String {
+pub fn workspace_pk(id: &WorkspaceId) -> String {
+    format!("WORKSPACE#{id}")
+}
+
+/// The list of a workspace's audit, or of the whole deployment's.
+pub fn audit_list(workspace: Option<&WorkspaceId>) -> String {
+    workspace.map_or_else(|| "AUDIT".to_owned(), |workspace| format!("W#{workspace}#AUDIT"))
+}
+
+/// An entry of the audit as an item.
+pub fn audit_item(entry: &AuditEntry) -> Result<Item, LedgerError> {
+    let mut item = key(&format!("AUDIT#{}", entry.entry_id), AUDIT);
+    item.insert("list_pk".to_owned(), text(audit_list(entry.workspace_id.as_ref())));
+    item.insert("list_sk".to_owned(), text(place(entry.at, entry.entry_id)));
+    item.insert("body".to_owned(), body(entry)?);
+    expire(&mut item, entry.expires_at());
+    Ok(item)
+}
+
+/// A record as JSON.
+pub fn body(record: &impl serde::Serialize) -> Result<AttributeValue, LedgerError> {
+    serde_json::to_string(record).map(text).map_err(|_| unreadable())
+}
+
+/// The record in an item's body.
+pub fn read_body<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, LedgerError> {
+    serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
+}
+
+/// A place in a list: by time, then id.
+pub fn place(time: Timestamp, id: Uuid) -> String {
     format!("{:020}#{id}", time.as_microsecond().max(0))
 }
 
@@ -129,7 +161,7 @@ pub fn job_item(job: &Job) -> Result<Item, LedgerError> {
     item.insert("body".to_owned(), text(body));
     item.insert("revision".to_owned(), number(&job.revision));
     item.insert("list_pk".to_owned(), text(jobs_list(&job.workspace_id)));
-    item.insert("list_sk".to_owned(), text(place(job.created_at, job.job_id)));
+    item.insert("list_sk".to_owned(), text(place(job.created_at, job.job_id.0)));
     item.insert("status_pk".to_owned(), text(status_list(&job.workspace_id, job.state.status())));
     if !job.state.has_ended() {
         // The last byte of a job's id is of a hash.
@@ -201,7 +233,7 @@ pub fn plan_items(plan: &StoredPlan) -> Result<Vec<Item>, LedgerError> {
 pub fn outbox_items(entry: &OutboxEntry) -> Result<Vec<Item>, LedgerError> {
     let mut first = key(&job_pk(entry.job_id), OUTBOX);
     first.insert("list_pk".to_owned(), text(outbox_list(&entry.workspace)));
-    first.insert("list_sk".to_owned(), text(place(entry.written_at, entry.job_id)));
+    first.insert("list_sk".to_owned(), text(place(entry.written_at, entry.job_id.0)));
     first.insert("written_at".to_owned(), number(&entry.written_at.as_microsecond()));
     sealed_items(first, &entry.sealed, Some(entry.expires_at))
 }
@@ -282,7 +314,7 @@ mod tests {
 
     #[test]
     fn places_sort_as_times_do() {
-        let id = sample_job(&"local".parse().unwrap(), "a", at(0)).job_id;
+        let id = sample_job(&"local".parse().unwrap(), "a", at(0)).job_id.0;
         let times = [at(-5), at(0), at(9), at(10), at(1_800_000_000_000_000), Timestamp::MAX];
         assert!(times.map(|time| place(time, id)).is_sorted());
     }

@@ -9,7 +9,12 @@ use super::Failure;
 use crate::embedded::folder::{make_folder, open_private};
 
 /// What takes the schema from each version to the next, oldest first; only ever added to.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("connections.sql"), include_str!("waiting.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("connections.sql"),
+    include_str!("waiting.sql"),
+    include_str!("permissions.sql"),
+];
 
 /// Two connections to the ledger in a folder: one to write, one to read.
 pub(super) fn open(folder: &Path) -> Result<(Connection, Connection), LedgerError> {

@@ -1,0 +1,39 @@
+-- KEYS: the counts of a key and of its workspace. ARGV: milliseconds of the window, the limit of each.
+-- Counts a request in the window of the clock; what came in the one before counts in part, the less the longer it is ago.
+-- One that is refused by either does not count. Gives which refused it, 0 if neither, and the milliseconds to wait.
+-- A repetition counts once more, which does no harm.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local window = tonumber(ARGV[1])
+local current = math.floor(now / window)
+local elapsed = now - current * window
+local counts, refused, wait = {}, 0, 0
+for i, key in ipairs(KEYS) do
+  local limit = tonumber(ARGV[i + 1])
+  local kept = redis.call('HMGET', key, 'window', 'count', 'before')
+  local at, count, before = tonumber(kept[1] or current), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
+  if at ~= current then
+    before = at == current - 1 and count or 0
+    count = 0
+  end
+  counts[i] = { count, before }
+  if before * (window - elapsed) / window + count + 1 > limit then
+    local free
+    if count < limit then
+      free = window - window * (limit - count - 1) / before - elapsed
+    else
+      free = window - elapsed + math.max(0, window - window * (limit - 1) / count)
+    end
+    if free > wait then
+      refused, wait = i, free
+    end
+  end
+end
+if refused > 0 then
+  return { refused, math.max(1, math.ceil(wait)) }
+end
+for i, key in ipairs(KEYS) do
+  redis.call('HSET', key, 'window', current, 'count', counts[i][1] + 1, 'before', counts[i][2])
+  redis.call('PEXPIRE', key, window * 2)
+end
+return { 0, 0 }

@@ -1,0 +1,96 @@
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn lease(until: i64) -> Lease {
+    Lease { owner: Uuid::from_u128(1), until: at(until) }
+}
+
+fn job() -> Job {
+    let action: ActionId = "gmail.send".parse().unwrap();
+    let params = serde_json::json!({});
+    Job::accepted(
+        NewJob {
+            workspace_id: "local".parse().unwrap(),
+            actor: ActorHash::of(&"local".parse().unwrap(), &"ana".parse().unwrap()),
+            key_id: None,
+            allowed_by: vec![Rule::Deployment],
+            provider: Provider::Google,
+            payload_hash: crate::payload_hash(Provider::Google, &action, &params),
+            action,
+            client_request_id: "r1".parse().unwrap(),
+            via: Via::Live,
+            account: None,
+            traceparent: None,
+        },
+        at(0),
+    )
+}
+
+#[test]
+fn a_job_goes_from_queued_to_completed_and_no_further() {
+    let job = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
+    let done = job.completed(serde_json::json!({ "message_id": "m" }), at(3)).unwrap();
+    assert_eq!((done.state.status(), done.attempts, done.fence, done.revision), (JobStatus::Completed, 1, 1, 4));
+    assert_eq!(done.duration(), Some(SignedDuration::from_secs(2)));
+    assert!(done.claimed(lease(60), at(4)).is_err());
+    assert!(done.cancelled(at(4)).is_err() && done.retried(at(4)).is_err() && done.unknown(at(4)).is_err());
+}
+
+#[test]
+fn a_lease_keeps_others_out_until_it_ends() {
+    let held = job().claimed(lease(60), at(1)).unwrap();
+    assert!(held.claimed(lease(120), at(59)).is_err());
+    let taken = held.claimed(lease(120), at(60)).unwrap();
+    assert_eq!((taken.fence, taken.attempts, taken.crashes), (2, 2, 1));
+    assert_eq!(taken.released(at(70), at(61)).unwrap().crashes, 0, "a wait is a sign of life");
+    assert_eq!(taken.abandoned(at(61)).unwrap().crashes, 2);
+    let unreached = taken.unreached(at(70), at(61)).unwrap();
+    assert_eq!((unreached.failures, unreached.released(at(70), at(61)).unwrap().failures), (1, 0));
+}
+
+#[test]
+fn what_may_have_been_sent_is_never_forgotten() {
+    let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
+    let again = sending.claimed(lease(120), at(61)).unwrap();
+    assert_eq!(again.state, State::Sending);
+    let waiting = sending.released(at(10), at(3)).unwrap();
+    assert_eq!(waiting.state, State::Sending);
+    assert!(waiting.cancelled(at(4)).is_err(), "a possible send cannot be taken back");
+    assert!(waiting.claimed(lease(60), at(9)).is_err(), "not before its time");
+}
+
+#[test]
+fn only_what_certainly_was_not_sent_is_retried() {
+    let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
+    let unknown = sending.unknown(at(3)).unwrap();
+    assert!(unknown.retried(at(4)).is_err());
+    let not_sent = unknown.resolved(Outcome::NotSent, at(5)).unwrap();
+    let retried = not_sent.retried(at(6)).unwrap();
+    assert_eq!((retried.state, retried.attempts, retried.error), (State::Queued, 0, None));
+    assert_eq!(unknown.resolved(Outcome::Sent, at(5)).unwrap().state, State::Completed);
+}
+
+#[test]
+fn a_draft_from_before_a_retry_can_be_given_up() {
+    let evidence = Evidence { draft_id: "d1".to_owned(), internet_message_id: None };
+    let error = JobError {
+        code: JobErrorCode::ReauthRequired,
+        message: String::new(),
+        retriable: true,
+        remediation: String::new(),
+    };
+    let failed = job().claimed(lease(60), at(1)).unwrap().prepared(evidence, at(2)).unwrap().failed(error, at(3));
+    let again = failed.unwrap().retried(at(4)).unwrap().claimed(lease(60), at(5)).unwrap();
+    assert!(again.state == State::Claimed && again.evidence.is_some());
+    assert_eq!(again.unprepared(at(6)).unwrap().evidence, None);
+}
+
+#[test]
+fn a_record_reads_back_as_it_was_written() {
+    let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
+    let text = serde_json::to_string(&sending).unwrap();
+    assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), sending);
+}

@@ -1,0 +1,230 @@
+//! Secrets, addresses and contents are put into every flow and every error; nothing that leaves the program but to
+//! whom it is meant for holds one: no log line, no metric, no command to Redis (cache and queue), no problem's body, no byte
+//! of the ledger's files.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use contracts::servers::RedisServer;
+use fakes::{
+    Fakes, Fault, Provider, Token,
+    model::{FakeModel, Reply as Says},
+};
+use serde_json::{Value, json};
+
+use crate::support::{Client, GMAIL_COMPOSE, Reply, Server, run};
+
+const MODEL_KEY: &str = "sk-canary-model";
+const TOKEN: &str = "canary-google-token";
+const VAULT_KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+const REDIS_PASSWORD: &str = "canary-redis-password";
+/// An actor, recipients of each kind, contents, and what a model says.
+const CANARIES: [&str; 12] = [
+    MODEL_KEY,
+    TOKEN,
+    VAULT_KEY,
+    REDIS_PASSWORD,
+    "canary-actor",
+    "canary-bound",
+    "canary-to",
+    "canary-cc",
+    "canary-bcc",
+    "canary-subject",
+    "canary-text",
+    "canary-stranger",
+];
+
+/// All that is said to a Redis server, from now on.
+fn listen_in(redis: &RedisServer) -> Arc<Mutex<Vec<u8>>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", redis.port())).expect("the server listens");
+    write!(stream, "AUTH {REDIS_PASSWORD}\r\nMONITOR\r\n").expect("it reads");
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&heard);
+    let mut greeting = [0; 10];
+    stream.read_exact(&mut greeting).expect("it lets us in");
+    assert_eq!(&greeting, b"+OK\r\n+OK\r\n");
+    thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut chunk) {
+            shared.lock().unwrap().extend_from_slice(&chunk[..read]);
+        }
+    });
+    heard
+}
+
+fn mail(key: &str) -> Value {
+    json!({ "action": "gmail.send", "client_request_id": key, "params": {
+        "to": "Canary <canary-to@canary.example>", "cc": ["canary-cc@canary.example"],
+        "bcc": "canary-bcc@canary.example", "subject": "canary-subject", "text": "canary-text" } })
+}
+
+fn request(action: &Value) -> Value {
+    json!({ "actions": [action], "actor_id": "canary-actor@canary.example" })
+}
+
+/// Goes through everything that can be asked, and everything that can go wrong; gives back the problems.
+async fn everything(client: &Client, model: &FakeModel, fakes: &Fakes) -> Vec<Reply> {
+    let mut answers = Vec::new();
+    let prompt = json!({
+        "prompt": "Write canary-text to canary-to@canary.example, subject canary-subject",
+        "actor_id": "canary-actor@canary.example",
+    });
+    let says = |to: &str| {
+        json!({ "intent": "send_email", "confidence": 0.9, "questions": [], "notes": null, "actions": [{
+            "provider": "google", "action": "gmail.send", "params": { "to": [to], "cc": null, "bcc": null, "reply_to": null,
+            "subject": "canary-subject", "text": "canary-text", "html": null } }] })
+    };
+    for reply in [
+        Says::Plan(says("canary-to@canary.example")),
+        Says::Plan(says("canary-stranger@canary.example")),
+        Says::Text("canary-text is not JSON".to_owned()),
+        Says::Text("{\"canary-text\":\"canary-stranger@canary.example\"}".to_owned()),
+        Says::Refusal("canary-text is not for me".to_owned()),
+        Says::Status(500, Vec::new(), json!({ "error": { "message": "canary-text", "code": null } })),
+        Says::Status(401, Vec::new(), json!({ "error": { "message": "sk-canary-model is not a key", "code": null } })),
+    ] {
+        model.script(reply);
+        answers.push(client.post("/ai/plan2", &prompt).await);
+    }
+    let plan = answers[0].body["plan"]["plan_id"].clone();
+    assert!(plan.is_string(), "{}", answers[0].body);
+    let plan_run = json!({ "plan_id": plan, "actor_id": "canary-actor@canary.example" });
+    let accepted = client.post("/ai/execute", &plan_run).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+    client.ended(accepted.body["job_ids"][0].as_str().unwrap()).await;
+    answers.push(client.post("/ai/execute", &json!({ "plan_id": plan, "actor_id": "canary-stranger" })).await);
+    answers.push(client.post("/actions/preview", &mail("p")).await);
+
+    let faults = [
+        None,
+        Some(Fault::AcceptThen500),
+        Some(Fault::AcceptThenGarbage),
+        Some(Fault::AcceptThenClose),
+        Some(Fault::Unauthorized),
+        Some(Fault::TooManyRequests { retry_after_s: Some(1) }),
+    ];
+    for (n, fault) in faults.into_iter().enumerate() {
+        if let Some(fault) = fault {
+            fakes.script(fault.on("gmail.drafts.send"));
+        }
+        let accepted = client.post("/ai/execute", &request(&mail(&format!("job-{n}")))).await;
+        let id = accepted.body["job_ids"][0].as_str().expect("accepted").to_owned();
+        client.ended(&id).await;
+        for verb in ["cancel", "retry", "resolve"] {
+            answers.push(client.post(&format!("/ai/jobs/{id}/{verb}"), &json!({ "outcome": "canary-text" })).await);
+        }
+    }
+    let with = |field: &str, value: Value| {
+        let mut action = mail("wrong");
+        action["params"][field] = value;
+        request(&action)
+    };
+    for wrong in [
+        with("to", json!("canary-to@")),
+        with("to", json!("canary-to@canary.example, canary-cc@canary.example")),
+        with("cc", json!("zo\u{eb}-canary-cc@canary.example")),
+        with("bcc", json!(["canary-bcc"])),
+        with("to", json!("canary-to@elsewhere.example")),
+        with("subject", json!("canary-subject\r\nBcc: canary-bcc@canary.example")),
+        with("text", json!("canary-text\u{0}")),
+        with("text", json!({ "x": "canary-text" })),
+        json!({ "actions": [mail("job-0")], "actor_id": "canary actor" }),
+        json!({ "actions": [{ "action": "gmail.send", "params": "canary-text" }], "actor_id": "canary-actor" }),
+        json!({ "actions": [mail("x")], "actor_id": { "x": "canary-actor" } }),
+        json!({ "actions": [{ "action": "gmail.send", "client_request_id": "job-0", "params": {
+            "to": "canary-cc@canary.example", "subject": "canary-subject", "text": "canary-text" } }], "actor_id": "a" }),
+    ] {
+        answers.push(client.post("/ai/execute", &wrong).await);
+    }
+    let raw = |body: &'static str| {
+        client.request("POST", "/ai/execute").header("content-type", "application/json").body(body)
+    };
+    answers.push(crate::support::reply(raw("{\"actions\": \"canary-text")).await);
+    answers.push(crate::support::reply(raw("{\"actions\":1,\"actions\":\"canary-text\"}")).await);
+    for path in ["/ai/jobs", "/dev/outbox", "/actions", "/audit", "/oauth/google/status"] {
+        assert_eq!(client.get(path).await.status, 200, "{path}");
+    }
+    answers.retain(|answer| answer.status >= 400);
+    answers
+}
+
+fn find(place: &str, bytes: &[u8], secrets: &[&str]) -> Vec<String> {
+    let held =
+        |secret: &&&str| bytes.windows(secret.len()).any(|window| window.eq_ignore_ascii_case(secret.as_bytes()));
+    secrets.iter().filter(held).map(|secret| format!("{place} holds {secret}")).collect()
+}
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_tells_a_secret_an_address_or_a_content() {
+    let redis = RedisServer::start(false);
+    assert_eq!(redis.command(&format!("CONFIG SET requirepass {REDIS_PASSWORD}")), "+OK");
+    let heard = listen_in(&redis);
+    let redis_url = format!("redis://:{REDIS_PASSWORD}@127.0.0.1:{}", redis.port());
+    let (fakes, model) = (Fakes::start().await.unwrap(), FakeModel::new(MODEL_KEY));
+    fakes.add_token(Token::new(Provider::Google, TOKEN, &[GMAIL_COMPOSE]));
+    let (gmail_url, model_url) = (fakes.gmail_url(), model.serve().await);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let scopes = "actions:preview,actions:execute,audit:read,metrics:read";
+    let sealed = [("TOKEN_KEY", VAULT_KEY)];
+    let make = |more: &[&str]| {
+        run(folder, &sealed, &[&["keys", "create", "--workspace", "local", "--scopes", scopes], more].concat())
+    };
+    let (key, bound) = (make(&[]), make(&["--actor", "canary-bound@canary.example"]));
+    let variables = [
+        ("TOKEN_KEY", VAULT_KEY),
+        ("REDIS_URL", redis_url.as_str()),
+        ("QUEUE_URL", "redis"),
+        ("OPENAI_BASE_URL", &model_url),
+        ("OPENAI_API_KEY", MODEL_KEY),
+        ("AI_MAX_TOKENS_PER_MIN", "1000000"),
+        ("GMAIL_BASE_URL", &gmail_url),
+        ("GOOGLE_ACCESS_TOKEN", TOKEN),
+        ("GOOGLE_ACCESS_TOKEN_SCOPES", GMAIL_COMPOSE),
+        ("ALLOW_RECIPIENT_DOMAINS", "canary.example"),
+        ("RUST_LOG", "trace"),
+    ];
+    let server = Server::start(folder, &variables);
+    let client = server.with_key(&key);
+    let mut problems = everything(&client, &model, &fakes).await;
+    let bound_client = server.with_key(&bound);
+    problems.push(bound_client.post("/ai/execute", &request(&mail("bound"))).await);
+    problems.push(server.with_key(&key.replace("orc_", "orc_x")).get("/ai/jobs").await);
+    assert!(problems.len() > 25, "{}", problems.len());
+    let metrics = client.get("/metrics").await.body.as_str().unwrap().to_owned();
+    let mut places = files(folder);
+    let log = server.into_log();
+    places.extend(files(folder));
+    places.push(("the log".to_owned(), log.into_bytes()));
+    places.push(("the metrics".to_owned(), metrics.into_bytes()));
+    places.push(("the printed keys".to_owned(), run(folder, &sealed, &["keys", "list"]).into_bytes()));
+    places
+        .push(("the printed audit".to_owned(), run(folder, &sealed, &["audit", "--workspace", "local"]).into_bytes()));
+    for problem in &problems {
+        let text = format!("{} {:?}", problem.body, problem.headers);
+        places.push((format!("the problem {}", problem.code()), text.into_bytes()));
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let said = heard.lock().unwrap().clone();
+    assert!(find("", &said, &["job_id", "payload_hash"]).len() == 2, "what goes to Redis is heard");
+    places.push(("Redis".to_owned(), said));
+
+    let secrets = [&CANARIES[..], &[key.as_str(), &key[17..], bound.as_str(), &bound[17..]]].concat();
+    // The password is how the program comes in, and MONITOR does not show it.
+    let found: Vec<String> = places.iter().flat_map(|(place, bytes)| find(place, bytes, &secrets)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    // What is meant for somebody came to them.
+    assert!(model.requests().iter().any(|request| request.text.contains("canary-to@canary.example")));
+    assert!(!fakes.deliveries().is_empty());
+}
