@@ -244,7 +244,13 @@ impl Reader<'_> {
     /// Who is named without an address, if nobody is with one.
     pub(super) fn someone(&self) -> Option<String> {
         const MOST_WORDS: usize = 8;
-        let named = if self.after_to { &self.described } else { &self.object };
+        // "send Nora a thank-you for the meeting" names Nora, not what she gets nor what for.
+        let given = self.object.iter().skip(1).position(|&i| self.token(i).is_some_and(|t| t.is(&["a", "an"])));
+        let named = match given {
+            Some(at) => &self.object[..=at],
+            None if self.after_to => &self.described,
+            None => &self.object[..],
+        };
         let mut named: Vec<usize> = named.iter().copied().take(MOST_WORDS).collect();
         while named.last().is_some_and(|&i| self.is_separator(i)) {
             named.pop();

@@ -88,6 +88,7 @@ fn an_account_that_is_not_allowed_is_never_replaced_by_another() {
 fn questions_name_what_is_missing() {
     for (prompt, question) in [
         ("mail Nora that I am on my way", "What is Nora's address?"),
+        ("send Nora a thank-you for the meeting", "What is Nora's address?"),
         ("send my accountant an email saying the form is signed", "Which address do you mean by “my accountant”?"),
         ("email ana@example.com", "What should the mail to ana@example.com say?"),
         ("tell per@ that we won", "“per@” is not a whole address. What is the address?"),
