@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import time
 import traceback
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import boto3
@@ -20,6 +22,10 @@ from servers import PLAIN, REGION, Failed, Servers, architecture, until
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = "orchestrator-on-loopback"
 MODEL_KEY = "sk-on-loopback"
+# The client that the fakes know.
+CLIENT_ID = "fakes-client"
+CLIENT_SECRET = "fakes-client-secret"
+OWNER = "owner@contoso.com"
 WORKSPACE = "acme"
 
 
@@ -190,29 +196,108 @@ def make_keys(stack):
 
 
 def open_routes(stack):
-    for path in ("/healthz", "/readyz", "/openapi.json", "/problems/unauthenticated", "/dev/action-runner.html"):
+    for path in (
+        "/healthz", "/readyz", "/openapi.json", "/problems/unauthenticated", "/dev/action-runner.html",
+    ):
         stack.expect(200, "GET", path)
+    docs = stack.expect(200, "GET", "/docs")
+    for asset in set(re.findall(r'"(/assets/[^"]+)"', docs)):
+        stack.expect(200, "GET", asset)
+    stack.expect(307, "GET", "/")
     stack.expect(404, "GET", "/nothing/here")
     for method, path in (("POST", "/ai/plan2"), ("POST", "/ai/execute"), ("GET", "/ai/jobs"), ("GET", "/metrics")):
         stack.expect(401, method, path, body={} if method == "POST" else None)
 
 
 def deliveries(fakes):
-    return fake(f"{fakes}/_fakes/deliveries")["deliveries"]
+    return fake(f"{fakes}/_fakes/deliveries")
+
+
+def connect(stack, fakes):
+    """A person connects their account at the provider's page, through the API and back to it."""
+    # So short that the worker has to renew the token.
+    fake(f"{fakes}/_fakes/consents", "POST", {"address": OWNER, "expires_in_s": 1})
+    before = stack.expect(200, "GET", "/oauth/google/status", key="app")
+    check(before["can_connect"] and not before["connected"], "no account is connected, and one can be", before)
+    stack.expect(401, "POST", "/oauth/google/start", {})
+    stack.expect(403, "POST", "/oauth/google/start", {}, "prometheus")
+    status, headers, started = stack.ask("POST", "/oauth/google/start", {}, "app")
+    check(status == 200, "the way to connect one begins", status, started)
+    cookie, *attributes = headers["Set-Cookie"].split("; ")
+    check(
+        cookie.startswith("__Host-orchestrator-google=")
+        and {"Secure", "HttpOnly", "Path=/"} <= set(attributes)
+        and not any(attribute.startswith("Domain") for attribute in attributes),
+        "its cookie is this host's alone", attributes,
+    )
+    location = redirect(started["authorization_url"])
+    callback = f"{stack.outputs['ApiUrl']}/oauth/google/callback?"
+    check(location.startswith(callback), "the provider sends the browser back to the API's address", location.split("?")[0])
+    path = urllib.parse.urlsplit(location)._replace(scheme="", netloc="").geturl()
+    status, headers, page = stack.ask("GET", path, headers={"Accept": "text/html"})
+    check(status == 400 and OWNER not in str(page), "without the cookie nothing is connected", status)
+    status, headers, page = stack.ask("GET", path, headers={"Accept": "text/html", "Cookie": cookie})
+    check(status == 200 and OWNER in page, "with it the account is connected", status, page)
+    check("Max-Age=0" in headers["Set-Cookie"], "the cookie is good once")
+    status, _, _ = stack.ask("GET", path, headers={"Accept": "text/html", "Cookie": cookie})
+    check(status == 400, "and so is the way", status)
+    now = stack.expect(200, "GET", "/oauth/google/status", key="app")
+    check((now["mode"], now["address"]) == ("live", OWNER), "mails go out from it", now)
+    fake(f"{fakes}/_fakes/consents", "POST", {"address": OWNER})
+
+
+def redirect(url):
+    try:
+        answer = urllib.request.build_opener(NoRedirect).open(url, timeout=10)
+    except urllib.error.HTTPError as error:
+        answer = error
+    check(answer.status == 302, "the provider takes the way as it is", answer.status)
+    return answer.headers["Location"]
 
 
 def one_mail(stack, fakes):
     """A sentence becomes one mail, by model, queue and worker."""
     plan = stack.expect(200, "POST", "/ai/plan2", {"prompt": "Write to john@example.com that we meet at noon"}, "app")
     check(len(plan["plan"]["actions"]) == 1 and plan["meta"]["model"] == "gpt-4o-mini", "the model has planned a mail", plan)
+    check(plan["accounts"] == [{"provider": "google", "mode": "live", "address": OWNER}], "from the account", plan)
     request = {"plan_id": plan["plan"]["plan_id"]}
     accepted = stack.expect(202, "POST", "/ai/execute", request, "app")
     job_id = accepted["job_ids"][0]
     job = ended(stack, job_id)
     check(job["status"] == "completed", "SQS has brought the job to the worker, which has completed it", job)
+    check(job["result"]["from"] == OWNER, "from the account", job)
+    seen = deliveries(fakes)
+    check(seen["total"] == 1, "exactly one mail was delivered", seen)
+    check(seen["operations"].count("google.token") == 2, "with a token that the worker has renewed", seen["operations"])
+    return request, job_id
+
+
+def no_second_mail(stack, fakes, request, job_id):
+    """Whatever comes again, the mail does not."""
     again = stack.expect(202, "POST", "/ai/execute", request, "app")
-    check(again["job_ids"] == [job_id] and again["jobs"][0]["replayed"], "the same again is the same job", again)
-    return job_id
+    check(again["job_ids"] == [job_id] and again["jobs"][0]["replayed"], "the same plan again is the same job", again)
+    sqs, queue = stack.aws("sqs"), stack.outputs["QueueUrl"]
+    message = json.dumps({"version": "1", "job_id": job_id, "workspace_id": WORKSPACE})
+    for _ in range(2):
+        sqs.send_message(QueueUrl=queue, MessageBody=message)
+    sweep(stack)
+    until("the queue is not empty", lambda: in_queue(stack, queue) == [0, 0])
+    seen = deliveries(fakes)
+    sent = [operation for operation in seen["operations"] if operation.startswith("gmail.")]
+    check(seen["total"] == 1 and len(sent) == 1, "its message again, twice, and a sweep: nothing is sent again", seen)
+
+
+def in_queue(stack, queue):
+    """How many messages wait, and how many are with a function."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = stack.aws("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+    return [int(attributes[name]) for name in names]
+
+
+def disconnect(stack, fakes):
+    ended = stack.expect(200, "DELETE", "/oauth/google", key="app")
+    check(ended["disconnected"] and ended["revoked"], "the account is disconnected, at the provider too", ended)
+    check("google.revoke" in deliveries(fakes)["operations"], "which has ended its tokens")
 
 
 def ended(stack, job_id):
@@ -234,14 +319,22 @@ def every_right(stack, job_id):
     stack.expect(200, "GET", "/ai/jobs?limit=5", key="app")
     for what, body in (("cancel", {}), ("retry", {}), ("resolve", {"outcome": "sent"})):
         stack.expect(409, "POST", f"/ai/jobs/{job_id}/{what}", body, "app")
-    stack.expect(200, "GET", "/oauth/google/status", key="app")
+    outbox = stack.expect(200, "GET", "/dev/outbox", key="app")["data"]
+    check(outbox == [], "the outbox is empty, as the mail went out for real", outbox)
 
 
 def metrics(stack):
     stack.expect(403, "GET", "/metrics", key="app")
     text = stack.expect(200, "GET", "/metrics", key="prometheus")
     check("# TYPE ai_jobs_total counter" in text, "the metrics are Prometheus's")
-    return text
+    # A function adds up its counts after its answer.
+    for line in (
+        'ai_jobs_total{provider="google",action="gmail.send",status="completed"} 1',
+        'ai_provider_requests_total{provider="google",operation="send",outcome="ok"} 1',
+        "ai_queue_unreadable_messages_total 0",
+    ):
+        until(f"{line} is not among the metrics", lambda: line in stack.ask("GET", "/metrics", key="prometheus")[2].splitlines())
+        print(f"  {line}")
 
 
 def sweep(stack):
@@ -255,12 +348,7 @@ def dead_letters(stack):
     sqs.send_message(QueueUrl=queue, MessageBody="nothing of ours")
     sqs.send_message(QueueUrl=queue, MessageBody='{"version":"2"}')
 
-    def counts():
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
-        return [int(attributes[name]) for name in names]
-
-    until("the dead letters are not settled", lambda: counts() == [0, 1])
+    until("the dead letters are not settled", lambda: in_queue(stack, queue) == [0, 1])
     print("  of the dead letters, the one of a later version stays")
 
 
@@ -277,7 +365,7 @@ def log_lines(stack):
         if not ("level" in entry and "timestamp" in entry):
             raise Failed(f"a log line lacks level or timestamp: {line}")
     check(lines, "log lines are JSON with level and timestamp")
-    secrets = [MODEL_KEY, *(key.rsplit("_", 1)[1] for key in stack.keys.values()), "john@example.com"]
+    secrets = [MODEL_KEY, CLIENT_SECRET, "fake-access", "fake-refresh", OWNER, *(key.rsplit("_", 1)[1] for key in stack.keys.values()), "john@example.com"]
     check(not any(secret in line for secret in secrets for line in lines), "no secret and no address is in them")
 
 
@@ -293,24 +381,35 @@ def run(arguments, folder, servers):
     print("sam deploy")
     stack.deploy(
         Architecture=architecture(), RedisUrl=redis, AllowActions="gmail.send,outlook.send", GoogleRolloutPercent=100,
-        OpenAiBaseUrl=model, ProviderMode="sandbox", GmailBaseUrl=fakes, GraphBaseUrl=f"{fakes}/v1.0", EnableDevUi="true",
-        TableDeletionProtection="false",
+        OpenAiBaseUrl=model, GmailBaseUrl=fakes, GraphBaseUrl=f"{fakes}/v1.0", EnableDevUi="true", TableDeletionProtection="false",
+        GoogleClientId=CLIENT_ID, GoogleAuthUrl=f"{fakes}/oauth/google/auth", GoogleTokenUrl=f"{fakes}/oauth/google/token",
+        GoogleRevokeUrl=f"{fakes}/oauth/google/revoke",
     )
     stack.make_up_for_ministack()
-    stack.aws("secretsmanager").put_secret_value(SecretId=stack.outputs["OpenAiSecret"], SecretString=MODEL_KEY)
+    for name, value in (("OpenAiSecret", MODEL_KEY), ("GoogleSecret", CLIENT_SECRET)):
+        stack.aws("secretsmanager").put_secret_value(SecretId=stack.outputs[name], SecretString=value)
 
+    try:
+        checks(stack, fakes)
+    finally:
+        (folder / "functions.log").write_text("\n".join(line.rstrip() for line in stack.log_lines()))
+
+
+def checks(stack, fakes):
     print("the ledger")
     same_table(stack)
     make_keys(stack)
     print("the API")
     open_routes(stack)
-    job_id = one_mail(stack, fakes)
-    outbox = stack.expect(200, "GET", "/dev/outbox", key="app")["data"]
-    check(len(outbox) == 1, "exactly one mail is in the outbox", outbox)
+    print("an account")
+    connect(stack, fakes)
+    print("a mail")
+    request, job_id = one_mail(stack, fakes)
+    no_second_mail(stack, fakes, request, job_id)
     every_right(stack, job_id)
     metrics(stack)
+    disconnect(stack, fakes)
     print("behind the API")
-    sweep(stack)
     dead_letters(stack)
     log_lines(stack)
 
@@ -327,7 +426,7 @@ def main():
 
     signal.signal(signal.SIGALRM, ran_out)
     signal.signal(signal.SIGTERM, ran_out)
-    signal.alarm(1800 if arguments.build else 300)
+    signal.alarm(3600 if arguments.build else 300)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = arguments.logs.resolve() if arguments.logs else pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fault::{RandomFaults, Scripted},
+    oauth::Consents,
     state::{State, Token},
 };
 
@@ -28,6 +29,7 @@ pub(crate) fn router() -> Router<Arc<State>> {
     Router::new()
         .route("/_fakes/tokens", post(add_token))
         .route("/_fakes/faults", post(add_faults))
+        .route("/_fakes/consents", post(set_consents))
         .route("/_fakes/deliveries", get(deliveries))
         .route("/_fakes/drafts/delete", post(delete_drafts))
         .route("/_fakes/reset", post(reset))
@@ -43,6 +45,11 @@ async fn add_faults(Shared(state): Shared<Arc<State>>, Json(faults): Json<Faults
     if faults.random.is_some() {
         state.randomly(faults.random);
     }
+    StatusCode::NO_CONTENT
+}
+
+async fn set_consents(Shared(state): Shared<Arc<State>>, Json(consents): Json<Consents>) -> StatusCode {
+    state.oauth().consents = consents;
     StatusCode::NO_CONTENT
 }
 

@@ -18,6 +18,7 @@
 //! | --- | --- |
 //! | `POST /_fakes/tokens` | a [`Token`]: `{"token": "t", "provider": "google", "scopes": ["…"], "address": "ana@example.com", "expires_in_s": 3600}`, the last two optional |
 //! | `POST /_fakes/faults` | `{"next": [{"fault": "accept-then-close", "on": "gmail.drafts.send"}], "random": {"seed": 7, "percent": 20, "faults": [{"fault": "hang"}]}}`, each optional: `next` is added to the queue, `random` replaces the chances there were (0 percent stops them) |
+//! | `POST /_fakes/consents` | what the person at the providers' pages does from now on, [`oauth::Consents`]: `{"expires_in_s": 1}`, each field optional |
 //! | `GET /_fakes/deliveries` | `{"total": 1, "counts": {"job:1": 1}, "deliveries": […], "operations": […]}` |
 //! | `POST /_fakes/drafts/delete` | deletes every draft, as a person would |
 //! | `POST /_fakes/reset` | forgets everything: tokens, faults, drafts, deliveries |
@@ -25,7 +26,7 @@
 //! The kinds of [`Fault`] are written as their names in kebab case, their fields beside them:
 //! `{"fault": "too-many-requests", "retry_after_s": 3}`.
 //!
-//! Where accounts are connected is a part of its own, [`oauth`], steered in the same process.
+//! Where accounts are connected is a part of its own, [`oauth`].
 //!
 //! The model is a part of its own, [`model`], scripted in the same process.
 //!

@@ -10,6 +10,7 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -26,7 +27,8 @@ pub const CLIENT_SECRET: &str = "fakes-client-secret";
 const TENANT: &str = "tenant-1";
 
 /// What the person at the provider's page does, and what the provider then gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Consents {
     /// Which account it is.
     pub address: String,

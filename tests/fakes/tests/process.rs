@@ -149,3 +149,10 @@ fn faults_come_over_the_control_plane() {
     assert_eq!(process.graph("sendMail", &body), 401);
     assert_eq!(process.control("GET", "deliveries", &Value::Null).1["total"], 0);
 }
+
+#[test]
+fn the_person_and_the_tokens_are_steered_too() {
+    let process = Process::start();
+    assert_eq!(process.control("POST", "consents", &json!({ "expires_in_s": 1 })).0, 204);
+    assert_eq!(process.control("POST", "consents", &json!({ "expires": 1 })).0, 422, "an unknown field");
+}
