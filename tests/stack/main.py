@@ -337,6 +337,14 @@ def metrics(stack):
         print(f"  {line}")
 
 
+def audit(stack):
+    """What was done is on record, each thing once."""
+    stack.expect(403, "GET", "/audit", key="app")
+    events = [entry["event"] for entry in stack.expect(200, "GET", "/audit?limit=100", key="auditor")["data"]]
+    expected = ["connection.made", "plan.made", "job.accepted", "job.completed", "connection.removed"]
+    check([event for event in reversed(events) if event in expected] == expected, "the audit tells it all, once", events)
+
+
 def sweep(stack):
     answer = stack.aws("lambda").invoke(FunctionName=stack.resources["SweepFunction"], Payload=b"{}")
     check("FunctionError" not in answer, "the sweep runs", answer["Payload"].read().decode())
@@ -364,6 +372,7 @@ def log_lines(stack):
             continue
         if not ("level" in entry and "timestamp" in entry):
             raise Failed(f"a log line lacks level or timestamp: {line}")
+    check(not any("AccessDenied" in line for line in lines), "no function has lacked a right")
     check(lines, "log lines are JSON with level and timestamp")
     secrets = [MODEL_KEY, CLIENT_SECRET, "fake-access", "fake-refresh", OWNER, *(key.rsplit("_", 1)[1] for key in stack.keys.values()), "john@example.com"]
     check(not any(secret in line for secret in secrets for line in lines), "no secret and no address is in them")
@@ -409,6 +418,7 @@ def checks(stack, fakes):
     every_right(stack, job_id)
     metrics(stack)
     disconnect(stack, fakes)
+    audit(stack)
     print("behind the API")
     dead_letters(stack)
     log_lines(stack)
