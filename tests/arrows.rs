@@ -1,6 +1,6 @@
 //! Holds the arrows of docs/ARCHITECTURE.md: who may import whom, and who may touch the world.
 
-use std::process::Command;
+use std::{fs, path::PathBuf, process::Command};
 
 use serde_json::Value;
 
@@ -47,4 +47,27 @@ fn crates_import_only_what_the_architecture_allows() {
         }
     }
     assert!(ARROWS.iter().all(|(name, _)| names.contains(name)), "a crate of the architecture is missing");
+}
+
+/// A file that is longer holds two things.
+const MOST_LINES: usize = 600;
+
+#[test]
+fn no_file_is_longer_than_a_person_reads() {
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder can be read") {
+            let path = entry.expect("the entry can be read").path();
+            let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+            if path.is_dir() && !name.starts_with('.') && name != "target" {
+                folders.push(path);
+            } else if name.ends_with(".rs") {
+                files += 1;
+                let lines = fs::read_to_string(&path).expect("Rust is text").lines().count();
+                assert!(lines <= MOST_LINES, "{} has {lines} lines", path.display());
+            }
+        }
+    }
+    assert!(files > 100, "only {files} files were found");
 }
