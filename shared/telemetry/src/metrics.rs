@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -132,17 +133,16 @@ impl Metrics {
             }
         };
         for (metric, fields) in names.iter().filter_map(|name| Metric::find(name)).zip(read) {
-            let series = totals.entry(metric.name).or_default();
-            let counts = if metric.bounds().is_empty() { 1 } else { metric.bounds().len() + 2 };
+            let length = if metric.bounds().is_empty() { 1 } else { metric.bounds().len() + 2 };
+            // Thousands of fields of hundreds of series: found by hash, and sorted at the end.
+            let mut sums: HashMap<&str, Vec<u64>> = HashMap::new();
             for (field, count) in &fields {
                 let Some((labels, place)) = place_of(metric, field) else { continue };
-                if !series.contains_key(labels) {
-                    series.insert(labels.to_owned(), vec![0; counts]);
-                }
-                if let Some(sum) = series.get_mut(labels).and_then(|counts| counts.get_mut(place)) {
-                    *sum = sum.saturating_add(*count);
-                }
+                let sum = &mut sums.entry(labels).or_insert_with(|| vec![0; length])[place];
+                *sum = sum.saturating_add(*count);
             }
+            let series = totals.entry(metric.name).or_default();
+            series.extend(sums.into_iter().map(|(labels, counts)| (labels.to_owned(), counts)));
         }
         Some(totals)
     }

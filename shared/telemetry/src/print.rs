@@ -73,10 +73,11 @@ pub(crate) fn print(format: Format, gauges: &Gauges, totals: Option<&Totals>) ->
         if let Some(value) = gauge(metric, gauges, totals.is_some()) {
             sample(&mut text, metric.name, "", "", value);
         }
+        let bounds: Vec<String> = metric.bounds().iter().copied().map(le).chain(["+Inf".to_owned()]).collect();
         for (labels, counts) in totals.and_then(|totals| totals.get(metric.name)).into_iter().flatten() {
             let labels = label_text(metric, labels);
             match metric.kind {
-                Kind::Histogram(bounds) => histogram(&mut text, metric.name, &labels, bounds, counts),
+                Kind::Histogram(_) => histogram(&mut text, metric.name, &labels, &bounds, counts),
                 Kind::Counter | Kind::Gauge => sample(&mut text, metric.name, "", &labels, counts[0]),
             }
         }
@@ -97,13 +98,17 @@ fn gauge(metric: &Metric, gauges: &Gauges, store_up: bool) -> Option<Micros> {
     }
 }
 
-fn histogram(text: &mut String, name: &str, labels: &str, bounds: &[f64], counts: &[u64]) {
+/// `bounds` has one for each count but the last, which is the sum.
+fn histogram(text: &mut String, name: &str, labels: &str, bounds: &[String], counts: &[u64]) {
     let comma = if labels.is_empty() { "" } else { "," };
     let mut below = 0;
-    for (place, count) in counts.iter().take(bounds.len() + 1).enumerate() {
+    for (bound, count) in bounds.iter().zip(counts) {
         below += count;
-        let le = bounds.get(place).map_or_else(|| "+Inf".to_owned(), |bound| le(*bound));
-        writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {below}").expect(INFALLIBLE);
+        // Piece by piece: there are thousands of these lines.
+        for piece in [name, "_bucket{", labels, comma, "le=\"", bound, "\"} "] {
+            text.push_str(piece);
+        }
+        writeln!(text, "{below}").expect(INFALLIBLE);
     }
     sample(text, name, "_sum", labels, Micros(counts.last().copied().unwrap_or_default().into()));
     sample(text, name, "_count", labels, below);

@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use engine::ports::Ids;
-use redis::{Value, cmd, from_redis_value};
+use redis::{cmd, from_redis_value};
 use telemetry::{Increment, MetricStore, NotAdded, StoreDown};
 use tokio::time::timeout;
 
@@ -21,11 +21,11 @@ use super::{
 /// How long a flush is known; longer than any repetition of it takes.
 const KNOWN: Duration = Duration::from_secs(30);
 
-/// The counts of all instances: a hash a metric, all of one slot, so that a flush is one script and a scrape one
-/// pipeline, on a cluster too.
+/// The counts of all instances: a hash a metric, all of one slot, so that a flush and a scrape are one
+/// script each, on a cluster too.
 ///
-/// A flush has an id of its own, by which its repetition on a new connection finds that it was done. It is sent
-/// with its script, not by the script's hash, so that it is one round trip to a server that knows nothing, too.
+/// A flush has an id of its own, by which its repetition on a new connection finds that it was done. Scripts are
+/// sent whole, not by their hash, so that it is one round trip to a server that knows nothing, too.
 pub struct RedisMetrics {
     connection: Arc<RedisConnection>,
     ids: Arc<dyn Ids>,
@@ -88,20 +88,26 @@ impl MetricStore for RedisMetrics {
     }
 
     async fn read(&self, metrics: &[&'static str]) -> Result<Vec<Vec<(String, u64)>>, StoreDown> {
-        let command = |metric: &&'static str| {
-            let mut command = cmd("HGETALL");
-            command.arg(self.key(metric));
-            command
-        };
-        let commands: Vec<_> = metrics.iter().map(command).collect();
-        let answers = self.connection.query(&commands).await.map_err(|fault| StoreDown(fault.to_string()))?;
-        answers.into_iter().map(counts).collect()
+        let keys: Vec<String> = metrics.iter().map(|metric| self.key(metric)).collect();
+        let mut command = cmd("EVAL");
+        command.arg(include_str!("lua/read_metrics.lua")).arg(keys.len()).arg(&keys);
+        let answer = self.connection.query_one(command).await.map_err(|fault| StoreDown(fault.to_string()))?;
+        let texts: Vec<String> = from_redis_value(answer).map_err(|_| unreadable())?;
+        Ok(texts.iter().map(|text| counts(text)).collect())
     }
 }
 
-fn counts(hash: Value) -> Result<Vec<(String, u64)>, StoreDown> {
-    let fields: Vec<(String, i64)> =
-        from_redis_value(hash).map_err(|_| StoreDown("the answer cannot be read".to_owned()))?;
-    // Counts only rise; what somebody has set below zero by hand is none.
-    Ok(fields.into_iter().filter_map(|(field, count)| Some((field, u64::try_from(count).ok()?))).collect())
+fn unreadable() -> StoreDown {
+    StoreDown("the answer cannot be read".to_owned())
+}
+
+/// Fields and values in turn, a line each.
+fn counts(text: &str) -> Vec<(String, u64)> {
+    let mut counts = Vec::new();
+    let mut lines = text.split('\n');
+    while let (Some(field), Some(count)) = (lines.next(), lines.next()) {
+        // Counts only rise; what somebody has set below zero by hand is none.
+        counts.extend(count.parse().map(|count: u64| (field.to_owned(), count)));
+    }
+    counts
 }
