@@ -15,7 +15,7 @@ mod problems;
 use axum::{
     Router, middleware,
     response::Redirect,
-    routing::{any, get},
+    routing::{any, delete, get, post},
 };
 use engine::{Problem, ProblemCode};
 use utoipa::openapi::OpenApi;
@@ -113,7 +113,7 @@ fn surrounded(routes: Router<Web>, web: Web) -> Router {
 }
 
 fn served_by(function: Function, web: &Web) -> Router<Web> {
-    let (routes, _) = documented(function).split_for_parts();
+    let routes = (function.served().routes)();
     if function != Function::Metrics {
         return routes;
     }
@@ -124,39 +124,60 @@ fn served_by(function: Function, web: &Web) -> Router<Web> {
     routes.route("/", get(async || Redirect::temporary("/dev/action-runner.html"))).merge(files::dev())
 }
 
-/// The routes of the API that a function serves, and what describes them.
-fn documented(function: Function) -> OpenApiRouter<Web> {
-    let api = OpenApiRouter::new();
-    match function {
-        Function::Plan2 => {
-            api.routes(routes!(plan2::plan2)).routes(routes!(actions::list)).routes(routes!(preview::preview))
+/// The routes of the API that a function serves, and what describes them. Apart, since a function that starts has no
+/// use for the description, and to make it takes as long as all the rest.
+struct Served {
+    routes: fn() -> Router<Web>,
+    documented: fn() -> OpenApiRouter<Web>,
+}
+
+macro_rules! served {
+    ($($method:ident $pattern:literal $module:ident::$handler:ident),+ $(,)?) => {
+        Served {
+            routes: || Router::new()$(.route($pattern, $method($module::$handler)))+,
+            documented: || OpenApiRouter::new()$(.routes(routes!($module::$handler)))+,
         }
-        Function::Execute => api.routes(routes!(execute::execute)),
-        Function::Jobs => api
-            .routes(routes!(jobs::list))
-            .routes(routes!(jobs::get))
-            .routes(routes!(jobs::cancel))
-            .routes(routes!(jobs::retry))
-            .routes(routes!(jobs::resolve))
-            .routes(routes!(dev::outbox))
-            .routes(routes!(audit::list)),
-        Function::Connect => api
-            .routes(routes!(oauth::start))
-            .routes(routes!(oauth::callback))
-            .routes(routes!(oauth::status))
-            .routes(routes!(oauth::disconnect)),
-        Function::Metrics => api
-            .routes(routes!(metrics::metrics))
-            .routes(routes!(problems::explain))
-            .routes(routes!(health::healthz))
-            .routes(routes!(health::readyz)),
+    };
+}
+
+impl Function {
+    const fn served(self) -> Served {
+        match self {
+            Self::Plan2 => served!(
+                post "/ai/plan2" plan2::plan2,
+                get "/actions" actions::list,
+                post "/actions/preview" preview::preview,
+            ),
+            Self::Execute => served!(post "/ai/execute" execute::execute),
+            Self::Jobs => served!(
+                get "/ai/jobs" jobs::list,
+                get "/ai/jobs/{job_id}" jobs::get,
+                post "/ai/jobs/{job_id}/cancel" jobs::cancel,
+                post "/ai/jobs/{job_id}/retry" jobs::retry,
+                post "/ai/jobs/{job_id}/resolve" jobs::resolve,
+                get "/dev/outbox" dev::outbox,
+                get "/audit" audit::list,
+            ),
+            Self::Connect => served!(
+                post "/oauth/{provider}/start" oauth::start,
+                get "/oauth/{provider}/callback" oauth::callback,
+                get "/oauth/{provider}/status" oauth::status,
+                delete "/oauth/{provider}" oauth::disconnect,
+            ),
+            Self::Metrics => served!(
+                get "/metrics" metrics::metrics,
+                get "/problems/{code}" problems::explain,
+                get "/healthz" health::healthz,
+                get "/readyz" health::readyz,
+            ),
+        }
     }
 }
 
 /// The document that describes the routes of the API.
 pub(crate) fn document() -> OpenApi {
     let base = OpenApiRouter::with_openapi(openapi::base());
-    Function::ALL.into_iter().fold(base, |all, function| all.merge(documented(function))).into_openapi()
+    Function::ALL.into_iter().fold(base, |all, function| all.merge((function.served().documented)())).into_openapi()
 }
 
 #[cfg(test)]
@@ -166,7 +187,7 @@ mod tests {
     #[test]
     fn the_table_says_which_function_serves_each_documented_route() {
         for function in Function::ALL {
-            let document = documented(function).into_openapi();
+            let document = (function.served().documented)().into_openapi();
             for path in document.paths.paths.keys() {
                 assert!(ROUTES.contains(&(path.as_str(), function)), "{path} of {function:?} is not in ROUTES");
             }
