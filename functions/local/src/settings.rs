@@ -3,6 +3,7 @@ use std::error::Error;
 use app::Config;
 use clap::Subcommand;
 use domain::{ActionId, Allowlist, Provider, WorkspaceId};
+use engine::Engine;
 
 use crate::keys::known;
 
@@ -47,7 +48,7 @@ pub enum Workspaces {
     },
 }
 
-/// Does what the command says, in the ledger that the environment names; a server may run beside it.
+/// Does what the command says, in the ledger that the environment names, and prints what holds now; a server may run beside it.
 pub async fn rollout(config: &Config, command: Rollout) -> Result<(), Box<dyn Error>> {
     let engine = app::engine(config)?;
     match command {
@@ -55,31 +56,40 @@ pub async fn rollout(config: &Config, command: Rollout) -> Result<(), Box<dyn Er
             if !engine.set_rollout(provider, percent).await? {
                 eprintln!("Redis does not answer: servers hear of it when it does, within a minute");
             }
+            print_percent(&engine, provider).await?;
         }
         Rollout::Get { provider } => {
             for provider in provider.map_or_else(|| Provider::ALL.to_vec(), |provider| vec![provider]) {
-                let (percent, of_environment) = engine.rollout(provider).await?;
-                println!("{provider}\t{percent}\t{}", if of_environment { "environment" } else { "ledger" });
+                print_percent(&engine, provider).await?;
             }
         }
     }
     Ok(())
 }
 
+async fn print_percent(engine: &Engine, provider: Provider) -> Result<(), Box<dyn Error>> {
+    let (percent, of_environment) = engine.rollout(provider).await?;
+    println!("{provider}\t{percent}\t{}", if of_environment { "environment" } else { "ledger" });
+    Ok(())
+}
+
 /// The same for what workspaces may do.
 pub async fn workspaces(config: &Config, command: Workspaces) -> Result<(), Box<dyn Error>> {
     let engine = app::engine(config)?;
-    match command {
+    let workspace = match command {
         Workspaces::Allow { workspace, actions } => {
             let allow = known(&engine, actions)?;
             engine.allow(&workspace, Some(allow)).await?;
+            workspace
         }
-        Workspaces::Reset { workspace } => engine.allow(&workspace, None).await?,
-        Workspaces::Show { workspace } => {
-            let settings = engine.ledger.workspace(&workspace).await?.unwrap_or_default();
-            println!("{}", settings.allow.as_ref().map_or_else(|| "all".to_owned(), Allowlist::to_string));
+        Workspaces::Reset { workspace } => {
+            engine.allow(&workspace, None).await?;
+            workspace
         }
-    }
+        Workspaces::Show { workspace } => workspace,
+    };
+    let settings = engine.ledger.workspace(&workspace).await?.unwrap_or_default();
+    println!("{}", settings.allow.as_ref().map_or_else(|| "all".to_owned(), Allowlist::to_string));
     Ok(())
 }
 
