@@ -6,7 +6,10 @@ use std::{
 };
 
 use aws_sdk_dynamodb::{
-    operation::{delete_item::DeleteItemError, put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    operation::{
+        delete_item::DeleteItemError, put_item::PutItemError, query::builders::QueryFluentBuilder,
+        transact_write_items::TransactWriteItemsError,
+    },
     types::{
         AttributeValue, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update,
     },
@@ -326,22 +329,26 @@ impl DynamoLedger {
         }
     }
 
+    /// One look into an index, at no more than `limit` of its entries.
+    async fn query(&self, search: &Search, limit: usize, start: Option<Item>) -> QueryFluentBuilder {
+        self.client()
+            .await
+            .query()
+            .table_name(&self.table)
+            .index_name(search.index)
+            .key_condition_expression(&search.condition)
+            .set_expression_attribute_values(Some(search.values.clone()))
+            .scan_index_forward(search.forward)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX).max(1))
+            .set_exclusive_start_key(start)
+    }
+
     /// How many entries of an index there are, counted to `at_most`.
     pub(super) async fn count(&self, search: &Search, at_most: usize) -> Result<usize, LedgerError> {
         let mut counted = 0;
         let mut start = None;
         loop {
-            let call = self
-                .client()
-                .await
-                .query()
-                .table_name(&self.table)
-                .index_name(search.index)
-                .key_condition_expression(&search.condition)
-                .set_expression_attribute_values(Some(search.values.clone()))
-                .select(Select::Count)
-                .limit(i32::try_from(at_most - counted).unwrap_or(i32::MAX).max(1))
-                .set_exclusive_start_key(start);
+            let call = self.query(search, at_most - counted, start).await.select(Select::Count);
             let answer = call.send().await.map_err(|error| LedgerError(failure("Query", &error)))?;
             counted += usize::try_from(answer.count).unwrap_or(0);
             start = answer.last_evaluated_key;
@@ -358,18 +365,12 @@ impl DynamoLedger {
         limit: usize,
         start: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>), LedgerError> {
-        let call = self
-            .client()
+        let answer = self
+            .query(search, limit, start)
             .await
-            .query()
-            .table_name(&self.table)
-            .index_name(search.index)
-            .key_condition_expression(&search.condition)
-            .set_expression_attribute_values(Some(search.values.clone()))
-            .scan_index_forward(search.forward)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX).max(1))
-            .set_exclusive_start_key(start);
-        let answer = call.send().await.map_err(|error| LedgerError(failure("Query", &error)))?;
+            .send()
+            .await
+            .map_err(|error| LedgerError(failure("Query", &error)))?;
         Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
     }
 }
