@@ -8,24 +8,27 @@ use std::{
     path::Path,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
 };
 
 use contracts::servers::RedisServer;
 use fakes::{
     Fakes, Fault, Provider, Token,
     model::{FakeModel, Reply as Says},
+    oauth::{CLIENT_SECRET, Consents},
 };
 use serde_json::{Value, json};
 
-use crate::support::{Client, GMAIL_COMPOSE, Reply, Server, run};
+use crate::{
+    oauth::{back, begin, consent},
+    support::{Client, GMAIL_COMPOSE, Reply, Server, run, until},
+};
 
 const MODEL_KEY: &str = "sk-canary-model";
 const TOKEN: &str = "canary-google-token";
 const VAULT_KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 const REDIS_PASSWORD: &str = "canary-redis-password";
-/// An actor, recipients of each kind, contents, and what a model says.
-const CANARIES: [&str; 12] = [
+/// An actor, recipients of each kind, contents, what a model says, and a connected account with its tokens.
+const CANARIES: [&str; 16] = [
     MODEL_KEY,
     TOKEN,
     VAULT_KEY,
@@ -38,17 +41,31 @@ const CANARIES: [&str; 12] = [
     "canary-subject",
     "canary-text",
     "canary-stranger",
+    "canary-owner",
+    CLIENT_SECRET,
+    "fake-access-",
+    "fake-refresh-",
 ];
+
+/// A connection to the Redis server that has come in.
+fn dial(redis: &RedisServer) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", redis.port())).expect("the server listens");
+    write!(stream, "AUTH {REDIS_PASSWORD}\r\n").expect("it reads");
+    let mut greeting = [0; 5];
+    stream.read_exact(&mut greeting).expect("it lets us in");
+    assert_eq!(&greeting, b"+OK\r\n");
+    stream
+}
 
 /// All that is said to a Redis server, from now on.
 fn listen_in(redis: &RedisServer) -> Arc<Mutex<Vec<u8>>> {
-    let mut stream = TcpStream::connect(("127.0.0.1", redis.port())).expect("the server listens");
-    write!(stream, "AUTH {REDIS_PASSWORD}\r\nMONITOR\r\n").expect("it reads");
+    let mut stream = dial(redis);
+    write!(stream, "MONITOR\r\n").expect("it reads");
+    let mut greeting = [0; 5];
+    stream.read_exact(&mut greeting).expect("it tells");
+    assert_eq!(&greeting, b"+OK\r\n");
     let heard = Arc::new(Mutex::new(Vec::new()));
     let shared = Arc::clone(&heard);
-    let mut greeting = [0; 10];
-    stream.read_exact(&mut greeting).expect("it lets us in");
-    assert_eq!(&greeting, b"+OK\r\n+OK\r\n");
     thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(read @ 1..) = stream.read(&mut chunk) {
@@ -154,6 +171,40 @@ async fn everything(client: &Client, model: &FakeModel, fakes: &Fakes) -> Vec<Re
     answers
 }
 
+/// Connects an account, sends from it and loses it again; gives back the problems, and what only the browser may know.
+async fn account(client: &Client, fakes: &Fakes) -> (Vec<Reply>, Vec<String>) {
+    fakes.consents(Consents { address: "canary-owner@canary.example".to_owned(), ..Consents::default() });
+    let (mut answers, mut browsers) = (Vec::new(), Vec::new());
+    for is_the_browser in [false, true] {
+        let way = begin(client, "microsoft", json!({ "drafts": true })).await;
+        let path = consent(client, &way).await;
+        let cookie = is_the_browser.then_some(way.cookie.as_str());
+        let came_back = back(client, &path, cookie).await;
+        assert_eq!(came_back.status == 200, is_the_browser, "{}", came_back.body);
+        answers.extend([came_back, back(client, &path, cookie).await]);
+        let state = way.page.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
+        browsers.extend([state, way.cookie.split_once('=').expect("a cookie").1.to_owned()]);
+    }
+    let from_it = |key: &str| {
+        let mut action = mail(key);
+        action["action"] = json!("outlook.send");
+        request(&action)
+    };
+    for (key, status) in [("account-1", "completed"), ("account-2", "error")] {
+        let accepted = client.post("/ai/execute", &from_it(key)).await;
+        let job = client.ended(accepted.body["job_ids"][0].as_str().expect("accepted")).await;
+        assert_eq!(job["status"], status, "{job}");
+        fakes.end_refresh_tokens();
+        fakes.end_access_tokens();
+    }
+    let refused = client.post("/ai/execute", &from_it("account-3")).await;
+    assert_eq!(refused.code(), "reauth-required");
+    answers.push(refused);
+    assert_eq!(crate::support::reply(client.request("DELETE", "/oauth/microsoft")).await.status, 200);
+    answers.retain(|answer| answer.status >= 400);
+    (answers, browsers)
+}
+
 fn find(place: &str, bytes: &[u8], secrets: &[&str]) -> Vec<String> {
     let held =
         |secret: &&&str| bytes.windows(secret.len()).any(|window| window.eq_ignore_ascii_case(secret.as_bytes()));
@@ -173,16 +224,17 @@ async fn nothing_tells_a_secret_an_address_or_a_content() {
     let redis_url = format!("redis://:{REDIS_PASSWORD}@127.0.0.1:{}", redis.port());
     let (fakes, model) = (Fakes::start().await.unwrap(), FakeModel::new(MODEL_KEY));
     fakes.add_token(Token::new(Provider::Google, TOKEN, &[GMAIL_COMPOSE]));
-    let (gmail_url, model_url) = (fakes.gmail_url(), model.serve().await);
+    let (gmail_url, graph_url, model_url) = (fakes.gmail_url(), fakes.graph_url(), model.serve().await);
+    let clients = fakes.oauth_variables();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let scopes = "actions:preview,actions:execute,audit:read,metrics:read";
+    let scopes = "actions:preview,actions:execute,connections:write,audit:read,metrics:read";
     let sealed = [("TOKEN_KEY", VAULT_KEY)];
     let make = |more: &[&str]| {
         run(folder, &sealed, &[&["keys", "create", "--workspace", "local", "--scopes", scopes], more].concat())
     };
     let (key, bound) = (make(&[]), make(&["--actor", "canary-bound@canary.example"]));
-    let variables = [
+    let mut variables = vec![
         ("TOKEN_KEY", VAULT_KEY),
         ("REDIS_URL", redis_url.as_str()),
         ("QUEUE_URL", "redis"),
@@ -190,14 +242,18 @@ async fn nothing_tells_a_secret_an_address_or_a_content() {
         ("OPENAI_API_KEY", MODEL_KEY),
         ("AI_MAX_TOKENS_PER_MIN", "1000000"),
         ("GMAIL_BASE_URL", &gmail_url),
+        ("GRAPH_BASE_URL", &graph_url),
         ("GOOGLE_ACCESS_TOKEN", TOKEN),
         ("GOOGLE_ACCESS_TOKEN_SCOPES", GMAIL_COMPOSE),
         ("ALLOW_RECIPIENT_DOMAINS", "canary.example"),
         ("RUST_LOG", "trace"),
     ];
+    variables.extend(clients.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let server = Server::start(folder, &variables);
     let client = server.with_key(&key);
     let mut problems = everything(&client, &model, &fakes).await;
+    let (of_account, browsers) = account(&client, &fakes).await;
+    problems.extend(of_account);
     let bound_client = server.with_key(&bound);
     problems.push(bound_client.post("/ai/execute", &request(&mail("bound"))).await);
     problems.push(server.with_key(&key.replace("orc_", "orc_x")).get("/ai/jobs").await);
@@ -215,12 +271,15 @@ async fn nothing_tells_a_secret_an_address_or_a_content() {
         let text = format!("{} {:?}", problem.body, problem.headers);
         places.push((format!("the problem {}", problem.code()), text.into_bytes()));
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The server tells in order: what was said before this, it has told by then.
+    write!(dial(&redis), "PING the-last-word\r\n").expect("it reads");
+    until("Redis does not tell of the end", || find("", &heard.lock().unwrap(), &["the-last-word"]).len() == 1).await;
     let said = heard.lock().unwrap().clone();
     assert!(find("", &said, &["job_id", "payload_hash"]).len() == 2, "what goes to Redis is heard");
     places.push(("Redis".to_owned(), said));
 
-    let secrets = [&CANARIES[..], &[key.as_str(), &key[17..], bound.as_str(), &bound[17..]]].concat();
+    let mut secrets = [&CANARIES[..], &[key.as_str(), &key[17..], bound.as_str(), &bound[17..]]].concat();
+    secrets.extend(browsers.iter().map(String::as_str));
     // The password is how the program comes in, and MONITOR does not show it.
     let found: Vec<String> = places.iter().flat_map(|(place, bytes)| find(place, bytes, &secrets)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));

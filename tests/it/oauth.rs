@@ -25,12 +25,12 @@ fn owner(expires_in_s: u64) -> Consents {
 }
 
 /// A way that was begun: where to consent, and what the browser keeps.
-struct Way {
-    page: Url,
-    cookie: String,
+pub struct Way {
+    pub page: Url,
+    pub cookie: String,
 }
 
-async fn begin(client: &Client, provider: &str, body: Value) -> Way {
+pub async fn begin(client: &Client, provider: &str, body: Value) -> Way {
     let started = client.post(&format!("/oauth/{provider}/start"), &body).await;
     assert_eq!(started.status, 200, "{}", started.body);
     let cookie = started.header("set-cookie");
@@ -41,14 +41,14 @@ async fn begin(client: &Client, provider: &str, body: Value) -> Way {
 }
 
 /// What the provider sends the browser back with, as a path of the program.
-async fn consent(client: &Client, way: &Way) -> String {
+pub async fn consent(client: &Client, way: &Way) -> String {
     let answer = client.request_url("GET", way.page.as_str()).send().await.unwrap();
     assert_eq!(answer.status(), 302, "the provider takes the way as it is");
     let location = answer.headers()["location"].to_str().unwrap();
     location[location.find("/oauth/").expect("back to where it came from")..].to_owned()
 }
 
-async fn back(client: &Client, path: &str, cookie: Option<&str>) -> Reply {
+pub async fn back(client: &Client, path: &str, cookie: Option<&str>) -> Reply {
     let request = client.request("GET", path).header("accept", "text/html,*/*");
     reply(cookie.into_iter().fold(request, |request, cookie| request.header("cookie", cookie))).await
 }
