@@ -158,7 +158,12 @@ async fn claims(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
 }
 
 async fn tolls(cache: &Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
-    let key = |n: u8| ApiKey::of(&[n.wrapping_add(seed.as_bytes()[n as usize]); 64]).id().clone();
+    let key = |n: u8| {
+        // The seed keeps runs apart, and the number the keys of one run.
+        let mut random = [n; 64];
+        random[1..17].copy_from_slice(seed.as_bytes());
+        ApiKey::of(&random).id().clone()
+    };
     let (ours, other) = (workspace("tolls", seed), workspace("free", seed));
     let toll = |n: u8, workspace: &WorkspaceId| Toll {
         key: key(n),
