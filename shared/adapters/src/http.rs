@@ -38,8 +38,8 @@ pub struct HttpError(String);
 /// Builds a client: TLS by ring with Mozilla's roots, whatever is installed in the process; no
 /// redirects, no proxies, no retries.
 pub fn client(options: ClientOptions) -> Result<reqwest::Client, HttpError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    // Parsed when they were published, not here.
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     // The provider is named here, not installed for the process: nothing to install twice.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -14,8 +14,7 @@ use adapters::{
     aws::{DynamoLedger, Sdk, SqsQueue, settings},
     embedded::{SystemClock, SystemIds},
 };
-use aws_config::Region;
-use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use contracts::{
     ManualClock, Ministack,
     proxies::{AwsProxy, Reaction},
@@ -35,32 +34,32 @@ fn seed() -> Uuid {
     SystemIds.uuid()
 }
 
-async fn sdk(address: SocketAddr) -> Arc<Sdk> {
+fn sdk(address: SocketAddr) -> Arc<Sdk> {
     let settings = settings()
         .endpoint_url(format!("http://{address}"))
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "tests"));
-    Sdk::with(settings.load().await)
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "tests")));
+    Sdk::with(settings.build())
 }
 
-async fn ledger(address: SocketAddr, clock: Arc<dyn Clock>) -> Arc<DynamoLedger> {
-    Arc::new(DynamoLedger::new(sdk(address).await, "ledger", clock, Arc::new(SystemIds)))
+fn ledger(address: SocketAddr, clock: Arc<dyn Clock>) -> Arc<DynamoLedger> {
+    Arc::new(DynamoLedger::new(sdk(address), "ledger", clock, Arc::new(SystemIds)))
 }
 
 /// A table for all, as the suites leave each other's records alone.
 async fn with_table(server: &Ministack) -> Arc<DynamoLedger> {
-    let ledger = ledger(server.address(), Arc::new(SystemClock)).await;
+    let ledger = ledger(server.address(), Arc::new(SystemClock));
     ledger.create_table().await.unwrap();
     ledger
 }
 
 /// A queue of its own at the server, reached by way of `address`.
 async fn queue(server: &Ministack, address: SocketAddr) -> Arc<SqsQueue> {
-    let client = aws_sdk_sqs::Client::new(sdk(server.address()).await.config().await);
+    let client = aws_sdk_sqs::Client::new(sdk(server.address()).config().await);
     let visibility = aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout;
     let call = client.create_queue().queue_name(seed().to_string());
     let url = call.attributes(visibility, VISIBILITY.as_secs().to_string()).send().await.unwrap().queue_url.unwrap();
-    Arc::new(SqsQueue::new(sdk(address).await, url, Arc::new(SystemClock), Arc::new(SystemIds)))
+    Arc::new(SqsQueue::new(sdk(address), url, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
 fn job(seed: Uuid, key: &str, now: Timestamp) -> (Job, Contents) {
@@ -102,7 +101,7 @@ async fn the_ledger_forgets_in_time() {
     with_table(&server).await;
     // It begins now, since the server deletes by its own clock.
     let clock = ManualClock::at(SystemClock.now());
-    contracts::ledger_with_clock(ledger(server.address(), clock.clone()).await, clock, seed()).await;
+    contracts::ledger_with_clock(ledger(server.address(), clock.clone()), clock, seed()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,7 +118,7 @@ async fn what_is_too_long_for_an_item_lies_in_several() {
     with_table(&server).await;
     let clock = ManualClock::at(SystemClock.now());
     let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
-    let ledger = ledger(proxy.address, clock.clone()).await;
+    let ledger = ledger(proxy.address, clock.clone());
     let seed = seed();
     let (first, _) = job(seed, "long", clock.now());
     let long = Contents(Sealed("x".repeat(1_390_000) + "end"));
@@ -166,7 +165,7 @@ async fn operations_cost_few_calls() {
     let server = Ministack::shared();
     with_table(&server).await;
     let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
-    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let ledger = ledger(proxy.address, Arc::new(SystemClock));
     assert_eq!(proxy.calls(), [""; 0], "nothing is called before it is needed");
     let (now, seed) = (SystemClock.now(), seed());
     let jobs: Vec<_> = (0..10).map(|n| job(seed, &format!("{n}"), now)).collect();
@@ -215,7 +214,7 @@ async fn a_write_whose_answer_is_lost_is_done_once() {
             if one { Reaction::Lose } else { Reaction::Forward }
         }
     });
-    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let ledger = ledger(proxy.address, Arc::new(SystemClock));
     let (now, seed) = (SystemClock.now(), seed());
     let (first, contents) = job(seed, "lost", now);
     lost.store(1, Ordering::SeqCst);
@@ -268,7 +267,7 @@ async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
             Reaction::Answer(400, json!({ "__type": kind, "message": "secret", "CancellationReasons": reasons }))
         }
     });
-    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let ledger = ledger(proxy.address, Arc::new(SystemClock));
     let (now, seed) = (SystemClock.now(), seed());
     let first = job(seed, "conflict", now);
     assert_eq!(ledger.insert_jobs(std::slice::from_ref(&first)).await.unwrap(), Insert::Done);
@@ -302,7 +301,7 @@ async fn what_a_read_leaves_out_is_asked_for_again() {
     });
     let jobs = [job(seed(), "a", SystemClock.now()), job(seed(), "b", SystemClock.now())];
     direct.insert_jobs(&jobs).await.unwrap();
-    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let ledger = ledger(proxy.address, Arc::new(SystemClock));
     let found = ledger.jobs(&[jobs[0].0.job_id, jobs[1].0.job_id]).await.unwrap();
     assert_eq!(found, [Some(jobs[0].0.clone()), Some(jobs[1].0.clone())]);
     assert_eq!(proxy.calls(), ["BatchGetItem"; 2]);
@@ -333,7 +332,7 @@ async fn an_index_that_is_behind_does_no_harm() {
             _ => Reaction::Forward,
         }
     });
-    let ledger = ledger(proxy.address, Arc::new(SystemClock)).await;
+    let ledger = ledger(proxy.address, Arc::new(SystemClock));
     let before = now + SignedDuration::from_secs(1);
     assert_eq!(ledger.overdue_jobs(before, 10).await.unwrap(), std::slice::from_ref(&open.0));
     assert_eq!(ledger.overdue_jobs(now, 10).await.unwrap(), [], "it was touched since");
@@ -394,7 +393,7 @@ async fn of_a_batch_only_what_was_refused_is_sent_again() {
             }
         });
         let url = "http://127.0.0.1/000000000000/jobs";
-        let queue = SqsQueue::new(sdk(proxy.address).await, url, Arc::new(SystemClock), Arc::new(SystemIds));
+        let queue = SqsQueue::new(sdk(proxy.address), url, Arc::new(SystemClock), Arc::new(SystemIds));
         let said = queue.send(&messages(10, seed())).await;
         assert_eq!(said.is_ok(), outcome, "{said:?}");
         let bodies = bodies.lock().unwrap();
@@ -406,10 +405,10 @@ async fn of_a_batch_only_what_was_refused_is_sent_again() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_that_names_nothing() {
     let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let ledger = ledger(nobody, Arc::new(SystemClock)).await;
+    let ledger = ledger(nobody, Arc::new(SystemClock));
     let error = ledger.rollout_percent(Provider::Google).await.unwrap_err().to_string();
     assert_eq!(error, "the ledger failed: GetItem: the service cannot be reached");
-    let queue = SqsQueue::new(sdk(nobody).await, "http://q", Arc::new(SystemClock), Arc::new(SystemIds));
+    let queue = SqsQueue::new(sdk(nobody), "http://q", Arc::new(SystemClock), Arc::new(SystemIds));
     let error = queue.depth().await.unwrap_err().to_string();
     assert_eq!(error, "the queue failed: GetQueueAttributes: the service cannot be reached");
 }

@@ -7,8 +7,7 @@ use adapters::{
     embedded::{StoredKeyVault, SystemIds},
     secret::{Secret, SecretStore},
 };
-use aws_config::Region;
-use aws_sdk_kms::config::Credentials;
+use aws_sdk_kms::config::{Credentials, Region, SharedCredentialsProvider};
 use contracts::{
     ManualClock, Ministack,
     proxies::{AwsProxy, Reaction},
@@ -23,17 +22,17 @@ fn seed() -> Uuid {
     SystemIds.uuid()
 }
 
-async fn sdk(address: SocketAddr) -> Arc<Sdk> {
+fn sdk(address: SocketAddr) -> Arc<Sdk> {
     let settings = settings()
         .endpoint_url(format!("http://{address}"))
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "tests"));
-    Sdk::with(settings.load().await)
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "tests")));
+    Sdk::with(settings.build())
 }
 
 /// A new key's ARN.
 async fn key(server: &Ministack) -> String {
-    let client = aws_sdk_kms::Client::new(sdk(server.address()).await.config().await);
+    let client = aws_sdk_kms::Client::new(sdk(server.address()).config().await);
     client.create_key().send().await.unwrap().key_metadata.unwrap().arn.unwrap()
 }
 
@@ -54,7 +53,7 @@ fn data_key(sealed: &Sealed) -> &str {
 async fn the_vault_keeps_its_contract() {
     let server = Ministack::shared();
     let key = key(&server).await;
-    let vault = KmsVault::new(sdk(server.address()).await, key, ManualClock::new());
+    let vault = KmsVault::new(sdk(server.address()), key, ManualClock::new());
     contracts::vault(Arc::new(vault), seed()).await;
 }
 
@@ -62,16 +61,16 @@ async fn the_vault_keeps_its_contract() {
 async fn another_process_opens_with_the_same_key_and_no_other() {
     let server = Ministack::shared();
     let (ours, theirs) = (key(&server).await, key(&server).await);
-    let vault = async |key: &str| KmsVault::new(sdk(server.address()).await, key, ManualClock::new());
-    let sealed = seal(&vault(&ours).await, "acme").await;
+    let vault = |key: &str| KmsVault::new(sdk(server.address()), key, ManualClock::new());
+    let sealed = seal(&vault(&ours), "acme").await;
     let id = ours.rsplit_once('/').unwrap().1;
     assert!(sealed.0.starts_with(&format!("k1.{id}.")), "the key's id can be seen: {sealed:?}");
-    assert_eq!(open(&vault(&ours).await, "acme", &sealed).await.as_deref(), Ok(&b"text"[..]));
+    assert_eq!(open(&vault(&ours), "acme", &sealed).await.as_deref(), Ok(&b"text"[..]));
     // KMS finds the key by the sealed data key: what was sealed before the key was changed still opens.
-    assert_eq!(open(&vault(&theirs).await, "acme", &sealed).await.as_deref(), Ok(&b"text"[..]));
+    assert_eq!(open(&vault(&theirs), "acme", &sealed).await.as_deref(), Ok(&b"text"[..]));
     let renamed = Sealed(sealed.0.replace(id, theirs.rsplit_once('/').unwrap().1));
-    assert_eq!(open(&vault(&ours).await, "acme", &renamed).await, Err(VaultError::DoesNotOpen));
-    assert_eq!(open(&vault(&ours).await, "globex", &sealed).await, Err(VaultError::DoesNotOpen));
+    assert_eq!(open(&vault(&ours), "acme", &renamed).await, Err(VaultError::DoesNotOpen));
+    assert_eq!(open(&vault(&ours), "globex", &sealed).await, Err(VaultError::DoesNotOpen));
 }
 
 #[tokio::test]
@@ -79,7 +78,7 @@ async fn a_data_key_serves_one_workspace_for_five_minutes() {
     let server = Ministack::shared();
     let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
     let (key, clock) = (key(&server).await, ManualClock::new());
-    let vault = KmsVault::new(sdk(proxy.address).await, key.clone(), clock.clone());
+    let vault = KmsVault::new(sdk(proxy.address), key.clone(), clock.clone());
     let first = seal(&vault, "acme").await;
     assert_eq!(data_key(&seal(&vault, "acme").await), data_key(&first));
     open(&vault, "acme", &first).await.unwrap();
@@ -109,21 +108,21 @@ async fn a_data_key_serves_one_workspace_for_five_minutes() {
 async fn without_kms_nothing_is_sealed_or_opened_and_it_says_why() {
     let server = Ministack::shared();
     let (key, clock) = (key(&server).await, ManualClock::new());
-    let sealed = seal(&KmsVault::new(sdk(server.address()).await, key.clone(), clock.clone()), "acme").await;
-    let lost = KmsVault::new(sdk(([127, 0, 0, 1], 1).into()).await, key, clock.clone());
+    let sealed = seal(&KmsVault::new(sdk(server.address()), key.clone(), clock.clone()), "acme").await;
+    let lost = KmsVault::new(sdk(([127, 0, 0, 1], 1).into()), key, clock.clone());
     let answers = [
         lost.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.map(|sealed| sealed.0.into_bytes()),
         open(&lost, "acme", &sealed).await,
     ];
     assert!(answers.iter().all(|answer| matches!(answer, Err(VaultError::Unavailable(_)))), "{answers:?}");
-    let missing = KmsVault::new(sdk(server.address()).await, seed().to_string(), clock);
+    let missing = KmsVault::new(sdk(server.address()), seed().to_string(), clock);
     let refused = missing.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.unwrap_err();
     assert!(refused.to_string().contains("NotFoundException"), "{refused}");
 }
 
 /// A new secret's ARN.
 async fn secret(server: &Ministack, value: &str) -> String {
-    let client = aws_sdk_secretsmanager::Client::new(sdk(server.address()).await.config().await);
+    let client = aws_sdk_secretsmanager::Client::new(sdk(server.address()).config().await);
     let made = client.create_secret().name(seed().to_string()).secret_string(value).send().await.unwrap();
     made.arn.unwrap()
 }
@@ -138,8 +137,8 @@ async fn a_secret_is_read_at_first_need_and_again_after_five_minutes() {
     let server = Ministack::shared();
     let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
     let arn = secret(&server, r#"{"key":"first","other":"value","number":1}"#).await;
-    let (sdk_here, clock) = (sdk(server.address()).await, ManualClock::new());
-    let store = SecretsManager::new(sdk(proxy.address).await, clock.clone());
+    let (sdk_here, clock) = (sdk(server.address()), ManualClock::new());
+    let store = SecretsManager::new(sdk(proxy.address), clock.clone());
     assert_eq!(proxy.calls(), [""; 0]);
     assert_eq!(read(&store, &format!("{arn}:key::")).await.as_deref(), Ok("first"));
     assert_eq!(read(&store, &format!("{arn}:other::")).await.as_deref(), Ok("value"));
@@ -165,7 +164,7 @@ async fn a_secret_is_read_at_first_need_and_again_after_five_minutes() {
 #[tokio::test]
 async fn a_vaults_key_may_be_a_stored_secret() {
     let server = Ministack::shared();
-    let store = Arc::new(SecretsManager::new(sdk(server.address()).await, ManualClock::new()));
+    let store = Arc::new(SecretsManager::new(sdk(server.address()), ManualClock::new()));
     let arn = secret(&server, &"0f".repeat(32)).await;
     contracts::vault(Arc::new(StoredKeyVault::new(Secret::kept(store.clone(), &arn))), seed()).await;
     let not_a_key = secret(&server, "s3cret").await;

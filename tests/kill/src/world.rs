@@ -11,8 +11,10 @@ use adapters::{
     aws::settings,
     http::{ClientOptions, client},
 };
-use aws_config::Region;
-use aws_sdk_sqs::{config::Credentials, types::QueueAttributeName};
+use aws_sdk_sqs::{
+    config::{Credentials, Region, SharedCredentialsProvider},
+    types::QueueAttributeName,
+};
 use contracts::{
     Ministack,
     servers::{RedisServer, free_port},
@@ -198,8 +200,8 @@ async fn make_queue(ministack: &Ministack, name: &str, visibility: u32) -> Strin
     let config = settings()
         .endpoint_url(ministack.url())
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "tests"));
-    let client = aws_sdk_sqs::Client::new(&config.load().await);
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "tests")));
+    let client = aws_sdk_sqs::Client::new(&config.build());
     let call = client.create_queue().queue_name(name);
     let made = call.attributes(QueueAttributeName::VisibilityTimeout, visibility.to_string()).send().await;
     made.expect("the queue is made").queue_url.expect("a queue has a URL")

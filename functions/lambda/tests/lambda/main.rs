@@ -8,8 +8,7 @@ use adapters::{
     aws::{DynamoLedger, Sdk, SqsQueue, settings},
     embedded::{SystemClock, SystemIds},
 };
-use aws_config::Region;
-use aws_sdk_sqs::config::Credentials;
+use aws_sdk_sqs::config::{Credentials, Region, SharedCredentialsProvider};
 use contracts::{Ministack, servers::RedisServer};
 use domain::Scope;
 use engine::{
@@ -160,9 +159,9 @@ struct World {
 impl World {
     async fn start() -> Self {
         let (redis, aws) = (RedisServer::start(false), Ministack::shared());
-        let credentials = Credentials::new("test", "test", None, None, "tests");
+        let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "tests"));
         let config = settings().endpoint_url(aws.url()).region(Region::new("us-east-1"));
-        let sdk = Sdk::with(config.credentials_provider(credentials).load().await);
+        let sdk = Sdk::with(config.credentials_provider(credentials).build());
         let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
         let name = format!("it-{}", ids.uuid());
         let ledger = DynamoLedger::new(Arc::clone(&sdk), &name, clock.clone(), ids.clone());

@@ -3,8 +3,12 @@
 //!
 //! Nothing is built or connected before its first use, so a function that does not need a service
 //! does not pay for it. Region, credentials and `AWS_ENDPOINT_URL` come from where every AWS SDK
-//! takes them.
+//! takes them: with the feature `aws-chain` from the environment, profiles, web identities, containers and
+//! instances; without it from the environment alone, which is where a function on Lambda has them.
 
+#[cfg(any(test, not(feature = "aws-chain")))]
+mod environment;
+mod http;
 mod ledger;
 mod queue;
 mod secrets;
@@ -12,12 +16,11 @@ mod vault;
 
 use std::{sync::Arc, time::Duration};
 
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
+use aws_sdk_dynamodb::{
+    config::{BehaviorVersion, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
+    error::{ProvideErrorMetadata, SdkError},
 };
+use aws_types::{SdkConfig, sdk_config::Builder};
 use engine::ports::{Clock, Ids};
 pub use ledger::DynamoLedger;
 pub use queue::SqsQueue;
@@ -48,24 +51,43 @@ impl Sdk {
 
     /// What a service's client is made of.
     pub async fn config(&self) -> &SdkConfig {
-        self.config.get_or_init(|| settings().load()).await
+        self.config.get_or_init(found).await
     }
 }
 
 /// The time limits and retries of every call: a connection in 1 s, an attempt in 3 s, all in 8 s; what
 /// was throttled, or had no answer, is tried three times with growing pauses.
-pub fn settings() -> ConfigLoader {
-    let limits = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(ATTEMPT)
-        .operation_timeout(OPERATION)
-        .build();
-    // ring, as for the mail providers; the system's roots, read when the first connection is made.
-    let http = Builder::new().tls_provider(Provider::rustls(CryptoMode::Ring)).build_https();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(limits)
-        .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100)))
+pub fn settings() -> Builder {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http::http_client())
+        .timeout_config(limits())
+        .retry_config(retries())
+        // An answer is read as a whole, within its attempt's time.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
+#[cfg(not(feature = "aws-chain"))]
+fn found() -> std::future::Ready<SdkConfig> {
+    std::future::ready(environment::from_environment(settings()))
+}
+
+#[cfg(feature = "aws-chain")]
+async fn found() -> SdkConfig {
+    let found = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http::http_client())
+        .timeout_config(limits())
+        .retry_config(retries())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    found.load().await
+}
+
+fn limits() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100))
 }
 
 /// Why a call failed, by its name only: the service's own text may quote what it was sent.
