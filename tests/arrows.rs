@@ -1,6 +1,11 @@
-//! Holds the arrows of docs/ARCHITECTURE.md: who may import whom, and who may touch the world.
+//! Holds the arrows of docs/ARCHITECTURE.md: who may import whom, and who may touch the world; and that nobody declares
+//! what is of no use.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -20,23 +25,15 @@ const WORLD: &[&str] = &["redis", "reqwest", "rusqlite"];
 
 #[test]
 fn crates_import_only_what_the_architecture_allows() {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path", manifest])
-        .output()
-        .expect("cargo runs");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
-    let packages = metadata["packages"].as_array().expect("there are packages");
-    let names: Vec<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
-    for package in packages {
-        let name = package["name"].as_str().expect("a package has a name");
-        let path = package["manifest_path"].as_str().expect("a package has a path");
+    let packages = packages();
+    let names: Vec<&str> = packages.iter().map(|package| text(&package["name"])).collect();
+    for package in &packages {
+        let (name, path) = (text(&package["name"]), text(&package["manifest_path"]));
         if path.contains("/tests/") {
             continue;
         }
-        let dependencies = package["dependencies"].as_array().expect("a package has dependencies");
-        for dependency in dependencies.iter().filter(|dependency| dependency["kind"].is_null()) {
-            let dependency = dependency["name"].as_str().expect("a dependency has a name");
+        for dependency in dependencies(package).filter(|dependency| dependency["kind"].is_null()) {
+            let dependency = text(&dependency["name"]);
             if names.contains(&dependency) {
                 let allowed = ARROWS.iter().find(|(from, _)| *from == name).map(|(_, to)| *to);
                 let function = path.contains("/functions/") && ARROWS.iter().any(|(to, _)| *to == dependency);
@@ -49,25 +46,76 @@ fn crates_import_only_what_the_architecture_allows() {
     assert!(ARROWS.iter().all(|(name, _)| names.contains(name)), "a crate of the architecture is missing");
 }
 
+#[test]
+fn every_crate_uses_what_it_declares_and_heeds_the_lints() {
+    for package in packages() {
+        let (name, manifest) = (text(&package["name"]), Path::new(text(&package["manifest_path"])));
+        let lints =
+            fs::read_to_string(manifest).expect("a manifest can be read").contains("[lints]\nworkspace = true\n");
+        assert!(lints, "{name} has not the lints of the workspace");
+
+        let mut files = rust_files(manifest.parent().expect("a manifest lies in a folder"));
+        for target in package["targets"].as_array().expect("a package has targets") {
+            let path = PathBuf::from(text(&target["src_path"]));
+            match path.parent() {
+                Some(folder) if path.ends_with("main.rs") => files.extend(rust_files(folder)),
+                _ => files.push(path),
+            }
+        }
+        let code: String = files.iter().map(|file| fs::read_to_string(file).expect("Rust is text")).collect();
+        for dependency in dependencies(&package) {
+            let path = format!("{}::", text(&dependency["name"]).replace('-', "_"));
+            let used = code
+                .match_indices(&path)
+                .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
+            assert!(used, "{name} declares {} and does not use it", dependency["name"]);
+        }
+    }
+}
+
+/// The crates of the workspace, as cargo knows them.
+fn packages() -> Vec<Value> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path", manifest])
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    metadata["packages"].as_array().expect("there are packages").clone()
+}
+
+fn dependencies(package: &Value) -> impl Iterator<Item = &Value> {
+    package["dependencies"].as_array().expect("a package has dependencies").iter()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("cargo names it")
+}
+
 /// A file that is longer holds two things.
 const MOST_LINES: usize = 600;
 
 #[test]
 fn no_file_is_longer_than_a_person_reads() {
-    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))];
-    let mut files = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("the folder can be read") {
-            let path = entry.expect("the entry can be read").path();
-            let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
-            if path.is_dir() && !name.starts_with('.') && name != "target" {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files += 1;
-                let lines = fs::read_to_string(&path).expect("Rust is text").lines().count();
-                assert!(lines <= MOST_LINES, "{} has {lines} lines", path.display());
-            }
+    let files = rust_files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
+    assert!(files.len() > 100, "only {} files were found", files.len());
+    for path in files {
+        let lines = fs::read_to_string(&path).expect("Rust is text").lines().count();
+        assert!(lines <= MOST_LINES, "{} has {lines} lines", path.display());
+    }
+}
+
+/// Every file of Rust below a folder, but for what is made or hidden.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the entry can be read").path();
+        let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+        if path.is_dir() && !name.starts_with('.') && name != "target" {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
         }
     }
-    assert!(files > 100, "only {files} files were found");
+    files
 }
