@@ -11,7 +11,7 @@ const [SHORT_WAIT, LONG_WAIT, LONG_AFTER] = [1, 5, 15_000];
 const PAGE = 8;
 
 const ended = (job) => job.status === 'completed' || job.status === 'error';
-const NAMES = { 'gmail.send': 'Gmail', 'outlook.send': 'Outlook' };
+const NAMES = { google: 'Gmail', microsoft: 'Outlook' };
 
 class JobView {
   constructor(job) {
@@ -40,7 +40,7 @@ class JobView {
 
   renderHead() {
     const { action, provider } = this.job;
-    const via = NAMES[action] ?? asText(provider ?? '');
+    const via = NAMES[provider] ?? asText(provider ?? '');
     this.heading.replaceChildren(foreign(this.mail?.subject ?? action ?? 'Job'));
     this.to.replaceChildren(...present(this.mail ? [this.mail.who && ['to ', foreign(this.mail.who)], via && ` · ${via}`] : [via]));
   }
@@ -85,7 +85,7 @@ class JobView {
 
   renderSteps() {
     const { status, attempts, result } = this.job;
-    const last = status !== 'error' ? (result?.outbox === true ? 'In the outbox' : 'Sent')
+    const last = status !== 'error' ? (result?.outbox === true ? 'In the outbox' : result?.done ? 'Done' : 'Sent')
       : this.unknown ? 'Unknown' : this.cancelled ? 'Cancelled' : 'Not sent';
     const waits = status === 'pending' && attempts > 0;
     const working = waits ? `Waits to try again, after ${attempts}` : 'Working';
@@ -105,6 +105,7 @@ class JobView {
     const id = result.message_id ?? result.internet_message_id;
     // The steps say already that it is in the outbox.
     if (result.outbox === true) return null;
+    if (result.done) return el('p', { class: 'hint', 'data-test': 'job-result' }, foreign(result.done));
     return el('div', { class: 'stack', 'data-test': 'job-result' }, present([
       result.presumed === true && el('p', { class: 'notice' }, 'Presumed sent: the provider’s answer was lost, but the draft is gone as only a send leaves it.'),
       (result.from || id) && el('p', { class: 'hint' }, present(['Sent', result.from && [' from ', foreign(result.from)], id && [' as ', foreign(id, { class: 'mono' })], '.'])),

@@ -80,6 +80,7 @@ export class World {
       token: (token, provider, ...scopes) => control('tokens', { token, provider, scopes }),
       fault: (fault, more = {}) => control('faults', { next: [{ fault, ...more }] }),
       deliveries: async () => (await control('deliveries')).deliveries,
+      operations: async () => (await control('deliveries')).operations,
     };
   }
 

@@ -8,6 +8,7 @@ mod bad_input;
 #[cfg(feature = "aws")]
 mod calls;
 mod canary;
+mod catalogue;
 mod command_line;
 mod crash;
 mod grounding;

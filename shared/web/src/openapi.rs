@@ -1,12 +1,14 @@
 //! The OpenAPI 3.1 document, made of the handlers and their types, and completed here: each route
-//! gets an example of what is sent and answered, and each error that it may answer with.
+//! gets an example of what is sent and answered, and each error that it may answer with; params get
+//! the schemas of the catalogue's actions.
 
 mod errors;
 
 use std::sync::OnceLock;
 
-use axum::{http::header, response::IntoResponse};
-use serde_json::Value;
+use axum::{extract::State, http::header, response::IntoResponse};
+use engine::catalogue::Catalogue;
+use serde_json::{Value, json};
 use utoipa::{
     OpenApi as _,
     openapi::{
@@ -16,7 +18,7 @@ use utoipa::{
     },
 };
 
-use crate::{problem::ProblemBody, routes};
+use crate::{Web, problem::ProblemBody, routes};
 
 /// Examples by method and path: `request`, `response`. A text that begins with `$` stands for the
 /// entry of that name.
@@ -56,8 +58,8 @@ pub(crate) fn base() -> OpenApi {
     base
 }
 
-/// The document of the whole API.
-pub fn document() -> OpenApi {
+/// The document of the whole API, with the params of these actions.
+pub fn document(catalogue: &Catalogue) -> Value {
     let mut document = routes::document();
     let examples: Value = serde_json::from_str(EXAMPLES).expect("a test reads the file");
     for (path, item) in &mut document.paths.paths {
@@ -67,7 +69,49 @@ pub fn document() -> OpenApi {
             illustrate(operation, &examples[&name], &examples);
         }
     }
+    let mut document = serde_json::to_value(document).expect("the document is JSON");
+    describe_params(&mut document, catalogue);
     document
+}
+
+/// The types whose `params` are those of the action that their `action` names.
+const WITH_PARAMS: [&str; 2] = ["ActionRequest", "PreviewBody"];
+
+/// Gives each action's params a schema of their own, so that generated clients have a type for them. The types
+/// of the handlers know no action: the catalogue is a list of files.
+fn describe_params(document: &mut Value, catalogue: &Catalogue) {
+    let schemas = &mut document["components"]["schemas"];
+    let mut references = Vec::new();
+    let mut ids = Vec::new();
+    for action in catalogue.iter() {
+        let id = action.about().id;
+        let name = type_name(id);
+        let mut schema = action.params_schema();
+        // The name of the component is the type's; two actions may have params of one title.
+        schema["title"] = json!(name);
+        schema["description"] = json!(format!("The params of {id}."));
+        references.push(json!({ "$ref": format!("#/components/schemas/{name}") }));
+        ids.push(id);
+        schemas[name] = schema;
+    }
+    if references.is_empty() {
+        return;
+    }
+    for name in WITH_PARAMS {
+        let fields = &mut schemas[name]["properties"];
+        let says = format!("Which action of the catalogue: {}.", ids.join(", "));
+        fields["action"]["description"] = json!(says);
+        fields["params"] = json!({ "description": fields["params"]["description"], "anyOf": references });
+    }
+}
+
+/// `GmailSendParams` for `gmail.send`.
+fn type_name(id: &str) -> String {
+    let words = id.split(['.', '_']).map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_ascii_uppercase() + rest
+    });
+    words.chain(["Params".to_owned()]).collect()
 }
 
 /// The operations of a path, by method.
@@ -111,9 +155,10 @@ fn resolved(example: &Value, all: &Value) -> Option<Value> {
     }
 }
 
-pub(crate) async fn serve() -> impl IntoResponse {
+pub(crate) async fn serve(State(web): State<Web>) -> impl IntoResponse {
+    // One process has one catalogue.
     static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| document().to_json().expect("the document is JSON"));
+    let text = TEXT.get_or_init(|| document(&web.engine.catalogue).to_string());
     ([(header::CONTENT_TYPE, "application/json")], text.as_str())
 }
 
@@ -174,7 +219,7 @@ mod tests {
 
     #[test]
     fn every_route_has_an_example_that_fits_its_types() {
-        let document = serde_json::to_value(document()).unwrap();
+        let document = document(&Catalogue::new(Vec::new()));
         let mut wrong = Vec::new();
         let mut looked_at = 0;
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -207,7 +252,7 @@ mod tests {
 
     #[test]
     fn every_route_lists_its_errors_and_scopes() {
-        let document = serde_json::to_value(document()).unwrap();
+        let document = document(&Catalogue::new(Vec::new()));
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 assert!(operation["summary"].is_string() && operation["tags"][0].is_string(), "{method} {path}");

@@ -139,7 +139,8 @@ impl Access {
 /// What the provider said of a send that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// For the job's result: the provider's ids of the message.
+    /// For the job's result: the provider's ids of the message; and where it was no send, `done`, a sentence that
+    /// says what it was.
     pub details: Value,
     /// It is not the answer of this send that says so: the draft is gone, as only a send leaves it.
     pub presumed: bool,
