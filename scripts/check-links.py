@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Finds dead links in Markdown: files that are not there, and headings that no file has.
+"""Finds dead links in Markdown: files that are not there, and headings that no file has. And dead names in
+docs/ARCHITECTURE.md: files of code that are not there, and functions that no file of their paragraph has.
 
 Looks at the .md files that git tracks, or at those named. Links to other hosts are left alone.
 """
@@ -48,11 +49,29 @@ def dead(path):
             yield f"{link}: there is no such heading"
 
 
+def tracked(*patterns):
+    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, check=True, capture_output=True, text=True)
+    return listed.stdout.splitlines()
+
+
+def unknown(path):
+    """Names between backticks, `…/file.rs` and `function()`, that the code does not have."""
+    sources = tracked("*.rs")
+    # A paragraph ends with an empty line, or where the next item of a list begins.
+    for paragraph in re.split(r"\n\s*\n|\n(?=\d+\. |- |\|)", path.read_text()):
+        named = re.findall(r"`([\w./-]+\.rs)`", paragraph)
+        files = [file for name in named for file in sources if f"/{file}".endswith(f"/{name}")]
+        yield from (f"{name}: there is no such file" for name in named if not any(f"/{f}".endswith(f"/{name}") for f in files))
+        code = "\n".join((ROOT / file).read_text() for file in files)
+        for function in re.findall(r"`(\w+)\(\)`", paragraph):
+            if not re.search(rf"\bfn {function}\b", code):
+                yield f"{function}(): no file that its paragraph names has it ({', '.join(named) or 'it names none'})"
+
+
 def main():
-    names = sys.argv[1:] or subprocess.run(
-        ["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    names = sys.argv[1:] or tracked("*.md")
     wrong = [f"{name}: {what}" for name in names for what in dead((ROOT / name).resolve())]
+    wrong += [f"docs/ARCHITECTURE.md: {what}" for what in unknown(ROOT / "docs/ARCHITECTURE.md")]
     print("\n".join(wrong) or f"no dead link in {len(names)} files")
     return 1 if wrong else 0
 
