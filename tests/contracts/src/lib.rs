@@ -13,6 +13,7 @@ mod ledger;
 mod ledger_with_clock;
 mod metrics;
 mod ministack;
+mod program;
 pub mod proxies;
 mod queue;
 pub mod servers;
