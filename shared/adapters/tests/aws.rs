@@ -22,7 +22,8 @@ use contracts::{
 };
 use domain::{Job, JobError, JobErrorCode, Provider};
 use engine::ports::{
-    Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Queue, QueuedMessage, Save, Sealed,
+    Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Position, Queue, QueuedMessage, Save,
+    Sealed,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -199,6 +200,42 @@ async fn operations_cost_few_calls() {
     assert_eq!(proxy.calls(), ["GetItem"; 2]);
     let open = ledger.open_jobs(&filter.workspace, 100).await.unwrap();
     assert_eq!((open, proxy.calls()), (10, vec!["Query".to_owned(); 2]));
+}
+
+#[tokio::test]
+async fn a_page_reads_as_much_among_a_thousand_jobs_as_among_sixty() {
+    let server = Ministack::shared();
+    with_table(&server).await;
+    // A Query reads so many entries of an index at most, and a BatchGetItem so many items.
+    let entries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&entries);
+    let proxy = AwsProxy::start(server.address(), move |_, body| {
+        let limit = body["Limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
+        let keys = body.pointer("/RequestItems/ledger/Keys").and_then(Value::as_array).map_or(0, Vec::len);
+        counted.fetch_add(limit + keys, Ordering::SeqCst);
+        Reaction::Forward
+    });
+    let ledger = ledger(proxy.address, Arc::new(SystemClock));
+    let mut costs = Vec::new();
+    for size in [60_u32, 1_000] {
+        let (now, seed) = (SystemClock.now(), seed());
+        let jobs: Vec<_> =
+            (0..size).map(|n| job(seed, &format!("{n}"), now - SignedDuration::from_secs(n.into()))).collect();
+        for jobs in jobs.chunks(33) {
+            assert_eq!(ledger.insert_jobs(jobs).await.unwrap(), Insert::Done);
+        }
+        let middle = &jobs[jobs.len() / 2].0;
+        let middle = Position { created_at: middle.created_at, job_id: middle.job_id };
+        proxy.calls();
+        for (status, after) in [(None, None), (None, Some(middle)), (Some(domain::JobStatus::Pending), Some(middle))] {
+            entries.store(0, Ordering::SeqCst);
+            let filter = JobFilter { workspace: jobs[0].0.workspace_id.clone(), status, after, limit: 20 };
+            assert_eq!(ledger.list_jobs(&filter).await.unwrap().len(), 20);
+            costs.push((proxy.calls(), entries.load(Ordering::SeqCst)));
+        }
+    }
+    assert_eq!(costs[..3], costs[3..]);
+    assert!(costs.iter().all(|cost| *cost == (vec!["Query".to_owned(), "BatchGetItem".to_owned()], 40)), "{costs:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 mod audit;
 mod connections;
+#[cfg(test)]
+mod flat;
 mod schema;
 mod threads;
 
@@ -556,36 +558,4 @@ fn read_job(body: &str) -> Result<Job, Failure> {
 
 fn read_jobs(bodies: &[String]) -> Result<Vec<Job>, Failure> {
     bodies.iter().map(|body| read_job(body)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::StatementStatus;
-
-    use super::*;
-    use crate::embedded::SystemClock;
-
-    #[test]
-    fn a_key_is_found_at_the_same_cost_among_ten_and_ten_thousand() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(SqliteLedger::open(folder.path(), Arc::new(SystemClock)).unwrap());
-        let mut connection = Connection::open(folder.path().join("ledger.db")).unwrap();
-        let mut there = 0;
-        // Steps of SQLite's machine, and of them those that went on to a next row.
-        let mut cost = |keys: i64| {
-            let all = connection.transaction().unwrap();
-            for key in there..keys {
-                all.execute("INSERT INTO keys VALUES (?1, ?2, '{}')", params![format!("{key:012}"), key]).unwrap();
-            }
-            all.commit().unwrap();
-            there = keys;
-            let mut query = connection.prepare(KEY).unwrap();
-            let found: String = query.query_row([format!("{:012}", keys / 2)], |row| row.get(0)).unwrap();
-            assert_eq!(found, "{}");
-            (query.get_status(StatementStatus::VmStep), query.get_status(StatementStatus::FullscanStep))
-        };
-        let (few, many) = (cost(10), cost(10_000));
-        assert_eq!(few, many);
-        assert!(few.0 < 30 && few.1 == 0, "{few:?}");
-    }
 }

@@ -1,0 +1,134 @@
+//! That everything costs the same among many rows as among few, in steps of SQLite's machine: a query that has no
+//! index, or a sort where the index should give the order, takes more of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use contracts::sample_job;
+use domain::{Lease, PlanId};
+use engine::ports::{Ids as _, Position};
+use jiff::SignedDuration;
+
+use super::*;
+use crate::embedded::{SystemClock, SystemIds};
+
+/// A ledger that counts its steps.
+struct Counted {
+    ledger: SqliteLedger,
+    steps: Arc<AtomicU64>,
+    workspace: WorkspaceId,
+    now: Timestamp,
+    _folder: tempfile::TempDir,
+}
+
+impl Counted {
+    /// With so many jobs that have ended, each with its contents and audit, and with so many keys; a few of the jobs
+    /// are open.
+    async fn with(rows: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut writer, mut reader) = schema::open(folder.path()).unwrap();
+        // Nothing of it is kept.
+        writer.pragma_update(None, "synchronous", "off").unwrap();
+        let steps = Arc::new(AtomicU64::new(0));
+        for connection in [&mut writer, &mut reader] {
+            let steps = Arc::clone(&steps);
+            let count = move || {
+                steps.fetch_add(1, Ordering::Relaxed);
+                false
+            };
+            connection.progress_handler(1, Some(count)).unwrap();
+        }
+        let threads = Threads::start(writer, reader).unwrap();
+        let ledger = SqliteLedger { threads, clock: Arc::new(SystemClock) };
+        let now = SystemClock.now();
+        let counted = Self { ledger, steps, workspace: "local".parse().unwrap(), now, _folder: folder };
+        let jobs: Vec<Job> = (0..rows).map(|place| counted.job(place)).collect();
+        for jobs in jobs.chunks(100) {
+            let new: Vec<_> = jobs.iter().map(|job| (job.clone(), contents())).collect();
+            assert_eq!(counted.ledger.insert_jobs(&new).await.unwrap(), Insert::Done);
+        }
+        let saves = jobs.iter().filter(|job| job.client_request_id.as_str() >= "00010").map(async |job| {
+            let claimed = counted.claimed(job);
+            let ended = claimed.completed(serde_json::json!({}), counted.now).unwrap();
+            for next in [claimed, ended] {
+                assert_eq!(counted.ledger.save(&next).await.unwrap(), Save::Done);
+            }
+        });
+        futures_util::future::join_all(saves).await;
+        let threads = &counted.ledger.threads;
+        let keys = threads.write(move |connection| {
+            let mut key = connection.prepare("INSERT INTO keys VALUES (?1, ?2, '{}')")?;
+            (0..rows).try_for_each(|place| key.execute(params![format!("{place:012}"), 0]).map(drop))?;
+            Ok(())
+        });
+        keys.await.unwrap();
+        counted
+    }
+
+    /// The job of this place, each a second older than the one before.
+    fn job(&self, place: usize) -> Job {
+        let age = SignedDuration::from_secs(i64::try_from(place).unwrap());
+        sample_job(&self.workspace, &format!("{place:05}"), self.now - age)
+    }
+
+    fn claimed(&self, job: &Job) -> Job {
+        let lease = Lease { owner: SystemIds.uuid(), until: self.now + SignedDuration::from_secs(45) };
+        job.claimed(lease, self.now).unwrap()
+    }
+
+    async fn steps<T, E: std::fmt::Debug>(&self, what: impl Future<Output = Result<T, E>>) -> u64 {
+        let before = self.steps.load(Ordering::Relaxed);
+        what.await.unwrap();
+        self.steps.load(Ordering::Relaxed) - before
+    }
+
+    /// What each operation costs.
+    async fn costs(&self) -> Vec<(&'static str, u64)> {
+        let (ledger, now) = (&self.ledger, self.now);
+        let old = self.job(15);
+        let after = Position { created_at: old.created_at, job_id: old.job_id };
+        let list = |status, after| {
+            let filter = JobFilter { workspace: self.workspace.clone(), status, after, limit: 5 };
+            async move { ledger.list_jobs(&filter).await.map(|page| assert_eq!(page.len(), 5)) }
+        };
+        let new = self.job(99_999);
+        let claimed = self.claimed(&new);
+        let audit = AuditFilter { workspace: Some(self.workspace.clone()), after: None, limit: 5 };
+        vec![
+            ("insert", self.steps(ledger.insert_jobs(&[(new.clone(), contents())])).await),
+            ("jobs", self.steps(ledger.jobs(&[old.job_id, new.job_id])).await),
+            ("contents", self.steps(ledger.contents(old.job_id)).await),
+            ("save", self.steps(ledger.save(&claimed)).await),
+            ("first page", self.steps(list(None, None)).await),
+            ("a page behind another", self.steps(list(None, Some(after))).await),
+            ("first page of a status", self.steps(list(Some(JobStatus::Completed), None)).await),
+            ("a page of a status behind another", self.steps(list(Some(JobStatus::Completed), Some(after))).await),
+            ("open jobs", self.steps(ledger.open_jobs(&self.workspace, 100)).await),
+            ("overdue jobs", self.steps(ledger.overdue_jobs(now + SignedDuration::from_hours(1), 5)).await),
+            ("oldest unclaimed", self.steps(ledger.oldest_unclaimed()).await),
+            ("void leases", self.steps(ledger.void_leases(now)).await),
+            ("erase what has expired", self.steps(ledger.erase_expired(now)).await),
+            ("audit", self.steps(ledger.list_audit(&audit)).await),
+            ("plan", self.steps(ledger.plan(&self.workspace, PlanId(SystemIds.uuid()), now)).await),
+            ("outbox", self.steps(ledger.outbox(&self.workspace, 5)).await),
+            ("key", self.steps(self.key()).await),
+            ("ping", self.steps(ledger.ping()).await),
+        ]
+    }
+
+    /// A key that is not a record, which only the query has to find.
+    async fn key(&self) -> Result<(), LedgerError> {
+        let read = self.ledger.key(&"000000000003".parse().unwrap()).await;
+        assert!(read.is_err_and(|error| error.0.contains("not what it should be")));
+        Ok(())
+    }
+}
+
+fn contents() -> Contents {
+    Contents(Sealed("sealed".to_owned()))
+}
+
+#[tokio::test]
+async fn everything_costs_the_same_among_thirty_rows_and_three_thousand() {
+    let (few, many) = (Counted::with(30).await.costs().await, Counted::with(3_000).await.costs().await);
+    assert_eq!(few, many);
+}

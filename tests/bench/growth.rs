@@ -1,0 +1,280 @@
+//! Whether the millionth job costs what the first did: the same requests on a SQLite ledger of a thousand jobs and on
+//! one of a million, in turns. The jobs with their contents and audit were copied in the file from one that the program
+//! had accepted and carried out.
+//!
+//! `cargo bench -p orchestrator --bench growth` (5 GB in the folder for temporary files, as much memory, two minutes)
+
+use std::{
+    mem,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use domain::{JobId, JobStatus, Scope};
+use engine::{
+    Caller, Engine, JobMessage,
+    execute::{ExecuteRequest, RequestedAction, What},
+    ports::Position,
+    work::Disposition,
+};
+use jiff::SignedDuration;
+use rusqlite::Connection;
+use serde_json::json;
+use tempfile::TempDir;
+
+const SIZES: [u32; 2] = [1_000, 1_000_000];
+/// Jobs that are open, in both.
+const OPEN: usize = 100;
+/// Of so many jobs that have ended, one failed.
+const FAILED: u32 = 10;
+const PAGE: usize = 20;
+const RUNS: u16 = 5;
+const ROUNDS: u16 = 100;
+/// More than this, and it is not the same cost.
+const MOST: f64 = 2.0;
+
+const WHAT: [&str; 12] = [
+    "execute of one action",
+    "poll of its job, which is cached",
+    "the job, claimed and ended",
+    "poll of a job that nobody has looked at for long",
+    "the same job in the ledger, again",
+    "page of 20 jobs: the first",
+    "page of 20 jobs: in the middle",
+    "page of 20 jobs: those that failed",
+    "page of 20 jobs: those that wait",
+    "count of a workspace's open jobs",
+    "sweep: overdue jobs, and what has expired",
+    "since when the oldest job waits",
+];
+
+/// A server's use cases on a ledger of so many jobs.
+struct Deployment {
+    engine: Engine,
+    caller: Caller,
+    /// Some of the jobs, anywhere among them.
+    known: Vec<JobId>,
+    middle: Position,
+    /// Goes with it.
+    folder: TempDir,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let mut deployments = Vec::new();
+    for size in SIZES {
+        let began = Instant::now();
+        deployments.push(Deployment::of(size).await);
+        println!("a ledger of {size} jobs: made in {:.0} s", began.elapsed().as_secs_f64());
+    }
+    // By what, then by size: the median of each run.
+    let mut medians = vec![[const { Vec::new() }; SIZES.len()]; WHAT.len()];
+    for run in 0..RUNS {
+        let mut taken = vec![[const { Vec::new() }; SIZES.len()]; WHAT.len()];
+        for round in 0..ROUNDS {
+            for (size, deployment) in deployments.iter().enumerate() {
+                let times = deployment.round(run * ROUNDS + round).await;
+                times.into_iter().zip(&mut taken).for_each(|(time, taken)| taken[size].push(time));
+            }
+        }
+        for (medians, mut taken) in medians.iter_mut().zip(taken) {
+            for (medians, taken) in medians.iter_mut().zip(&mut taken) {
+                medians.push(middle(taken));
+            }
+        }
+    }
+    println!("| what | 1 thousand jobs | 1 million jobs | times |\n| --- | --- | --- | --- |");
+    let mut worst: f64 = 0.0;
+    for (what, [few, many]) in WHAT.iter().zip(&mut medians) {
+        let times = middle(many).as_secs_f64() / middle(few).as_secs_f64();
+        worst = worst.max(times);
+        println!("| {what} | {} | {} | {times:.2} |", spread(few), spread(many));
+    }
+    assert!(worst < MOST, "not the same cost");
+}
+
+impl Deployment {
+    async fn of(size: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().display().to_string();
+        let config = app::Config::read(app::Place::Local, &|name| match name {
+            "ORCHESTRATOR_DATA" => Some(data.clone()),
+            _ => None,
+        });
+        let engine = app::engine(&config.expect("it is right")).expect("it can be put together");
+        let workspace = "local".parse().expect("an id");
+        let caller = Caller {
+            key_id: None,
+            bound_actor: None,
+            default_actor: domain::ActorHash::of(&workspace, &"local".parse().expect("an id")),
+            workspace,
+            scopes: Scope::ALL.into(),
+            allow: None,
+        };
+        let middle = engine.clock.now() - SignedDuration::from_millis(i64::from(size / 2));
+        let mut deployment = Self {
+            engine,
+            caller,
+            known: Vec::new(),
+            middle: Position { created_at: middle, job_id: JobId(uuid::Uuid::max()) },
+            folder,
+        };
+        let template = deployment.execute("template").await;
+        deployment.work(template).await;
+        deployment.known = copy(deployment.folder.path(), template, size);
+        for open in 0..OPEN {
+            deployment.execute(&format!("open-{open}")).await;
+        }
+        deployment
+    }
+
+    /// Accepts one action under an idempotency key.
+    async fn execute(&self, key: &str) -> JobId {
+        let params = json!({ "to": "ana@example.com", "subject": "The meeting", "text": "Hello, see you on Friday." });
+        let action = RequestedAction {
+            provider: None,
+            action: "gmail.send".to_owned(),
+            params,
+            client_request_id: Some(key.parse().expect("a key")),
+        };
+        let request = ExecuteRequest {
+            what: What::Actions(vec![action]),
+            workspace_id: None,
+            actor_id: Some("user@example.com".parse().expect("an id")),
+            idempotency_key: None,
+            trace: telemetry::TraceContext::begin(1, 1),
+            trace_given: false,
+        };
+        self.engine.execute(&self.caller, request).await.expect("it is accepted")[0].job.job_id
+    }
+
+    /// Carries a job out, in sandbox mode.
+    async fn work(&self, job_id: JobId) {
+        let message = JobMessage::V1 { job_id, workspace_id: self.caller.workspace.clone(), traceparent: None };
+        let deadline = self.engine.clock.now() + SignedDuration::from_secs(45);
+        assert_eq!(self.engine.work(&message.write(), deadline).await, Disposition::Acknowledge);
+    }
+
+    async fn poll(&self, job: JobId) -> JobStatus {
+        let job = self.engine.job_when_ended(&self.caller, job, Duration::ZERO).await.expect("it is there");
+        job.state.status()
+    }
+
+    async fn page(&self, status: Option<JobStatus>, after: Option<Position>) {
+        let page = self.engine.list_jobs(&self.caller, status, after, PAGE).await.expect("a page");
+        assert!(page.jobs.len() == PAGE && page.next.is_some());
+    }
+
+    /// How long each of [`WHAT`] takes once.
+    async fn round(&self, round: u16) -> [Duration; WHAT.len()] {
+        let ledger = &self.engine.ledger;
+        let now = self.engine.clock.now();
+        let mut clock = Lap(Instant::now());
+        let job = self.execute(&format!("round-{round}")).await;
+        let execute = clock.lap();
+        assert_eq!(self.poll(job).await, JobStatus::Pending);
+        let poll = clock.lap();
+        self.work(job).await;
+        let work = clock.lap();
+        let known = self.known[usize::from(round)];
+        self.poll(known).await;
+        let cold = clock.lap();
+        assert!(ledger.jobs(&[known]).await.expect("it answers")[0].is_some());
+        let warm = clock.lap();
+        self.page(None, None).await;
+        let first = clock.lap();
+        self.page(None, Some(self.middle)).await;
+        let middle = clock.lap();
+        self.page(Some(JobStatus::Error), None).await;
+        let failed = clock.lap();
+        self.page(Some(JobStatus::Pending), None).await;
+        let pending = clock.lap();
+        assert_eq!(ledger.open_jobs(&self.caller.workspace, 1000).await.expect("a count"), OPEN);
+        let open = clock.lap();
+        assert!(ledger.overdue_jobs(now - SignedDuration::from_hours(1), 500).await.expect("a list").is_empty());
+        ledger.erase_expired(now).await.expect("it is done");
+        let sweep = clock.lap();
+        assert!(ledger.oldest_unclaimed().await.expect("a time").is_some());
+        [execute, poll, work, cold, warm, first, middle, failed, pending, open, sweep, clock.lap()]
+    }
+}
+
+/// A clock that says how long it was since it was asked last.
+struct Lap(Instant);
+
+impl Lap {
+    fn lap(&mut self) -> Duration {
+        let before = mem::replace(&mut self.0, Instant::now());
+        self.0 - before
+    }
+}
+
+/// Copies a job with its contents and audit until there are so many, the oldest first, a millisecond between one and
+/// the next, under ids in no order. Gives some of their ids.
+fn copy(folder: &Path, template: JobId, size: u32) -> Vec<JobId> {
+    let mut connection = Connection::open(folder.join("ledger.db")).expect("the ledger");
+    // Nothing here has to outlive a crash, and all of it fits into memory.
+    connection.pragma_update(None, "synchronous", "off").expect("SQLite knows it");
+    connection.pragma_update(None, "cache_size", -4_000_000).expect("SQLite knows it");
+    let all = connection.transaction().expect("nobody else writes");
+    // To fill an index afterwards is quicker.
+    let indices: Vec<(String, String)> = {
+        let mut known =
+            all.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL").expect("SQL");
+        let rows = known.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("SQL");
+        rows.collect::<Result<_, _>>().expect("two texts")
+    };
+    for (name, _) in &indices {
+        all.execute_batch(&format!("DROP INDEX {name}")).expect("SQL");
+    }
+    all.execute_batch("CREATE TEMP TABLE copies (place INTEGER PRIMARY KEY, id TEXT NOT NULL)").expect("SQL");
+    let id = "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-8' || substr(hex(randomblob(2)), 2)
+        || '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))";
+    let series = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
+    all.execute(&format!("INSERT INTO copies {series} SELECT i, {id} FROM n"), [size - 1]).expect("SQL");
+    // Times of whole milliseconds are written alike by SQLite and by the program.
+    let created_at = "(created_at / 1000 - place) * 1000";
+    let job = format!(
+        "id, workspace, {created_at}, iif(place % {FAILED}, status, 'error'), open, due_at, revision, expires_at,
+         json_set(body, '$.job_id', id, '$.state', iif(place % {FAILED}, 'completed', 'failed'),
+             '$.created_at', strftime('%Y-%m-%dT%H:%M:%fZ', {created_at} / 1e6, 'unixepoch')), waits_since"
+    );
+    for (table, of_job, copy) in [
+        ("jobs", "job_id = ?1", job.as_str()),
+        ("contents", "job_id = ?1", "id, sealed, expires_at"),
+        ("audit", "body LIKE '%' || ?1 || '%'", "id || entry_id, workspace, at - place * 1000, expires_at, body"),
+    ] {
+        let original = format!("CREATE TEMP TABLE original AS SELECT * FROM {table} WHERE {of_job}");
+        all.execute(&original, [template.to_string()]).expect("SQL");
+        let copied = all.execute(
+            &format!("INSERT INTO {table} SELECT {copy} FROM copies CROSS JOIN original ORDER BY place DESC"),
+            [],
+        );
+        assert!(copied.expect("SQL") >= size as usize - 1, "{table}");
+        all.execute_batch("DROP TABLE original").expect("SQL");
+    }
+    for (_, make) in &indices {
+        all.execute_batch(make).expect("SQL");
+    }
+    let known = {
+        let mut some = all.prepare("SELECT id FROM copies ORDER BY random() LIMIT ?1").expect("SQL");
+        let ids = some.query_map([RUNS * ROUNDS], |row| row.get::<_, String>(0)).expect("SQL");
+        ids.map(|id| id.expect("a text").parse().expect("an id")).collect()
+    };
+    all.execute_batch("DROP TABLE copies").expect("SQL");
+    all.commit().expect("there is room");
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("nobody reads");
+    known
+}
+
+fn middle(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The median of the runs, with the least and the most of them.
+fn spread(medians: &mut [Duration]) -> String {
+    let median = middle(medians);
+    let [median, least, most] = [median, medians[0], medians[medians.len() - 1]].map(|time| time.as_secs_f64() * 1e6);
+    format!("{median:.0} µs ({least:.0} to {most:.0})")
+}
