@@ -3,7 +3,8 @@
 //! To add an action, add a file there with `pub fn action(apis: &Apis) -> Arc<dyn Action>`: its
 //! params and their schema, its scopes, how it is rendered, prepared and sent. One whose params are
 //! a mail is a [`MailAction`] with a [`Carrier`] of its own. The build script finds the file;
-//! catalogue, planner schema, permission check, preview and OpenAPI follow.
+//! catalogue, planner schema, permission check, preview and OpenAPI follow. CONTRIBUTING.md has one
+//! such file whole.
 
 use std::sync::Arc;
 

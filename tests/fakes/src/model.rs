@@ -84,8 +84,6 @@ impl Request {
     }
 }
 
-type Rule = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
-
 /// The handle to a fake endpoint; clones share its state.
 #[derive(Clone)]
 pub struct FakeModel {
@@ -95,14 +93,13 @@ pub struct FakeModel {
 
 struct Script {
     next: VecDeque<Reply>,
-    rule: Rule,
     requests: Vec<Request>,
 }
 
 impl FakeModel {
     /// An endpoint that takes this key.
     pub fn new(key: &str) -> Self {
-        let script = Script { next: VecDeque::new(), rule: Arc::new(plan), requests: Vec::new() };
+        let script = Script { next: VecDeque::new(), requests: Vec::new() };
         Self { key: key.to_owned(), state: Arc::new(Mutex::new(script)) }
     }
 
@@ -121,18 +118,13 @@ impl FakeModel {
         self.lock().next.push_back(reply);
     }
 
-    /// Answers by this rule when nothing is scripted; [`plan`] is the one it starts with.
-    pub fn answer_by(&self, rule: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
-        self.lock().rule = Arc::new(rule);
-    }
-
     /// Every request so far, the refused ones too.
     pub fn requests(&self) -> Vec<Request> {
         self.lock().requests.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Script> {
-        self.state.lock().expect("no rule panics while the lock is held")
+        self.state.lock().expect("nothing panics while the lock is held")
     }
 }
 
@@ -167,11 +159,8 @@ async fn complete(State(model): State<FakeModel>, headers: HeaderMap, body: Byte
         return error(StatusCode::BAD_REQUEST, code, &format!("{detail} (prompt: {})", request.message("user")));
     }
 
-    let (scripted, rule) = {
-        let mut script = model.lock();
-        (script.next.pop_front(), script.rule.clone())
-    };
-    let mut reply = scripted.unwrap_or_else(|| rule(&request));
+    let scripted = model.lock().next.pop_front();
+    let mut reply = scripted.unwrap_or_else(|| plan(&request));
     while let Reply::After(delay, later) = reply {
         tokio::time::sleep(delay).await;
         reply = *later;

@@ -32,7 +32,7 @@ pub(crate) struct ActionView {
     allowed: bool,
     /// Whether the provider is connected, or mails go to the outbox.
     connected: bool,
-    /// `live`, `sandbox` or `not_connected`.
+    /// `live`, `sandbox`, `needs_reauth` or `not_connected`.
     mode: &'static str,
     /// The address that sends, where it is known.
     address: Option<String>,

@@ -1,6 +1,8 @@
 //! The AWS adapters against the contract of their ports, on a server that speaks DynamoDB and SQS,
 //! and what only they promise: few calls, and the right end when answers are lost or parts refused.
 
+mod keys;
+
 use std::{
     net::{SocketAddr, TcpListener},
     sync::{

@@ -1,34 +1,22 @@
 //! Data keys of KMS and secrets of Secrets Manager, on a server that speaks both.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use adapters::{
-    aws::{KmsVault, Sdk, SecretsManager, settings},
-    embedded::{StoredKeyVault, SystemIds},
+    aws::{KmsVault, SecretsManager},
+    embedded::StoredKeyVault,
     secret::{Secret, SecretStore},
 };
-use aws_sdk_kms::config::{Credentials, Region, SharedCredentialsProvider};
 use contracts::{
     ManualClock, Ministack,
     proxies::{AwsProxy, Reaction},
 };
-use engine::ports::{Ids, Purpose, Sealed, Vault, VaultError};
+use engine::ports::{Purpose, Sealed, Vault, VaultError};
 use secrecy::ExposeSecret;
-use uuid::Uuid;
+
+use crate::{sdk, seed};
 
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
-
-fn seed() -> Uuid {
-    SystemIds.uuid()
-}
-
-fn sdk(address: SocketAddr) -> Arc<Sdk> {
-    let settings = settings()
-        .endpoint_url(format!("http://{address}"))
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "tests")));
-    Sdk::with(settings.build())
-}
 
 /// A new key's ARN.
 async fn key(server: &Ministack) -> String {
