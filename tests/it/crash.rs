@@ -223,6 +223,8 @@ async fn told_to_stop_it_answers_what_it_was_asked() {
     let path = format!("/ai/jobs/{id}?wait=20");
     let polled = tokio::spawn(async move { client.get(&path).await });
     until("nothing is being sent", || !fakes.operations().is_empty()).await;
+    // It came after the poll: once it is answered, the poll has been heard.
+    assert_eq!(server.get("/healthz").await.status, 200);
     server.terminate();
     let job = polled.await.unwrap().body;
     assert_eq!(job["status"], "completed", "{job}");
