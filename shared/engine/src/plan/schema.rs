@@ -3,7 +3,7 @@
 //! Source of the rules: OpenAI's guide to structured outputs. Every object is closed and requires
 //! all its keys, what is optional is nullable, alternatives are `anyOf`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{execute::MAX_ACTIONS, ports::Action};
 
@@ -14,20 +14,21 @@ pub fn plan_schema(actions: &[&dyn Action]) -> Value {
         .iter()
         .map(|action| {
             let about = action.about();
-            closed(&[
+            closed([
                 ("provider", json!({ "type": "string", "enum": [about.provider] })),
                 ("action", json!({ "type": "string", "enum": [about.id] })),
                 ("params", strict(&action.params_schema())),
             ])
         })
         .collect();
-    closed(&[
+    let one = object([("anyOf", Value::Array(one))]);
+    closed([
         (
             "intent",
             json!({ "type": "string", "description": "What the person wants, in snake_case, such as send_email." }),
         ),
         ("notes", json!({ "type": ["string", "null"], "description": "Why there is no action, or null." })),
-        ("actions", json!({ "type": "array", "maxItems": MAX_ACTIONS, "items": { "anyOf": one } })),
+        ("actions", object([("type", "array".into()), ("maxItems", MAX_ACTIONS.into()), ("items", one)])),
         (
             "questions",
             json!({ "type": "array", "maxItems": 5, "items": { "type": "string" },
@@ -37,11 +38,20 @@ pub fn plan_schema(actions: &[&dyn Action]) -> Value {
     ])
 }
 
-fn closed(properties: &[(&str, Value)]) -> Value {
-    let required: Vec<&str> = properties.iter().map(|(key, _)| *key).collect();
-    let properties: serde_json::Map<String, Value> =
-        properties.iter().map(|(key, schema)| ((*key).to_owned(), schema.clone())).collect();
-    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+fn closed<'a>(properties: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    let properties: Map<_, _> = properties.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
+    let required = properties.keys().map(|key| key.as_str().into()).collect();
+    object([
+        ("type", "object".into()),
+        ("properties", Value::Object(properties)),
+        ("required", Value::Array(required)),
+        ("additionalProperties", false.into()),
+    ])
+}
+
+/// An object of these fields as they are. `json!` would write each of them anew, and what is in it, level by level.
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 /// A schema as schemars derives it, made strict.
@@ -60,7 +70,7 @@ fn strict(schema: &Value) -> Value {
             let property = if required.contains(&key.as_str()) { property } else { nullable(property) };
             (key.as_str(), property)
         });
-        return closed(&properties.collect::<Vec<_>>());
+        return closed(properties);
     }
     let mut kept = serde_json::Map::new();
     for key in ["type", "description", "enum", "pattern", "minItems", "maxItems", "minimum", "maximum"] {
@@ -83,7 +93,7 @@ fn one_of(alternatives: &[Value]) -> Value {
     let chosen = match (list, inner.as_slice()) {
         (Some(list), _) => list.clone(),
         (None, [single]) => single.clone(),
-        (None, several) => json!({ "anyOf": several }),
+        (None, _) => object([("anyOf", Value::Array(inner))]),
     };
     if null { nullable(chosen) } else { chosen }
 }
@@ -96,7 +106,7 @@ fn nullable(schema: Value) -> Value {
             schema
         }
         Some(Value::Array(kinds)) if kinds.contains(&json!("null")) => schema,
-        _ => json!({ "anyOf": [schema, { "type": "null" }] }),
+        _ => object([("anyOf", Value::Array(vec![schema, json!({ "type": "null" })]))]),
     }
 }
 
