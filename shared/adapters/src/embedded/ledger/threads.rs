@@ -34,10 +34,33 @@ impl From<Failure> for LedgerError {
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Does a write and says whether it is to be kept. What it gives back answers whoever asked for it,
-/// once it is known whether it is durable.
-type Write = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
-type Answer = Box<dyn FnOnce(Result<(), Failure>)>;
+/// A write that somebody waits for.
+trait Write: Send {
+    /// Does it, and does it anew when the group has to begin again; says whether it is to be kept.
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Answers whoever asked for it, once it is known whether it is durable.
+    fn answer(self: Box<Self>, durable: Result<(), Failure>);
+}
+
+struct Asked<T, F> {
+    write: F,
+    done: Option<Result<T, Failure>>,
+    answer: oneshot::Sender<Result<T, Failure>>,
+}
+
+impl<T: Send, F: Fn(&Connection) -> Result<T, Failure> + Send> Write for Asked<T, F> {
+    fn run(&mut self, connection: &Connection) -> bool {
+        self.done.insert((self.write)(connection)).is_ok()
+    }
+
+    fn answer(self: Box<Self>, durable: Result<(), Failure>) {
+        if let Some(done) = self.done {
+            // Who asked may have gone meanwhile.
+            drop(self.answer.send(durable.and(done)));
+        }
+    }
+}
 
 /// The most writes of one commit, so that the first of them does not wait for ever.
 const GROUP: usize = 256;
@@ -45,13 +68,13 @@ const GROUP: usize = 256;
 /// Hands operations to the threads. They end when it is dropped, after what they were given.
 pub(super) struct Threads {
     reads: Sender<Read>,
-    writes: Sender<Write>,
+    writes: Sender<Box<dyn Write>>,
 }
 
 impl Threads {
     pub fn start(mut for_writes: Connection, for_reads: Connection) -> Result<Self, LedgerError> {
         let (reads, to_read) = mpsc::channel::<Read>();
-        let (writes, to_write) = mpsc::channel::<Write>();
+        let (writes, to_write) = mpsc::channel::<Box<dyn Write>>();
         let read_all = move || to_read.iter().for_each(|read| read(&for_reads));
         let write_all = move || write_groups(&mut for_writes, &to_write);
         for (name, work) in
@@ -75,19 +98,13 @@ impl Threads {
         Ok(answered.await.map_err(|_| stopped())??)
     }
 
-    /// Runs a write, alone or not at all, and returns when it is durable. An error undoes it.
+    /// Runs a write, alone or not at all, and returns when it is durable. An error undoes it. It may have to run again.
     pub async fn write<T: Send + 'static>(
         &self,
-        write: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+        write: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
-        let write = Box::new(move |connection: &Connection| {
-            let done = write(connection);
-            let keep = done.is_ok();
-            let tell: Answer = Box::new(move |durable| drop(answer.send(durable.and(done))));
-            (keep, tell)
-        });
-        self.writes.send(write).map_err(|_| stopped())?;
+        self.writes.send(Box::new(Asked { write, done: None, answer })).map_err(|_| stopped())?;
         Ok(answered.await.map_err(|_| stopped())??)
     }
 }
@@ -98,28 +115,45 @@ fn stopped() -> LedgerError {
 
 /// Commits together whatever is waiting: a commit costs as much for many writes as for one, and
 /// while it lasts the next ones gather.
-fn write_groups(connection: &mut Connection, waiting: &Receiver<Write>) {
+fn write_groups(connection: &mut Connection, waiting: &Receiver<Box<dyn Write>>) {
     while let Ok(first) = waiting.recv() {
         let group = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1));
-        let mut answers = Vec::new();
-        let durable = commit_together(connection, group, &mut answers);
-        for answer in answers {
-            answer(durable.clone());
+        let mut done = Vec::new();
+        let durable = commit_together(connection, group, &mut done);
+        for write in done {
+            write.answer(durable.clone());
         }
     }
 }
 
+/// Hardly any write fails, so nothing is kept to undo one alone: when one does, those that were done begin anew.
 fn commit_together(
     connection: &mut Connection,
-    group: impl Iterator<Item = Write>,
-    answers: &mut Vec<Answer>,
+    group: impl Iterator<Item = Box<dyn Write>>,
+    done: &mut Vec<Box<dyn Write>>,
 ) -> Result<(), Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for mut write in group {
+        let keep = write.run(&transaction);
+        done.push(write);
+        if transaction.is_autocommit() {
+            return Err(Failure("the transaction was lost".to_owned()));
+        }
+        if !keep {
+            transaction.rollback()?;
+            return commit_each_or_not(connection, done);
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+/// What is not kept is undone alone, which costs a copy of every page that a write changes.
+fn commit_each_or_not(connection: &mut Connection, writes: &mut [Box<dyn Write>]) -> Result<(), Failure> {
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for write in group {
+    for write in writes {
         let savepoint = transaction.savepoint()?;
-        let (keep, answer) = write(&savepoint);
-        answers.push(answer);
-        // Not kept means undone: the others go on. When even that fails, the whole group does.
+        let keep = write.run(&savepoint);
+        // When even that fails, the whole group does.
         if keep { savepoint.commit()? } else { savepoint.finish()? }
     }
     Ok(transaction.commit()?)
@@ -129,15 +163,19 @@ fn commit_together(
 mod tests {
     use super::*;
 
+    type Told = oneshot::Receiver<Result<(), Failure>>;
+
+    fn asked(write: impl Fn(&Connection) -> Result<(), Failure> + Send + 'static) -> (Box<dyn Write>, Told) {
+        let (answer, told) = oneshot::channel();
+        (Box::new(Asked { write, done: None, answer }), told)
+    }
+
     /// A write of `row`, which fails afterwards if it is told to, and what it will have answered.
-    fn write(row: &'static str, fails: bool) -> (Write, Receiver<Result<(), Failure>>) {
-        let (told, answer) = mpsc::channel();
-        let write = Box::new(move |connection: &Connection| {
+    fn write(row: &'static str, fails: bool) -> (Box<dyn Write>, Told) {
+        asked(move |connection: &Connection| {
             connection.execute("INSERT INTO rows VALUES (?1)", [row]).unwrap();
-            let done = if fails { Err(Failure("no".to_owned())) } else { Ok(()) };
-            (!fails, Box::new(move |durable: Result<(), Failure>| told.send(durable.and(done)).unwrap()) as Answer)
-        });
-        (write, answer)
+            if fails { Err(Failure("no".to_owned())) } else { Ok(()) }
+        })
     }
 
     fn file() -> (tempfile::TempDir, Connection) {
@@ -163,18 +201,18 @@ mod tests {
         }
         drop(send);
         write_groups(&mut connection, &waiting);
-        let answers: Vec<_> = answers.iter().map(|answer| answer.recv().unwrap().is_ok()).collect();
+        let answers: Vec<_> = answers.into_iter().map(|answer| answer.blocking_recv().unwrap().is_ok()).collect();
         assert_eq!((answers, rows(&connection)), (vec![true, false, true], vec!["a".to_owned(), "c".to_owned()]));
     }
 
     #[test]
     fn nobody_is_told_before_the_commit_and_everybody_is_when_it_fails() {
         let (folder, mut connection) = file();
-        let (first, answer) = write("a", false);
-        let mut answers = Vec::new();
-        commit_together(&mut connection, [first].into_iter(), &mut answers).unwrap();
+        let (first, mut answer) = write("a", false);
+        let mut done = Vec::new();
+        commit_together(&mut connection, [first].into_iter(), &mut done).unwrap();
         assert!(answer.try_recv().is_err(), "answered before the commit was known");
-        drop(answers);
+        drop(done);
 
         // Somebody else holds the file: the group cannot begin.
         connection.busy_timeout(std::time::Duration::ZERO).unwrap();
@@ -185,7 +223,7 @@ mod tests {
         send.send(second).unwrap();
         drop(send);
         write_groups(&mut connection, &waiting);
-        assert!(answer.recv().is_err(), "given up, so that who asked is told an error");
+        assert!(answer.blocking_recv().is_err(), "given up, so that who asked is told an error");
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(rows(&connection), ["a"]);
     }
@@ -193,10 +231,9 @@ mod tests {
     #[test]
     fn a_group_whose_transaction_is_lost_fails_as_a_whole() {
         let (_folder, mut connection) = file();
-        let (told, answer) = mpsc::channel();
-        let breaks: Write = Box::new(move |connection| {
+        let (breaks, answer) = asked(|connection: &Connection| {
             connection.execute_batch("ROLLBACK").unwrap();
-            (true, Box::new(move |durable| told.send(durable).unwrap()))
+            Ok(())
         });
         let (send, waiting) = mpsc::channel();
         let (first, first_answer) = write("a", false);
@@ -206,8 +243,8 @@ mod tests {
         }
         drop(send);
         write_groups(&mut connection, &waiting);
-        assert!(first_answer.recv().unwrap().is_err() && answer.recv().unwrap().is_err());
-        assert!(last_answer.recv().unwrap().is_ok(), "in the next group");
+        assert!(first_answer.blocking_recv().unwrap().is_err() && answer.blocking_recv().unwrap().is_err());
+        assert!(last_answer.blocking_recv().unwrap().is_ok(), "in the next group");
         assert_eq!(rows(&connection), ["c"]);
     }
 }
