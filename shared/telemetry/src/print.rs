@@ -1,11 +1,12 @@
 //! The numbers as text, for those who scrape.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     fmt::{self, Display, Write as _},
     time::Duration,
 };
+
+use metrics_exporter_prometheus::formatting::{sanitize_label_value, write_help_line, write_type_line};
 
 use crate::names::{self, Kind, Metric, le};
 
@@ -67,7 +68,8 @@ pub(crate) fn print(format: Format, gauges: &Gauges, totals: Option<&Totals>) ->
             (Kind::Gauge, _) => (metric.name, "gauge"),
             (Kind::Histogram(_), _) => (metric.name, "histogram"),
         };
-        writeln!(text, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help).expect(INFALLIBLE);
+        write_help_line(&mut text, name, None, None, metric.help);
+        write_type_line(&mut text, name, None, None, kind);
         if let Some(value) = gauge(metric, gauges, totals.is_some()) {
             sample(&mut text, metric.name, "", "", value);
         }
@@ -127,18 +129,9 @@ fn label_text(metric: &Metric, values: &str) -> String {
     let mut text = String::new();
     for (name, value) in metric.labels.iter().zip(values.split('|')) {
         let comma = if text.is_empty() { "" } else { "," };
-        write!(text, "{comma}{name}=\"{}\"", escaped(value)).expect(INFALLIBLE);
+        write!(text, "{comma}{name}=\"{}\"", sanitize_label_value(value)).expect(INFALLIBLE);
     }
     text
-}
-
-/// A label's value as both formats want it between quotation marks.
-fn escaped(value: &str) -> Cow<'_, str> {
-    // Next to no value needs it, and there are thousands.
-    if !value.contains(['\\', '"', '\n']) {
-        return Cow::Borrowed(value);
-    }
-    Cow::Owned(value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n"))
 }
 
 /// Millionths, printed as the decimal number that they are, exactly.
@@ -165,14 +158,6 @@ mod tests {
             [(0, "0"), (1, "0.000001"), (1_500_000, "1.5"), (u128::from(u64::MAX), "18446744073709.551615")]
         {
             assert_eq!(Micros(micros).to_string(), text);
-        }
-    }
-
-    #[test]
-    fn no_label_ends_its_line_and_no_help_needs_escaping() {
-        assert_eq!(escaped("a\\b\"c\nd"), r#"a\\b\"c\nd"#);
-        for metric in names::ALL {
-            assert!(!metric.help.contains(['\\', '\n', '"']), "{}", metric.name);
         }
     }
 

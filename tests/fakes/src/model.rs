@@ -93,13 +93,14 @@ pub struct FakeModel {
 
 struct Script {
     next: VecDeque<Reply>,
+    pause: Duration,
     requests: Vec<Request>,
 }
 
 impl FakeModel {
     /// An endpoint that takes this key.
     pub fn new(key: &str) -> Self {
-        let script = Script { next: VecDeque::new(), requests: Vec::new() };
+        let script = Script { next: VecDeque::new(), pause: Duration::ZERO, requests: Vec::new() };
         Self { key: key.to_owned(), state: Arc::new(Mutex::new(script)) }
     }
 
@@ -116,6 +117,11 @@ impl FakeModel {
     /// Says this to the next request that is in order, after what was scripted before.
     pub fn script(&self, reply: Reply) {
         self.lock().next.push_back(reply);
+    }
+
+    /// Takes this long for each answer from now on.
+    pub fn take(&self, pause: Duration) {
+        self.lock().pause = pause;
     }
 
     /// Every request so far, the refused ones too.
@@ -159,7 +165,13 @@ async fn complete(State(model): State<FakeModel>, headers: HeaderMap, body: Byte
         return error(StatusCode::BAD_REQUEST, code, &format!("{detail} (prompt: {})", request.message("user")));
     }
 
-    let scripted = model.lock().next.pop_front();
+    let (scripted, pause) = {
+        let mut script = model.lock();
+        (script.next.pop_front(), script.pause)
+    };
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
     let mut reply = scripted.unwrap_or_else(|| plan(&request));
     while let Reply::After(delay, later) = reply {
         tokio::time::sleep(delay).await;

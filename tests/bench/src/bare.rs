@@ -1,0 +1,110 @@
+//! The yardsticks: what Redis and SQLite do by themselves, for the commands and writes of a request and no more.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+};
+
+use adapters::embedded::{SqliteLedger, SystemClock, SystemIds};
+use engine::ports::Ids;
+use redis::{aio::MultiplexedConnection, cmd, pipe};
+use rusqlite::{Connection, params};
+use tokio::sync::oneshot;
+
+/// The rows that an accepted job is, as long as a real job's.
+const BODY: usize = 900;
+const SEALED: usize = 330;
+const AUDIT: usize = 420;
+
+/// The ledger's file, written with plain SQL. Writes that wait at the same time share a synced commit, as the product's do.
+#[derive(Clone)]
+pub struct BareLedger(Sender<(String, oneshot::Sender<()>)>);
+
+impl BareLedger {
+    /// A new file with the product's schema.
+    pub fn open(folder: &Path) -> Self {
+        drop(SqliteLedger::open(folder, Arc::new(SystemClock)).expect("a ledger"));
+        let mut connection = Connection::open(folder.join("ledger.db")).expect("the file");
+        connection.pragma_update(None, "synchronous", "full").expect("a pragma");
+        let (send, waiting) = mpsc::channel();
+        thread::spawn(move || write_all(&mut connection, &waiting));
+        Self(send)
+    }
+
+    /// Writes what an accepted job is; returns when it is durable.
+    pub async fn insert(&self, id: String) {
+        let (done, written) = oneshot::channel();
+        self.0.send((id, done)).expect("the writer runs");
+        written.await.expect("it was written");
+    }
+}
+
+fn write_all(connection: &mut Connection, waiting: &Receiver<(String, oneshot::Sender<()>)>) {
+    let text = |length| "x".repeat(length);
+    let (body, sealed, audit) = (text(BODY), text(SEALED), text(AUDIT));
+    let mut at = 1_800_000_000_000_000_i64;
+    while let Ok(first) = waiting.recv() {
+        let group: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
+        let all = connection.transaction().expect("a transaction");
+        for (id, _) in &group {
+            at += 1;
+            all.prepare_cached(
+                "INSERT INTO jobs (job_id, workspace, created_at, status, open, due_at, revision, body, waits_since)
+                 VALUES (?1, 'local', ?2, 'pending', 1, ?2, 1, ?3, ?2)",
+            )
+            .and_then(|mut insert| insert.execute(params![id, at, body]))
+            .expect("a row");
+            all.prepare_cached("INSERT INTO contents (job_id, sealed) VALUES (?1, ?2)")
+                .and_then(|mut insert| insert.execute(params![id, sealed]))
+                .expect("a row");
+            all.prepare_cached("INSERT INTO audit VALUES (?1, 'local', ?2, ?2, ?3)")
+                .and_then(|mut insert| insert.execute(params![id, at, audit]))
+                .expect("a row");
+        }
+        all.commit().expect("a commit");
+        for (_, done) in group {
+            // Who asked may have ended with the run.
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Everything that accepting a job asks of Redis and the ledger, and nothing else: claim, write, cache, enqueue.
+pub async fn execute(redis: &mut MultiplexedConnection, ledger: &BareLedger) {
+    let id = SystemIds.uuid().to_string();
+    let text = "x".repeat(BODY);
+    let claim = cmd("SET")
+        .arg(format!("bare:{{{id}}}:claim"))
+        .arg(&text[..64])
+        .arg("NX")
+        .arg("GET")
+        .arg("EX")
+        .arg(900)
+        .to_owned();
+    let _: Option<String> = claim.query_async(redis).await.expect("Redis answers");
+    ledger.insert(id.clone()).await;
+    let key = format!("bare:{{{id}}}:job");
+    let mut put = pipe();
+    put.cmd("HSET").arg(&key).arg("revision").arg(1).arg("status").arg("pending").arg("body").arg(&text).ignore();
+    put.cmd("EXPIRE").arg(&key).arg(30).ignore();
+    let () = put.query_async(redis).await.expect("Redis answers");
+    let mut send = pipe();
+    send.cmd("LPUSH").arg("bare:{queue}:ready").arg(&id).ignore();
+    send.cmd("HSET").arg("bare:{queue}:messages").arg(&id).arg(&text[..200]).ignore();
+    let () = send.query_async(redis).await.expect("Redis answers");
+}
+
+/// What a poll of a cached job asks of Redis.
+pub async fn poll(redis: &mut MultiplexedConnection, key: &str) {
+    let _: Option<String> = cmd("HGET").arg(key).arg("body").query_async(redis).await.expect("Redis answers");
+}
+
+/// A connection that all clients of a run share, as the product's requests do.
+pub async fn connect(url: &str) -> MultiplexedConnection {
+    let client = redis::Client::open(url).expect("a URL");
+    client.get_multiplexed_async_connection().await.expect("Redis answers")
+}

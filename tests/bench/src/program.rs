@@ -1,0 +1,68 @@
+//! The running orchestrator.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+/// A server of its own data folder, killed when this is dropped.
+pub struct Program {
+    process: Child,
+    /// Where it listens.
+    pub url: String,
+}
+
+impl Program {
+    /// Starts it with nothing in its environment but these variables.
+    pub fn start(path: &Path, data: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut process = command(path, data, variables).spawn().expect("the program starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let url = loop {
+            let line = lines.next().expect("the program tells where it listens").expect("text");
+            if let Some(url) = line.strip_prefix("AI Orchestrator is listening on ") {
+                break url.to_owned();
+            }
+        };
+        // Without a reader, a full pipe would stop the program.
+        thread::spawn(move || lines.for_each(drop));
+        Self { process, url }
+    }
+
+    /// Its memory that is in use, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A command of the program that ends by itself; gives back what it prints.
+pub fn run(path: &Path, data: &Path, arguments: &[&str]) -> String {
+    let output = command(path, data, &[]).args(arguments).output().expect("the program runs");
+    assert!(output.status.success(), "{arguments:?} failed");
+    String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
+}
+
+fn command(path: &Path, data: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(path);
+    command
+        .env_clear()
+        .env("PORT", "0")
+        .env("ORCHESTRATOR_DATA", data)
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        // Its log lines are written, as anywhere, and nobody reads them.
+        .stderr(Stdio::null());
+    command
+}
