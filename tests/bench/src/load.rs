@@ -22,8 +22,6 @@ use crate::{
     table::Table,
 };
 
-/// So many clients at once: enough that commits are shared, as they are when it is busy.
-const CLIENTS: usize = 256;
 /// The worker's limit.
 const SIDE_BY_SIDE: usize = 10;
 /// What a model takes to answer; a provider, too.
@@ -53,6 +51,8 @@ pub struct Bench {
     pub program: PathBuf,
     /// How long each closed loop lasts.
     pub time: Duration,
+    /// So many ask at once.
+    pub clients: usize,
     /// This part alone.
     pub only: Option<Part>,
 }
@@ -88,11 +88,11 @@ impl Bench {
         let data = tempfile::tempdir().expect("a folder");
         let ledger = BareLedger::open(data.path());
         let connection = bare::connect(&redis.url()).await;
-        let workers = (0..CLIENTS).map(|_| (connection.clone(), ledger.clone()));
+        let workers = (0..self.clients).map(|_| (connection.clone(), ledger.clone()));
         let work = |(mut redis, ledger): (_, _)| async move || bare::execute(&mut redis, &ledger).await;
         let alone = closed_loop(workers.map(work).collect(), self.time).await;
         redis.command("HSET bare:{job}:job body x");
-        let workers = (0..CLIENTS).map(|_| connection.clone());
+        let workers = (0..self.clients).map(|_| connection.clone());
         let work = |mut redis| async move || bare::poll(&mut redis, "bare:{job}:job").await;
         let look = closed_loop(workers.map(work).collect(), self.time).await;
 
@@ -165,19 +165,19 @@ impl Bench {
         let alone = self.posts(&base, Some("k"), "/v1/chat/completions", &asked, 1).await;
         table.add("plan2, p50", "ms", ms(plan.p50), "its model alone, 50 ms", ms(alone.p50));
         model.take(Duration::ZERO);
-        let plan = self.posts(&server.url, None, "/ai/plan2", &body, CLIENTS).await;
-        let alone = self.posts(&base, Some("k"), "/v1/chat/completions", &asked, CLIENTS).await;
+        let plan = self.posts(&server.url, None, "/ai/plan2", &body, self.clients).await;
+        let alone = self.posts(&base, Some("k"), "/v1/chat/completions", &asked, self.clients).await;
         table.add("plan2", "/s", plan.per_second, "its model alone, at once", alone.per_second);
     }
 
     async fn hello(&self, url: &str) -> Rate {
-        let workers = clients(url, None, CLIENTS).await;
+        let workers = clients(url, None, self.clients).await;
         let work = |mut client: Client| async move || drop(client.get("/healthz").await);
         closed_loop(workers.into_iter().map(work).collect(), self.time).await
     }
 
     async fn execute(&self, url: &str, key: Option<&str>) -> Rate {
-        let workers = clients(url, key, CLIENTS).await;
+        let workers = clients(url, key, self.clients).await;
         let work = |mut client: Client| async move || drop(requests::execute_one(&mut client).await);
         closed_loop(workers.into_iter().map(work).collect(), self.time).await
     }
@@ -185,7 +185,7 @@ impl Bench {
     async fn poll(&self, url: &str, key: Option<&str>) -> Rate {
         let job = requests::execute_one(&mut Client::connect(url, key).await).await;
         let path: Rc<str> = format!("/ai/jobs/{job}").into();
-        let workers = clients(url, key, CLIENTS).await;
+        let workers = clients(url, key, self.clients).await;
         let work = |mut client: Client| {
             let path = Rc::clone(&path);
             async move || drop(client.get(&path).await)

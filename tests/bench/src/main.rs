@@ -39,6 +39,9 @@ enum What {
         /// For how many seconds each.
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
+        /// How many ask at once; with many, commits are shared, as they are when it is busy.
+        #[arg(long, default_value_t = 256)]
+        clients: usize,
         /// This part alone.
         #[arg(long)]
         only: Option<load::Part>,
@@ -64,8 +67,8 @@ async fn main() {
     let program = arguments.program;
     let all = async move {
         match arguments.what {
-            What::Load { runs, seconds, only } => {
-                load::Bench { program, time: Duration::from_secs_f64(seconds), only }.run(runs).await;
+            What::Load { runs, seconds, clients, only } => {
+                load::Bench { program, time: Duration::from_secs_f64(seconds), clients, only }.run(runs).await;
             }
             What::Memory { jobs } => memory::run(&program, jobs).await,
             What::Soak { minutes } => soak::run(&program, Duration::from_secs_f64(minutes * 60.0)).await,
