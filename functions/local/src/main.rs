@@ -12,6 +12,9 @@ use std::process::ExitCode;
 use app::{ClientConfig, Config, Place};
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Turns a sentence into typed actions and carries each out once.
 #[derive(Parser)]
 #[command(name = "orchestrator", version, after_help = ask::EXIT_CODES)]
