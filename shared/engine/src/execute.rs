@@ -6,6 +6,7 @@ use domain::{
     ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, NewJob, PayloadHash, PlanId, Provider, Rule, Via,
     Violation, payload_hash,
 };
+use futures_util::future::join;
 use serde_json::Value;
 use telemetry::{
     TraceContext,
@@ -334,9 +335,9 @@ impl Engine {
                 jobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(job, _)| job.clone()).collect();
             if new.is_empty() || self.ledger.insert_jobs(&new).await? == Insert::Done {
                 let written: Vec<Job> = new.into_iter().map(|(job, _)| job).collect();
-                // A cache that cannot be written only makes the first poll slower.
-                let _ = self.cache.put_jobs(&written).await;
-                self.enqueue(&written, Duration::ZERO).await;
+                // A cache that cannot be written only makes the first poll slower; and it keeps the later version,
+                // so that a worker may be quicker.
+                let (_, ()) = join(self.cache.put_jobs(&written), self.enqueue(&written, Duration::ZERO)).await;
                 return Ok(jobs
                     .iter()
                     .zip(known)

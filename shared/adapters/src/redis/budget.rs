@@ -8,14 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use engine::ports::{BUDGET_BUCKETS, Budget, CacheError, Reservation, Reserved};
-use redis::{FromRedisValue, Value, from_redis_value};
+use redis::{Cmd, FromRedisValue, Value, from_redis_value};
 use uuid::Uuid;
 
-use super::{
-    connection::RedisConnection,
-    milliseconds,
-    script::{Call, Script},
-};
+use super::{connection::RedisConnection, milliseconds, script::Script};
 
 /// The budget of all instances, by the server's time. Each operation is one script that may be repeated: a
 /// reservation is known by its id, a settling takes it away, a hold is only ever made longer.
@@ -45,8 +41,8 @@ impl RedisBudget {
         }
     }
 
-    async fn call<T: FromRedisValue>(&self, script: &Script, call: Call) -> Result<T, CacheError> {
-        let answer = script.call(&self.connection, &[call]).await?.pop().unwrap_or(Value::Nil);
+    async fn call<T: FromRedisValue>(&self, script: &Script, call: Cmd) -> Result<T, CacheError> {
+        let answer = script.query(&self.connection, [call]).await?.pop().unwrap_or(Value::Nil);
         from_redis_value(answer).map_err(|_| CacheError("the answer cannot be read".to_owned()))
     }
 }
@@ -56,8 +52,8 @@ impl Budget for RedisBudget {
     async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, CacheError> {
         let Reservation { id, workspace, tokens, limit } = reservation;
         let length = milliseconds(self.window / BUDGET_BUCKETS).max(1);
-        let call = Call::new(self.keys.clone()).arg(id.to_string()).arg(workspace.as_str()).arg(tokens).arg(limit);
-        let call = call.arg(length).arg(BUDGET_BUCKETS);
+        let mut call = self.reserve.call(&self.keys);
+        call.arg(id.to_string()).arg(workspace.as_str()).arg(tokens).arg(limit).arg(length).arg(BUDGET_BUCKETS);
         let (outcome, wait, left, now, known): (u8, u64, u64, i64, bool) = self.call(&self.reserve, call).await?;
         let wait = Duration::from_millis(wait);
         Ok(match outcome {
@@ -72,17 +68,20 @@ impl Budget for RedisBudget {
     }
 
     async fn settle(&self, id: Uuid, used: u64) -> Result<(), CacheError> {
-        let [window, ..] = self.keys.clone();
+        let [window, ..] = &self.keys;
+        let mut call = self.settle.call(&[window]);
         // Few enough that Lua's numbers hold them, whatever a model says.
-        let call = Call::new([window]).arg(id.to_string()).arg(used.min(1 << 40));
+        call.arg(id.to_string()).arg(used.min(1 << 40));
         self.call::<u8>(&self.settle, call).await?;
         Ok(())
     }
 
     async fn hold(&self, duration: Duration) -> Result<(), CacheError> {
-        let [.., held] = self.keys.clone();
+        let [.., held] = &self.keys;
         if duration.as_millis() > 0 {
-            self.call::<u8>(&self.hold, Call::new([held]).arg(milliseconds(duration))).await?;
+            let mut call = self.hold.call(&[held]);
+            call.arg(milliseconds(duration));
+            self.call::<u8>(&self.hold, call).await?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     connection::{Fault, RedisConnection},
     milliseconds,
-    script::{Call, Script},
+    script::Script,
 };
 
 /// How long a claim holds, in seconds.
@@ -45,16 +45,21 @@ impl RedisCache {
     }
 
     /// Counts a request and asks these commands, in one round trip.
-    async fn counting(&self, toll: Option<&Toll>, commands: &[Cmd]) -> Result<(Vec<Value>, Passage), CacheError> {
+    async fn counting(
+        &self,
+        toll: Option<&Toll>,
+        commands: impl IntoIterator<Item = Cmd>,
+    ) -> Result<(Vec<Value>, Passage), CacheError> {
         // Both in one slot, so that what one of them refuses does not count for the other.
         let call = |toll: &Toll| {
             let keys = [format!(":K#{}", toll.key), String::new()];
-            let keys = keys.map(|key| format!("orc:{{W#{}}}:rate{key}", toll.workspace));
-            Call::new(keys).arg(milliseconds(TOLL_WINDOW)).arg(toll.per_key).arg(toll.per_workspace)
+            let mut call = self.count_request.call(&keys.map(|key| format!("orc:{{W#{}}}:rate{key}", toll.workspace)));
+            call.arg(milliseconds(TOLL_WINDOW)).arg(toll.per_key).arg(toll.per_workspace);
+            call
         };
-        let calls: Vec<Call> = toll.map(call).into_iter().collect();
-        let mut answers = self.count_request.call_beside(&self.connection, &calls, commands).await?;
-        let rest = answers.split_off(calls.len());
+        let all = toll.map(call).into_iter().chain(commands);
+        let mut answers = self.count_request.query(&self.connection, all).await?;
+        let rest = answers.split_off(usize::from(toll.is_some()));
         let mut passage = Passage::Free;
         if let (Some(toll), Some(answer)) = (toll, answers.pop()) {
             let (refused, wait): (u8, u64) = read(answer)?;
@@ -82,32 +87,32 @@ impl Cache for RedisCache {
             command.arg("NX").arg("GET").arg("EX").arg(CLAIM);
             command
         };
-        let commands: Vec<_> = claims.iter().map(command).collect();
-        let (answers, passage) = self.counting(toll, &commands).await?;
+        let (answers, passage) = self.counting(toll, claims.iter().map(command)).await?;
         Ok((answers.into_iter().map(first_sight).collect::<Result<_, _>>()?, passage))
     }
 
     async fn count(&self, toll: &Toll) -> Result<Passage, CacheError> {
-        Ok(self.counting(Some(toll), &[]).await?.1)
+        Ok(self.counting(Some(toll), []).await?.1)
     }
 
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
         let call = |job: &Job| {
             let body = serde_json::to_string(job).map_err(|_| CacheError("a job is no JSON".to_owned()))?;
             let seconds = if job.state.has_ended() { ENDED } else { OPEN };
-            let call = Call::new([job_key(job.job_id)]).arg(job.revision);
-            Ok(call.arg(job.state.status().as_str()).arg(body).arg(seconds))
+            let mut call = self.put_job.call(&[job_key(job.job_id)]);
+            call.arg(job.revision).arg(job.state.status().as_str()).arg(body).arg(seconds);
+            Ok(call)
         };
         let calls = jobs.iter().map(call).collect::<Result<Vec<_>, CacheError>>()?;
         // A put over itself changes nothing.
-        self.put_job.call(&self.connection, &calls).await?;
+        self.put_job.query(&self.connection, calls).await?;
         Ok(())
     }
 
     async fn job(&self, id: JobId, toll: Option<&Toll>) -> Result<(Option<Job>, Passage), CacheError> {
         let mut command = cmd("HGET");
         command.arg(job_key(id)).arg("body");
-        let (mut answers, passage) = self.counting(toll, &[command]).await?;
+        let (mut answers, passage) = self.counting(toll, [command]).await?;
         let body: Option<String> = read(answers.pop().unwrap_or(Value::Nil))?;
         // A version that this program cannot read is one that it does not have.
         Ok((body.and_then(|body| serde_json::from_str(&body).ok()), passage))
@@ -157,7 +162,9 @@ impl Cache for RedisCache {
     }
 
     async fn unlock(&self, name: &str, owner: Uuid) -> Result<(), CacheError> {
-        self.unlock.call(&self.connection, &[Call::new([lock_key(name)]).arg(owner.to_string())]).await?;
+        let mut call = self.unlock.call(&[lock_key(name)]);
+        call.arg(owner.to_string());
+        self.unlock.query(&self.connection, [call]).await?;
         Ok(())
     }
 

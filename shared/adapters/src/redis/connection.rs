@@ -113,13 +113,13 @@ impl RedisConnection {
 
     /// Asks one thing; otherwise like [`RedisConnection::query`].
     pub(super) async fn query_one(&self, command: Cmd) -> Result<Value, Fault> {
-        Ok(self.query(&[command]).await?.pop().unwrap_or(Value::Nil))
+        Ok(self.query(&together([command])).await?.pop().unwrap_or(Value::Nil))
     }
 
     /// Asks all of it at once, in one round trip on a single server, and gives the answers in
     /// order; one that is an error makes it an error of all. **It may happen twice**, so it is only for
     /// commands whose repetition does no harm.
-    pub(super) async fn query(&self, commands: &[Cmd]) -> Result<Vec<Value>, Fault> {
+    pub(super) async fn query(&self, commands: &Pipeline) -> Result<Vec<Value>, Fault> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
@@ -138,7 +138,7 @@ impl RedisConnection {
         Err(error.into())
     }
 
-    async fn query_twice(&self, commands: &[Cmd]) -> RedisResult<Vec<Value>> {
+    async fn query_twice(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
         match self.query_once(commands).await {
             Err(Failure { worth_another: true, .. }) => self.query_once(commands).await,
             answer => answer,
@@ -147,10 +147,10 @@ impl RedisConnection {
     }
 
     /// Asks on the current connection, and drops it when it may be the reason for a failure.
-    async fn query_once(&self, commands: &[Cmd]) -> Result<Vec<Value>, Failure> {
+    async fn query_once(&self, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
         let attempt = self.current().get_or_insert_with(|| self.attempt()).clone();
         let (answer, single) = match attempt.clone().await {
-            Ok(Live::Single(connection)) => (pipeline(connection, commands).await, true),
+            Ok(Live::Single(mut connection)) => (commands.query_async(&mut connection).await, true),
             Ok(Live::Cluster(connection)) => (each_by_itself(&connection, commands).await, false),
             Err(error) => (Err(error), false),
         };
@@ -237,17 +237,18 @@ async fn connect(server: Source, found_cluster: bool) -> RedisResult<Live> {
     }
 }
 
-async fn pipeline(mut connection: MultiplexedConnection, commands: &[Cmd]) -> RedisResult<Vec<Value>> {
-    let mut pipeline = Pipeline::with_capacity(commands.len());
+/// What is asked in one round trip.
+pub(super) fn together(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
+    let mut all = Pipeline::new();
     for command in commands {
-        pipeline.add_command(command.clone());
+        all.add_command(command);
     }
-    pipeline.query_async(&mut connection).await
+    all
 }
 
 /// A cluster's pipeline may name one slot only, so each command finds its own node, all at the same time.
-async fn each_by_itself(connection: &ClusterConnection, commands: &[Cmd]) -> RedisResult<Vec<Value>> {
-    let asked = commands.iter().map(|command| {
+async fn each_by_itself(connection: &ClusterConnection, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+    let asked = commands.cmd_iter().map(|command| {
         let mut connection = connection.clone();
         async move { command.query_async(&mut connection).await }
     });

@@ -3,13 +3,13 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use engine::ports::{Clock, Delivery, Ids, Queue, QueueError, QueuedMessage};
 use jiff::Timestamp;
-use redis::{FromRedisValue, Value, from_redis_value};
+use redis::{Cmd, FromRedisValue, Value, from_redis_value};
 use tokio::sync::Notify;
 
 use super::{
     connection::{Fault, RedisConnection},
     milliseconds,
-    script::{Call, Script},
+    script::Script,
 };
 
 /// The pauses of a receiver between its looks: the first, and the longest. A message that another
@@ -62,19 +62,16 @@ impl RedisQueue {
         Self { connection, clock, ids, visibility, keys, scripts, sent: Notify::new() }
     }
 
-    fn about(&self) -> Call {
-        Call::new(self.keys.clone())
-    }
-
-    async fn call<T: FromRedisValue>(&self, script: &Script, call: Call) -> Result<T, QueueError> {
-        let answer = script.call(&self.connection, &[call]).await?.pop().unwrap_or(Value::Nil);
+    async fn call<T: FromRedisValue>(&self, script: &Script, call: Cmd) -> Result<T, QueueError> {
+        let answer = script.query(&self.connection, [call]).await?.pop().unwrap_or(Value::Nil);
         from_redis_value(answer).map_err(|_| QueueError("the answer cannot be read".to_owned()))
     }
 
     /// Takes what can be seen now. Repeating it does harm to nothing: what a lost answer held comes again after
     /// the visibility timeout, as it would if the receiver had died.
     async fn take(&self, max: usize) -> Result<Vec<Delivery>, QueueError> {
-        let call = self.about().arg(max).arg(milliseconds(self.visibility));
+        let mut call = self.scripts.receive.call(&self.keys);
+        call.arg(max).arg(milliseconds(self.visibility));
         let taken: Vec<(String, String, u32)> = self.call(&self.scripts.receive, call).await?;
         let delivery = |(id, body, receives)| Delivery { body, receipt: format!("{id}.{receives}"), receives };
         Ok(taken.into_iter().map(delivery).collect())
@@ -88,9 +85,10 @@ impl Queue for RedisQueue {
             return Ok(());
         }
         // Each message has its id before it goes out, so a repeated send finds those that arrived.
-        let call = messages.iter().fold(self.about(), |call, message| {
-            call.arg(self.ids.uuid().to_string()).arg(&message.body).arg(milliseconds(message.delay))
-        });
+        let mut call = self.scripts.send.call(&self.keys);
+        for message in messages {
+            call.arg(self.ids.uuid().to_string()).arg(&message.body).arg(milliseconds(message.delay));
+        }
         self.call::<()>(&self.scripts.send, call).await?;
         self.sent.notify_waiters();
         Ok(())
@@ -119,12 +117,14 @@ impl Queue for RedisQueue {
     async fn acknowledge(&self, receipt: &str) -> Result<(), QueueError> {
         // A receipt that is none of ours names nothing. Of the same acknowledgement twice, the second finds nothing.
         let Some((id, receives)) = receipt.rsplit_once('.') else { return Ok(()) };
-        self.call::<u8>(&self.scripts.acknowledge, self.about().arg(id).arg(receives)).await?;
+        let mut call = self.scripts.acknowledge.call(&self.keys);
+        call.arg(id).arg(receives);
+        self.call::<u8>(&self.scripts.acknowledge, call).await?;
         Ok(())
     }
 
     async fn depth(&self) -> Result<u64, QueueError> {
-        self.call(&self.scripts.depth, self.about()).await
+        self.call(&self.scripts.depth, self.scripts.depth.call(&self.keys)).await
     }
 }
 

@@ -1,6 +1,6 @@
-use redis::{Cmd, ErrorKind, ServerErrorKind, ToRedisArgs, Value, cmd};
+use redis::{Arg, Cmd, ErrorKind, Pipeline, ServerErrorKind, ToRedisArgs, Value, cmd};
 
-use super::connection::{Fault, RedisConnection};
+use super::connection::{Fault, RedisConnection, together};
 
 /// A Lua script. It is called by its hash, and sent once to a server that does not know it.
 pub(super) struct Script {
@@ -8,59 +8,48 @@ pub(super) struct Script {
     hash: String,
 }
 
-/// What one call of a script is about.
-pub(super) struct Call {
-    /// All of one slot.
-    pub keys: Vec<String>,
-    pub args: Vec<Vec<u8>>,
-}
-
 impl Script {
     pub fn new(source: &'static str) -> Self {
         Self { source, hash: redis::Script::new(source).get_hash().to_owned() }
     }
 
-    /// Calls the script once for each of `calls`, in one round trip to a server that knows it. Only for scripts
-    /// that may be repeated, as [`RedisConnection::query`] says.
-    pub async fn call(&self, connection: &RedisConnection, calls: &[Call]) -> Result<Vec<Value>, Fault> {
-        self.call_beside(connection, calls, &[]).await
+    /// A call about these keys, all of one slot. What is added to it are the script's arguments.
+    pub fn call(&self, keys: &[impl ToRedisArgs]) -> Cmd {
+        let mut call = cmd("EVALSHA");
+        call.arg(&self.hash).arg(keys.len()).arg(keys);
+        call
     }
 
-    /// The same with other commands in the same round trip, whose answers come after the calls'. A server that does
-    /// not know the script gets them twice.
-    pub async fn call_beside(
+    /// Asks all of it, calls of the script and other commands, in one round trip to a server that knows the script; one
+    /// that does not gets all of it twice. Only for what may be repeated, as [`RedisConnection::query`] says.
+    pub async fn query(
         &self,
         connection: &RedisConnection,
-        calls: &[Call],
-        others: &[Cmd],
+        commands: impl IntoIterator<Item = Cmd>,
     ) -> Result<Vec<Value>, Fault> {
-        let all = |name: &str, script: &str| [commands(name, script, calls), others.to_vec()].concat();
-        match connection.query(&all("EVALSHA", &self.hash)).await {
-            // EVAL takes the source along and makes the server remember it, whichever node of a cluster it is.
+        let commands = together(commands);
+        match connection.query(&commands).await {
             Err(Fault::Refused(ErrorKind::Server(ServerErrorKind::NoScript), _)) => {
-                connection.query(&all("EVAL", self.source)).await
+                connection.query(&self.with_source(&commands)).await
             }
             answer => answer,
         }
     }
-}
 
-impl Call {
-    pub fn new(keys: impl IntoIterator<Item = String>) -> Self {
-        Self { keys: keys.into_iter().collect(), args: Vec::new() }
+    /// EVAL takes the source along and makes the server remember it, whichever node of a cluster it is.
+    fn with_source(&self, commands: &Pipeline) -> Pipeline {
+        together(commands.cmd_iter().map(|command| {
+            if command.args_iter().nth(1) != Some(Arg::Simple(self.hash.as_bytes())) {
+                return command.clone();
+            }
+            let mut call = cmd("EVAL");
+            call.arg(self.source);
+            for part in command.args_iter().skip(2) {
+                if let Arg::Simple(part) = part {
+                    call.arg(part);
+                }
+            }
+            call
+        }))
     }
-
-    pub fn arg(mut self, arg: impl ToRedisArgs) -> Self {
-        arg.write_redis_args(&mut self.args);
-        self
-    }
-}
-
-fn commands(name: &str, script: &str, calls: &[Call]) -> Vec<Cmd> {
-    let command = |call: &Call| {
-        let mut command = cmd(name);
-        command.arg(script).arg(call.keys.len()).arg(&call.keys).arg(&call.args);
-        command
-    };
-    calls.iter().map(command).collect()
 }
