@@ -235,14 +235,19 @@ fn copy(folder: &Path, template: JobId, size: u32) -> Vec<JobId> {
     // Times of whole milliseconds are written alike by SQLite and by the program.
     let created_at = "(created_at / 1000 - place) * 1000";
     let job = format!(
-        "id, workspace, {created_at}, iif(place % {FAILED}, status, 'error'), open, due_at, revision, expires_at,
+        "number + {size} - place, id, workspace, {created_at}, iif(place % {FAILED}, status, 'error'), open, due_at,
+         waits_since, revision, expires_at,
          json_set(body, '$.job_id', id, '$.state', iif(place % {FAILED}, 'completed', 'failed'),
-             '$.created_at', strftime('%Y-%m-%dT%H:%M:%fZ', {created_at} / 1e6, 'unixepoch')), waits_since"
+             '$.created_at', strftime('%Y-%m-%dT%H:%M:%fZ', {created_at} / 1e6, 'unixepoch'))"
     );
     for (table, of_job, copy) in [
         ("jobs", "job_id = ?1", job.as_str()),
-        ("contents", "job_id = ?1", "id, sealed, expires_at"),
-        ("audit", "body LIKE '%' || ?1 || '%'", "id || entry_id, workspace, at - place * 1000, expires_at, body"),
+        (
+            "contents",
+            "job = (SELECT number FROM jobs WHERE job_id = ?1)",
+            &format!("job + {size} - place, sealed, expires_at"),
+        ),
+        ("audit", "body LIKE '%' || ?1 || '%'", "workspace, at - place * 1000, id || entry_id, expires_at, body"),
     ] {
         let original = format!("CREATE TEMP TABLE original AS SELECT * FROM {table} WHERE {of_job}");
         all.execute(&original, [template.to_string()]).expect("SQL");

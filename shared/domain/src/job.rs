@@ -516,7 +516,9 @@ impl Job {
             (JobEvent::Ended, State::Unknown) => (AuditEvent::JobUnknown, AuditBy::Worker),
             (JobEvent::Ended, _) => (AuditEvent::JobFailed, AuditBy::Worker),
         };
-        let id = entry_id(&[&self.job_id.to_string(), &self.revision.to_string()]);
+        // Of one key there may be a later job, when the record of an earlier one has expired.
+        let parts = [self.job_id.to_string(), self.created_at.to_string(), self.revision.to_string()];
+        let id = entry_id(&parts.each_ref().map(String::as_str));
         let mut entry = AuditEntry::new(id, Some(self.workspace_id.clone()), event, by, self.touched_at);
         let content = self.result.as_ref().and_then(|result| result["content_sha256"].as_str());
         entry.key_id.clone_from(&self.key_id);

@@ -58,10 +58,10 @@ fn write_all(connection: &mut Connection, waiting: &Receiver<(String, oneshot::S
             )
             .and_then(|mut insert| insert.execute(params![id, at, body]))
             .expect("a row");
-            all.prepare_cached("INSERT INTO contents (job_id, sealed) VALUES (?1, ?2)")
-                .and_then(|mut insert| insert.execute(params![id, sealed]))
+            all.prepare_cached("INSERT INTO contents (job, sealed) VALUES (?1, ?2)")
+                .and_then(|mut insert| insert.execute(params![all.last_insert_rowid(), sealed]))
                 .expect("a row");
-            all.prepare_cached("INSERT INTO audit VALUES (?1, 'local', ?2, ?2, ?3)")
+            all.prepare_cached("INSERT INTO audit VALUES ('local', ?2, ?1, ?2, ?3)")
                 .and_then(|mut insert| insert.execute(params![id, at, audit]))
                 .expect("a row");
         }

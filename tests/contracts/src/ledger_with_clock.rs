@@ -72,6 +72,11 @@ async fn records(
     assert_eq!(insert, Insert::Done, "the key is free again");
     assert_eq!(find(ledger, &again).await, Some(again.clone()));
     assert_eq!(ledger.contents(again.job_id).await.expect("reads"), Some(contents("again")));
+    let filter = AuditFilter { workspace: Some(workspace), after: None, limit: 100 };
+    let audit = ledger.list_audit(&filter).await.expect("lists");
+    let accepted =
+        audit.iter().filter(|entry| entry.event == AuditEvent::JobAccepted && entry.job_id == Some(job.job_id));
+    assert_eq!(accepted.count(), 2, "the audit tells of both");
     for job in [open, again] {
         save(ledger, &job.failed(error(), clock.now()).expect("open")).await;
     }

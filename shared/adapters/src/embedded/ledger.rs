@@ -59,12 +59,12 @@ impl Ledger for SqliteLedger {
                     }
                 }
                 for (row, sealed) in &rows {
-                    row.insert(connection)?;
+                    let number = row.insert(connection)?;
                     connection
                         .prepare_cached(
-                            "INSERT OR REPLACE INTO contents (job_id, sealed, expires_at) VALUES (?1, ?2, ?3)",
+                            "INSERT OR REPLACE INTO contents (job, sealed, expires_at) VALUES (?1, ?2, ?3)",
                         )?
-                        .execute(params![row.job_id, sealed, row.contents_expire_at])?;
+                        .execute(params![number, sealed, row.contents_expire_at])?;
                 }
                 Ok(Insert::Done)
             })
@@ -102,7 +102,8 @@ impl Ledger for SqliteLedger {
             .read(move |connection| {
                 let sealed = connection
                     .prepare_cached(
-                        "SELECT sealed FROM contents WHERE job_id = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
+                        "SELECT sealed FROM contents
+                         WHERE job = (SELECT number FROM jobs WHERE job_id = ?1) AND (expires_at IS NULL OR expires_at > ?2)",
                     )?
                     .query_row(params![id.to_string(), now], |row| row.get(0))
                     .optional()?;
@@ -470,8 +471,8 @@ impl JobRow {
         })
     }
 
-    /// Writes the row, over one that has expired if there is one.
-    fn insert(&self, connection: &Connection) -> Result<(), Failure> {
+    /// Writes the row, over one that has expired if there is one; gives its number.
+    fn insert(&self, connection: &Connection) -> Result<i64, Failure> {
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO jobs
@@ -490,7 +491,11 @@ impl JobRow {
                 self.body,
                 self.waits_since
             ])?;
-        self.audit.as_ref().map_or(Ok(()), |audit| audit.insert(connection))
+        let number = connection.last_insert_rowid();
+        if let Some(audit) = &self.audit {
+            audit.insert(connection)?;
+        }
+        Ok(number)
     }
 
     /// Writes the row over the version before it, if that is what is there; says whether it was.
@@ -519,7 +524,8 @@ impl JobRow {
         connection
             .prepare_cached(
                 "UPDATE contents SET expires_at = ?2
-                 WHERE job_id = ?1 AND expires_at IS NOT ?2 AND (expires_at IS NULL OR expires_at > ?3)",
+                 WHERE job = (SELECT number FROM jobs WHERE job_id = ?1) AND expires_at IS NOT ?2
+                     AND (expires_at IS NULL OR expires_at > ?3)",
             )?
             .execute(params![self.job_id, self.contents_expire_at, now])?;
         if let Some(audit) = &self.audit {

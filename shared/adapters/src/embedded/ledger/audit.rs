@@ -6,9 +6,9 @@ use super::{Failure, first, limit, micros, threads::Threads};
 
 /// An entry of the audit as it lies in its table.
 pub(super) struct AuditRow {
-    entry_id: String,
-    workspace: Option<String>,
+    workspace: String,
     at: i64,
+    entry_id: String,
     expires_at: i64,
     body: String,
 }
@@ -16,34 +16,34 @@ pub(super) struct AuditRow {
 impl AuditRow {
     pub fn of(entry: &AuditEntry) -> Result<Self, Failure> {
         Ok(Self {
-            entry_id: entry.entry_id.to_string(),
-            workspace: entry.workspace_id.as_ref().map(WorkspaceId::to_string),
+            workspace: name(entry.workspace_id.as_ref()),
             at: micros(entry.at),
+            entry_id: entry.entry_id.to_string(),
             expires_at: micros(entry.expires_at()),
             body: serde_json::to_string(entry)?,
         })
     }
 
-    /// Writes the row, if there is none of its id.
+    /// Writes the row, unless it is there already.
     pub fn insert(&self, connection: &Connection) -> Result<(), Failure> {
         connection
             .prepare_cached(
-                "INSERT INTO audit (entry_id, workspace, at, expires_at, body) VALUES (?1, ?2, ?3, ?4, ?5)
+                "INSERT INTO audit (workspace, at, entry_id, expires_at, body) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT DO NOTHING",
             )?
-            .execute(params![self.entry_id, self.workspace, self.at, self.expires_at, self.body])?;
+            .execute(params![self.workspace, self.at, self.entry_id, self.expires_at, self.body])?;
         Ok(())
     }
 }
 
 /// The audit, newest first, but for what has expired.
 pub(super) async fn list(threads: &Threads, filter: &AuditFilter, now: i64) -> Result<Vec<AuditEntry>, LedgerError> {
-    let (workspace, limit) = (filter.workspace.as_ref().map(WorkspaceId::to_string), limit(filter.limit));
+    let (workspace, limit) = (name(filter.workspace.as_ref()), limit(filter.limit));
     let (at, id) = filter.after.map_or((i64::MAX, String::new()), |last| (micros(last.at), last.entry_id.to_string()));
     let bodies = threads
         .read(move |connection| {
             let mut query = connection.prepare_cached(
-                "SELECT body FROM audit WHERE workspace IS ?1 AND (at, entry_id) < (?2, ?3) AND expires_at > ?4
+                "SELECT body FROM audit WHERE workspace = ?1 AND (at, entry_id) < (?2, ?3) AND expires_at > ?4
                  ORDER BY at DESC, entry_id DESC LIMIT ?5",
             )?;
             let rows = query.query_map(params![workspace, at, id, now, limit], first)?;
@@ -51,4 +51,9 @@ pub(super) async fn list(threads: &Threads, filter: &AuditFilter, now: i64) -> R
         })
         .await?;
     Ok(bodies.iter().map(|body| serde_json::from_str(body)).collect::<Result<_, _>>().map_err(Failure::from)?)
+}
+
+/// A workspace in the table, or the whole deployment, whose name is none of a workspace.
+fn name(workspace: Option<&WorkspaceId>) -> String {
+    workspace.map(WorkspaceId::to_string).unwrap_or_default()
 }

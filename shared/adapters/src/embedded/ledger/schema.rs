@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("connections.sql"),
     include_str!("waiting.sql"),
     include_str!("permissions.sql"),
+    include_str!("clustered.sql"),
 ];
 
 /// Two connections to the ledger in a folder: one to write, one to read.
@@ -89,6 +90,35 @@ mod tests {
         migrate(&mut connection, &steps).unwrap();
         let rows: i64 = connection.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
         assert_eq!((version(&connection).unwrap(), rows), (2, 2));
+    }
+
+    #[test]
+    fn what_was_written_before_a_step_is_found_after_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &MIGRATIONS[..4]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO jobs VALUES
+                     ('b', 'acme', 1, 'pending', 1, 2, 3, NULL, '{\"b\":1}', 4), ('a', 'acme', 5, 'error', 0, 6, 7, 8, '{}', NULL);
+                 INSERT INTO contents VALUES ('a', 'sealed a', 9), ('b', 'sealed b', NULL);
+                 INSERT INTO audit VALUES ('1', NULL, 1, 10, '{}'), ('2', 'acme', 2, 11, '{\"x\":1}');",
+            )
+            .unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        let told = |columns: &str, of: &str| -> Vec<String> {
+            let mut query = connection.prepare(&format!("SELECT json_array({columns}) FROM {of}")).unwrap();
+            query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        let columns =
+            "job_id, workspace, created_at, status, open, due_at, waits_since, revision, jobs.expires_at, body, sealed,
+            contents.expires_at";
+        let jobs = [
+            r#"["b","acme",1,"pending",1,2,4,3,null,"{\"b\":1}","sealed b",null]"#,
+            r#"["a","acme",5,"error",0,6,null,7,8,"{}","sealed a",9]"#,
+        ];
+        assert_eq!(told(columns, "jobs JOIN contents ON job = number ORDER BY number"), jobs);
+        let audit = [r#"["",1,"1",10,"{}"]"#, r#"["acme",2,"2",11,"{\"x\":1}"]"#];
+        assert_eq!(told("workspace, at, entry_id, expires_at, body", "audit"), audit);
     }
 
     #[test]
