@@ -13,6 +13,7 @@ mod print;
 mod recorder;
 mod store;
 mod trace;
+mod turn;
 
 pub use labels::Vocabulary;
 pub use metrics::Metrics;

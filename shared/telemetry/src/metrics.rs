@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::Mutex,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     labels::{FlushOutcome, Vocabulary},
@@ -19,6 +16,7 @@ use crate::{
     record::{record_flush, touch_all},
     recorder::{Recorder, Taken, place_of},
     store::{Increment, MetricStore, NotAdded},
+    turn::Turns,
 };
 
 /// How long a flush may hold up an answer.
@@ -34,8 +32,7 @@ pub struct Metrics {
 
 struct Shared {
     store: Arc<dyn MetricStore>,
-    /// One flush at a time: who comes meanwhile waits, since the one under way may hold what is theirs.
-    turn: Mutex<()>,
+    turns: Turns,
     /// The last flush failed; said once, not with every request.
     failing: AtomicBool,
 }
@@ -66,7 +63,7 @@ impl Metrics {
     /// Sums in this store; without one, a process is all there is.
     #[must_use]
     pub fn with_store(self, store: Arc<dyn MetricStore>) -> Self {
-        let shared = Shared { store, turn: Mutex::new(()), failing: AtomicBool::new(false) };
+        let shared = Shared { store, turns: Turns::new(), failing: AtomicBool::new(false) };
         Self { shared: Some(Arc::new(shared)), ..self }
     }
 
@@ -85,7 +82,7 @@ impl Metrics {
         let Some(shared) = &self.shared else { return };
         let deadline = Instant::now() + self.patience;
         // What waits longer than that goes with the next one.
-        let Ok(_turn) = timeout_at(deadline, shared.turn.lock()).await else { return };
+        let Ok(Some(_turn)) = timeout_at(deadline, shared.turns.next()).await else { return };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
