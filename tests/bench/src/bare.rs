@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    rc::Rc,
     sync::{
         Arc,
         mpsc::{self, Receiver, Sender},
@@ -11,7 +12,7 @@ use std::{
 
 use adapters::embedded::{SqliteLedger, SystemClock, SystemIds};
 use engine::ports::Ids;
-use redis::{aio::MultiplexedConnection, cmd, pipe};
+use redis::{Script, aio::MultiplexedConnection, cmd};
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
@@ -73,38 +74,48 @@ fn write_all(connection: &mut Connection, waiting: &Receiver<(String, oneshot::S
     }
 }
 
-/// Everything that accepting a job asks of Redis and the ledger, and nothing else: claim, write, cache, enqueue.
-pub async fn execute(redis: &mut MultiplexedConnection, ledger: &BareLedger) {
-    let id = SystemIds.uuid().to_string();
-    let text = "x".repeat(BODY);
-    let claim = cmd("SET")
-        .arg(format!("bare:{{{id}}}:claim"))
-        .arg(&text[..64])
-        .arg("NX")
-        .arg("GET")
-        .arg("EX")
-        .arg(900)
-        .to_owned();
-    let _: Option<String> = claim.query_async(redis).await.expect("Redis answers");
-    ledger.insert(id.clone()).await;
-    let key = format!("bare:{{{id}}}:job");
-    let mut put = pipe();
-    put.cmd("HSET").arg(&key).arg("revision").arg(1).arg("status").arg("pending").arg("body").arg(&text).ignore();
-    put.cmd("EXPIRE").arg(&key).arg(30).ignore();
-    let () = put.query_async(redis).await.expect("Redis answers");
-    let mut send = pipe();
-    send.cmd("LPUSH").arg("bare:{queue}:ready").arg(&id).ignore();
-    send.cmd("HSET").arg("bare:{queue}:messages").arg(&id).arg(&text[..200]).ignore();
-    let () = send.query_async(redis).await.expect("Redis answers");
+/// A connection that all clients of a run share, as the product's requests do, and the product's scripts.
+#[derive(Clone)]
+pub struct BareRedis {
+    connection: MultiplexedConnection,
+    put_job: Rc<Script>,
+    send: Rc<Script>,
 }
 
-/// What a poll of a cached job asks of Redis.
-pub async fn poll(redis: &mut MultiplexedConnection, key: &str) {
-    let _: Option<String> = cmd("HGET").arg(key).arg("body").query_async(redis).await.expect("Redis answers");
-}
+impl BareRedis {
+    /// Connects.
+    pub async fn connect(url: &str) -> Self {
+        let client = redis::Client::open(url).expect("a URL");
+        Self {
+            connection: client.get_multiplexed_async_connection().await.expect("Redis answers"),
+            put_job: Rc::new(Script::new(include_str!("../../../shared/adapters/src/redis/lua/put_job.lua"))),
+            send: Rc::new(Script::new(include_str!("../../../shared/adapters/src/redis/lua/send.lua"))),
+        }
+    }
 
-/// A connection that all clients of a run share, as the product's requests do.
-pub async fn connect(url: &str) -> MultiplexedConnection {
-    let client = redis::Client::open(url).expect("a URL");
-    client.get_multiplexed_async_connection().await.expect("Redis answers")
+    /// Everything that accepting a job asks of Redis and the ledger, and nothing else: claim, write, then cache and enqueue.
+    pub async fn execute(&mut self, ledger: &BareLedger) {
+        let id = SystemIds.uuid().to_string();
+        let text = "x".repeat(BODY);
+        let mut claim = cmd("SET");
+        claim.arg(format!("bare:{{{id}}}:claim")).arg(&text[..64]).arg("NX").arg("GET").arg("EX").arg(900);
+        let _: Option<String> = claim.query_async(&mut self.connection).await.expect("Redis answers");
+        ledger.insert(id.clone()).await;
+        let mut put = self.put_job.key(format!("bare:{{{id}}}:job"));
+        put.arg(1).arg("pending").arg(&text).arg(30);
+        let mut send = self.send.key("bare:{queue}:ready");
+        for part in ["delayed", "flight", "messages", "receives"] {
+            send.key(format!("bare:{{queue}}:{part}"));
+        }
+        send.arg(id).arg(&text[..200]).arg(0);
+        let (mut to_put, mut to_send) = (self.connection.clone(), self.connection.clone());
+        tokio::try_join!(put.invoke_async::<u8>(&mut to_put), send.invoke_async::<()>(&mut to_send))
+            .expect("Redis answers");
+    }
+
+    /// What a poll of a cached job asks of Redis.
+    pub async fn poll(&mut self, key: &str) {
+        let _: Option<String> =
+            cmd("HGET").arg(key).arg("body").query_async(&mut self.connection).await.expect("Redis answers");
+    }
 }

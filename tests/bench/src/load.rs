@@ -14,7 +14,7 @@ use hyper::{Method, body::Bytes};
 use tokio::net::TcpListener;
 
 use crate::{
-    bare::{self, BareLedger},
+    bare::{BareLedger, BareRedis},
     client::Client,
     rate::{Rate, closed_loop},
     requests,
@@ -81,27 +81,31 @@ impl Bench {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let gmail = format!("http://{}", silent.local_addr().expect("an address"));
         let Stage { server, redis, .. } = &Stage::start(&self.program, &google(&gmail));
-        let hello = self.hello(&server.url).await;
-        let execute = self.execute(&server.url, None).await;
-        let poll = self.poll(&server.url, None).await;
+        let (hello, cpu_of_hello) = server.cpu_of(self.hello(&server.url)).await;
+        let (execute, cpu_of_execute) = server.cpu_of(self.execute(&server.url, None)).await;
+        let (poll, cpu_of_poll) = server.cpu_of(self.poll(&server.url, None)).await;
+        let each = |cpu: Duration, of: Rate| cpu.as_secs_f64() * 1e6 / of.done as f64;
+        let cpu_of_hello = each(cpu_of_hello, hello);
 
         let data = tempfile::tempdir().expect("a folder");
         let ledger = BareLedger::open(data.path());
-        let connection = bare::connect(&redis.url()).await;
+        let connection = BareRedis::connect(&redis.url()).await;
         let workers = (0..self.clients).map(|_| (connection.clone(), ledger.clone()));
-        let work = |(mut redis, ledger): (_, _)| async move || bare::execute(&mut redis, &ledger).await;
+        let work = |(mut redis, ledger): (BareRedis, _)| async move || redis.execute(&ledger).await;
         let alone = closed_loop(workers.map(work).collect(), self.time).await;
         redis.command("HSET bare:{job}:job body x");
         let workers = (0..self.clients).map(|_| connection.clone());
-        let work = |mut redis| async move || bare::poll(&mut redis, "bare:{job}:job").await;
+        let work = |mut redis: BareRedis| async move || redis.poll("bare:{job}:job").await;
         let look = closed_loop(workers.map(work).collect(), self.time).await;
 
         table.add("execute", "/s", execute.per_second, "its Redis commands and ledger writes alone", alone.per_second);
         table.add("execute", "/s", execute.per_second, HELLO, hello.per_second);
+        table.add("execute, CPU of the server", "µs", each(cpu_of_execute, execute), HELLO, cpu_of_hello);
         table.add("execute, p50", "ms", ms(execute.p50), "the same alone", ms(alone.p50));
         table.add("execute, p99", "ms", ms(execute.p99), "the same alone", ms(alone.p99));
         table.add("poll", "/s", poll.per_second, HELLO, hello.per_second);
         table.add("poll", "/s", poll.per_second, "HGET alone", look.per_second);
+        table.add("poll, CPU of the server", "µs", each(cpu_of_poll, poll), HELLO, cpu_of_hello);
         table.add("poll, p99", "ms", ms(poll.p99), HELLO, ms(hello.p99));
     }
 

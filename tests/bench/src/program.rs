@@ -6,6 +6,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 /// A server of its own data folder, killed when this is dropped.
@@ -29,6 +30,22 @@ impl Program {
         // Without a reader, a full pipe would stop the program.
         thread::spawn(move || lines.for_each(drop));
         Self { process, url }
+    }
+
+    /// The CPU time of all its threads while something goes on.
+    pub async fn cpu_of<T>(&self, what: impl Future<Output = T>) -> (T, Duration) {
+        let before = self.cpu();
+        let told = what.await;
+        (told, self.cpu().saturating_sub(before))
+    }
+
+    fn cpu(&self) -> Duration {
+        let line = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("it runs");
+        // The name before it may hold anything; utime and stime are proc_pid_stat(5)'s fields 14 and 15.
+        let (_, fields) = line.rsplit_once(')').expect("Linux tells");
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        // There are a hundred in a second.
+        Duration::from_millis(ticks.sum::<u64>() * 10)
     }
 
     /// Its memory that is in use, in KiB.

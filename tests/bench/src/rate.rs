@@ -10,6 +10,8 @@ use tokio::task::spawn_local;
 /// How often something was done, and how long it took.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
+    /// How often in all, the warm-up included.
+    pub done: usize,
     /// How often in a second.
     pub per_second: f64,
     /// Half took so long at most.
@@ -28,13 +30,14 @@ pub async fn closed_loop(workers: Vec<impl AsyncFnMut() + 'static>, time: Durati
         .into_iter()
         .map(|mut work| {
             spawn_local(async move {
-                let mut took = Vec::new();
+                let (mut done, mut took) = (0, Vec::new());
                 loop {
                     let before = Instant::now();
                     if before > began + time {
-                        return took;
+                        return (done, took);
                     }
                     work().await;
+                    done += 1;
                     if before >= began {
                         took.push(before.elapsed());
                     }
@@ -42,13 +45,15 @@ pub async fn closed_loop(workers: Vec<impl AsyncFnMut() + 'static>, time: Durati
             })
         })
         .collect();
-    let mut took = Vec::new();
+    let (mut done, mut took) = (0, Vec::new());
     for task in tasks {
-        took.extend(task.await.expect("no worker panics"));
+        let (more, of_task) = task.await.expect("no worker panics");
+        done += more;
+        took.extend(of_task);
     }
     let per_second = took.len() as f64 / began.elapsed().as_secs_f64();
     let [p50, p99] = percentiles(&mut took, [50, 99]);
-    Rate { per_second, p50, p99 }
+    Rate { done, per_second, p50, p99 }
 }
 
 /// What so many of a hundred took at most. Sorts them.
