@@ -4,19 +4,22 @@
 //!
 //! `cargo bench -p orchestrator --bench growth` (5 GB in the folder for temporary files, as much memory, two minutes)
 
+mod in_process;
+
 use std::{
     mem,
     path::Path,
     time::{Duration, Instant},
 };
 
-use domain::{JobId, JobStatus, Scope};
+use domain::{JobId, JobStatus};
 use engine::{
     Caller, Engine, JobMessage,
     execute::{ExecuteRequest, RequestedAction, What},
     ports::Position,
     work::Disposition,
 };
+use in_process::engine_in;
 use jiff::SignedDuration;
 use rusqlite::Connection;
 use serde_json::json;
@@ -96,21 +99,7 @@ async fn main() {
 impl Deployment {
     async fn of(size: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let data = folder.path().display().to_string();
-        let config = app::Config::read(app::Place::Local, &|name| match name {
-            "ORCHESTRATOR_DATA" => Some(data.clone()),
-            _ => None,
-        });
-        let engine = app::engine(&config.expect("it is right")).expect("it can be put together");
-        let workspace = "local".parse().expect("an id");
-        let caller = Caller {
-            key_id: None,
-            bound_actor: None,
-            default_actor: domain::ActorHash::of(&workspace, &"local".parse().expect("an id")),
-            workspace,
-            scopes: Scope::ALL.into(),
-            allow: None,
-        };
+        let (engine, caller) = engine_in(folder.path(), &[]);
         let middle = engine.clock.now() - SignedDuration::from_millis(i64::from(size / 2));
         let mut deployment = Self {
             engine,

@@ -1,15 +1,16 @@
 //! What a plan costs this process in CPU, all threads together: instructions and schema, the budget, reading and
 //! grounding an answer of three mails, sealing and writing it. The model is in memory and answers at once.
 
+mod in_process;
+
 use std::{fs, sync::Arc};
 
 use async_trait::async_trait;
-use domain::Scope;
 use engine::{
-    Caller,
     plan::PlanRequest,
     ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage},
 };
+use in_process::engine_in;
 use serde_json::{Value, json};
 
 const PLANS: u32 = 500;
@@ -37,13 +38,7 @@ impl Model for Ready {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().display().to_string();
-    let config = app::Config::read(app::Place::Local, &|name| match name {
-        "ORCHESTRATOR_DATA" => Some(data.clone()),
-        "AI_MAX_TOKENS_PER_MIN" => Some("1000000000".to_owned()),
-        _ => None,
-    });
-    let mut engine = app::engine(&config.expect("it is right")).expect("it can be put together");
+    let (mut engine, caller) = engine_in(folder.path(), &[("AI_MAX_TOKENS_PER_MIN", "1000000000")]);
     let people = ["ana@example.com", "bo@example.com", "cy@example.com"];
     let mails: Vec<Value> = people
         .iter()
@@ -55,15 +50,6 @@ async fn main() {
         .collect();
     let answer = json!({ "intent": "send_email", "notes": null, "actions": mails, "questions": [], "confidence": 0.9 });
     engine.model = Arc::new(Ready(answer.to_string()));
-    let workspace = "local".parse().expect("an id");
-    let caller = Caller {
-        key_id: None,
-        bound_actor: None,
-        default_actor: domain::ActorHash::of(&workspace, &"local".parse().expect("an id")),
-        workspace,
-        scopes: Scope::ALL.into(),
-        allow: None,
-    };
     let prompt = format!("Thank {} for the meeting, each in a mail of their own", people.join(", "));
     let plan = async || {
         let request = PlanRequest {

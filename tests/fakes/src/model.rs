@@ -169,10 +169,10 @@ async fn complete(State(model): State<FakeModel>, headers: HeaderMap, body: Byte
         let mut script = model.lock();
         (script.next.pop_front(), script.pause)
     };
-    if !pause.is_zero() {
-        tokio::time::sleep(pause).await;
-    }
     let mut reply = scripted.unwrap_or_else(|| plan(&request));
+    if !pause.is_zero() {
+        reply = Reply::After(pause, Box::new(reply));
+    }
     while let Reply::After(delay, later) = reply {
         tokio::time::sleep(delay).await;
         reply = *later;
