@@ -54,8 +54,9 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        // In this order, so that who is woken finds it free; somebody may have taken and ended it by then.
         self.turns.busy.store(false, Ordering::Release);
-        self.turns.ended.send_replace(self.number);
+        self.turns.ended.send_modify(|ended| *ended = self.number.max(*ended));
     }
 }
 
