@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use tokio::sync::watch;
 
@@ -6,9 +6,8 @@ use tokio::sync::watch;
 /// does it for everybody who had come by then. So nobody waits for more than two.
 #[derive(Debug)]
 pub struct Turns {
-    busy: AtomicBool,
+    /// How many have begun: as many as have ended, or one more while it is under way.
     begun: AtomicU64,
-    /// The last one that ended.
     ended: watch::Sender<u64>,
 }
 
@@ -21,7 +20,7 @@ pub struct Turn<'t> {
 
 impl Turns {
     pub fn new() -> Self {
-        Self { busy: AtomicBool::new(false), begun: AtomicU64::new(0), ended: watch::Sender::new(0) }
+        Self { begun: AtomicU64::new(0), ended: watch::Sender::new(0) }
     }
 
     /// The turn to do it; none when somebody has done it who began after this was called.
@@ -31,10 +30,11 @@ impl Turns {
         let before = self.begun.load(Ordering::SeqCst);
         let mut ended = self.ended.subscribe();
         loop {
-            if *ended.borrow_and_update() > before {
+            let last = *ended.borrow_and_update();
+            if last > before {
                 return None;
             }
-            if let Some(turn) = self.take() {
+            if let Some(turn) = self.begin_after(last) {
                 return Some(turn);
             }
             // It never closes, since what closes it is here.
@@ -42,11 +42,10 @@ impl Turns {
         }
     }
 
-    fn take(&self) -> Option<Turn<'_>> {
-        if self.busy.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+    /// The next turn, unless it has begun already.
+    fn begin_after(&self, last: u64) -> Option<Turn<'_>> {
+        let number = last + 1;
+        self.begun.compare_exchange(last, number, Ordering::SeqCst, Ordering::Relaxed).ok()?;
         fence(Ordering::SeqCst);
         Some(Turn { turns: self, number })
     }
@@ -54,9 +53,7 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // In this order, so that who is woken finds it free; somebody may have taken and ended it by then.
-        self.turns.busy.store(false, Ordering::Release);
-        self.turns.ended.send_modify(|ended| *ended = self.number.max(*ended));
+        self.turns.ended.send_replace(self.number);
     }
 }
 
