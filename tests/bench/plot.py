@@ -1,7 +1,8 @@
-"""Draws what a soak printed: plot.py CSV PNG."""
+"""Plots the CSV of a soak. usage: plot.py CSV PNG"""
 
 import csv
 import sys
+from pathlib import Path
 
 import matplotlib
 
@@ -9,7 +10,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 source, target = sys.argv[1:]
-with open(source, newline="") as file:
+with Path(source).open(newline="") as file:
     rows = list(csv.DictReader(file))
 minutes = [float(row["s"]) / 60 for row in rows]
 panels = [
@@ -20,7 +21,7 @@ panels = [
     ("open jobs, errors", ["open_jobs", "errors"]),
 ]
 figure, axes = pyplot.subplots(len(panels), sharex=True, figsize=(10, 12), layout="constrained")
-for axis, (title, columns) in zip(axes, panels):
+for axis, (title, columns) in zip(axes, panels, strict=True):
     for column in columns:
         axis.plot(minutes, [float(row[column]) for row in rows], label=column, linewidth=1.2)
     axis.set_ylabel(title)

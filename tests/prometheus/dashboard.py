@@ -1,4 +1,4 @@
-"""Whether the dashboard is one that Grafana reads, and which queries it asks."""
+"""Checks the dashboard against Grafana's types, and extracts its queries."""
 
 import json
 
@@ -10,11 +10,11 @@ COLUMNS = 24
 
 
 def mistakes(board):
-    """What is wrong with a dashboard, in words."""
+    """Returns the mistakes of a dashboard, in words."""
     found = unknown(board, known(board), "")
     panels = board["panels"]
     ids = [panel["id"] for panel in panels]
-    found += [f"the id {panel} is there twice" for panel in sorted(set(ids)) if ids.count(panel) > 1]
+    found += [f"the id {panel} is used twice" for panel in sorted(set(ids)) if ids.count(panel) > 1]
     taken = {}
     for panel in panels:
         name, place = panel["title"], panel["gridPos"]
@@ -22,7 +22,7 @@ def mistakes(board):
             found.append(f"{name}: wider than the page")
         for cell in ((x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])):
             if taken.setdefault(cell, name) != name:
-                found.append(f"{name} lies on {taken[cell]}")
+                found.append(f"{name} overlaps {taken[cell]}")
                 break
         if panel["type"] == "row":
             continue
@@ -35,38 +35,36 @@ def mistakes(board):
             found.append(f"{name}: its queries need a refId each")
     variables = {variable["name"]: variable["type"] for variable in board["templating"]["list"]}
     if variables.get("datasource") != "datasource":
-        found.append("there is no variable for the data source")
+        found.append("the data source has no variable")
     return found
 
 
 def known(board):
-    """The dashboard as Grafana's own types keep it: what they do not know is gone."""
+    """Returns the dashboard as Grafana's own types read it: unknown fields are lost."""
     register_default_plugins()
     return json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
 
 
 def unknown(ours, theirs, path):
-    """What one value holds that the other lacks or has otherwise."""
+    """Returns the differences: what `theirs` lacks or has otherwise."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return [
             mistake
             for key, value in ours.items()
-            for mistake in (
-                unknown(value, theirs[key], f"{path}/{key}") if key in theirs else missing(value, f"{path}/{key}")
-            )
+            for mistake in (unknown(value, theirs[key], f"{path}/{key}") if key in theirs else missing(value, f"{path}/{key}"))
         ]
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        return [mistake for place, pair in enumerate(zip(ours, theirs)) for mistake in unknown(*pair, f"{path}/{place}")]
+        return [mistake for place, pair in enumerate(zip(ours, theirs, strict=True)) for mistake in unknown(*pair, f"{path}/{place}")]
     return [] if ours == theirs else [f"{path}: Grafana has {theirs!r} for {ours!r}"]
 
 
 def missing(value, path):
-    # The types leave out what is empty.
+    # The types omit empty values.
     return [] if value in (None, [], {}, "") else [f"{path}: Grafana does not know it"]
 
 
 def queries(board):
-    """Each query with its panel's title, the dashboard's variables filled in."""
+    """Yields each panel's title and query, with the dashboard's variables filled in."""
     filled = {"$__rate_interval": "5m", "$__range": "1h", "$job": "orchestrator.*"}
     for panel in board["panels"]:
         for target in panel.get("targets", []):

@@ -1,6 +1,6 @@
-"""The shipped configuration at work: a real Prometheus scrapes the running program through a scripted run.
+"""Runs the shipped configuration: a real Prometheus scrapes the program during a scripted run.
 
-What is asked and how often is written down here, so what the rules have to say is known beforehand."""
+The script fixes every request and its count, so the expected result of every rule is known in advance."""
 
 import os
 import re
@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 import yaml
 
 import dashboard
-from processes import Model, Process, free_port, request, until
+from model import FILL, USAGE, Model
+from processes import LISTENING, Process, free_port, request, until
 from queries import Known, exported
 
 SCRAPE = 0.5
-# A counter's rise is extrapolated to half a scrape beyond its first and last sample: of this many seconds it is
-# little enough for `TOLERANCE`.
+# Prometheus extrapolates an increase by half a scrape at both ends. Over this many seconds that stays within
+# `TOLERANCE`.
 SAMPLED = 25
 TOLERANCE = (0.98, 1.06)
 # Quantiles are interpolated within a bucket, so a small difference in a rank is a larger one in seconds.
@@ -26,16 +27,16 @@ QUANTILES = (0.85, 1.15)
 JOB = "orchestrator-local"
 TOKEN = "ya29.for-tests-alone"
 
-# How often each thing happens while Prometheus looks on.
+# How often each event happens while Prometheus scrapes.
 PLANS = {"thank": 18, "slowly thank": 4, "ask back": 2, "gibberish": 4, "unreachable": 4, "spend it all": 1}
 OVER_BUDGET = 4
 COMPLETED, UNAUTHORIZED, UNKNOWN, WAITING = 8, 3, 2, 2
 REPLAYED, CONFLICTS, DENIED, NOT_ROLLED_OUT = 5, 3, 12, 4
-# No callers: the objectives leave them out.
+# The objectives leave these routes out.
 PROBES = ("/healthz", "/readyz")
-# The first 429 makes its series, and Prometheus cannot see a rise to where a series begins.
+# The first 429 creates its series, and Prometheus does not count the first value of a series as an increase.
 UNSEEN = 1
-# A refused token is tried once more.
+# A refused token is retried once.
 ASKED_WITH_A_BAD_TOKEN = 2
 WITHOUT_ANSWER = PLANS["gibberish"] + PLANS["unreachable"]
 
@@ -44,10 +45,10 @@ FIRES = {
     "AiTokenBudgetExhausted", "AiTokenSpendHigh", "AiTokenSpendHighToday", "AiJobsFailing", "AiJobOutcomeUnknown",
     "AiPermissionDenialsRising", "AiProviderErrors", "AiProviderUnauthorized",
 }  # fmt: skip
-# These fire when first Redis and then the program is taken away.
+# These fire after Redis is killed, and then the program.
 FIRES_WITHOUT_REDIS = {"AiMetricsStoreDown"}
 FIRES_AT_THE_END = {"AiScrapeDown"}
-# These need hours, a broken disk or a queue that others write to: the unit tests alone show them firing.
+# These need hours, a broken disk or a foreign message, so only their unit tests show them firing.
 UNIT_TESTS_ALONE = {
     "AiExecuteLatencyBudgetBurnsFast", "AiExecuteLatencyBudgetBurnsSlowly", "AiPlanLatencyBudgetBurnsFast", "AiQueueOld",
     "AiQueueDeep", "AiJobsStuck", "AiQueueUnreadableMessages", "AiNotScraped", "AiMetricsLost",
@@ -55,12 +56,12 @@ UNIT_TESTS_ALONE = {
 
 
 class Program:
-    """The program with all that it talks to."""
+    """The program and the servers it talks to."""
 
     def __init__(self, folder, binaries):
         self.model = Model()
         self.fakes = Process(folder, "fakes", [binaries / "fakes"])
-        fakes = self.fakes.says(r"^(http://\S+)$")
+        fakes = self.fakes.says(r"^(http://\S+)\n")
         self.fakes_url = fakes
         scope = "https://www.googleapis.com/auth/gmail.send"
         self.control("tokens", {"token": TOKEN, "provider": "google", "scopes": [scope], "address": "ana@example.com"})
@@ -81,10 +82,10 @@ class Program:
             "FLAGS_MICROSOFT_ROLLOUT_PERCENT": "0",
         }
         self.process = Process(folder, "orchestrator", [binaries / "orchestrator"], env)
-        self.url = self.process.says(r"listening on (http://\S+)$")
+        self.url = self.process.says(LISTENING)
         self.ids = 0
         self.asked = []
-        # Sends take a second, unless a fault is scripted.
+        # Sends take more than a second, unless a fault is scripted.
         slow = {"fault": "slow", "ms": 1200, "on": "gmail.messages.send"}
         self.control("faults", {"random": {"seed": 1, "percent": 100, "faults": [slow]}})
 
@@ -98,7 +99,7 @@ class Program:
         assert status == 204, f"the fakes answered {status}"
 
     def call(self, method, route, path, body, wanted):
-        """One request, written down."""
+        """Sends a request and records it."""
         began = time.monotonic()
         status, answer = request(method, self.url + path, body)
         assert status == wanted, f"{route} answered {status} instead of {wanted}: {answer}"
@@ -119,7 +120,7 @@ class Program:
         return self.call("POST", "/ai/execute", "/ai/execute", {"actions": [action], "actor_id": "ana@example.com"}, wanted)
 
     def send(self, ends, fault=None, requests=1, key=None):
-        """Accepts a mail and waits for its end."""
+        """Executes a mail and waits until its job ends."""
         if fault:
             self.control("faults", {"next": [{"fault": fault, "on": "gmail.messages.send"}] * requests})
         job = self.execute(self.action(key))["job_ids"][0]
@@ -129,12 +130,12 @@ class Program:
         assert (answer["status"], code) == ends, f"the job ended as {answer['status']}, {code}"
 
     def wait(self):
-        """Accepts a mail that the provider puts off for ten minutes."""
+        """Executes a mail that the provider rate-limits for ten minutes."""
         fault = {"fault": "too-many-requests", "retry_after_s": 600, "on": "gmail.messages.send"}
         self.control("faults", {"next": [fault]})
         before = self.operations()
         self.execute(self.action())
-        until("a send is put off", lambda: self.operations() > before)
+        until("a send is rate-limited", lambda: self.operations() > before)
 
     def operations(self):
         return len(request("GET", f"{self.fakes_url}/_fakes/deliveries")[1]["operations"])
@@ -146,16 +147,14 @@ class Program:
 
 
 def run(program, times, prometheus=None):
-    """The script: `times` says how often each thing happens. Only with a Prometheus are tokens spent until the
-    budget says no, which is the last thing, and slow plans waited for."""
+    """The script. `times` scales each count. Only with a Prometheus does it make slow plans and, at the end, exhaust
+    the token budget."""
     answers = {"gibberish": 502, "unreachable": 503}
     late = [] if prometheus else ["slowly thank"]
-    # The slow ones first, so that the rest happens meanwhile.
+    # Slow plans first, so that the rest happens meanwhile.
     words = sorted((words for words in PLANS if words not in ["spend it all", *late]), key=lambda words: "slowly" not in words)
     with ThreadPoolExecutor(12) as pool:
-        planned = [
-            pool.submit(program.plan, prompt, answers.get(prompt, 200)) for prompt in words for _ in range(times(PLANS[prompt]))
-        ]
+        planned = [pool.submit(program.plan, prompt, answers.get(prompt, 200)) for prompt in words for _ in range(times(PLANS[prompt]))]
         sent = [pool.submit(program.send, ("completed", None)) for _ in range(times(COMPLETED))]
         for future in sent:
             future.result()
@@ -196,8 +195,8 @@ def every(count):
 
 
 class Prometheus:
-    """A Prometheus with the shipped rules and a copy of the shipped configuration in which nothing but
-    intervals, the target and each alert's `for` is changed."""
+    """A Prometheus with the shipped rules and configuration. Only the intervals, the target and each alert's `for`
+    are changed."""
 
     def __init__(self, folder, shipped, target):
         configuration = yaml.safe_load((shipped / "prometheus.yml").read_text())
@@ -217,13 +216,13 @@ class Prometheus:
         until("Prometheus is ready", lambda: request("GET", f"{self.url}/-/ready")[0] == 200)
 
     def ask(self, query):
-        """The samples of an instant query: labels and value."""
+        """Runs an instant query; returns its samples as (labels, value)."""
         status, answer = request("POST", f"{self.url}/api/v1/query?" + urlencode({"query": query}))
         assert status == 200, f"{query}: {answer}"
         return [(sample["metric"], float(sample["value"][1])) for sample in answer["data"]["result"]]
 
     def alerts(self):
-        """The names of the alerts that fire."""
+        """Returns the names of the firing alerts."""
         found = request("GET", f"{self.url}/api/v1/alerts")[1]["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in found if alert["state"] == "firing"}
 
@@ -233,7 +232,7 @@ class Prometheus:
 
 
 def quantile(share, counts):
-    """The quantile of a histogram as Prometheus gives it: from (lower, upper, count), by rank within the bucket."""
+    """Computes a histogram's quantile as Prometheus does, from buckets (lower, upper, count)."""
     rank, below = share * sum(count for _, _, count in counts), 0
     for lower, upper, count in counts:
         if below + count >= rank:
@@ -243,8 +242,8 @@ def quantile(share, counts):
 
 
 def expectations(asked):
-    """What each recording rule has to say: by the values of its labels without `job`, the least and the most. Series that are not
-    named have to be nought."""
+    """Returns each recording rule's expected range by the values of its labels without `job`. All other series must be
+    0."""
 
     def about(value, tolerance=TOLERANCE):
         return value * tolerance[0], value * tolerance[1]
@@ -261,25 +260,24 @@ def expectations(asked):
     planned = sum(PLANS.values())
     slow = PLANS["slowly thank"]
     good = planned - WITHOUT_ANSWER
-    # The model answers within the bucket from 1 s to 2.5 s, slowly from 10 s to 25 s; the budget says no at once.
+    # Plans fall into the bucket from 1 s to 2.5 s, slow ones from 10 s to 25 s; a refusal by the budget takes no time.
     plans = [(1, 2.5, planned - slow), (10, 25, slow)]
     new = COMPLETED + UNAUTHORIZED + UNKNOWN + WAITING + 1
     completed, ended = COMPLETED + 1, COMPLETED + 1 + UNAUTHORIZED + UNKNOWN
     counted = planned - PLANS["unreachable"]
     tokens = {
-        ("input",): about((counted - 1) * Model.USAGE["prompt_tokens"] + Model.FILL),
-        ("output",): about(counted * Model.USAGE["completion_tokens"]),
+        ("input",): about((counted - 1) * USAGE["prompt_tokens"] + FILL),
+        ("output",): about(counted * USAGE["completion_tokens"]),
     }
     unauthorized = UNAUTHORIZED * ASKED_WITH_A_BAD_TOKEN
     refused = unauthorized + UNKNOWN
-    # How long accepting takes is the machine's affair, so what the client measured is the most.
+    # Latency depends on the machine, so the client's own measurement is the upper bound.
     longest = {route: max(took for _, _, took in asks) for route, asks in routes.items()}
     executes = [took for route, status, took in asked if (route, status) == ("/ai/execute", 202)]
     slow_executes = sum(took > 0.5 for took in executes) / len(executes)
     windows = ["5m", "30m", "1h", "2h", "6h", "1d", "3d"]
     return {
-        "job_route:ai_http_requests:rate5m": rates({(route,): count for route, count in seen.items()})
-        | {("/metrics",): (1 / 300, 10)},
+        "job_route:ai_http_requests:rate5m": rates({(route,): count for route, count in seen.items()}) | {("/metrics",): (1 / 300, 10)},
         "job:ai_http_requests:rate5m": whole(callers / 300),
         "job_route:ai_http_request_duration_seconds:p95_rate5m": {(route,): (0, 2.5 * took + 0.01) for route, took in longest.items()}
         | {
@@ -289,10 +287,15 @@ def expectations(asked):
         **{f"job:ai_http_errors_per_request:ratio_rate{window}": whole(WITHOUT_ANSWER / callers) for window in windows},
         **{f"job:ai_execute_slow_per_request:ratio_rate{window}": {(): (-1e-9, slow_executes + 1e-9)} for window in windows},
         **{f"job:ai_plan_slow_per_request:ratio_rate{window}": whole(slow / good) for window in windows},
-        "job_status:ai_planner_requests:rate5m": rates({
-            ("ok",): good - PLANS["ask back"], ("questions",): PLANS["ask back"], ("invalid",): PLANS["gibberish"],
-            ("error",): PLANS["unreachable"], ("budget",): OVER_BUDGET,
-        }),  # fmt: skip
+        "job_status:ai_planner_requests:rate5m": rates(
+            {
+                ("ok",): good - PLANS["ask back"],
+                ("questions",): PLANS["ask back"],
+                ("invalid",): PLANS["gibberish"],
+                ("error",): PLANS["unreachable"],
+                ("budget",): OVER_BUDGET,
+            }
+        ),
         "job:ai_planner_duration_seconds:p50_rate5m": whole(quantile(0.5, plans), QUANTILES),
         "job:ai_planner_duration_seconds:p95_rate5m": whole(quantile(0.95, plans), QUANTILES),
         "job:ai_planner_duration_seconds:p99_rate5m": whole(quantile(0.99, plans), QUANTILES),
@@ -301,9 +304,14 @@ def expectations(asked):
         "job_direction:ai_planner_tokens:increase1d": tokens,
         "job:ai_token_budget_rejections:increase10m": whole(OVER_BUDGET),
         "job_outcome:ai_idempotency:rate5m": rates({("new",): new, ("replayed",): REPLAYED, ("conflict",): CONFLICTS}),
-        "job_status:ai_jobs:rate5m": rates({
-            ("enqueued",): new, ("completed",): completed, ("error",): UNAUTHORIZED, ("unknown",): UNKNOWN,
-        }),  # fmt: skip
+        "job_status:ai_jobs:rate5m": rates(
+            {
+                ("enqueued",): new,
+                ("completed",): completed,
+                ("error",): UNAUTHORIZED,
+                ("unknown",): UNKNOWN,
+            }
+        ),
         "job:ai_jobs_accepted:increase30m": whole(new),
         "job:ai_jobs_ended:increase1h": whole(ended),
         "job:ai_jobs_unknown:increase1h": whole(UNKNOWN),
@@ -311,25 +319,29 @@ def expectations(asked):
         "job:ai_queue_depth:max": {(): (WAITING + 1, WAITING + 1)},
         "job:ai_queue_oldest_age_seconds:max": {(): (0, 120)},
         "job:ai_queue_unreadable_messages:increase1h": {(): (0, 0)},
-        # A worker takes a job at once, or as soon as the machine lets it.
+        # A worker claims a job at once, if the machine is not busy.
         "job:ai_job_queue_wait_seconds:p95_rate5m": {(): (0, 2.5)},
         "job:ai_job_duration_seconds:p95_rate5m": whole(quantile(0.95, [(0, 0.1, ended - completed), (1, 2.5, completed)]), QUANTILES),
         "job:ai_permission_denials:increase10m": whole(DENIED),
         "job:ai_permission_denials:increase1d": whole(DENIED),
         "job_provider:ai_rollout_denials:increase1h": {("microsoft",): about(NOT_ROLLED_OUT)},
-        "job_provider_outcome:ai_provider_requests:rate5m": rates({
-            ("ok", "google"): completed, ("unauthorized", "google"): unauthorized, ("maybe_sent", "google"): UNKNOWN,
-            ("rate_limited", "google"): WAITING,
-        }),  # fmt: skip
+        "job_provider_outcome:ai_provider_requests:rate5m": rates(
+            {
+                ("ok", "google"): completed,
+                ("unauthorized", "google"): unauthorized,
+                ("maybe_sent", "google"): UNKNOWN,
+                ("rate_limited", "google"): WAITING,
+            }
+        ),
         "job_provider:ai_provider_errors_per_request:ratio_rate10m": {("google",): about(refused / (completed + refused + WAITING))},
-        # A machine that is busy enough loses a flush; then the other numbers tell.
+        # A busy machine may lose a flush; the other numbers show it then.
         "job:ai_metrics_lost_flushes:increase1h": {(): (0, 100)},
         "job_provider:ai_provider_unauthorized:increase15m": {("google",): about(unauthorized)},
-    }  # fmt: skip
+    }
 
 
 def disagreements(expected, samples_of):
-    """Where the rules say something else than they have to."""
+    """Returns the rules whose results are out of range."""
     found = []
     for name, wanted in expected.items():
         said = {}
@@ -344,11 +356,11 @@ def disagreements(expected, samples_of):
 
 
 def check(folder, binaries, shipped, board, log, screenshots=None):
-    """The whole run; gives back what is wrong, in words."""
+    """Runs everything; returns the mistakes, in words."""
     program = Program(folder, binaries)
     prometheus = None
     try:
-        log("a first round, so that every series exists")
+        log("a first round creates every series")
         run(program, once)
         program.asked.clear()
         prometheus = Prometheus(folder, shipped, program.url.removeprefix("http://"))
@@ -364,17 +376,17 @@ def check(folder, binaries, shipped, board, log, screenshots=None):
         for title, query in dashboard.queries(board):
             found += [f"the panel {title}: {mistake}" for mistake in known.mistakes(query)]
 
-        until("enough is sampled", lambda: prometheus.ask(f'count_over_time(up{{job="{JOB}"}}[5m]) * {SCRAPE} > {SAMPLED}'))
+        until("there are enough samples", lambda: prometheus.ask(f'count_over_time(up{{job="{JOB}"}}[5m]) * {SCRAPE} > {SAMPLED}'))
         last = f'timestamp(job:ai_jobs_ended:increase1h{{job="{JOB}"}}) > {finished + 3}'
-        until("the rules are evaluated once more", lambda: prometheus.ask(last))
+        until("the rules are evaluated again", lambda: prometheus.ask(last))
         expected = expectations(asked)
-        found += [f"nobody wrote down what {name} has to say" for name in recording if name not in expected]
+        found += [f"{name} has no expected result here" for name in recording if name not in expected]
         found += [f"there is no rule {name}" for name in expected if name not in recording]
         found += disagreements(expected, lambda name: prometheus.ask(f'{name}{{job="{JOB}"}}'))
         for title, query in dashboard.queries(board):
             if not prometheus.ask(query):
                 found.append(f"the panel {title} is empty: {query}")
-        log(f"{len(recording)} recording rules looked at")
+        log(f"checked {len(recording)} recording rules")
 
         until("the alerts fire", lambda: prometheus.alerts() >= FIRES, 20)
         found += [f"{name} fires" for name in prometheus.alerts() - FIRES]
@@ -382,13 +394,16 @@ def check(folder, binaries, shipped, board, log, screenshots=None):
         if screenshots:
             screenshots(prometheus)
         program.redis.stop(signal.SIGKILL)
-        until("the alert of the metrics' store fires", lambda: prometheus.alerts() >= FIRES_WITHOUT_REDIS, 20)
+        until("the alert on the metrics store fires", lambda: prometheus.alerts() >= FIRES_WITHOUT_REDIS, 20)
         log(f"and without Redis {', '.join(sorted(FIRES_WITHOUT_REDIS))}")
         program.process.stop(signal.SIGKILL)
-        until("the alert of the scrape fires", lambda: prometheus.alerts() >= FIRES_AT_THE_END, 20)
+        until("the alert on the scrape fires", lambda: prometheus.alerts() >= FIRES_AT_THE_END, 20)
         log(f"and without the program {', '.join(sorted(FIRES_AT_THE_END))}")
         every_alert = {rule["name"] for rule in prometheus.rules() if rule["type"] == "alerting"}
-        found += [f"nobody wrote down whether {name} fires" for name in every_alert - FIRES - FIRES_WITHOUT_REDIS - FIRES_AT_THE_END - UNIT_TESTS_ALONE]
+        found += [
+            f"this test does not say whether {name} fires"
+            for name in every_alert - FIRES - FIRES_WITHOUT_REDIS - FIRES_AT_THE_END - UNIT_TESTS_ALONE
+        ]
         return found
     finally:
         program.stop()

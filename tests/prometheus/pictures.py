@@ -1,4 +1,4 @@
-"""Pictures of Prometheus' own pages, taken by a real browser while the data is there."""
+"""Takes screenshots of Prometheus' own pages in a real browser."""
 
 import subprocess
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ PIXELS_A_GRAPH = 830
 
 
 def take(prometheus, pictures, folder, log):
-    """Writes the pictures into the folder `pictures`."""
+    """Writes the screenshots into the folder `pictures`."""
     pictures.mkdir(parents=True, exist_ok=True)
     for name, queries in GRAPHS.items():
         asked = {}
@@ -34,7 +34,7 @@ def take(prometheus, pictures, folder, log):
         page = f"{prometheus.url}/classic/graph?{urlencode(asked)}"
         picture(page, pictures / f"prometheus-{name}.png", PIXELS_A_GRAPH * len(queries), folder)
     picture(f"{prometheus.url}/classic/alerts", pictures / "prometheus-alerts.png", 1400, folder)
-    log(f"pictures in {pictures}")
+    log(f"screenshots in {pictures}")
 
 
 def picture(page, file, height, folder):
@@ -42,4 +42,4 @@ def picture(page, file, height, folder):
     command += [f"--window-size=1400,{height}", "--virtual-time-budget=20000", f"--screenshot={file}", page]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
     if not file.is_file():
-        raise SystemExit(f"the browser made no picture of {page}")
+        raise SystemExit(f"the browser took no screenshot of {page}")

@@ -1,19 +1,19 @@
-"""Whether PromQL names what exists: metrics, recording rules, their labels and the labels' values."""
+"""Checks that PromQL names only metrics, recording rules, labels and label values that exist."""
 
 import re
 
 import promql_parser
 
-# What Prometheus itself adds: to every scraped series, and as series of its own.
+# Prometheus adds these labels to every scraped series, and these series of its own.
 TARGET_LABELS = {"job", "instance"}
 OWN_SERIES = {"up": set(), "ALERTS": {"alertname", "alertstate", "severity", "provider"}}
 HISTOGRAM_PARTS = ("_bucket", "_sum", "_count")
-SAMPLE = re.compile(r'^([A-Za-z_:][\w:]*)(?:\{(.*)\})? [^ ]+$')
+SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(?:\{(.*)\})? [^ ]+$")
 LABEL = re.compile(r'([A-Za-z_]\w*)="((?:[^"\\]|\\.)*)",?')
 
 
 def exported(text):
-    """The metrics of an exposition: name to label to the values that were seen."""
+    """Parses an exposition into {metric: {label: values}}."""
     metrics = {}
     for line in text.splitlines():
         if line.startswith("# TYPE "):
@@ -28,7 +28,7 @@ def exported(text):
 
 
 def children(expression):
-    """The queries that a query is made of."""
+    """Returns the direct subqueries of a query."""
     parts = [getattr(expression, name, None) for name in ("expr", "lhs", "rhs", "vector_selector", "param")]
     arguments = getattr(expression, "args", None)
     parts += arguments if isinstance(arguments, list) else []
@@ -36,14 +36,14 @@ def children(expression):
 
 
 def nodes(expression):
-    """Every node of a parsed query."""
+    """Yields every node of a parsed query."""
     yield expression
     for child in children(expression):
         yield from nodes(child)
 
 
 def matches(matcher, value):
-    """Whether a matcher lets a value through."""
+    """Returns whether a matcher matches a value."""
     negative = matcher.op in (promql_parser.MatchOp.NotEqual, promql_parser.MatchOp.NotRe)
     if matcher.op in (promql_parser.MatchOp.Equal, promql_parser.MatchOp.NotEqual):
         return (value == matcher.value) != negative
@@ -51,17 +51,17 @@ def matches(matcher, value):
 
 
 def literals(matcher):
-    """The plain words that a matcher names: of `a|b` two, of a pattern none."""
+    """Returns the plain words in a matcher: two for `a|b`, none for a pattern."""
     if matcher.op in (promql_parser.MatchOp.Equal, promql_parser.MatchOp.NotEqual):
         return [matcher.value]
     return [word for word in matcher.value.split("|") if re.fullmatch(r"[\w/{}.-]+", word) and ".." not in word]
 
 
 class Known:
-    """What queries may name."""
+    """The metrics, rules and labels that queries may name."""
 
     def __init__(self, metrics, rules=()):
-        """`metrics` as `exported` gives them; `rules` are pairs of a recording rule's name and its query."""
+        """`metrics` come from `exported`; `rules` are pairs of a recording rule's name and its query."""
         self.labels = {name: set(labels) | TARGET_LABELS for name, labels in metrics.items()}
         self.labels |= {name: labels | TARGET_LABELS for name, labels in OWN_SERIES.items()}
         self.values = metrics
@@ -69,7 +69,7 @@ class Known:
             self.labels[name] = outcome_labels(promql_parser.parse(query), self.labels)
 
     def mistakes(self, query):
-        """What is wrong with a query, in words."""
+        """Returns the mistakes of a query, in words."""
         found = []
         for node in nodes(promql_parser.parse(query)):
             if isinstance(node, promql_parser.VectorSelector):
@@ -94,7 +94,7 @@ class Known:
             if not any(matches(matcher, value) for value in seen):
                 found.append(f"{selector.name}: no {matcher.name} is {matcher.op} {matcher.value!r}")
             words = literals(matcher)
-            # Of alternatives such as "10|10.0" one is enough where they spell the same number.
+            # In alternatives such as "10|10.0", which spell the same number, one must exist.
             numbers = {float(word) for word in words if re.fullmatch(r"\d+(\.\d+)?", word)}
             if len(numbers) == 1 and any(word in seen for word in words):
                 continue
@@ -103,7 +103,7 @@ class Known:
 
 
 def outcome_labels(expression, labels):
-    """The labels that the series of a query's answer may have."""
+    """Returns the labels that the series of a query's result may have."""
     if isinstance(expression, promql_parser.VectorSelector):
         return labels.get(expression.name, set())
     if isinstance(expression, promql_parser.AggregateExpr):

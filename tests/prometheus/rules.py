@@ -1,5 +1,5 @@
-"""The rules as files: that promtool takes them, that every rule has a test which can fail both ways, and that
-every alert says what to do."""
+"""Checks the rules as files: promtool accepts them, every rule has a test that can fail both ways, and every alert has
+a runbook."""
 
 import re
 import subprocess
@@ -13,10 +13,13 @@ def promtool(*arguments):
 
 
 def check(shipped, operations, folder):
-    """What is wrong, in words."""
+    """Returns the mistakes, in words."""
     found = []
     files = ["prometheus-recording.yml", "prometheus-alerts.yml"]
-    for arguments in (("check", "config", "--syntax-only", shipped / "prometheus.yml"), ("check", "rules", *(shipped / name for name in files))):
+    for arguments in (
+        ("check", "config", "--syntax-only", shipped / "prometheus.yml"),
+        ("check", "rules", *(shipped / name for name in files)),
+    ):
         code, said = promtool(*arguments)
         if code:
             found.append(f"promtool {' '.join(map(str, arguments))}:\n{said}")
@@ -29,15 +32,15 @@ def check(shipped, operations, folder):
     rules = {name: yaml.safe_load((shipped / name).read_text()) for name in files}
     for group in (group for content in rules.values() for group in content["groups"]):
         for rule in group["rules"]:
-            found += manners(rule, operations)
-    # Rules that never say anything, and rules that always do: each rule's own test has to notice both.
-    found += untested(rules, tests, folder, "never", "vector(0) > 1", "nought")
-    found += untested(rules, tests, folder, "always", "vector(12345)", "something")
+            found += style(rule, operations)
+    # Mutate every rule so that it never or always has a result: its own test must fail both times.
+    found += untested(rules, tests, folder, "never", "vector(0) > 1")
+    found += untested(rules, tests, folder, "always", "vector(12345)")
     return found
 
 
-def manners(rule, operations):
-    """What every rule has to have: a name by the convention; an alert also severity, texts and a runbook."""
+def style(rule, operations):
+    """Checks a rule's name, and an alert's severity, texts and runbook."""
     if "record" in rule:
         good = re.fullmatch(r"job(_[a-z]+)*:ai_[a-z_]+:[a-z0-9_]+", rule["record"])
         return [] if good else [f"{rule['record']} is not named level:metric:operations"]
@@ -48,12 +51,12 @@ def manners(rule, operations):
     anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", operations, re.MULTILINE)}
     file, _, anchor = notes.get("runbook_url", "").partition("#")
     if file != "docs/OPERATIONS.md" or anchor not in anchors or anchor != name.lower():
-        found.append(f"{name}: {notes.get('runbook_url')} is no heading of docs/OPERATIONS.md")
+        found.append(f"{name}: {notes.get('runbook_url')} is not a heading of docs/OPERATIONS.md")
     return found
 
 
-def untested(rules, tests, folder, mutation, query, otherwise):
-    """The rules whose tests do not notice that they say something else."""
+def untested(rules, tests, folder, mutation, query):
+    """Returns the rules whose tests still pass when the rule is replaced by this query."""
     place = folder / mutation
     (place / "tests").mkdir(parents=True)
     names = []
@@ -72,4 +75,4 @@ def untested(rules, tests, folder, mutation, query, otherwise):
     noticed = set(re.findall(r"^ +alertname: (\w+),", said, re.MULTILINE))
     for expression in re.findall(r'^ +expr: "(.*)", time:', said, re.MULTILINE):
         noticed |= set(re.findall(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", expression))
-    return [f"no test notices that {name} {mutation} says {otherwise}" for name in names if name not in noticed]
+    return [f"no test fails when {name} {mutation} has a result" for name in names if name not in noticed]

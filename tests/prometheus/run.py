@@ -1,4 +1,4 @@
-"""What scripts/prometheus-test runs."""
+"""The tests of scripts/prometheus-test."""
 
 import argparse
 import json
@@ -13,6 +13,7 @@ import dashboard
 import live
 import rules
 import test_queries
+from processes import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "infra/prometheus"
@@ -20,9 +21,9 @@ SHIPPED = ROOT / "infra/prometheus"
 
 def main():
     arguments = argparse.ArgumentParser(prog="scripts/prometheus-test")
-    arguments.add_argument("--binaries", type=pathlib.Path, default=ROOT / "target/debug", help="where the program is")
-    arguments.add_argument("--rules-only", action="store_true", help="only what needs no running program")
-    arguments.add_argument("--screenshots", type=pathlib.Path, help="a folder for pictures of Prometheus' pages")
+    arguments.add_argument("--binaries", type=pathlib.Path, default=ROOT / "target/debug", help="the folder of the programs")
+    arguments.add_argument("--rules-only", action="store_true", help="skip the run of the program")
+    arguments.add_argument("--screenshots", type=pathlib.Path, help="a folder for screenshots of Prometheus' pages")
     asked = arguments.parse_args()
     began = time.monotonic()
 
@@ -37,7 +38,7 @@ def main():
     try:
         found = dashboard.mistakes(board)
         found += rules.check(SHIPPED, (ROOT / "docs/OPERATIONS.md").read_text(), folder)
-        log("rules, their tests and the dashboard looked at")
+        log("checked the rules, their tests and the dashboard")
         if not found and not asked.rules_only:
             pictures = None
             if asked.screenshots:
@@ -49,8 +50,11 @@ def main():
             found += live.check(folder, asked.binaries, SHIPPED, board, log, pictures)
         for mistake in found:
             print(mistake, file=sys.stderr)
-        log(f"{len(found)} mistakes" if found else "all as it has to be")
+        log(f"{len(found)} mistakes" if found else "no mistakes")
         return 1 if found else 0
+    except Failed as failed:
+        print(failed, file=sys.stderr)
+        return 1
     finally:
         shutil.rmtree(folder)
 

@@ -1,4 +1,4 @@
-"""The check of queries, checked: `python -m unittest`."""
+"""Unit tests of queries.py."""
 
 import unittest
 
@@ -24,19 +24,19 @@ class Queries(unittest.TestCase):
     def setUp(self):
         self.known = Known(exported(TEXT), [("job:jobs:rate5m", "sum by (job) (rate(jobs_total[5m]))")])
 
-    def test_what_exists_is_no_mistake(self):
+    def test_existing_names_are_accepted(self):
         for query in (
             'sum by (job, status) (rate(jobs_total{status=~"done|lost"}[5m]))',
             "histogram_quantile(0.9, sum by (le) (rate(took_seconds_bucket[5m])))",
             'took_seconds_bucket{le=~"10|10.0"} / on (job) took_seconds_count',
             'jobs_total{route="/a/{id}", job="x", instance=~".+"}',
-            "job:jobs:rate5m{job=\"x\"} > 0 unless depth offset 5m == 0",
+            'job:jobs:rate5m{job="x"} > 0 unless depth offset 5m == 0',
             'up{job=~"orc.*"} == 0 or absent(empty_total)',
             'jobs_total{status!~"d.*"}',
         ):
             self.assertEqual(self.known.mistakes(query), [], query)
 
-    def test_what_does_not_exist_is_found_wherever_it_stands(self):
+    def test_unknown_names_are_found_anywhere_in_a_query(self):
         for query, mistake in (
             ("job_total", "nothing exports job_total"),
             ("rate(jobs_total[5m]) / on (job) rate(jobs[5m] offset 1h)", "nothing exports jobs"),

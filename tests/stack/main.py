@@ -1,4 +1,4 @@
-"""The whole stack on loopback; scripts/stack-test says what for, and starts it."""
+"""Deploys the whole stack on loopback and tests it. Started by scripts/stack-test."""
 
 import argparse
 import json
@@ -14,15 +14,17 @@ import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
+from functools import partial
 
 import boto3
 
-from servers import PLAIN, REGION, Failed, Servers, architecture, until
+from processes import Failed, until
+from servers import PLAIN, REGION, Servers, architecture
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STACK = "orchestrator-on-loopback"
 MODEL_KEY = "sk-on-loopback"
-# The client that the fakes know.
+# The OAuth client that the fakes accept.
 CLIENT_ID = "fakes-client"
 CLIENT_SECRET = "fakes-client-secret"
 OWNER = "owner@contoso.com"
@@ -36,7 +38,7 @@ def check(is_so, what, *seen):
 
 
 class Deployed:
-    """The stack, as its callers and its operator see it."""
+    """The deployed stack, as its callers and its operator see it."""
 
     def __init__(self, port, programs, folder):
         self.port, self.programs, self.folder = port, programs, folder
@@ -53,15 +55,18 @@ class Deployed:
 
     def aws(self, service):
         return boto3.client(
-            service, region_name=REGION, endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id="test", aws_secret_access_key="test",
+            service,
+            region_name=REGION,
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
         )
 
     def sam(self, *arguments, log):
-        """Runs SAM, which gets nothing of the machine's settings of AWS."""
+        """Runs SAM without the machine's AWS settings."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         environment |= self.environment | {"SAM_CLI_TELEMETRY": "0"}
-        with open(self.folder / log, "wb") as output:
+        with (self.folder / log).open("wb") as output:
             done = subprocess.run(["sam", *arguments], cwd=ROOT, env=environment, stdout=output, stderr=output)
         if done.returncode:
             raise Failed(f"sam {arguments[0]} failed")
@@ -69,22 +74,29 @@ class Deployed:
     def deploy(self, **parameters):
         overrides = [f"{name}={value}" for name, value in parameters.items()]
         self.sam(
-            "deploy", "--stack-name", STACK, "--region", REGION, "--no-confirm-changeset", "--no-progressbar",
-            "--no-fail-on-empty-changeset", "--parameter-overrides", *overrides, log="deploy.log",
+            "deploy",
+            "--stack-name",
+            STACK,
+            "--region",
+            REGION,
+            "--no-confirm-changeset",
+            "--no-progressbar",
+            "--no-fail-on-empty-changeset",
+            "--parameter-overrides",
+            *overrides,
+            log="deploy.log",
         )
         described = self.aws("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
         resources = self.aws("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
         self.resources = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
 
-    def make_up_for_ministack(self):
-        """Where MiniStack differs from AWS."""
-        # It keeps a parameter that is a number as a text, and then cannot compare it.
+    def work_around_ministack(self):
+        """Corrects where MiniStack differs from AWS."""
+        # It stores a numeric parameter as text and then cannot compare it.
         for source, most in (("WorkerSource", 10), ("DeadLettersSource", 2)):
-            self.aws("lambda").update_event_source_mapping(
-                UUID=self.resources[source], ScalingConfig={"MaximumConcurrency": most}
-            )
-        # On AWS sqs:SendMessage is the right to send batches too; it takes that for a right of its own.
+            self.aws("lambda").update_event_source_mapping(UUID=self.resources[source], ScalingConfig={"MaximumConcurrency": most})
+        # On AWS, sqs:SendMessage also allows batches. MiniStack wants a separate permission.
         iam = self.aws("iam")
         for logical, role in self.resources.items():
             if not logical.endswith("FunctionRole"):
@@ -99,20 +111,22 @@ class Deployed:
                 iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
 
     def orchestrator(self, *arguments, table=None):
-        """Runs the command line against the deployed ledger, as an operator would."""
-        environment = PLAIN | self.environment | {
-            "LEDGER_TABLE": table or self.outputs["TableName"],
-            "ORCHESTRATOR_DATA": str(self.folder / "data"),
-        }
-        done = subprocess.run(
-            [self.programs / "orchestrator", *arguments], env=environment, capture_output=True, text=True, timeout=60
+        """Runs the command line on the deployed ledger, as an operator would."""
+        environment = (
+            PLAIN
+            | self.environment
+            | {
+                "LEDGER_TABLE": table or self.outputs["TableName"],
+                "ORCHESTRATOR_DATA": str(self.folder / "data"),
+            }
         )
+        done = subprocess.run([self.programs / "orchestrator", *arguments], env=environment, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise Failed(f"orchestrator {arguments[0]} failed: {done.stderr}")
         return done.stdout.strip()
 
     def ask(self, method, path, body=None, key=None, headers=None):
-        """Status, headers and body of an answer of the API."""
+        """Sends a request to the API; returns status, headers and body."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
         request.add_header("Host", f"{self.outputs['ApiId']}.execute-api.localhost:{self.port}")
         if key:
@@ -146,7 +160,7 @@ class Deployed:
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer."""
+    """Returns redirects instead of following them."""
 
     def redirect_request(self, *_):
         return None
@@ -161,14 +175,12 @@ def fake(url, method="GET", body=None):
 
 
 def same_table(stack):
-    """The template's table is the one that `orchestrator create-table` makes."""
+    """The template and `orchestrator create-table` make the same table."""
     stack.orchestrator("create-table", table="made-by-hand")
 
     def shape(name):
         table = stack.aws("dynamodb").describe_table(TableName=name)["Table"]
-        indexes = {
-            index["IndexName"]: [index["KeySchema"], index["Projection"]] for index in table["GlobalSecondaryIndexes"]
-        }
+        indexes = {index["IndexName"]: [index["KeySchema"], index["Projection"]] for index in table["GlobalSecondaryIndexes"]}
         return {
             "keys": table["KeySchema"],
             "attributes": sorted((entry["AttributeName"], entry["AttributeType"]) for entry in table["AttributeDefinitions"]),
@@ -177,12 +189,12 @@ def same_table(stack):
         }
 
     deployed, by_hand = shape(stack.outputs["TableName"]), shape("made-by-hand")
-    # MiniStack makes no expiry of the template's, so that one is read where it stands.
+    # MiniStack ignores the template's expiry, so it is read from the template itself.
     template = stack.aws("cloudformation").get_template(StackName=STACK, TemplateStage="Processed")["TemplateBody"]
     deployed["expiry"] = template["Resources"]["Table"]["Properties"]["TimeToLiveSpecification"]["AttributeName"]
     expiry = stack.aws("dynamodb").describe_time_to_live(TableName="made-by-hand")["TimeToLiveDescription"]
     by_hand["expiry"] = expiry["AttributeName"]
-    check(deployed == by_hand, "the template's table is that of `orchestrator create-table`", deployed, by_hand)
+    check(deployed == by_hand, "the template's table equals that of `orchestrator create-table`", deployed, by_hand)
 
 
 def make_keys(stack):
@@ -192,12 +204,16 @@ def make_keys(stack):
         ("auditor", "audit:read"),
     ):
         stack.keys[name] = stack.orchestrator("keys", "create", "--workspace", WORKSPACE, "--scopes", scopes)
-    check(all(key.startswith("orc_") for key in stack.keys.values()), "the first keys are made in the deployed table")
+    check(all(key.startswith("orc_") for key in stack.keys.values()), "the first keys are in the deployed table")
 
 
 def open_routes(stack):
     for path in (
-        "/healthz", "/readyz", "/openapi.json", "/problems/unauthenticated", "/dev/action-runner.html",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/problems/unauthenticated",
+        "/dev/action-runner.html",
     ):
         stack.expect(200, "GET", path)
     docs = stack.expect(200, "GET", "/docs")
@@ -214,35 +230,36 @@ def deliveries(fakes):
 
 
 def connect(stack, fakes):
-    """A person connects their account at the provider's page, through the API and back to it."""
-    # So short that the worker has to renew the token.
+    """A person connects an account at the provider's page and returns."""
+    # Short enough that the worker must refresh the token.
     fake(f"{fakes}/_fakes/consents", "POST", {"address": OWNER, "expires_in_s": 1})
     before = stack.expect(200, "GET", "/oauth/google/status", key="app")
-    check(before["can_connect"] and not before["connected"], "no account is connected, and one can be", before)
+    check(before["can_connect"] and not before["connected"], "no account is connected yet, and connecting is possible", before)
     stack.expect(401, "POST", "/oauth/google/start", {})
     stack.expect(403, "POST", "/oauth/google/start", {}, "prometheus")
     status, headers, started = stack.ask("POST", "/oauth/google/start", {}, "app")
-    check(status == 200, "the way to connect one begins", status, started)
+    check(status == 200, "connecting starts", status, started)
     cookie, *attributes = headers["Set-Cookie"].split("; ")
     check(
         cookie.startswith("__Host-orchestrator-google=")
         and {"Secure", "HttpOnly", "Path=/"} <= set(attributes)
         and not any(attribute.startswith("Domain") for attribute in attributes),
-        "its cookie is this host's alone", attributes,
+        "its cookie is bound to this host",
+        attributes,
     )
     location = redirect(started["authorization_url"])
     callback = f"{stack.outputs['ApiUrl']}/oauth/google/callback?"
-    check(location.startswith(callback), "the provider sends the browser back to the API's address", location.split("?")[0])
+    check(location.startswith(callback), "the provider redirects the browser to the API", location.split("?")[0])
     path = urllib.parse.urlsplit(location)._replace(scheme="", netloc="").geturl()
     status, headers, page = stack.ask("GET", path, headers={"Accept": "text/html"})
     check(status == 400 and OWNER not in str(page), "without the cookie nothing is connected", status)
     status, headers, page = stack.ask("GET", path, headers={"Accept": "text/html", "Cookie": cookie})
-    check(status == 200 and OWNER in page, "with it the account is connected", status, page)
-    check("Max-Age=0" in headers["Set-Cookie"], "the cookie is good once")
+    check(status == 200 and OWNER in page, "with it, the account is connected", status, page)
+    check("Max-Age=0" in headers["Set-Cookie"], "the cookie is deleted")
     status, _, _ = stack.ask("GET", path, headers={"Accept": "text/html", "Cookie": cookie})
-    check(status == 400, "and so is the way", status)
+    check(status == 400, "the callback works only once", status)
     now = stack.expect(200, "GET", "/oauth/google/status", key="app")
-    check((now["mode"], now["address"]) == ("live", OWNER), "mails go out from it", now)
+    check((now["mode"], now["address"]) == ("live", OWNER), "mails are sent from it", now)
     fake(f"{fakes}/_fakes/consents", "POST", {"address": OWNER})
 
 
@@ -251,44 +268,44 @@ def redirect(url):
         answer = urllib.request.build_opener(NoRedirect).open(url, timeout=10)
     except urllib.error.HTTPError as error:
         answer = error
-    check(answer.status == 302, "the provider takes the way as it is", answer.status)
+    check(answer.status == 302, "the provider accepts the authorization request", answer.status)
     return answer.headers["Location"]
 
 
 def one_mail(stack, fakes):
-    """A sentence becomes one mail, by model, queue and worker."""
+    """A sentence becomes one mail through model, queue and worker."""
     plan = stack.expect(200, "POST", "/ai/plan2", {"prompt": "Write to john@example.com that we meet at noon"}, "app")
-    check(len(plan["plan"]["actions"]) == 1 and plan["meta"]["model"] == "gpt-4o-mini", "the model has planned a mail", plan)
+    check(len(plan["plan"]["actions"]) == 1 and plan["meta"]["model"] == "gpt-4o-mini", "the model planned a mail", plan)
     check(plan["accounts"] == [{"provider": "google", "mode": "live", "address": OWNER}], "from the account", plan)
     request = {"plan_id": plan["plan"]["plan_id"]}
     accepted = stack.expect(202, "POST", "/ai/execute", request, "app")
     job_id = accepted["job_ids"][0]
     job = ended(stack, job_id)
-    check(job["status"] == "completed", "SQS has brought the job to the worker, which has completed it", job)
+    check(job["status"] == "completed", "SQS delivered the job to the worker, which completed it", job)
     check(job["result"]["from"] == OWNER, "from the account", job)
     seen = deliveries(fakes)
     check(seen["total"] == 1, "exactly one mail was delivered", seen)
-    check(seen["operations"].count("google.token") == 2, "with a token that the worker has renewed", seen["operations"])
+    check(seen["operations"].count("google.token") == 2, "with a token that the worker refreshed", seen["operations"])
     return request, job_id
 
 
 def no_second_mail(stack, fakes, request, job_id):
-    """Whatever comes again, the mail does not."""
+    """Repeats never send a second mail."""
     again = stack.expect(202, "POST", "/ai/execute", request, "app")
-    check(again["job_ids"] == [job_id] and again["jobs"][0]["replayed"], "the same plan again is the same job", again)
+    check(again["job_ids"] == [job_id] and again["jobs"][0]["replayed"], "executing the same plan again returns the same job", again)
     sqs, queue = stack.aws("sqs"), stack.outputs["QueueUrl"]
     message = json.dumps({"version": "1", "job_id": job_id, "workspace_id": WORKSPACE})
     for _ in range(2):
         sqs.send_message(QueueUrl=queue, MessageBody=message)
     sweep(stack)
-    until("the queue is not empty", lambda: in_queue(stack, queue) == [0, 0])
+    until("the queue is empty", lambda: in_queue(stack, queue) == [0, 0])
     seen = deliveries(fakes)
     sent = [operation for operation in seen["operations"] if operation.startswith("gmail.")]
-    check(seen["total"] == 1 and len(sent) == 1, "its message again, twice, and a sweep: nothing is sent again", seen)
+    check(seen["total"] == 1 and len(sent) == 1, "its message twice more, and a sweep: nothing is sent again", seen)
 
 
 def in_queue(stack, queue):
-    """How many messages wait, and how many are with a function."""
+    """Counts the messages that wait and those that a function holds."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = stack.aws("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
     return [int(attributes[name]) for name in names]
@@ -296,8 +313,8 @@ def in_queue(stack, queue):
 
 def disconnect(stack, fakes):
     ended = stack.expect(200, "DELETE", "/oauth/google", key="app")
-    check(ended["disconnected"] and ended["revoked"], "the account is disconnected, at the provider too", ended)
-    check("google.revoke" in deliveries(fakes)["operations"], "which has ended its tokens")
+    check(ended["disconnected"] and ended["revoked"], "the account is disconnected and its grant revoked", ended)
+    check("google.revoke" in deliveries(fakes)["operations"], "the provider revoked the tokens")
 
 
 def ended(stack, job_id):
@@ -307,11 +324,11 @@ def ended(stack, job_id):
             raise Failed(f"GET /ai/jobs/{{job_id}} answers {status}: {job}")
         return job if job["status"] in ("completed", "error") else None
 
-    return until("the job does not end", look, 90)
+    return until("the job ends", look, 90)
 
 
 def every_right(stack, job_id):
-    """Each function may do what its routes need: none of them answers 5xx."""
+    """Each function has the permissions its routes need: none answers 5xx."""
     action = {"action": "gmail.send", "params": {"to": "john@example.com", "subject": "s", "text": "t"}}
     stack.expect(200, "GET", "/actions", key="app")
     stack.expect(200, "POST", "/actions/preview", action, "app")
@@ -320,29 +337,33 @@ def every_right(stack, job_id):
     for what, body in (("cancel", {}), ("retry", {}), ("resolve", {"outcome": "sent"})):
         stack.expect(409, "POST", f"/ai/jobs/{job_id}/{what}", body, "app")
     outbox = stack.expect(200, "GET", "/dev/outbox", key="app")["data"]
-    check(outbox == [], "the outbox is empty, as the mail went out for real", outbox)
+    check(outbox == [], "the outbox is empty, since the mail was really sent", outbox)
 
 
 def metrics(stack):
     stack.expect(403, "GET", "/metrics", key="app")
     text = stack.expect(200, "GET", "/metrics", key="prometheus")
-    check("# TYPE ai_jobs_total counter" in text, "the metrics are Prometheus's")
-    # A function adds up its counts after its answer.
+    check("# TYPE ai_jobs_total counter" in text, "the metrics are in Prometheus's format")
+    # A function flushes its counts after it has answered.
     for line in (
         'ai_jobs_total{provider="google",action="gmail.send",status="completed"} 1',
         'ai_provider_requests_total{provider="google",operation="send",outcome="ok"} 1',
         "ai_queue_unreadable_messages_total 0",
     ):
-        until(f"{line} is not among the metrics", lambda: line in stack.ask("GET", "/metrics", key="prometheus")[2].splitlines())
+        until(f"{line} is among the metrics", partial(has_metric, stack, line))
         print(f"  {line}")
 
 
+def has_metric(stack, line):
+    return line in stack.ask("GET", "/metrics", key="prometheus")[2].splitlines()
+
+
 def audit(stack):
-    """What was done is on record, each thing once."""
+    """The audit has each event once."""
     stack.expect(403, "GET", "/audit", key="app")
     events = [entry["event"] for entry in stack.expect(200, "GET", "/audit?limit=100", key="auditor")["data"]]
     expected = ["connection.made", "plan.made", "job.accepted", "job.completed", "connection.removed"]
-    check([event for event in reversed(events) if event in expected] == expected, "the audit tells it all, once", events)
+    check([event for event in reversed(events) if event in expected] == expected, "the audit has every event once, in order", events)
 
 
 def sweep(stack):
@@ -351,30 +372,31 @@ def sweep(stack):
 
 
 def dead_letters(stack):
-    """What is not of ours goes away, what is of a later version stays."""
+    """A foreign message is dropped; one of a later version stays."""
     sqs, queue = stack.aws("sqs"), stack.outputs["DeadLetterQueueUrl"]
     sqs.send_message(QueueUrl=queue, MessageBody="nothing of ours")
     sqs.send_message(QueueUrl=queue, MessageBody='{"version":"2"}')
 
-    until("the dead letters are not settled", lambda: in_queue(stack, queue) == [0, 1])
-    print("  of the dead letters, the one of a later version stays")
+    until("the dead letters are settled", lambda: in_queue(stack, queue) == [0, 1])
+    print("  a foreign dead letter is dropped, and one of a later version stays")
 
 
 def log_lines(stack):
-    """Each line of a function says of itself how grave it is and when it was, and holds no secret."""
+    """Each log line has a level and a timestamp, and holds no secret."""
     lines = [line for line in stack.log_lines() if line.strip() and not line.startswith(("START ", "END ", "REPORT ", "INIT_START "))]
     for line in lines:
         try:
             entry = json.loads(line)
         except ValueError:
-            raise Failed(f"a log line is no JSON: {line}") from None
+            raise Failed(f"a log line is not JSON: {line}") from None
         if entry.get("type", "").startswith("platform."):
             continue
         if not ("level" in entry and "timestamp" in entry):
             raise Failed(f"a log line lacks level or timestamp: {line}")
-    check(not any("AccessDenied" in line for line in lines), "no function has lacked a right")
+    check(not any("AccessDenied" in line for line in lines), "no function lacked a permission")
     check(lines, "log lines are JSON with level and timestamp")
-    secrets = [MODEL_KEY, CLIENT_SECRET, "fake-access", "fake-refresh", OWNER, *(key.rsplit("_", 1)[1] for key in stack.keys.values()), "john@example.com"]
+    keys = [key.rsplit("_", 1)[1] for key in stack.keys.values()]
+    secrets = [MODEL_KEY, CLIENT_SECRET, "fake-access", "fake-refresh", OWNER, "john@example.com", *keys]
     check(not any(secret in line for secret in secrets for line in lines), "no secret and no address is in them")
 
 
@@ -389,12 +411,21 @@ def run(arguments, folder, servers):
         stack.sam("build", "--parameter-overrides", f"Architecture={architecture()}", log="build.log")
     print("sam deploy")
     stack.deploy(
-        Architecture=architecture(), RedisUrl=redis, AllowActions="gmail.send,outlook.send", GoogleRolloutPercent=100,
-        OpenAiBaseUrl=model, GmailBaseUrl=fakes, GraphBaseUrl=f"{fakes}/v1.0", EnableDevUi="true", TableDeletionProtection="false",
-        GoogleClientId=CLIENT_ID, GoogleAuthUrl=f"{fakes}/oauth/google/auth", GoogleTokenUrl=f"{fakes}/oauth/google/token",
+        Architecture=architecture(),
+        RedisUrl=redis,
+        AllowActions="gmail.send,outlook.send",
+        GoogleRolloutPercent=100,
+        OpenAiBaseUrl=model,
+        GmailBaseUrl=fakes,
+        GraphBaseUrl=f"{fakes}/v1.0",
+        EnableDevUi="true",
+        TableDeletionProtection="false",
+        GoogleClientId=CLIENT_ID,
+        GoogleAuthUrl=f"{fakes}/oauth/google/auth",
+        GoogleTokenUrl=f"{fakes}/oauth/google/token",
         GoogleRevokeUrl=f"{fakes}/oauth/google/revoke",
     )
-    stack.make_up_for_ministack()
+    stack.work_around_ministack()
     for name, value in (("OpenAiSecret", MODEL_KEY), ("GoogleSecret", CLIENT_SECRET)):
         stack.aws("secretsmanager").put_secret_value(SecretId=stack.outputs[name], SecretString=value)
 
@@ -427,15 +458,15 @@ def checks(stack, fakes):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/stack-test")
     parser.add_argument("--no-build", dest="build", action="store_false")
-    parser.add_argument("--logs", type=pathlib.Path, help="where to keep the logs")
+    parser.add_argument("--logs", type=pathlib.Path, help="the folder for the logs")
     arguments = parser.parse_args()
     began = time.monotonic()
 
-    def ran_out(*_):
-        raise Failed("it takes too long")
+    def time_out(*_):
+        raise Failed("timed out")
 
-    signal.signal(signal.SIGALRM, ran_out)
-    signal.signal(signal.SIGTERM, ran_out)
+    signal.signal(signal.SIGALRM, time_out)
+    signal.signal(signal.SIGTERM, time_out)
     signal.alarm(3600 if arguments.build else 300)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = arguments.logs.resolve() if arguments.logs else pathlib.Path(temporary)

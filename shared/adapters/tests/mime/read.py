@@ -24,7 +24,7 @@ def mailboxes(message, name):
     raw = [value for key, value in message.raw_items() if key == name]
     names = [name for name, _ in email.utils.getaddresses(raw)]
     assert len(names) == len(specs), (names, specs)
-    return [[str(make_header(decode_header(name))), spec] for name, spec in zip(names, specs)]
+    return [[str(make_header(decode_header(name))), spec] for name, spec in zip(names, specs, strict=True)]
 
 
 def body(message, kind):
