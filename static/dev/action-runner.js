@@ -82,15 +82,27 @@ bus.addEventListener('job-ended', ({ detail: view }) => {
 // ---------------------------------------------------------------------------------------------
 // The prompt
 
-$('examples').append(...EXAMPLES.map((text) => el('li', {}, el('button', {
-  type: 'button',
-  'data-test': 'example',
-  onclick: () => {
-    $('prompt').value = text;
-    $('prompt').dispatchEvent(new Event('input'));
-    $('prompt').focus();
-  },
-}, text))));
+$('examples').append(
+  ...EXAMPLES.map((text) =>
+    el(
+      'li',
+      {},
+      el(
+        'button',
+        {
+          type: 'button',
+          'data-test': 'example',
+          onclick: () => {
+            $('prompt').value = text;
+            $('prompt').dispatchEvent(new Event('input'));
+            $('prompt').focus();
+          },
+        },
+        text,
+      ),
+    ),
+  ),
+);
 
 $('prompt').addEventListener('input', () => {
   if ($('prompt').getAttribute('aria-invalid')) $('plan-error').replaceChildren();

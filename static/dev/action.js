@@ -23,23 +23,66 @@ export class ActionCard {
     this.against = el('div', { class: 'stack' });
     this.editor = el('div', { class: 'fields', hidden: true });
     this.previewSlot = el('div', { class: 'preview', hidden: true });
-    this.previewButton = button('Preview', () => this.togglePreview(), { class: 'small', 'data-test': 'preview', 'aria-expanded': 'false' });
-    this.editButton = el('button', { type: 'button', class: 'small', 'data-test': 'edit', 'aria-expanded': 'false', onclick: () => this.toggleEditor() }, 'Edit');
-    this.undoButton = el('button', { type: 'button', class: 'small', hidden: true, 'data-test': 'undo', onclick: () => this.undo() }, 'Undo changes');
-    this.outButton = !alone && el('button', { type: 'button', class: 'small', 'data-test': 'leave-out', 'aria-pressed': 'false', onclick: () => this.toggleOut() }, 'Leave out');
+    this.previewButton = button('Preview', () => this.togglePreview(), {
+      class: 'small',
+      'data-test': 'preview',
+      'aria-expanded': 'false',
+    });
+    this.editButton = el(
+      'button',
+      { type: 'button', class: 'small', 'data-test': 'edit', 'aria-expanded': 'false', onclick: () => this.toggleEditor() },
+      'Edit',
+    );
+    this.undoButton = el(
+      'button',
+      { type: 'button', class: 'small', hidden: true, 'data-test': 'undo', onclick: () => this.undo() },
+      'Undo changes',
+    );
+    this.outButton =
+      !alone &&
+      el(
+        'button',
+        { type: 'button', class: 'small', 'data-test': 'leave-out', 'aria-pressed': 'false', onclick: () => this.toggleOut() },
+        'Leave out',
+      );
     this.buttons = el('div', { class: 'row' }, present([this.previewButton, this.editButton, this.undoButton, this.outButton]));
-    this.node = el('article', { class: 'call', 'data-test': 'action', 'data-action': asText(action.action), 'aria-label': `Action ${index + 1}: ${asText(action.action)}` },
-      el('div', { class: 'call-head' },
-        el('h3', {}, foreign(providerName(action.provider))), foreign(action.action, { class: 'mono muted' }), this.badges),
-      this.shown, this.editor, this.against, this.buttons, this.previewSlot);
+    this.node = el(
+      'article',
+      {
+        class: 'call',
+        'data-test': 'action',
+        'data-action': asText(action.action),
+        'aria-label': `Action ${index + 1}: ${asText(action.action)}`,
+      },
+      el(
+        'div',
+        { class: 'call-head' },
+        el('h3', {}, foreign(providerName(action.provider))),
+        foreign(action.action, { class: 'mono muted' }),
+        this.badges,
+      ),
+      this.shown,
+      this.editor,
+      this.against,
+      this.buttons,
+      this.previewSlot,
+    );
   }
 
-  get planned() { return isObject(this.original.params) ? this.original.params : {}; }
-  get edited() { return !same(this.params, this.planned); }
+  get planned() {
+    return isObject(this.original.params) ? this.original.params : {};
+  }
+  get edited() {
+    return !same(this.params, this.planned);
+  }
   /** The server rendered it, and nothing speaks against it. */
-  get clear() { return Boolean(this.rendered) && this.warnings.length === 0 && reasons(this.original.action).length === 0; }
+  get clear() {
+    return Boolean(this.rendered) && this.warnings.length === 0 && reasons(this.original.action).length === 0;
+  }
 
-  request() { return { ...this.original, params: this.params }; }
+  request() {
+    return { ...this.original, params: this.params };
+  }
 
   about() {
     const { provider, action, client_request_id } = this.original;
@@ -49,12 +92,14 @@ export class ActionCard {
   refresh() {
     const entry = catalogue.get(this.original.action);
     const state = stateOf(this.original.provider);
-    this.badges.replaceChildren(...present([
-      STATES[state] && el('span', { class: `badge ${state}` }, STATES[state]),
-      entry?.allowed === false && el('span', { class: 'badge error' }, 'Not allowed'),
-      this.edited && el('span', { class: 'badge edited' }, 'Edited'),
-      this.leftOut && el('span', { class: 'badge' }, 'Left out'),
-    ]));
+    this.badges.replaceChildren(
+      ...present([
+        STATES[state] && el('span', { class: `badge ${state}` }, STATES[state]),
+        entry?.allowed === false && el('span', { class: 'badge error' }, 'Not allowed'),
+        this.edited && el('span', { class: 'badge edited' }, 'Edited'),
+        this.leftOut && el('span', { class: 'badge' }, 'Left out'),
+      ]),
+    );
     this.node.classList.toggle('left-out', this.leftOut);
     this.undoButton.hidden = !this.edited || Boolean(this.closed);
     this.renderMail();
@@ -73,9 +118,14 @@ export class ActionCard {
       if (!(name in LABELS)) rows.push([foreign(name), foreign(value)]);
     }
     const open = this.shown.querySelector('details')?.open;
-    this.shown.replaceChildren(...present([pairs(rows),
-      'text' in params && el('div', { class: 'sheet', dir: 'auto', tabindex: '0', role: 'group', 'aria-label': 'Text' }, visible(asText(params.text))),
-      'html' in params && el('details', { open }, el('summary', {}, LABELS.html), source(params.html, LABELS.html))]));
+    this.shown.replaceChildren(
+      ...present([
+        pairs(rows),
+        'text' in params &&
+          el('div', { class: 'sheet', dir: 'auto', tabindex: '0', role: 'group', 'aria-label': 'Text' }, visible(asText(params.text))),
+        'html' in params && el('details', { open }, el('summary', {}, LABELS.html), source(params.html, LABELS.html)),
+      ]),
+    );
   }
 
   renderAgainst() {
@@ -85,13 +135,24 @@ export class ActionCard {
     const said = /is not connected$|is not allowed here/;
     const warnings = why.length > 0 ? this.warnings.filter((warning) => !said.test(warning)) : this.warnings;
     const hadFocus = this.against.contains(document.activeElement) ? document.activeElement.dataset.test : null;
-    this.against.replaceChildren(...present([
-      (why.length > 0 || warnings.length > 0) && el('div', { class: 'notice', 'data-test': 'warnings' },
-        [...why, ...warnings].map((text) => el('p', {}, foreign(text))),
-        ['not_connected', 'expired'].includes(state) && !this.closed && el('div', { class: 'row' },
-          connectButton(this.original.provider, state === 'expired' ? 'reauth-required' : 'connection-required'))),
-      this.invalid && !this.editing && problemView(this.invalid),
-    ]));
+    this.against.replaceChildren(
+      ...present([
+        (why.length > 0 || warnings.length > 0) &&
+          el(
+            'div',
+            { class: 'notice', 'data-test': 'warnings' },
+            [...why, ...warnings].map((text) => el('p', {}, foreign(text))),
+            ['not_connected', 'expired'].includes(state) &&
+              !this.closed &&
+              el(
+                'div',
+                { class: 'row' },
+                connectButton(this.original.provider, state === 'expired' ? 'reauth-required' : 'connection-required'),
+              ),
+          ),
+        this.invalid && !this.editing && problemView(this.invalid),
+      ]),
+    );
     if (hadFocus) this.against.querySelector(`[data-test="${hadFocus}"]`)?.focus();
   }
 
@@ -109,7 +170,9 @@ export class ActionCard {
     this.rendered = rendered;
     this.invalid = invalid;
     this.warnings = list(rendered?.warnings).map(asText);
-    this.refuse(list(invalid?.fields?.errors).map(({ pointer, detail }) => ({ field: /^\/params\/([^/]+)/.exec(asText(pointer))?.[1], detail })));
+    this.refuse(
+      list(invalid?.fields?.errors).map(({ pointer, detail }) => ({ field: /^\/params\/([^/]+)/.exec(asText(pointer))?.[1], detail })),
+    );
     this.renderMail();
     this.renderAgainst();
     if (!this.previewSlot.hidden) this.renderPreview();
@@ -126,7 +189,9 @@ export class ActionCard {
     }
   }
 
-  get editing() { return !this.editor.hidden; }
+  get editing() {
+    return !this.editor.hidden;
+  }
 
   toggleEditor(open = !this.editing) {
     if (open) this.renderEditor();
@@ -141,26 +206,47 @@ export class ActionCard {
   renderEditor() {
     const names = Object.keys(LABELS).filter((name) => name in this.params || ['to', 'cc', 'subject', 'text'].includes(name));
     const more = Object.keys(this.params).filter((name) => !(name in LABELS) && typeof this.params[name] === 'string');
-    this.editor.replaceChildren(...[...names, ...more].map((name) => {
-      const [id, wrong] = [freshId('edit'), freshId('wrong')];
-      const long = name === 'text' || name === 'html';
-      const box = name === 'subject' ? el('input', { id, dir: 'auto' })
-        : el('textarea', { id, dir: 'auto', rows: long ? '5' : '1', class: long ? 'text' : 'addresses', spellcheck: String(name === 'text') });
-      box.dataset.test = `edit-${name}`;
-      box.dataset.field = name;
-      box.setAttribute('aria-describedby', wrong);
-      box.value = editable(this.params[name]);
-      box.addEventListener('input', () => this.set(name, box.value));
-      return el('div', { class: 'field' },
-        el('label', { for: id }, LABELS[name] ?? foreign(name),
-          ADDRESSES.includes(name) && el('span', { class: 'hint' }, ', one address a line')),
-        box, el('p', { class: 'wrong', id: wrong, 'data-test': `wrong-${name}` }));
-    }));
+    this.editor.replaceChildren(
+      ...[...names, ...more].map((name) => {
+        const [id, wrong] = [freshId('edit'), freshId('wrong')];
+        const long = name === 'text' || name === 'html';
+        const box =
+          name === 'subject'
+            ? el('input', { id, dir: 'auto' })
+            : el('textarea', {
+                id,
+                dir: 'auto',
+                rows: long ? '5' : '1',
+                class: long ? 'text' : 'addresses',
+                spellcheck: String(name === 'text'),
+              });
+        box.dataset.test = `edit-${name}`;
+        box.dataset.field = name;
+        box.setAttribute('aria-describedby', wrong);
+        box.value = editable(this.params[name]);
+        box.addEventListener('input', () => this.set(name, box.value));
+        return el(
+          'div',
+          { class: 'field' },
+          el(
+            'label',
+            { for: id },
+            LABELS[name] ?? foreign(name),
+            ADDRESSES.includes(name) && el('span', { class: 'hint' }, ', one address a line'),
+          ),
+          box,
+          el('p', { class: 'wrong', id: wrong, 'data-test': `wrong-${name}` }),
+        );
+      }),
+    );
   }
 
   set(name, value) {
     const before = this.planned[name];
-    const lines = value.split('\n').map((line) => line.trim()).filter(Boolean);
+    const lines = value
+      .split('\n')
+      .map((line) => line.trim())
+      .filter(Boolean);
     let next = ADDRESSES.includes(name) ? (lines.length > 1 ? lines : lines[0]) : value;
     // What reads as before is as before, to the letter.
     if (value === editable(before)) next = before;
@@ -227,12 +313,23 @@ export class ActionCard {
       'html' in this.params && ['HTML as source', 'preview-html', this.params.html],
     ].filter(Boolean);
     this.previewSlot.replaceChildren(
-      tabs('Preview', views.map(([name, test, text]) => [name, source(text, name, { 'data-test': test })])),
-      pairs([
-        ['Goes out as', foreign(rendered.content_type ?? '', { class: 'mono' })],
-        ['SHA-256', foreign(rendered.sha256 ?? '', { class: 'mono' })],
-      ], 'pairs tight'),
-      el('p', { class: 'fine' }, 'The same code sends it, with its own date and ids. HTML is shown as source: nothing of a mail runs or loads here.'));
+      tabs(
+        'Preview',
+        views.map(([name, test, text]) => [name, source(text, name, { 'data-test': test })]),
+      ),
+      pairs(
+        [
+          ['Goes out as', foreign(rendered.content_type ?? '', { class: 'mono' })],
+          ['SHA-256', foreign(rendered.sha256 ?? '', { class: 'mono' })],
+        ],
+        'pairs tight',
+      ),
+      el(
+        'p',
+        { class: 'fine' },
+        'The same code sends it, with its own date and ids. HTML is shown as source: nothing of a mail runs or loads here.',
+      ),
+    );
   }
 }
 
@@ -242,12 +339,15 @@ const editable = (value) => list(value).map(asText).join('\n').replace(/\r\n?/g,
 /** Views of one thing, one at a time; arrow keys go from tab to tab. */
 function tabs(label, views) {
   const panels = views.map(([, content]) => el('div', { role: 'tabpanel', id: freshId('panel') }, content));
-  const buttons = views.map(([name], i) => el('button', { type: 'button', role: 'tab', id: freshId('tab'), 'aria-controls': panels[i].id, 'data-test': `tab-${i}` }, name));
-  const select = (chosen) => buttons.forEach((tab, i) => {
-    tab.setAttribute('aria-selected', String(i === chosen));
-    tab.tabIndex = i === chosen ? 0 : -1;
-    panels[i].hidden = i !== chosen;
-  });
+  const buttons = views.map(([name], i) =>
+    el('button', { type: 'button', role: 'tab', id: freshId('tab'), 'aria-controls': panels[i].id, 'data-test': `tab-${i}` }, name),
+  );
+  const select = (chosen) =>
+    buttons.forEach((tab, i) => {
+      tab.setAttribute('aria-selected', String(i === chosen));
+      tab.tabIndex = i === chosen ? 0 : -1;
+      panels[i].hidden = i !== chosen;
+    });
   buttons.forEach((tab, i) => {
     panels[i].setAttribute('aria-labelledby', tab.id);
     tab.addEventListener('click', () => select(i));

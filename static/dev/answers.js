@@ -3,7 +3,11 @@
 
 const ADDRESS = /^[^\s<>@",;]+@[^\s<>@",;]+\.[^\s<>@",;]+$/;
 /** What a question asks the address of. */
-const WHOSE = [/^What is (?<name>.+)'s address\?$/, /^“(?<name>.+?)” is not a whole address\./, /^Which address do you mean by “(?<name>.+)”\?$/];
+const WHOSE = [
+  /^What is (?<name>.+)'s address\?$/,
+  /^“(?<name>.+?)” is not a whole address\./,
+  /^Which address do you mean by “(?<name>.+)”\?$/,
+];
 
 /** The prompt with the answers worked in; a blank answer is none. */
 export function withAnswers(prompt, answered) {

@@ -8,10 +8,16 @@ export class Problem extends Error {
     super(asText(fields.title ?? 'The request failed'));
     this.fields = { status: 0, title: this.message, ...fields };
   }
-  get status() { return this.fields.status; }
-  get code() { return this.fields.code; }
+  get status() {
+    return this.fields.status;
+  }
+  get code() {
+    return this.fields.code;
+  }
   /** Worth another try by itself: the network, a limit, a fault of the server's. */
-  get passing() { return this.status === 0 || this.status === 429 || this.status >= 500; }
+  get passing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
 }
 
 /** The API key: in this tab's session and nowhere else. */
@@ -19,14 +25,20 @@ export const key = {
   value: null,
   read() {
     // A browser may refuse storage; then the key lives as long as the page.
-    try { this.value = sessionStorage.getItem('api-key'); } catch { /* stays null */ }
+    try {
+      this.value = sessionStorage.getItem('api-key');
+    } catch {
+      /* stays null */
+    }
   },
   write(value) {
     this.value = value;
     try {
       if (value) sessionStorage.setItem('api-key', value);
       else sessionStorage.removeItem('api-key');
-    } catch { /* see above */ }
+    } catch {
+      /* see above */
+    }
   },
 };
 
@@ -40,18 +52,31 @@ export async function api(method, path, body, { timeout = 30_000, text: wantsTex
   let text;
   try {
     response = await fetch(path, {
-      method, headers, cache: 'no-store', signal: AbortSignal.timeout(timeout),
+      method,
+      headers,
+      cache: 'no-store',
+      signal: AbortSignal.timeout(timeout),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     text = await response.text();
   } catch (error) {
-    throw new Problem(error.name === 'TimeoutError'
-      ? { title: 'The server did not answer in time', detail: `There was no answer within ${duration(timeout)}.`, code: 'timeout' }
-      : { title: 'The server cannot be reached', detail: 'Check that it is running and that this machine is connected, then try again.', code: 'network' });
+    throw new Problem(
+      error.name === 'TimeoutError'
+        ? { title: 'The server did not answer in time', detail: `There was no answer within ${duration(timeout)}.`, code: 'timeout' }
+        : {
+            title: 'The server cannot be reached',
+            detail: 'Check that it is running and that this machine is connected, then try again.',
+            code: 'network',
+          },
+    );
   }
   if (wantsText && response.ok) return text;
   let data = null;
-  try { data = text === '' ? null : JSON.parse(text); } catch { data = undefined; }
+  try {
+    data = text === '' ? null : JSON.parse(text);
+  } catch {
+    data = undefined;
+  }
   if (response.ok && data !== undefined) return data;
   if (response.status === 401) tell('key-wanted');
   const retryAfter = Number(response.headers.get('retry-after'));

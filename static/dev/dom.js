@@ -27,8 +27,7 @@ export const foreign = (text, props = {}) =>
   el('span', { dir: 'auto', ...props, class: `foreign ${props.class ?? ''}`.trim() }, visible(asText(text)));
 
 /** Characters that turn the order of what is read, as an address must not, are shown by name. */
-export const visible = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g,
-  (c) => `⟨U+${c.charCodeAt(0).toString(16).toUpperCase()}⟩`);
+export const visible = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (c) => `⟨U+${c.charCodeAt(0).toString(16).toUpperCase()}⟩`);
 
 export const asText = (value) => (typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value, null, 2));
 export const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -65,17 +64,25 @@ export function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
   const s = Math.round(ms / 1000);
-  return s < 60 ? `${s} s` : s < 3600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  return s < 60
+    ? `${s} s`
+    : s < 3600
+      ? `${Math.floor(s / 60)} min ${s % 60} s`
+      : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
 }
 
 export function pairs(rows, className = 'pairs') {
-  return el('dl', { class: className }, rows.filter((row) => row && row[1] !== undefined && row[1] !== null && row[1] !== false)
-    .flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]));
+  return el(
+    'dl',
+    { class: className },
+    rows
+      .filter((row) => row && row[1] !== undefined && row[1] !== null && row[1] !== false)
+      .flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]),
+  );
 }
 
 /** A longer text that scrolls, and that the keyboard can scroll. */
-export const source = (text, label, props = {}) =>
-  el('pre', { tabindex: '0', role: 'group', 'aria-label': label, ...props }, asText(text));
+export const source = (text, label, props = {}) => el('pre', { tabindex: '0', role: 'group', 'aria-label': label, ...props }, asText(text));
 
 /** Says something to those who listen to the page rather than look at it. */
 export function announce(text) {
@@ -102,4 +109,7 @@ export function busyWhile(node, work) {
 
 let ids = 0;
 /** An id for an element that another one refers to. */
-export const freshId = (what) => `${what}-${ids += 1}`;
+export const freshId = (what) => {
+  ids += 1;
+  return `${what}-${ids}`;
+};

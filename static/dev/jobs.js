@@ -1,7 +1,24 @@
 // Jobs: followed until they end, with what a person can do about each, and the history by status.
 
-import { Problem, api } from './api.js';
-import { $, announce, asText, busyWhile, button, duration, el, foreign, isObject, list, pairs, present, sleep, summary, tell, time } from './dom.js';
+import { api, Problem } from './api.js';
+import {
+  $,
+  announce,
+  asText,
+  busyWhile,
+  button,
+  duration,
+  el,
+  foreign,
+  isObject,
+  list,
+  pairs,
+  present,
+  sleep,
+  summary,
+  tell,
+  time,
+} from './dom.js';
 import { connectButton, showProblem } from './problems.js';
 
 // A browser opens six connections to one server; the rest stay free for what the person does.
@@ -25,10 +42,17 @@ class JobView {
     this.buttons = el('div', { class: 'row' });
     this.trouble = el('div');
     this.record = el('div');
-    this.node = el('li', { class: 'card job', 'data-test': 'job' },
+    this.node = el(
+      'li',
+      { class: 'card job', 'data-test': 'job' },
       el('div', { class: 'job-head' }, this.badge, this.heading, this.when),
-      this.to, this.steps, this.outcome, this.buttons, this.trouble,
-      el('details', {}, el('summary', {}, 'Record'), this.record));
+      this.to,
+      this.steps,
+      this.outcome,
+      this.buttons,
+      this.trouble,
+      el('details', {}, el('summary', {}, 'Record'), this.record),
+    );
     this.update(job);
   }
 
@@ -45,8 +69,12 @@ class JobView {
     this.to.replaceChildren(...present(this.mail ? [this.mail.who && ['to ', foreign(this.mail.who)], via && ` · ${via}`] : [via]));
   }
 
-  get cancelled() { return this.job.status === 'error' && this.job.error?.code === 'cancelled'; }
-  get unknown() { return this.job.status === 'error' && this.job.error?.code === 'outcome-unknown'; }
+  get cancelled() {
+    return this.job.status === 'error' && this.job.error?.code === 'cancelled';
+  }
+  get unknown() {
+    return this.job.status === 'error' && this.job.error?.code === 'outcome-unknown';
+  }
 
   update(job) {
     if (!isObject(job)) return;
@@ -55,38 +83,60 @@ class JobView {
     this.node.dataset.status = it.status;
     this.node.dataset.jobId = it.job_id;
     this.badge.className = `badge ${this.unknown ? 'unknown' : this.cancelled ? 'cancelled' : it.status}`;
-    this.badge.textContent = this.unknown ? 'Outcome unknown'
-      : { pending: 'Pending', running: 'Running', completed: 'Completed', error: this.cancelled ? 'Cancelled' : 'Error' }[it.status] ?? asText(it.status);
+    this.badge.textContent = this.unknown
+      ? 'Outcome unknown'
+      : ({ pending: 'Pending', running: 'Running', completed: 'Completed', error: this.cancelled ? 'Cancelled' : 'Error' }[it.status] ??
+        asText(it.status));
     this.renderHead();
     this.renderSteps();
     this.tick();
-    this.outcome.replaceChildren(...present([
-      it.replayed && el('p', { class: 'hint' }, 'This request was known already; nothing is done twice.'),
-      it.status === 'completed' && this.resultView(it.result),
-      it.status === 'error' && it.error && this.errorView(it.error),
-    ]));
+    this.outcome.replaceChildren(
+      ...present([
+        it.replayed && el('p', { class: 'hint' }, 'This request was known already; nothing is done twice.'),
+        it.status === 'completed' && this.resultView(it.result),
+        it.status === 'error' && it.error && this.errorView(it.error),
+      ]),
+    );
     this.renderButtons();
     jobs.sift(this);
 
     const stamp = (value) => (value ? time(value) : undefined);
-    const facts = isObject(it.result) ? Object.entries(it.result).filter(([, value]) => value !== null)
-      .map(([name, value]) => [foreign(name.replaceAll('_', ' ')), foreign(value, { class: 'mono' })]) : [];
-    this.record.replaceChildren(pairs([
-      ['Job id', foreign(it.job_id, { class: 'mono' })],
-      it.client_request_id && ['Request id', foreign(it.client_request_id, { class: 'mono' })],
-      it.action && ['Action', foreign(it.action, { class: 'mono' })],
-      typeof it.attempts === 'number' && ['Attempts', String(it.attempts)],
-      ['Created', stamp(it.created_at)],
-      ['Started', stamp(it.started_at)],
-      ['Finished', stamp(it.finished_at)],
-      ...facts,
-    ], 'pairs tight'));
+    const facts = isObject(it.result)
+      ? Object.entries(it.result)
+          .filter(([, value]) => value !== null)
+          .map(([name, value]) => [foreign(name.replaceAll('_', ' ')), foreign(value, { class: 'mono' })])
+      : [];
+    this.record.replaceChildren(
+      pairs(
+        [
+          ['Job id', foreign(it.job_id, { class: 'mono' })],
+          it.client_request_id && ['Request id', foreign(it.client_request_id, { class: 'mono' })],
+          it.action && ['Action', foreign(it.action, { class: 'mono' })],
+          typeof it.attempts === 'number' && ['Attempts', String(it.attempts)],
+          ['Created', stamp(it.created_at)],
+          ['Started', stamp(it.started_at)],
+          ['Finished', stamp(it.finished_at)],
+          ...facts,
+        ],
+        'pairs tight',
+      ),
+    );
   }
 
   renderSteps() {
     const { status, attempts, result } = this.job;
-    const last = status !== 'error' ? (result?.outbox === true ? 'In the outbox' : result?.done ? 'Done' : 'Sent')
-      : this.unknown ? 'Unknown' : this.cancelled ? 'Cancelled' : 'Not sent';
+    const last =
+      status !== 'error'
+        ? result?.outbox === true
+          ? 'In the outbox'
+          : result?.done
+            ? 'Done'
+            : 'Sent'
+        : this.unknown
+          ? 'Unknown'
+          : this.cancelled
+            ? 'Cancelled'
+            : 'Not sent';
     const waits = status === 'pending' && attempts > 0;
     const working = waits ? `Waits to try again, after ${attempts}` : 'Working';
     const at = { pending: waits ? 1 : 0, running: 1 }[status] ?? 2;
@@ -96,8 +146,18 @@ class JobView {
     if (this.steps.hidden || shape === this.stepShape) return;
     this.stepShape = shape;
     this.steps.className = `steps ${this.unknown ? 'unknown' : status}`;
-    this.steps.replaceChildren(...['Accepted', working, last].map((name, i) => el('li', {
-      class: i < at || ended({ status }) ? 'done' : i === at ? 'now' : '', 'aria-current': i === at && 'step' }, name)));
+    this.steps.replaceChildren(
+      ...['Accepted', working, last].map((name, i) =>
+        el(
+          'li',
+          {
+            class: i < at || ended({ status }) ? 'done' : i === at ? 'now' : '',
+            'aria-current': i === at && 'step',
+          },
+          name,
+        ),
+      ),
+    );
   }
 
   resultView(result) {
@@ -106,20 +166,34 @@ class JobView {
     // The steps say already that it is in the outbox.
     if (result.outbox === true) return null;
     if (result.done) return el('p', { class: 'hint', 'data-test': 'job-result' }, foreign(result.done));
-    return el('div', { class: 'stack', 'data-test': 'job-result' }, present([
-      result.presumed === true && el('p', { class: 'notice' }, 'Presumed sent: the provider’s answer was lost, but the draft is gone as only a send leaves it.'),
-      (result.from || id) && el('p', { class: 'hint' }, present(['Sent', result.from && [' from ', foreign(result.from)], id && [' as ', foreign(id, { class: 'mono' })], '.'])),
-    ]));
+    return el(
+      'div',
+      { class: 'stack', 'data-test': 'job-result' },
+      present([
+        result.presumed === true &&
+          el('p', { class: 'notice' }, 'Presumed sent: the provider’s answer was lost, but the draft is gone as only a send leaves it.'),
+        (result.from || id) &&
+          el(
+            'p',
+            { class: 'hint' },
+            present(['Sent', result.from && [' from ', foreign(result.from)], id && [' as ', foreign(id, { class: 'mono' })], '.']),
+          ),
+      ]),
+    );
   }
 
   errorView(error) {
     const provider = this.job.provider;
-    return el('div', { class: `notice ${this.unknown ? '' : this.cancelled ? 'calm' : 'bad'}`, 'data-test': 'job-error', 'data-code': asText(error.code) },
+    return el(
+      'div',
+      { class: `notice ${this.unknown ? '' : this.cancelled ? 'calm' : 'bad'}`, 'data-test': 'job-error', 'data-code': asText(error.code) },
       el('strong', {}, foreign(error.message ?? error.code)),
       error.remediation && el('p', {}, foreign(error.remediation)),
       el('p', { class: 'fine' }, foreign(error.code, { class: 'mono' })),
-      provider && ['connection-required', 'reauth-required'].includes(error.code)
-        && el('div', { class: 'row' }, connectButton(provider, error.code)));
+      provider &&
+        ['connection-required', 'reauth-required'].includes(error.code) &&
+        el('div', { class: 'row' }, connectButton(provider, error.code)),
+    );
   }
 
   renderButtons() {
@@ -137,7 +211,9 @@ class JobView {
     this.buttons.replaceChildren(
       ...present([this.unknown && el('p', { class: 'hint wide' }, 'Look into the account’s Sent folder, then say what you found.')]),
       ...wanted.map(([label, what, body]) =>
-        button(label, () => this.act(what, body), { class: 'small', 'data-test': `job-${what}`, 'data-outcome': body.outcome })));
+        button(label, () => this.act(what, body), { class: 'small', 'data-test': `job-${what}`, 'data-outcome': body.outcome }),
+      ),
+    );
     this.buttons.hidden = wanted.length === 0;
     if (hadFocus) this.heading.focus();
   }
@@ -154,14 +230,18 @@ class JobView {
     try {
       this.update(await api('GET', path));
       jobs.announceEnd(this);
-    } catch { /* the poll will tell */ }
+    } catch {
+      /* the poll will tell */
+    }
     jobs.watch(this);
   }
 
   tick() {
     const { status, created_at, duration_ms } = this.job;
     if (ended({ status })) {
-      this.when.replaceChildren(...present([created_at && time(created_at), typeof duration_ms === 'number' && ` · ${duration(duration_ms)}`]));
+      this.when.replaceChildren(
+        ...present([created_at && time(created_at), typeof duration_ms === 'number' && ` · ${duration(duration_ms)}`]),
+      );
     } else {
       const since = Date.parse(created_at ?? '');
       const elapsed = Math.max(0, Date.now() - (Number.isNaN(since) ? this.seen : since));
@@ -178,7 +258,9 @@ export const jobs = {
   /** Where the next page begins, by filter; null where there is none. */
   cursors: new Map(),
 
-  get(id) { return this.views.get(id); },
+  get(id) {
+    return this.views.get(id);
+  },
 
   /** Jobs that were just accepted, the first on top, each with the params that it carries out. */
   accept(accepted) {
@@ -224,7 +306,10 @@ export const jobs = {
   count() {
     const shown = [...this.views.values()].filter((view) => !view.node.hidden).length;
     $('jobs-empty').hidden = shown > 0;
-    $('jobs-empty').textContent = this.filter === '' ? 'No jobs yet. What you execute appears here.' : `No job is ${this.filter === 'error' ? 'in error' : this.filter}.`;
+    $('jobs-empty').textContent =
+      this.filter === ''
+        ? 'No jobs yet. What you execute appears here.'
+        : `No job is ${this.filter === 'error' ? 'in error' : this.filter}.`;
     $('jobs-more').hidden = !this.cursors.get(this.filter);
   },
 
@@ -248,10 +333,12 @@ export const jobs = {
     while (this.polling < POLLS_AT_ONCE && this.queue.length > 0) {
       this.polling += 1;
       const view = this.queue.shift();
-      this.poll(view).catch((error) => showProblem(view.trouble, error)).finally(() => {
-        this.polling -= 1;
-        this.pump();
-      });
+      this.poll(view)
+        .catch((error) => showProblem(view.trouble, error))
+        .finally(() => {
+          this.polling -= 1;
+          this.pump();
+        });
     }
   },
 
@@ -279,8 +366,9 @@ export const jobs = {
         return;
       }
       view.failures = (view.failures ?? 0) + 1;
-      view.trouble.replaceChildren(el('p', { class: 'notice', 'data-test': 'job-waiting' },
-        el('span', {}, foreign(error.message), '. Still trying.')));
+      view.trouble.replaceChildren(
+        el('p', { class: 'notice', 'data-test': 'job-waiting' }, el('span', {}, foreign(error.message), '. Still trying.')),
+      );
       await sleep(error.fields.retry_after_ms ?? Math.min(15_000, 1000 * 2 ** Math.min(view.failures, 4)));
     }
     this.queue.push(view);

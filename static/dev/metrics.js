@@ -8,13 +8,22 @@ const EVERY = 15_000;
 /** Prometheus text as `[name, labels, value]`. */
 export function samples(text) {
   const line = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
-  return text.split('\n').map((one) => line.exec(one)).filter(Boolean).map(([, name, labels = '', value]) =>
-    [name, Object.fromEntries([...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map((pair) => [pair[1], pair[2]])), Number(value)]);
+  return text
+    .split('\n')
+    .map((one) => line.exec(one))
+    .filter(Boolean)
+    .map(([, name, labels = '', value]) => [
+      name,
+      Object.fromEntries([...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map((pair) => [pair[1], pair[2]])),
+      Number(value),
+    ]);
 }
 
 /** The sum of a metric's samples with these labels; undefined where there is none. */
 export function sum(all, name, wanted = {}) {
-  const found = all.filter(([known, labels]) => known === name && Object.entries(wanted).every(([label, value]) => labels[label] === value));
+  const found = all.filter(
+    ([known, labels]) => known === name && Object.entries(wanted).every(([label, value]) => labels[label] === value),
+  );
   return found.length === 0 ? undefined : found.reduce((total, [, , value]) => total + value, 0);
 }
 
@@ -38,8 +47,16 @@ const number = new Intl.NumberFormat(undefined, { notation: 'compact' });
 export async function loadMetrics() {
   try {
     const all = samples(await api('GET', '/metrics', undefined, { text: true }));
-    $('metrics').replaceChildren(...tiles(all).map(([name, value, tone]) => el('div', { class: value > 0 && tone },
-      el('dt', {}, name), el('dd', { 'data-metric': name }, typeof value === 'number' ? number.format(value) : value ?? '–'))));
+    $('metrics').replaceChildren(
+      ...tiles(all).map(([name, value, tone]) =>
+        el(
+          'div',
+          { class: value > 0 && tone },
+          el('dt', {}, name),
+          el('dd', { 'data-metric': name }, typeof value === 'number' ? number.format(value) : (value ?? '–')),
+        ),
+      ),
+    );
     $('metrics').hidden = false;
   } catch {
     // A key without metrics:read sees none; nothing else depends on them.

@@ -1,9 +1,9 @@
 // What sandbox mode would have sent.
 
 import { api } from './api.js';
-import { $, el, foreign, isObject, list, present, source, asText, time } from './dom.js';
-import { showProblem } from './problems.js';
+import { $, asText, el, foreign, isObject, list, present, source, time } from './dom.js';
 import { jobs } from './jobs.js';
+import { showProblem } from './problems.js';
 
 /** How many mails stand there until a person asks for more. */
 const FIRST = 6;
@@ -47,13 +47,30 @@ async function read() {
 function fold() {
   $('outbox-empty').hidden = letters.size > 0;
   $('outbox-more').hidden = all || letters.size <= FIRST;
-  [...$('outbox').children].forEach((node, i) => { node.hidden = !all && i >= FIRST; });
+  [...$('outbox').children].forEach((node, i) => {
+    node.hidden = !all && i >= FIRST;
+  });
 }
 
-const view = (letter) => el('li', { class: 'card letter', 'data-test': 'outbox-entry', 'data-job-id': letter.job_id },
-  el('h3', {}, foreign(letter.subject || '(no subject)')),
-  el('p', {}, el('span', { class: 'muted' }, 'to '), foreign(list(letter.to).map(asText).join(', '))),
-  el('p', { class: 'fine' }, present([letter.from && ['from ', foreign(letter.from), ' · '],
-    foreign(letter.action ?? '', { class: 'mono' }), letter.written_at && [' · ', time(letter.written_at)]])),
-  el('details', {}, el('summary', {}, 'Raw ', foreign(letter.content_type ?? 'body')),
-    source(letter.body, 'Raw body', { 'data-test': 'outbox-body' })));
+const view = (letter) =>
+  el(
+    'li',
+    { class: 'card letter', 'data-test': 'outbox-entry', 'data-job-id': letter.job_id },
+    el('h3', {}, foreign(letter.subject || '(no subject)')),
+    el('p', {}, el('span', { class: 'muted' }, 'to '), foreign(list(letter.to).map(asText).join(', '))),
+    el(
+      'p',
+      { class: 'fine' },
+      present([
+        letter.from && ['from ', foreign(letter.from), ' · '],
+        foreign(letter.action ?? '', { class: 'mono' }),
+        letter.written_at && [' · ', time(letter.written_at)],
+      ]),
+    ),
+    el(
+      'details',
+      {},
+      el('summary', {}, 'Raw ', foreign(letter.content_type ?? 'body')),
+      source(letter.body, 'Raw body', { 'data-test': 'outbox-body' }),
+    ),
+  );

@@ -1,9 +1,9 @@
 // The plan: made of the prompt, looked at, corrected, carried out.
 
-import { api, Problem } from './api.js';
-import { $, announce, asText, button, count, duration, el, foreign, freshId, isObject, list, tell } from './dom.js';
 import { ActionCard } from './action.js';
 import { withAnswers } from './answers.js';
+import { api, Problem } from './api.js';
+import { $, announce, asText, button, count, duration, el, foreign, freshId, isObject, list, tell } from './dom.js';
 import { jobs } from './jobs.js';
 import { showProblem } from './problems.js';
 import { stateOf } from './providers.js';
@@ -25,7 +25,9 @@ export async function makePlan(thenExecute) {
   const prompt = $('prompt').value.trim();
   $('plan-error').replaceChildren();
   if (prompt === '') {
-    $('plan-error').replaceChildren(el('p', { class: 'notice bad', role: 'alert', id: 'prompt-error', 'data-test': 'error' }, 'Write what should be done first.'));
+    $('plan-error').replaceChildren(
+      el('p', { class: 'notice bad', role: 'alert', id: 'prompt-error', 'data-test': 'error' }, 'Write what should be done first.'),
+    );
     $('prompt').setAttribute('aria-invalid', 'true');
     $('prompt').focus();
     return;
@@ -36,7 +38,9 @@ export async function makePlan(thenExecute) {
   shown = null;
   $('plan-slot').replaceChildren();
   const began = performance.now();
-  const tick = () => { $('planning-text').textContent = `Planning… ${Math.floor((performance.now() - began) / 1000)} s`; };
+  const tick = () => {
+    $('planning-text').textContent = `Planning… ${Math.floor((performance.now() - began) / 1000)} s`;
+  };
   tick();
   const ticking = setInterval(tick, 1000);
   $('planning').hidden = false;
@@ -53,8 +57,11 @@ export async function makePlan(thenExecute) {
       await plan.execute();
     } else {
       if (thenExecute) plan.showStopped();
-      announce(`Plan ready: ${count(plan.cards.length, 'action')}, ${count(plan.questions.length, 'question')}.${
-        thenExecute ? ' Nothing was executed: look at the plan first.' : ''}`);
+      announce(
+        `Plan ready: ${count(plan.cards.length, 'action')}, ${count(plan.questions.length, 'question')}.${
+          thenExecute ? ' Nothing was executed: look at the plan first.' : ''
+        }`,
+      );
       (plan.firstAnswer ?? plan.heading).focus();
     }
   } catch (error) {
@@ -73,8 +80,9 @@ class PlanView {
     this.id = planned.plan_id;
     this.questions = list(planned.questions).map(asText);
     this.notes = planned.notes;
-    this.cards = planned.actions.map((action, index) =>
-      new ActionCard(action, index, { alone: planned.actions.length === 1, changed: () => this.refresh() }));
+    this.cards = planned.actions.map(
+      (action, index) => new ActionCard(action, index, { alone: planned.actions.length === 1, changed: () => this.refresh() }),
+    );
 
     const intent = asText(planned.intent ?? '').replaceAll('_', ' ');
     const facts = [
@@ -82,7 +90,9 @@ class PlanView {
       meta.model && asText(meta.model),
       typeof meta.duration === 'number' && duration(meta.duration * 1000),
       meta.tokens_in + meta.tokens_out > 0 && `${meta.tokens_in} tokens in, ${meta.tokens_out} out`,
-    ].filter(Boolean).join(' · ');
+    ]
+      .filter(Boolean)
+      .join(' · ');
 
     this.heading = el('h2', { tabindex: '-1', id: 'plan-title' }, 'Plan', intent && intent !== 'none' && [': ', foreign(intent)]);
     this.footHint = el('p', { class: 'hint' });
@@ -90,21 +100,32 @@ class PlanView {
     this.foot = el('div', { class: 'foot' }, this.executeButton, this.footHint);
     this.stopped = el('div');
     this.problem = el('div');
-    this.node = el('section', { class: 'card plan', 'data-test': 'plan-view', 'aria-labelledby': 'plan-title' },
+    this.node = el(
+      'section',
+      { class: 'card plan', 'data-test': 'plan-view', 'aria-labelledby': 'plan-title' },
       el('div', { class: 'plan-head' }, this.heading, el('p', { class: 'fine' }, foreign(facts))),
       this.stopped,
       this.questions.length > 0 && this.questionForm(),
       this.notes && el('div', { class: 'notice', 'data-test': 'notes' }, el('p', {}, foreign(this.notes))),
       this.cards.map((card) => card.node),
-      this.cards.length > 0 ? this.foot : this.questions.length === 0 && el('p', { class: 'muted' }, 'There is nothing to execute in this plan.'),
-      this.problem);
+      this.cards.length > 0
+        ? this.foot
+        : this.questions.length === 0 && el('p', { class: 'muted' }, 'There is nothing to execute in this plan.'),
+      this.problem,
+    );
     this.refresh();
   }
 
-  get included() { return this.cards.filter((card) => !card.leftOut); }
-  get changed() { return this.cards.some((card) => card.edited || card.leftOut); }
+  get included() {
+    return this.cards.filter((card) => !card.leftOut);
+  }
+  get changed() {
+    return this.cards.some((card) => card.edited || card.leftOut);
+  }
   /** Nothing to ask, to note or to warn of. */
-  get clear() { return this.cards.length > 0 && this.questions.length === 0 && !this.notes && this.cards.every((card) => card.clear); }
+  get clear() {
+    return this.cards.length > 0 && this.questions.length === 0 && !this.notes && this.cards.every((card) => card.clear);
+  }
 
   /** Has every action rendered by the server, which says what speaks against it. */
   async check() {
@@ -117,30 +138,47 @@ class PlanView {
       return { question, id, box: el('input', { id, dir: 'auto', autocomplete: 'off', 'data-test': 'answer' }) };
     });
     this.firstAnswer = boxes[0].box;
-    return el('form', { class: 'notice ask', onsubmit: (event) => {
-      event.preventDefault();
-      const answered = boxes.map(({ question, box }) => ({ question, answer: box.value }));
-      if (answered.every(({ answer }) => answer.trim() === '')) {
-        this.firstAnswer.focus();
-        return;
-      }
-      // What is planned is always what stands in the prompt, where a person sees it.
-      $('prompt').value = withAnswers(this.prompt, answered);
-      makePlan(false);
-    } },
-    el('h3', {}, boxes.length === 1 ? 'One question first' : `${boxes.length} questions first`),
-    el('ul', { class: 'questions', 'data-test': 'questions' }, boxes.map(({ question, id, box }) =>
-      el('li', { class: 'field' }, el('label', { for: id }, foreign(question)), box))),
-    el('div', { class: 'row' },
-      el('button', { class: 'small primary', 'data-test': 'answer-plan' }, 'Plan with this'),
-      el('span', { class: 'hint' }, 'What you answer becomes part of the prompt.')));
+    return el(
+      'form',
+      {
+        class: 'notice ask',
+        onsubmit: (event) => {
+          event.preventDefault();
+          const answered = boxes.map(({ question, box }) => ({ question, answer: box.value }));
+          if (answered.every(({ answer }) => answer.trim() === '')) {
+            this.firstAnswer.focus();
+            return;
+          }
+          // What is planned is always what stands in the prompt, where a person sees it.
+          $('prompt').value = withAnswers(this.prompt, answered);
+          makePlan(false);
+        },
+      },
+      el('h3', {}, boxes.length === 1 ? 'One question first' : `${boxes.length} questions first`),
+      el(
+        'ul',
+        { class: 'questions', 'data-test': 'questions' },
+        boxes.map(({ question, id, box }) => el('li', { class: 'field' }, el('label', { for: id }, foreign(question)), box)),
+      ),
+      el(
+        'div',
+        { class: 'row' },
+        el('button', { class: 'small primary', 'data-test': 'answer-plan' }, 'Plan with this'),
+        el('span', { class: 'hint' }, 'What you answer becomes part of the prompt.'),
+      ),
+    );
   }
 
   showStopped() {
     if (this.cards.length === 0) return;
     const why = this.questions.length > 0 ? 'there is a question' : this.notes ? 'there is a note' : 'there is a warning';
-    this.stopped.replaceChildren(el('p', { class: 'notice calm', 'data-test': 'stopped' },
-      el('span', {}, el('strong', {}, 'Nothing was sent. '), `Look at the plan first: ${why}.`)));
+    this.stopped.replaceChildren(
+      el(
+        'p',
+        { class: 'notice calm', 'data-test': 'stopped' },
+        el('span', {}, el('strong', {}, 'Nothing was sent. '), `Look at the plan first: ${why}.`),
+      ),
+    );
   }
 
   /** Brings what depends on edits, the catalogue and the plan's fate up to date. */
@@ -150,9 +188,14 @@ class PlanView {
     const several = this.cards.length > 1 ? ` ${this.included.length} of ${this.cards.length}` : '';
     this.executeButton.textContent = `Execute${this.included.length < this.cards.length ? several : ''}${this.cards.some((card) => card.edited) ? ' as edited' : ''}`;
     this.executeButton.hidden = this.included.length === 0;
-    this.footHint.textContent = this.included.length === 0 ? 'Everything is left out.'
-      : states.includes('live') ? 'Sends real mail.'
-        : states.every((state) => state === 'sandbox') ? 'Nothing leaves this server: sandbox mail goes to the outbox.' : '';
+    this.footHint.textContent =
+      this.included.length === 0
+        ? 'Everything is left out.'
+        : states.includes('live')
+          ? 'Sends real mail.'
+          : states.every((state) => state === 'sandbox')
+            ? 'Nothing leaves this server: sandbox mail goes to the outbox.'
+            : '';
   }
 
   async execute() {
@@ -168,8 +211,13 @@ class PlanView {
       this.done = true;
       for (const card of this.cards) card.close();
       this.stopped.replaceChildren();
-      this.foot.replaceChildren(el('p', { class: 'hint', 'data-test': 'accepted' },
-        `Accepted as ${count(accepted.length, 'job')}${accepted.some((job) => job.replayed) ? ', already known: nothing is done twice' : ''}.`));
+      this.foot.replaceChildren(
+        el(
+          'p',
+          { class: 'hint', 'data-test': 'accepted' },
+          `Accepted as ${count(accepted.length, 'job')}${accepted.some((job) => job.replayed) ? ', already known: nothing is done twice' : ''}.`,
+        ),
+      );
       announce(`Accepted as ${count(accepted.length, 'job')}.`);
       jobs.accept(accepted.map((job, i) => [{ ...cards[i]?.about(), ...job }, cards[i]?.params]));
     } catch (error) {

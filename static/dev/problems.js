@@ -9,7 +9,11 @@ const RECONNECT = ['reauth-required'];
 /** The button that helps where a provider's account is missing or its consent has ended. */
 export const connectButton = (provider, code) => {
   const again = RECONNECT.includes(code) ? ' again' : '';
-  return button(`Connect ${providerName(provider)}${again}`, () => connect(provider), { class: 'small', 'data-test': 'connect', 'data-provider': provider });
+  return button(`Connect ${providerName(provider)}${again}`, () => connect(provider), {
+    class: 'small',
+    'data-test': 'connect',
+    'data-provider': provider,
+  });
 };
 
 /** A problem, as a notice. `dismiss` puts a button there that calls it. */
@@ -25,18 +29,33 @@ export function problemView(error, dismiss) {
     p.status ? `HTTP ${asText(p.status)}` : null,
     p.code ? asText(p.code) : null,
     p.correlation_id ? `correlation id ${asText(p.correlation_id)}` : null,
-  ].filter(Boolean).join(' · ');
-  return el('div', { class: 'notice bad', role: 'alert', tabindex: '-1', 'data-test': 'error', 'data-code': p.code && asText(p.code) },
+  ]
+    .filter(Boolean)
+    .join(' · ');
+  return el(
+    'div',
+    { class: 'notice bad', role: 'alert', tabindex: '-1', 'data-test': 'error', 'data-code': p.code && asText(p.code) },
     el('strong', {}, foreign(p.title)),
     p.detail && el('p', {}, foreign(p.detail)),
-    places.length > 0 && el('ul', {}, places.map((entry) => el('li', {},
-      entry?.pointer && [foreign(entry.pointer, { class: 'mono' }), ': '], foreign(entry?.detail ?? entry)))),
+    places.length > 0 &&
+      el(
+        'ul',
+        {},
+        places.map((entry) =>
+          el('li', {}, entry?.pointer && [foreign(entry.pointer, { class: 'mono' }), ': '], foreign(entry?.detail ?? entry)),
+        ),
+      ),
     p.retry_after_ms > 0 && el('p', {}, `Try again in ${duration(p.retry_after_ms)}.`),
     fine && el('p', { class: 'fine' }, foreign(fine)),
-    (provider || explained || dismiss) && el('div', { class: 'row' },
-      provider && connectButton(provider, p.code),
-      explained && el('a', { href: p.type, target: '_blank', rel: 'noopener' }, 'What this means'),
-      dismiss && el('button', { type: 'button', class: 'small', onclick: dismiss }, 'Dismiss')));
+    (provider || explained || dismiss) &&
+      el(
+        'div',
+        { class: 'row' },
+        provider && connectButton(provider, p.code),
+        explained && el('a', { href: p.type, target: '_blank', rel: 'noopener' }, 'What this means'),
+        dismiss && el('button', { type: 'button', class: 'small', onclick: dismiss }, 'Dismiss'),
+      ),
+  );
 }
 
 /** Shows a problem in a slot, in place of an earlier one. `focus`: the person waits for this. */

@@ -1,6 +1,6 @@
 // Where mail goes: the providers' accounts, how to connect one, and what is allowed here.
 
-import { Problem, api } from './api.js';
+import { api, Problem } from './api.js';
 import { $, announce, asText, button, el, foreign, isObject, list, present, tell } from './dom.js';
 import { problemView } from './problems.js';
 
@@ -27,11 +27,14 @@ export async function loadProviders() {
   try {
     const entries = list((await api('GET', '/actions'))?.data).filter(isObject);
     const providers = [...new Set(entries.map((entry) => asText(entry.provider)))];
-    const statuses = await Promise.all(providers.map((provider) =>
-      api('GET', `/oauth/${encodeURIComponent(provider)}/status`).catch((error) => {
-        if (error.status === 404) return {};
-        throw error;
-      })));
+    const statuses = await Promise.all(
+      providers.map((provider) =>
+        api('GET', `/oauth/${encodeURIComponent(provider)}/status`).catch((error) => {
+          if (error.status === 404) return {};
+          throw error;
+        }),
+      ),
+    );
     catalogue.clear();
     for (const entry of entries) catalogue.set(entry.id, entry);
     connections.clear();
@@ -42,9 +45,15 @@ export async function loadProviders() {
     render();
     tell('catalogue');
   } catch (error) {
-    $('providers').replaceChildren(el('li', { class: 'provider' }, el('span', { class: 'dot' }),
-      el('span', { class: 'muted' }, foreign(error.status === 401 ? 'Waiting for a key' : `Providers: ${error.message}`)),
-      error.status !== 401 && button('Try again', loadProviders, { class: 'quiet small' })));
+    $('providers').replaceChildren(
+      el(
+        'li',
+        { class: 'provider' },
+        el('span', { class: 'dot' }),
+        el('span', { class: 'muted' }, foreign(error.status === 401 ? 'Waiting for a key' : `Providers: ${error.message}`)),
+        error.status !== 401 && button('Try again', loadProviders, { class: 'quiet small' }),
+      ),
+    );
   }
 }
 
@@ -52,26 +61,69 @@ const WORDS = { live: 'connected', sandbox: 'sandbox → outbox', not_connected:
 
 function render() {
   const focused = document.activeElement?.dataset?.connect;
-  $('providers').replaceChildren(...[...connections].map(([provider, { address, can_connect }]) => {
-    const name = providerName(provider);
-    const state = stateOf(provider);
-    const label = state === 'expired' ? 'Connect again' : 'Connect';
-    return el('li', { class: 'provider', 'data-test': 'provider', 'data-provider': provider, 'data-mode': state },
-      el('span', { class: `dot ${state}`, 'aria-hidden': 'true' }),
-      el('span', { class: 'where' }, el('strong', {}, foreign(name)), ' ',
-        el('span', { class: 'muted' }, WORDS[state] ?? asText(state), state === 'live' && address && [' as ', foreign(address)], state === 'expired' && address && [' for ', foreign(address)])),
-      // What comes from the environment is not ended here.
-      can_connect === true && ['live', 'expired'].includes(state)
-        && button(['Disconnect', el('span', { class: 'sr-only' }, ` ${name}`)], () => disconnect(provider), { class: 'quiet small', 'data-disconnect': provider }),
-      state !== 'live' && button([label, el('span', { class: 'sr-only' }, ` ${name}`)], () => connect(provider),
-        { class: state === 'sandbox' ? 'quiet small' : 'small', 'data-connect': provider }),
-      notes.has(provider) && el('span', { class: 'note' }, notes.get(provider)()));
-  }));
-  if (focused) $('providers').querySelector(`[data-connect="${CSS.escape(focused)}"]`)?.focus();
-  $('allowed').replaceChildren(...[...catalogue.values()].map((entry) => el('li', { 'data-allowed': String(entry.allowed === true) },
-    el('span', { class: `badge ${entry.allowed === true ? 'completed' : 'error'}` }, entry.allowed === true ? 'Allowed' : 'Not allowed'),
-    el('div', {}, foreign(entry.id, { class: 'mono' }), ' ', el('span', { class: 'muted' }, foreign(entry.description)),
-      ...reasons(entry.id).map((reason) => el('p', { class: 'fine' }, foreign(reason)))))));
+  $('providers').replaceChildren(
+    ...[...connections].map(([provider, { address, can_connect }]) => {
+      const name = providerName(provider);
+      const state = stateOf(provider);
+      const label = state === 'expired' ? 'Connect again' : 'Connect';
+      return el(
+        'li',
+        { class: 'provider', 'data-test': 'provider', 'data-provider': provider, 'data-mode': state },
+        el('span', { class: `dot ${state}`, 'aria-hidden': 'true' }),
+        el(
+          'span',
+          { class: 'where' },
+          el('strong', {}, foreign(name)),
+          ' ',
+          el(
+            'span',
+            { class: 'muted' },
+            WORDS[state] ?? asText(state),
+            state === 'live' && address && [' as ', foreign(address)],
+            state === 'expired' && address && [' for ', foreign(address)],
+          ),
+        ),
+        // What comes from the environment is not ended here.
+        can_connect === true &&
+          ['live', 'expired'].includes(state) &&
+          button(['Disconnect', el('span', { class: 'sr-only' }, ` ${name}`)], () => disconnect(provider), {
+            class: 'quiet small',
+            'data-disconnect': provider,
+          }),
+        state !== 'live' &&
+          button([label, el('span', { class: 'sr-only' }, ` ${name}`)], () => connect(provider), {
+            class: state === 'sandbox' ? 'quiet small' : 'small',
+            'data-connect': provider,
+          }),
+        notes.has(provider) && el('span', { class: 'note' }, notes.get(provider)()),
+      );
+    }),
+  );
+  if (focused)
+    $('providers')
+      .querySelector(`[data-connect="${CSS.escape(focused)}"]`)
+      ?.focus();
+  $('allowed').replaceChildren(
+    ...[...catalogue.values()].map((entry) =>
+      el(
+        'li',
+        { 'data-allowed': String(entry.allowed === true) },
+        el(
+          'span',
+          { class: `badge ${entry.allowed === true ? 'completed' : 'error'}` },
+          entry.allowed === true ? 'Allowed' : 'Not allowed',
+        ),
+        el(
+          'div',
+          {},
+          foreign(entry.id, { class: 'mono' }),
+          ' ',
+          el('span', { class: 'muted' }, foreign(entry.description)),
+          ...reasons(entry.id).map((reason) => el('p', { class: 'fine' }, foreign(reason))),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Why an action of the catalogue cannot be carried out now; empty where it can. */
@@ -91,7 +143,8 @@ export async function connect(provider) {
   notes.delete(provider);
   const name = providerName(provider);
   try {
-    const { authorization_url: url } = (await api('POST', `/oauth/${encodeURIComponent(provider)}/start`, { drafts: $('drafts').checked })) ?? {};
+    const { authorization_url: url } =
+      (await api('POST', `/oauth/${encodeURIComponent(provider)}/start`, { drafts: $('drafts').checked })) ?? {};
     const target = URL.canParse(url) ? new URL(url) : null;
     if (!target || !['https:', 'http:'].includes(target.protocol)) {
       throw new Problem({ title: 'The answer holds no address to go to' });
@@ -103,22 +156,29 @@ export async function connect(provider) {
     announce(`Continue at ${name}, in the other tab.`);
   } catch (error) {
     const upper = provider.toUpperCase();
-    const note = error.status === 404 || error.status === 405
-      ? `This server has no OAuth client of ${name}. Set ${upper}_CLIENT_ID and ${upper}_CLIENT_SECRET, or ${upper}_ACCESS_TOKEN, and start it again.`
-      : null;
+    const note =
+      error.status === 404 || error.status === 405
+        ? `This server has no OAuth client of ${name}. Set ${upper}_CLIENT_ID and ${upper}_CLIENT_SECRET, or ${upper}_ACCESS_TOKEN, and start it again.`
+        : null;
     notes.set(provider, () => (note ? el('span', { class: 'muted' }, note) : problemView(error)));
     announce(note ?? '');
   }
   render();
-  $('providers').querySelector(`[data-provider="${CSS.escape(provider)}"]`)?.scrollIntoView({ block: 'nearest' });
+  $('providers')
+    .querySelector(`[data-provider="${CSS.escape(provider)}"]`)
+    ?.scrollIntoView({ block: 'nearest' });
 }
 
 async function disconnect(provider) {
   const name = providerName(provider);
   try {
     const ended = (await api('DELETE', `/oauth/${encodeURIComponent(provider)}`)) ?? {};
-    const said = ended.disconnected !== true ? 'This account comes from the server’s environment.'
-      : ended.revoked === true ? `${name} is disconnected.` : `${name} is disconnected here. End the consent there, too: ${asText(ended.revoke_at)}`;
+    const said =
+      ended.disconnected !== true
+        ? 'This account comes from the server’s environment.'
+        : ended.revoked === true
+          ? `${name} is disconnected.`
+          : `${name} is disconnected here. End the consent there, too: ${asText(ended.revoke_at)}`;
     notes.set(provider, () => el('span', { class: 'muted' }, foreign(said)));
     announce(said);
   } catch (error) {
