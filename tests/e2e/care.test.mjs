@@ -5,13 +5,15 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
 import { DIGEST, digest } from './pictures.mjs';
-import { World, by, fits, job, open, plan, ran, until, violations } from './support.mjs';
+import { by, fits, job, open, plan, ran, until, violations, World } from './support.mjs';
 
 const THANKS = 'Send email to john@example.com saying thanks for the meeting';
 const BAD = '<script>globalThis.hacked = true</script><img src=x onerror="globalThis.hacked = true">';
 
 let world;
-beforeEach(() => { world = new World(); });
+beforeEach(() => {
+  world = new World();
+});
 afterEach(() => world.end());
 
 test('a script in a subject, a name, an error and a result stays text', async (t) => {
@@ -27,20 +29,60 @@ test('a script in a subject, a name, an error and a result stays text', async (t
   const answers = {
     '**/actions': { data: [{ id: `gmail.send${BAD}`, provider: BAD, description: BAD, allowed: false, mode: BAD, address: BAD }] },
     '**/oauth/*/status': { provider: BAD, mode: 'live', address: BAD },
-    '**/ai/jobs?*': { data: ['completed', 'error'].map((status, i) => ({
-      job_id: `${i}${BAD}`, status, action: BAD, provider: BAD, client_request_id: BAD, created_at: BAD, attempts: 1,
-      result: status === 'completed' ? { from: BAD, via: BAD, [BAD]: BAD, nested: { [BAD]: BAD } } : null,
-      error: status === 'error' ? { code: BAD, message: BAD, remediation: BAD, retriable: true } : null,
-    })), next_cursor: BAD, has_more: true },
-    '**/dev/outbox': { data: [{ job_id: BAD, subject: BAD, to: [BAD], from: BAD, action: BAD, content_type: BAD, body: BAD, written_at: BAD }] },
-    '**/ai/plan2': { plan: { plan_id: BAD, intent: BAD, confidence: 1, notes: BAD, questions: [BAD],
-      actions: [{ provider: BAD, action: BAD, client_request_id: BAD, params: { to: `${BAD} <a@example.com>`, subject: BAD, text: BAD, html: BAD, [BAD]: BAD } }] },
-    meta: { model: BAD, duration: 1, tokens_in: 1, tokens_out: 1 } },
+    '**/ai/jobs?*': {
+      data: ['completed', 'error'].map((status, i) => ({
+        job_id: `${i}${BAD}`,
+        status,
+        action: BAD,
+        provider: BAD,
+        client_request_id: BAD,
+        created_at: BAD,
+        attempts: 1,
+        result: status === 'completed' ? { from: BAD, via: BAD, [BAD]: BAD, nested: { [BAD]: BAD } } : null,
+        error: status === 'error' ? { code: BAD, message: BAD, remediation: BAD, retriable: true } : null,
+      })),
+      next_cursor: BAD,
+      has_more: true,
+    },
+    '**/dev/outbox': {
+      data: [{ job_id: BAD, subject: BAD, to: [BAD], from: BAD, action: BAD, content_type: BAD, body: BAD, written_at: BAD }],
+    },
+    '**/ai/plan2': {
+      plan: {
+        plan_id: BAD,
+        intent: BAD,
+        confidence: 1,
+        notes: BAD,
+        questions: [BAD],
+        actions: [
+          {
+            provider: BAD,
+            action: BAD,
+            client_request_id: BAD,
+            params: { to: `${BAD} <a@example.com>`, subject: BAD, text: BAD, html: BAD, [BAD]: BAD },
+          },
+        ],
+      },
+      meta: { model: BAD, duration: 1, tokens_in: 1, tokens_out: 1 },
+    },
     '**/actions/preview': { content_type: BAD, body: BAD, sha256: BAD, from: BAD, warnings: [BAD] },
   };
   for (const [path, json] of Object.entries(answers)) await page.route(path, (route) => route.fulfill({ json }));
-  await page.route('**/ai/execute', (route) => route.fulfill({ status: 422, contentType: 'application/problem+json', body: JSON.stringify({
-    type: `/problems/${BAD}`, title: BAD, detail: BAD, code: BAD, correlation_id: BAD, connect_url: `javascript:${BAD}`, errors: [{ pointer: BAD, detail: BAD }] }) }));
+  await page.route('**/ai/execute', (route) =>
+    route.fulfill({
+      status: 422,
+      contentType: 'application/problem+json',
+      body: JSON.stringify({
+        type: `/problems/${BAD}`,
+        title: BAD,
+        detail: BAD,
+        code: BAD,
+        correlation_id: BAD,
+        connect_url: `javascript:${BAD}`,
+        errors: [{ pointer: BAD, detail: BAD }],
+      }),
+    }),
+  );
   await page.route('**/oauth/*/start', (route) => route.fulfill({ json: { authorization_url: 'javascript:globalThis.hacked = true' } }));
   await page.reload();
   await by(page, 'job').nth(1).waitFor();
@@ -70,15 +112,21 @@ test('everything can be done with the keyboard, and the focus is always somewher
   const server = await world.server();
   const page = await open(t, server.page);
   await by(page, 'provider').first().waitFor();
-  const focused = () => page.evaluate(() => {
-    const node = document.activeElement;
-    const box = node.getBoundingClientRect();
-    return { hook: node.dataset.test ?? node.id, text: node.textContent.trim(), lost: node === document.body, seen: box.width > 0 && box.height > 0 };
-  });
+  const focused = () =>
+    page.evaluate(() => {
+      const node = document.activeElement;
+      const box = node.getBoundingClientRect();
+      return {
+        hook: node.dataset.test ?? node.id,
+        text: node.textContent.trim(),
+        lost: node === document.body,
+        seen: box.width > 0 && box.height > 0,
+      };
+    });
   const tabTo = async (hook, key = 'Tab') => {
     for (let i = 0; i < 60; i += 1) {
       const now = await focused();
-      assert.ok(now.seen && !now.lost || i === 0, `the focus is lost: ${JSON.stringify(now)}`);
+      assert.ok((now.seen && !now.lost) || i === 0, `the focus is lost: ${JSON.stringify(now)}`);
       if (now.hook === hook) return;
       await page.keyboard.press(key);
     }
@@ -124,8 +172,10 @@ test('what happens is said to those who do not see it', async (t) => {
   const page = await open(t, server.page);
   await page.evaluate(() => {
     globalThis.said = [];
-    new MutationObserver(() => globalThis.said.push(document.getElementById('announcer').textContent))
-      .observe(document.getElementById('announcer'), { childList: true, characterData: true, subtree: true });
+    new MutationObserver(() => globalThis.said.push(document.getElementById('announcer').textContent)).observe(
+      document.getElementById('announcer'),
+      { childList: true, characterData: true, subtree: true },
+    );
   });
   await plan(page, THANKS, 'plan-execute');
   await job(page, 'completed');
@@ -194,8 +244,11 @@ test('the API page shows every route of the document', async (t) => {
   const page = await open(t, `${server.url}/docs`);
   await page.locator('main .route').first().waitFor();
   const { paths } = await server.api('GET', '/openapi.json');
-  const wanted = Object.entries(paths).flatMap(([path, item]) => Object.keys(item)
-    .filter((method) => ['get', 'post', 'delete'].includes(method)).map((method) => `${method.toUpperCase()} ${path}`));
+  const wanted = Object.entries(paths).flatMap(([path, item]) =>
+    Object.keys(item)
+      .filter((method) => ['get', 'post', 'delete'].includes(method))
+      .map((method) => `${method.toUpperCase()} ${path}`),
+  );
   assert.ok(wanted.length >= 15);
   for (const name of wanted) await page.getByRole('article', { name, exact: true }).waitFor();
 });

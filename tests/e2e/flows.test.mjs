@@ -2,13 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { GMAIL_COMPOSE, GMAIL_SEND, World, by, job, open, plan, until } from './support.mjs';
+import { by, GMAIL_COMPOSE, GMAIL_SEND, job, open, plan, until, World } from './support.mjs';
 
 const THANKS = 'Send email to john@example.com saying thanks for the meeting';
 const MARIA = 'Send Maria a mail saying I am running late';
 
 let world;
-beforeEach(() => { world = new World(); });
+beforeEach(() => {
+  world = new World();
+});
 afterEach(() => world.end());
 
 test('Plan shows the mail and sends nothing', async (t) => {
@@ -134,7 +136,14 @@ test('a connection is shown as it is, ended, and begun again in another tab', as
   const server = await world.server();
   const page = await open(t, server.page);
   // The states of an account, in the shape of the API's own answers; no provider is asked here.
-  let status = { provider: 'google', connected: false, mode: 'needs_reauth', needs_reauth: true, address: 'ana@example.com', can_connect: true };
+  let status = {
+    provider: 'google',
+    connected: false,
+    mode: 'needs_reauth',
+    needs_reauth: true,
+    address: 'ana@example.com',
+    can_connect: true,
+  };
   await page.route('**/oauth/google/status', (route) => route.fulfill({ json: status }));
   await page.route('**/oauth/google', (route) => {
     assert.equal(route.request().method(), 'DELETE');
@@ -169,8 +178,13 @@ test('a connection is shown as it is, ended, and begun again in another tab', as
 
 test('an account is connected at the provider, sends, and is disconnected', async (t) => {
   const fakes = await world.fakes();
-  const client = { GOOGLE_CLIENT_ID: 'fakes-client', GOOGLE_CLIENT_SECRET: 'fakes-client-secret',
-    GOOGLE_AUTH_URL: `${fakes.url}/oauth/google/auth`, GOOGLE_TOKEN_URL: `${fakes.url}/oauth/google/token`, GOOGLE_REVOKE_URL: `${fakes.url}/oauth/google/revoke` };
+  const client = {
+    GOOGLE_CLIENT_ID: 'fakes-client',
+    GOOGLE_CLIENT_SECRET: 'fakes-client-secret',
+    GOOGLE_AUTH_URL: `${fakes.url}/oauth/google/auth`,
+    GOOGLE_TOKEN_URL: `${fakes.url}/oauth/google/token`,
+    GOOGLE_REVOKE_URL: `${fakes.url}/oauth/google/revoke`,
+  };
   const server = await world.server({ ...fakes.env, ...client, PROVIDER_MODE: 'live' });
   const page = await open(t, server.page);
   await plan(page, THANKS, 'plan-execute');
@@ -184,7 +198,10 @@ test('an account is connected at the provider, sends, and is disconnected', asyn
   await google.getByText('connected as ana@example.com').waitFor();
   await by(page, 'execute').click();
   await (await job(page, 'completed')).getByText('Sent from ana@example.com').waitFor();
-  assert.deepEqual((await fakes.deliveries()).map(({ subject }) => subject), ['Thanks for the meeting']);
+  assert.deepEqual(
+    (await fakes.deliveries()).map(({ subject }) => subject),
+    ['Thanks for the meeting'],
+  );
   await google.getByRole('button', { name: 'Disconnect Google' }).click();
   await google.getByText('Google is disconnected.').waitFor();
 });
@@ -201,7 +218,10 @@ test('a live mail is sent once, and the page says so before and after', async (t
   await done.getByText('Sent', { exact: true }).waitFor();
   await by(page, 'job-result').waitFor();
   const deliveries = await fakes.deliveries();
-  assert.deepEqual(deliveries.map(({ subject }) => subject), ['Thanks for the meeting']);
+  assert.deepEqual(
+    deliveries.map(({ subject }) => subject),
+    ['Thanks for the meeting'],
+  );
   assert.equal(await by(page, 'outbox-entry').count(), 0);
 });
 
@@ -270,7 +290,10 @@ test('of several mails, one can be left out', async (t) => {
   await by(page, 'leave-out').first().click();
   await by(page, 'execute').getByText('Execute 1 of 2').click();
   await job(page, 'completed');
-  assert.deepEqual((await server.api('GET', '/dev/outbox')).data.map(({ to }) => to), ['ann@example.com']);
+  assert.deepEqual(
+    (await server.api('GET', '/dev/outbox')).data.map(({ to }) => to),
+    ['ann@example.com'],
+  );
 });
 
 test('the preview is what goes out: raw, text, and HTML as source', async (t) => {
@@ -284,7 +307,10 @@ test('the preview is what goes out: raw, text, and HTML as source', async (t) =>
   assert.equal(await by(page, 'preview-text').innerText(), 'The report is ready.');
   await by(page, 'preview').click();
   assert.equal(await by(page, 'preview-body').isVisible(), false);
-  const { sha256 } = await server.api('POST', '/actions/preview', { action: 'outlook.send', params: { to: 'amy@contoso.com', subject: 'Report', text: 'The report is ready.' } });
+  const { sha256 } = await server.api('POST', '/actions/preview', {
+    action: 'outlook.send',
+    params: { to: 'amy@contoso.com', subject: 'Report', text: 'The report is ready.' },
+  });
   await by(page, 'execute').click();
   const done = await job(page, 'completed');
   await done.getByText('Record').click();
@@ -293,7 +319,11 @@ test('the preview is what goes out: raw, text, and HTML as source', async (t) =>
 
 test('the history is filtered by status, and has pages', async (t) => {
   const server = await world.server();
-  const send = (i) => ({ action: 'gmail.send', client_request_id: `n-${i}`, params: { to: 'john@example.com', subject: `Mail ${i}`, text: 'Hello.' } });
+  const send = (i) => ({
+    action: 'gmail.send',
+    client_request_id: `n-${i}`,
+    params: { to: 'john@example.com', subject: `Mail ${i}`, text: 'Hello.' },
+  });
   for (let i = 0; i < 11; i += 1) await server.api('POST', '/ai/execute', { actions: [send(i)], actor_id: 'test' });
   await until('all are done', async () => (await server.api('GET', '/ai/jobs?status=completed')).data.length === 11);
   const page = await open(t, server.page);

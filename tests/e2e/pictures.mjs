@@ -1,17 +1,21 @@
 // Makes the pictures of README and evidence, and the digest of what they show. scripts/pictures runs it.
 
 import { createHash } from 'node:crypto';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { GMAIL_SEND, ROOT, World, by, job, open, plan } from './support.mjs';
+import { by, GMAIL_SEND, job, open, plan, ROOT, World } from './support.mjs';
 
 export const FOLDER = join(ROOT, 'docs/images');
 export const DIGEST = join(FOLDER, 'made-of.sha256');
 
 /** What the pictures are made of: the page's files, and this one. */
 export function digest() {
-  const files = ['static/dev', 'static/assets'].flatMap((folder) => readdirSync(join(ROOT, folder)).sort().map((name) => join(folder, name)));
+  const files = ['static/dev', 'static/assets'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder))
+      .sort()
+      .map((name) => join(folder, name)),
+  );
   const hash = createHash('sha256');
   for (const file of [...files, 'tests/e2e/pictures.mjs']) hash.update(`${file}\n`).update(readFileSync(join(ROOT, file)));
   return hash.digest('hex');
@@ -67,13 +71,17 @@ if (process.env.PICTURES) {
     await page.locator('[data-test=job][data-status=completed]').nth(1).waitFor();
     await by(page, 'outbox-entry').nth(1).waitFor();
   });
-  picture('progress', {
-    env: { GOOGLE_ACCESS_TOKEN: 't' },
-    fakes: [(fake) => fake.token('t', 'google', GMAIL_SEND), (fake) => fake.fault('slow', { ms: 8000 })],
-  }, async (page) => {
-    await plan(page, THANKS, 'plan-execute');
-    await job(page, 'running');
-  });
+  picture(
+    'progress',
+    {
+      env: { GOOGLE_ACCESS_TOKEN: 't' },
+      fakes: [(fake) => fake.token('t', 'google', GMAIL_SEND), (fake) => fake.fault('slow', { ms: 8000 })],
+    },
+    async (page) => {
+      await plan(page, THANKS, 'plan-execute');
+      await job(page, 'running');
+    },
+  );
   picture('error', { env: { GOOGLE_ACCESS_TOKEN: 'expired' } }, async (page) => {
     await plan(page, THANKS, 'plan-execute');
     await job(page, 'error');

@@ -1,7 +1,7 @@
 // Starts the program, the fakes and a browser, and holds every page to what no page may do.
 
 import assert from 'node:assert/strict';
-import { spawn, execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
@@ -36,14 +36,25 @@ export async function until(what, look, seconds = 20) {
 async function start(program, args, env, says) {
   const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, log] = ['', ''];
-  child.stdout.on('data', (data) => { out += data; });
-  child.stderr.on('data', (data) => { log += data; });
+  child.stdout.on('data', (data) => {
+    out += data;
+  });
+  child.stderr.on('data', (data) => {
+    log += data;
+  });
   const ended = new Promise((done) => child.on('exit', done));
   const url = await until(`${program} listens`, () => {
     assert.equal(child.exitCode, null, `${program} ended: ${log}`);
     return says.exec(out)?.[1];
   });
-  return { url, log: () => log, stop: async () => { child.kill('SIGKILL'); await ended; } };
+  return {
+    url,
+    log: () => log,
+    stop: async () => {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
 }
 
 /** What runs while a test runs; ended after it. */
@@ -66,7 +77,12 @@ export class World {
     const all = { PORT: '0', RUST_LOG: 'warn', ORCHESTRATOR_DATA: folder, ...env };
     const server = await start(bin('orchestrator'), [], all, /^AI Orchestrator is listening on (\S+)$/m);
     this.#stops.push(server.stop);
-    return { ...server, folder, page: `${server.url}/dev/action-runner.html`, api: (method, path, body) => ask(method, server.url + path, body) };
+    return {
+      ...server,
+      folder,
+      page: `${server.url}/dev/action-runner.html`,
+      api: (method, path, body) => ask(method, server.url + path, body),
+    };
   }
 
   /** Gmail and Graph, as strict as they are. */
@@ -103,7 +119,10 @@ after(() => browser?.close());
 /** A new window of a browser of its own, which notes all that the console says and the policy refuses. */
 export async function open(t, url, { width = 1280, height = 900, ...options } = {}) {
   // Without a user namespace of its own, as in a container, the browser has no sandbox.
-  browser ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
+  browser ??= await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu'],
+  });
   const context = await browser.newContext({ viewport: { width, height }, locale: 'en-GB', timezoneId: 'Europe/Berlin', ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
@@ -152,7 +171,8 @@ export async function job(page, status) {
 export async function violations(page) {
   await page.evaluate(axe);
   const { violations: found } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-  return found.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+  return found
+    .filter(({ impact }) => ['serious', 'critical'].includes(impact))
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`);
 }
 
@@ -163,7 +183,8 @@ export async function fits(page) {
 }
 
 /** Whether something that others wrote has become more than text. */
-export const ran = (page) => page.evaluate(() => globalThis.hacked === true || document.querySelector('main script, main img, main iframe, main [onerror]') !== null);
+export const ran = (page) =>
+  page.evaluate(() => globalThis.hacked === true || document.querySelector('main script, main img, main iframe, main [onerror]') !== null);
 
 export const GMAIL_SEND = 'https://www.googleapis.com/auth/gmail.send';
 export const GMAIL_COMPOSE = 'https://www.googleapis.com/auth/gmail.compose';
