@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Finds dead links in Markdown: files that are not there, and headings that no file has. And dead names in
-docs/ARCHITECTURE.md: files of code that are not there, and functions that no file of their paragraph has.
+"""Finds dead links in Markdown: missing files, and headings that no file has. Also finds dead names in call outlines.
 
-Looks at the .md files that git tracks, or at those named. Links to other hosts are left alone.
+A call outline is a fenced block ```outline. Each line has a file below shared/ and functions that it defines, and may end
+with a comment:
+
+    web/src/routes/plan2.rs  plan2()  reads the body
+
+Checks the .md files that git tracks, or those named. Links to other hosts are not followed.
 """
 
 import re
@@ -12,17 +16,19 @@ from pathlib import Path
 from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent.parent
+# A file, and functions such as `plan()` or `Planner::plan()`, separated by commas.
+OUTLINE = re.compile(r"\s*([\w./-]+\.rs)\s+((?:[\w:]+\(\)(?:,\s*)?)+)")
 LINK = re.compile(r"!?\[[^\]]*\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)|^\[[^\]]+\]:\s*(\S+)", re.M)
 
 
 def prose(text):
-    """The text without code, in which brackets are no links."""
+    """Returns the text without code, where brackets are not links."""
     text = re.sub(r"^(```|~~~).*?^\1[^\n]*$", "", text, flags=re.M | re.S)
     return re.sub(r"`[^`\n]*`", "", text)
 
 
 def anchors(path):
-    """The ids that the headings of a file get, as GitHub makes them."""
+    """Returns the anchors of a file's headings, made as GitHub makes them."""
     text = re.sub(r"^(```|~~~).*?^\1[^\n]*$", "", path.read_text(), flags=re.M | re.S)
     found, seen = set(), {}
     for title in re.findall(r"^#{1,6}\s+(.+?)\s*#*$", text, re.M):
@@ -35,6 +41,7 @@ def anchors(path):
 
 
 def dead(path):
+    """Finds the dead links of a file."""
     for match in LINK.finditer(prose(path.read_text())):
         link = match[1] or match[2]
         if re.match(r"[a-z][a-z0-9+.-]*:", link, re.I):
@@ -44,35 +51,38 @@ def dead(path):
         if not target.exists():
             yield f"{link}: there is no such file"
         elif not target.is_relative_to(ROOT):
-            yield f"{link}: leads out of the project"
+            yield f"{link}: is outside the project"
         elif anchor and target.suffix == ".md" and unquote(anchor) not in anchors(target):
             yield f"{link}: there is no such heading"
 
 
-def tracked(*patterns):
-    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, check=True, capture_output=True, text=True)
+def tracked(pattern):
+    listed = subprocess.run(["git", "ls-files", pattern], cwd=ROOT, check=True, capture_output=True, text=True)
     return listed.stdout.splitlines()
 
 
 def unknown(path):
-    """Names between backticks, `…/file.rs` and `function()`, that the code does not have."""
-    sources = tracked("*.rs")
-    # A paragraph ends with an empty line, or where the next item of a list begins.
-    for paragraph in re.split(r"\n\s*\n|\n(?=\d+\. |- |\|)", path.read_text()):
-        named = re.findall(r"`([\w./-]+\.rs)`", paragraph)
-        files = [file for name in named for file in sources if f"/{file}".endswith(f"/{name}")]
-        yield from (f"{name}: there is no such file" for name in named if not any(f"/{f}".endswith(f"/{name}") for f in files))
-        code = "\n".join((ROOT / file).read_text() for file in files)
-        for function in re.findall(r"`(\w+)\(\)`", paragraph):
-            if not re.search(rf"\bfn {function}\b", code):
-                yield f"{function}(): no file that its paragraph names has it ({', '.join(named) or 'it names none'})"
+    """Finds the lines of call outlines whose file does not exist or does not define the function."""
+    for block in re.findall(r"^```outline\n(.*?)^```", path.read_text(), re.M | re.S):
+        for line in filter(str.strip, block.splitlines()):
+            named = OUTLINE.match(line)
+            if not named:
+                yield f"{line.strip()}: an outline's line has a file and a function, `file.rs  function()`"
+                continue
+            file = ROOT / "shared" / named[1]
+            if not file.is_file():
+                yield f"{named[1]}: there is no such file below shared/"
+                continue
+            code = file.read_text()
+            for function in re.findall(r"(\w+)\(\)", named[2]):
+                if not re.search(rf"\bfn {function}\b", code):
+                    yield f"{named[1]} does not define {function}()"
 
 
 def main():
     names = sys.argv[1:] or tracked("*.md")
-    wrong = [f"{name}: {what}" for name in names for what in dead((ROOT / name).resolve())]
-    wrong += [f"docs/ARCHITECTURE.md: {what}" for what in unknown(ROOT / "docs/ARCHITECTURE.md")]
-    print("\n".join(wrong) or f"no dead link in {len(names)} files")
+    wrong = [f"{name}: {what}" for name in names for check in (dead, unknown) for what in check((ROOT / name).resolve())]
+    print("\n".join(wrong) or f"no dead link or name in {len(names)} files")
     return 1 if wrong else 0
 
 

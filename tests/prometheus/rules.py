@@ -1,6 +1,7 @@
 """Checks the rules as files: promtool accepts them, every rule has a test that can fail both ways, and every alert has
 a runbook."""
 
+import os
 import re
 import subprocess
 
@@ -8,7 +9,9 @@ import yaml
 
 
 def promtool(*arguments):
-    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True)
+    # A lazier garbage collector makes promtool a fifth faster.
+    environment = os.environ | {"GOGC": "800"}
+    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, env=environment)
     return done.returncode, done.stdout + done.stderr
 
 

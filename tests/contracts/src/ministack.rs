@@ -21,7 +21,7 @@ impl Ministack {
     pub fn start() -> Self {
         let start = Start {
             name: "MiniStack",
-            install: "Install it (pip install ministack==1.5.33 botocore==1.43.106), and set MINISTACK to the program's \
+            install: "Install it (pip install -r scripts/tools/python.txt), and set MINISTACK to the program's \
                       path where PATH has it not.",
             ready: ("127.0.0.1", "/_ministack/health"),
         };

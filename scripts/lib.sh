@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# Sourced by the other scripts.
+
+# The folder of the installed tools. It is outside the project, so that a fresh clone finds them again.
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/ai-orchestrator
+# Whether missing tools are installed.
+install=true
+
+# Says what is missing; ends the script if it may not install anything.
+missing() { # WHAT
+  if ! $install; then
+    echo "missing: $1 (run scripts/test without --no-install, or install it yourself)" >&2
+    exit 1
+  fi
+  echo "installing $1"
+}
+
+# Whether the folder of tools was installed from exactly this file.
+installed() { # NAME LOCK_FILE
+  [ "$(cat "$tools/$1/installed" 2>/dev/null)" = "$(sha256sum < "$2")" ]
+}
+
+# Installs scripts/tools/NAME.txt into the Python environment $tools/NAME. To update such a file, install what its first
+# paragraph names in a new environment, and put the rest of `pip freeze` below.
+python_tools() { # NAME
+  local lock=scripts/tools/$1.txt
+  ! installed "$1" "$lock" || return 0
+  missing "PyPI's packages of $lock in $tools/$1"
+  python3 -m venv --clear "$tools/$1"
+  "$tools/$1/bin/pip" install --quiet --disable-pip-version-check --requirement "$lock"
+  sha256sum < "$lock" > "$tools/$1/installed"
+}
+
+# Installs scripts/tools/NAME/package-lock.json into $tools/NAME/node_modules. To update it, edit package.json and run
+# `npm install --package-lock-only --omit-lockfile-registry-resolved=true` beside it.
+node_tools() { # NAME
+  local lock=scripts/tools/$1/package-lock.json
+  ! installed "$1" "$lock" || return 0
+  missing "npm's packages of $lock in $tools/$1"
+  rm -rf "${tools:?}/$1" && mkdir -p "$tools/$1"
+  cp "scripts/tools/$1/package.json" "$lock" "$tools/$1/"
+  npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$tools/$1"
+  sha256sum < "$lock" > "$tools/$1/installed"
+}
+
+# Waits until the server with this process id has written its address to this file, and prints the address.
+listening() { # PID FILE
+  local url
+  for _ in $(seq 600); do
+    url=$(sed -n 's/^AI Orchestrator is listening on //p' "$2")
+    if [ -n "$url" ]; then
+      echo "$url"
+      return
+    fi
+    kill -0 "$1" 2>/dev/null || break
+    sleep 0.5
+  done
+  echo "the server did not start" >&2
+  return 1
+}
