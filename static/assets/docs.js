@@ -1,19 +1,14 @@
-// Shows /openapi.json to people. What the document says is only ever set as text.
+// A readable page of /openapi.json. Text from the document is only ever set as text.
+
+import { el } from './el.js';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
-
-function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) if (value) node.setAttribute(name, value);
-  node.append(...children.flat(3).filter(Boolean));
-  return node;
-}
 
 const pretty = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 const code = (text, label) => el('pre', { tabindex: '0', role: 'group', 'aria-label': label }, text);
 const idOf = (method, path) => `${method}${path.replace(/[{}]/g, '').replaceAll('/', '-')}`;
 
-/** A schema as a type that a person reads, with its docs as comments. */
+/** Prints a schema as a readable type, with its descriptions as comments. */
 function type(schema, document, depth = 0, seen = []) {
   const name = schema.$ref?.split('/').pop();
   if (name) {
@@ -40,7 +35,7 @@ function type(schema, document, depth = 0, seen = []) {
     .join(' | ');
 }
 
-/** The examples of a content: one, or those by name. */
+/** Returns the examples of a content as [name, value]. */
 function examples(content) {
   if (content.example !== undefined) return [['', content.example]];
   return Object.entries(content.examples ?? {}).map(([name, { value }]) => [name, value]);
@@ -86,7 +81,7 @@ function parameters(list = [], document) {
   );
 }
 
-/** Each error that a route may answer with, from the names of its examples. */
+/** Lists the errors of a route, from the names of its examples. */
 function errors(responses) {
   const all = responses
     .flatMap(([status, { content = {} }]) =>

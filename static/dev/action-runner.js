@@ -1,4 +1,4 @@
-// The Dev UI: a prompt, the plan made of it, the jobs that carry it out, and the sandbox's outbox.
+// The Dev UI: a prompt, its plan, the jobs that run it, and the sandbox's outbox.
 
 import { key } from './api.js';
 import { $, bus, busyWhile, el } from './dom.js';
@@ -24,8 +24,8 @@ function askForKey({ refused = Boolean(key.value) } = {}) {
   $('key-form').hidden = false;
   $('key-forget').hidden = !key.value;
   $('key-hint').textContent = refused
-    ? 'The server did not take this key. It may be mistyped, revoked or expired.'
-    : 'A server with keys wants one. It stays in this tab and is forgotten when the tab closes.';
+    ? 'The server rejected this key. It may be mistyped, revoked or expired.'
+    : 'This server requires an API key. The key stays in this tab and is forgotten when you close the tab.';
   if (refused) $('key').setAttribute('aria-invalid', 'true');
   if (!$('key-form').contains(document.activeElement)) $('key').focus();
 }
@@ -42,7 +42,7 @@ $('key-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const value = $('key').value.trim();
   if (!/^[\x21-\x7e]+$/.test(value)) {
-    $('key-hint').textContent = 'A key is one word of letters, digits and underscores, such as orc_….';
+    $('key-hint').textContent = 'A key has only letters, digits and underscores, such as orc_….';
     $('key').setAttribute('aria-invalid', 'true');
     $('key').focus();
     return;
@@ -55,16 +55,16 @@ $('key-form').addEventListener('submit', (event) => {
 });
 $('key-forget').addEventListener('click', () => {
   key.write(null);
-  // What another key showed is not for whoever comes next.
+  // The next person must not see what this key showed.
   location.reload();
 });
 
 // ---------------------------------------------------------------------------------------------
-// What one part tells the others
+// Events between the parts of the page
 
 bus.addEventListener('catalogue', refreshPlan);
 bus.addEventListener('planned', () => {
-  // Who has a plan needs the room more than the examples.
+  // The plan needs the room of the examples.
   $('examples-box').open = false;
   loadMetrics();
 });
@@ -75,7 +75,7 @@ bus.addEventListener('job-added', ({ detail: view }) => {
 bus.addEventListener('job-ended', ({ detail: view }) => {
   loadOutbox();
   loadMetrics();
-  // An account may have been disconnected, or its consent have ended.
+  // The account may have been disconnected, or its consent may have ended.
   if (['connection-required', 'reauth-required'].includes(view.job.error?.code)) loadProviders();
 });
 
@@ -113,7 +113,7 @@ $('prompt').addEventListener('keydown', (event) => {
   event.preventDefault();
   $(event.shiftKey ? 'plan-execute' : 'plan').click();
 });
-$('prompt-hint').textContent = timezone() ? `Times are meant in ${timezone()}.` : '';
+$('prompt-hint').textContent = timezone() ? `Times are in ${timezone()}.` : '';
 
 busyWhile($('plan'), () => makePlan(false));
 busyWhile($('plan-execute'), () => makePlan(true));

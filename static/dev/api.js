@@ -1,8 +1,8 @@
-// Requests to the API, and the key that they carry.
+// Requests to the API, and their key.
 
-import { asText, bus, duration, isObject, tell } from './dom.js';
+import { asText, duration, isObject, tell } from './dom.js';
 
-/** What went wrong with a request, in the words of RFC 9457. */
+/** The problem of a failed request, with the fields of RFC 9457. */
 export class Problem extends Error {
   constructor(fields) {
     super(asText(fields.title ?? 'The request failed'));
@@ -14,17 +14,17 @@ export class Problem extends Error {
   get code() {
     return this.fields.code;
   }
-  /** Worth another try by itself: the network, a limit, a fault of the server's. */
+  /** Whether a retry may help: the network, a limit, or a server error. */
   get passing() {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
-/** The API key: in this tab's session and nowhere else. */
+/** The API key. It is stored only in this tab's session. */
 export const key = {
   value: null,
   read() {
-    // A browser may refuse storage; then the key lives as long as the page.
+    // If the browser refuses storage, the key lasts as long as the page.
     try {
       this.value = sessionStorage.getItem('api-key');
     } catch {
@@ -42,10 +42,10 @@ export const key = {
   },
 };
 
-/** Asks the API; gives back its JSON, or with `text` what it says. Throws a Problem. */
+/** Calls the API; returns its JSON, or its text with `text`. Throws a Problem. */
 export async function api(method, path, body, { timeout = 30_000, text: wantsText = false } = {}) {
   const headers = { accept: wantsText ? 'text/plain, application/problem+json' : 'application/json, application/problem+json' };
-  // Also where there is no body: a write without it is refused to pages that are not the server's own.
+  // Also without a body: in keyless mode the server refuses writes that lack it.
   if (method !== 'GET') headers['content-type'] = 'application/json';
   if (key.value) headers.authorization = `Bearer ${key.value}`;
   let response;
@@ -81,13 +81,10 @@ export async function api(method, path, body, { timeout = 30_000, text: wantsTex
   if (response.status === 401) tell('key-wanted');
   const retryAfter = Number(response.headers.get('retry-after'));
   throw new Problem({
-    title: response.ok ? 'The answer cannot be read' : `The server answered ${response.status}`,
-    detail: response.ok || data === undefined ? 'The answer was not JSON.' : undefined,
+    title: response.ok ? 'The response cannot be read' : `The server answered ${response.status}`,
+    detail: response.ok || data === undefined ? 'The response is not JSON.' : undefined,
     retry_after_ms: retryAfter > 0 ? retryAfter * 1000 : undefined,
     ...(isObject(data) ? data : {}),
     status: response.status,
   });
 }
-
-/** Calls `listener` whenever the page has reason to ask for everything again. */
-export const onKey = (listener) => bus.addEventListener('key', listener);

@@ -1,33 +1,25 @@
-// Elements, text and time. What the API says is only ever set as text, never as markup.
+// Elements, text and time. Text from the API is only ever set as text, never as markup.
+
+import { el, present } from '/assets/el.js';
+
+export { el, present };
 
 export const $ = (id) => document.getElementById(id);
 
-/** What the parts of the page tell each other: `catalogue`, `job-ended`, `key`. */
+/** Events between the parts of the page. */
 export const bus = new EventTarget();
 export const tell = (what, detail) => bus.dispatchEvent(new CustomEvent(what, { detail }));
 
-/** Makes an element. `on*` props are listeners, other props attributes; strings become text. */
-export function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? '' : value);
-  }
-  node.append(...present(children));
-  return node;
-}
-
-/** The children that are there; `cond && node` may leave a hole. */
-export const present = (children) =>
-  children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false && child !== '');
-
-/** Text that came from elsewhere, kept apart from the direction of what stands around it. */
+/** Foreign text, isolated from the surrounding text's direction. */
 export const foreign = (text, props = {}) =>
   el('span', { dir: 'auto', ...props, class: `foreign ${props.class ?? ''}`.trim() }, visible(asText(text)));
 
-/** Characters that turn the order of what is read, as an address must not, are shown by name. */
-export const visible = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, (c) => `⟨U+${c.charCodeAt(0).toString(16).toUpperCase()}⟩`);
+/** Shows the characters that change the reading direction by their code, so that they cannot disguise an address. */
+export const visible = (text) =>
+  text.replace(
+    /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+    (c) => `⟨U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`,
+  );
 
 export const asText = (value) => (typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value, null, 2));
 export const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -43,7 +35,7 @@ export function same(a, b) {
   return a === b;
 }
 
-/** A mail in a line. */
+/** The subject and recipients of a mail in one line. */
 export function summary({ subject, to }) {
   const names = list(to).map(asText);
   const who = names.length > 2 ? `${names[0]} and ${names.length - 1} more` : names.join(' and ');
@@ -81,15 +73,15 @@ export function pairs(rows, className = 'pairs') {
   );
 }
 
-/** A longer text that scrolls, and that the keyboard can scroll. */
+/** A long text in a box that the keyboard can scroll. */
 export const source = (text, label, props = {}) => el('pre', { tabindex: '0', role: 'group', 'aria-label': label, ...props }, asText(text));
 
-/** Says something to those who listen to the page rather than look at it. */
+/** Announces text to screen readers. */
 export function announce(text) {
   $('announcer').textContent = text;
 }
 
-/** A button whose work may take a while: it does nothing more while that goes on, and keeps the focus. */
+/** A button that ignores clicks while its work is under way, and keeps the focus. */
 export function button(label, work, props = {}) {
   return busyWhile(el('button', { type: 'button', ...props }, label), work);
 }
@@ -108,7 +100,7 @@ export function busyWhile(node, work) {
 }
 
 let ids = 0;
-/** An id for an element that another one refers to. */
+/** A unique id for an element that another one refers to. */
 export const freshId = (what) => {
   ids += 1;
   return `${what}-${ids}`;

@@ -1,12 +1,14 @@
-// Jobs: followed until they end, with what a person can do about each, and the history by status.
+// Jobs: each is polled until it ends and has buttons for what can be done; the history is filtered by status.
 
 import { api, Problem } from './api.js';
+import { providerName } from './catalogue.js';
 import {
   $,
   announce,
   asText,
   busyWhile,
   button,
+  count,
   duration,
   el,
   foreign,
@@ -21,14 +23,13 @@ import {
 } from './dom.js';
 import { connectButton, showProblem } from './problems.js';
 
-// A browser opens six connections to one server; the rest stay free for what the person does.
+// A browser opens six connections to one server. The rest stay free for the person's own requests.
 const POLLS_AT_ONCE = 3;
-// A wait ends early only with its job, so a short one shows how far a job is; a job that takes long is asked less often.
+// A wait ends early only when the job ends. Short waits show progress; jobs that take long are polled less often.
 const [SHORT_WAIT, LONG_WAIT, LONG_AFTER] = [1, 5, 15_000];
 const PAGE = 8;
 
 const ended = (job) => job.status === 'completed' || job.status === 'error';
-const NAMES = { google: 'Gmail', microsoft: 'Outlook' };
 
 class JobView {
   constructor(job) {
@@ -56,7 +57,7 @@ class JobView {
     this.update(job);
   }
 
-  /** What the mail is, where that is known: the API's jobs hold no contents. */
+  /** Adds the mail's subject and recipients, if they are known. Jobs of the API have no contents. */
   describe(mail) {
     this.mail ??= summary(mail);
     this.renderHead();
@@ -64,7 +65,7 @@ class JobView {
 
   renderHead() {
     const { action, provider } = this.job;
-    const via = NAMES[provider] ?? asText(provider ?? '');
+    const via = provider ? providerName(provider) : '';
     this.heading.replaceChildren(foreign(this.mail?.subject ?? action ?? 'Job'));
     this.to.replaceChildren(...present(this.mail ? [this.mail.who && ['to ', foreign(this.mail.who)], via && ` · ${via}`] : [via]));
   }
@@ -92,7 +93,7 @@ class JobView {
     this.tick();
     this.outcome.replaceChildren(
       ...present([
-        it.replayed && el('p', { class: 'hint' }, 'This request was known already; nothing is done twice.'),
+        it.replayed && el('p', { class: 'hint' }, 'This request was already accepted. Nothing is done twice.'),
         it.status === 'completed' && this.resultView(it.result),
         it.status === 'error' && it.error && this.errorView(it.error),
       ]),
@@ -138,10 +139,10 @@ class JobView {
             ? 'Cancelled'
             : 'Not sent';
     const waits = status === 'pending' && attempts > 0;
-    const working = waits ? `Waits to try again, after ${attempts}` : 'Working';
+    const working = waits ? `Waiting to retry after ${count(attempts, 'attempt')}` : 'Working';
     const at = { pending: waits ? 1 : 0, running: 1 }[status] ?? 2;
     const shape = JSON.stringify([at, working, last, status]);
-    // The history is told by its badges; steps are for what goes on before one's eyes.
+    // Badges suffice for the history. Steps are for jobs that run while the page is open.
     this.steps.hidden = !this.stepShape && ended({ status });
     if (this.steps.hidden || shape === this.stepShape) return;
     this.stepShape = shape;
@@ -163,7 +164,7 @@ class JobView {
   resultView(result) {
     if (!isObject(result)) return result === null || result === undefined ? null : el('p', { 'data-test': 'job-result' }, foreign(result));
     const id = result.message_id ?? result.internet_message_id;
-    // The steps say already that it is in the outbox.
+    // The steps already say that it is in the outbox.
     if (result.outbox === true) return null;
     if (result.done) return el('p', { class: 'hint', 'data-test': 'job-result' }, foreign(result.done));
     return el(
@@ -171,7 +172,11 @@ class JobView {
       { class: 'stack', 'data-test': 'job-result' },
       present([
         result.presumed === true &&
-          el('p', { class: 'notice' }, 'Presumed sent: the provider’s answer was lost, but the draft is gone as only a send leaves it.'),
+          el(
+            'p',
+            { class: 'notice' },
+            'Presumed sent: the provider’s answer was lost, but the draft is gone, and only sending removes it.',
+          ),
         (result.from || id) &&
           el(
             'p',
@@ -209,7 +214,7 @@ class JobView {
     this.buttonShape = shape;
     const hadFocus = this.buttons.contains(document.activeElement);
     this.buttons.replaceChildren(
-      ...present([this.unknown && el('p', { class: 'hint wide' }, 'Look into the account’s Sent folder, then say what you found.')]),
+      ...present([this.unknown && el('p', { class: 'hint wide' }, 'Check the account’s Sent folder, then choose what you found.')]),
       ...wanted.map(([label, what, body]) =>
         button(label, () => this.act(what, body), { class: 'small', 'data-test': `job-${what}`, 'data-outcome': body.outcome }),
       ),
@@ -226,12 +231,12 @@ class JobView {
     } catch (error) {
       showProblem(this.trouble, error, { focus: true });
     }
-    // Whatever came of it: what the ledger says now is what counts.
+    // Whether or not it worked, show the job's current state.
     try {
       this.update(await api('GET', path));
       jobs.announceEnd(this);
     } catch {
-      /* the poll will tell */
+      /* polling shows it */
     }
     jobs.watch(this);
   }
@@ -255,16 +260,16 @@ export const jobs = {
   queue: [],
   polling: 0,
   filter: '',
-  /** Where the next page begins, by filter; null where there is none. */
+  /** The cursor of the next page by filter; null if there is none. */
   cursors: new Map(),
 
   get(id) {
     return this.views.get(id);
   },
 
-  /** Jobs that were just accepted, the first on top, each with the params that it carries out. */
+  /** Adds jobs that were just accepted, the first on top, each with its params. */
   accept(accepted) {
-    // What was just asked for is to be seen.
+    // The new jobs must be visible.
     if (this.filter !== '') this.choose('');
     for (const [job, params] of accepted.toReversed()) {
       const view = this.add({ status: 'pending', ...job });
@@ -282,7 +287,7 @@ export const jobs = {
     } else {
       view = new JobView(job);
       this.views.set(job.job_id, view);
-      // Newest first. A job that was accepted here stands where it was put.
+      // Newest first. A job that was accepted here keeps its place.
       const after = [...$('jobs').children].find((node) => {
         const other = this.views.get(node.dataset.jobId)?.job.created_at;
         return other && job.created_at && Date.parse(other) < Date.parse(job.created_at);
@@ -295,7 +300,7 @@ export const jobs = {
     return view;
   },
 
-  /** Shows a job, if it is of the status that the history is filtered by. */
+  /** Shows a job if it passes the filter. */
   sift(view) {
     const hide = this.filter !== '' && view.job.status !== this.filter;
     if (hide && view.node.contains(document.activeElement)) $('jobs-title').focus();
@@ -308,12 +313,12 @@ export const jobs = {
     $('jobs-empty').hidden = shown > 0;
     $('jobs-empty').textContent =
       this.filter === ''
-        ? 'No jobs yet. What you execute appears here.'
+        ? 'No jobs yet. Executed actions appear here.'
         : `No job is ${this.filter === 'error' ? 'in error' : this.filter}.`;
     $('jobs-more').hidden = !this.cursors.get(this.filter);
   },
 
-  /** Filters the history; every choice has pages of its own. */
+  /** Filters the history. Each filter has its own pages. */
   choose(filter) {
     this.filter = filter;
     for (const box of document.querySelectorAll('input[name="filter"]')) box.checked = box.value === filter;
@@ -321,7 +326,7 @@ export const jobs = {
     this.count();
   },
 
-  /** Follows a job until it ends. */
+  /** Polls a job until it ends. */
   watch(view) {
     if (view.watched || ended(view.job)) return;
     view.watched = true;
@@ -356,7 +361,7 @@ export const jobs = {
         this.announceEnd(view);
         return;
       }
-      // A server that answers at once is not to be asked without pause.
+      // Do not poll without pause if the server answers at once.
       if (performance.now() - began < 500) await sleep(700);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -390,7 +395,7 @@ export const jobs = {
       for (const job of list(page?.data)) this.add(job);
       if (older || !this.cursors.has(filter)) this.cursors.set(filter, (page?.has_more && page.next_cursor) || null);
       this.count();
-      // Those that stopped at a lost connection or a missing key go on.
+      // Resume jobs that stopped at a lost connection or a missing key.
       for (const view of this.views.values()) this.watch(view);
     } catch (error) {
       showProblem($('jobs-error'), error);

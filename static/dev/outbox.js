@@ -1,13 +1,13 @@
-// What sandbox mode would have sent.
+// The mails that sandbox mode would have sent.
 
 import { api } from './api.js';
 import { $, asText, el, foreign, isObject, list, present, source, time } from './dom.js';
 import { jobs } from './jobs.js';
 import { showProblem } from './problems.js';
 
-/** How many mails stand there until a person asks for more. */
+/** How many mails are shown at first. */
 const FIRST = 6;
-/** Every mail that was read, by its job. */
+/** The mails by their job. */
 const letters = new Map();
 let loading = null;
 let all = false;
@@ -15,7 +15,7 @@ let all = false;
 export const letterOf = (jobId) => letters.get(jobId);
 
 export function loadOutbox() {
-  // One at a time; whoever asks meanwhile gets one more after it.
+  // One request at a time; each further call adds one after it.
   loading = (loading ?? Promise.resolve()).then(read);
   return loading;
 }
@@ -29,7 +29,7 @@ async function read() {
   try {
     const { data } = (await api('GET', '/dev/outbox')) ?? {};
     $('outbox-error').replaceChildren();
-    // Newest first from the server; entries never change, so those on show stay, open or closed.
+    // The server lists the newest first. Entries never change, so the shown ones stay, open or closed.
     for (const letter of list(data).filter(isObject).toReversed()) {
       if (letters.has(letter.job_id)) continue;
       letters.set(letter.job_id, letter);
@@ -38,7 +38,7 @@ async function read() {
     }
     fold();
   } catch (error) {
-    // A deployment without a sandbox has no outbox; that is no trouble.
+    // A deployment without a sandbox has no outbox.
     if (error.status === 404) fold();
     else showProblem($('outbox-error'), error);
   }

@@ -1,4 +1,4 @@
-// The plan: made of the prompt, looked at, corrected, carried out.
+// The plan: made from the prompt, reviewed, edited, executed.
 
 import { ActionCard } from './action.js';
 import { withAnswers } from './answers.js';
@@ -8,7 +8,7 @@ import { jobs } from './jobs.js';
 import { showProblem } from './problems.js';
 import { stateOf } from './providers.js';
 
-/** The plan on show, or null. */
+/** The shown plan, or null. */
 let shown = null;
 let planning = false;
 
@@ -16,17 +16,17 @@ export const refreshPlan = () => shown?.refresh();
 
 export const timezone = () => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  // Some browsers do not know, and say so with a name that is no zone.
+  // Some browsers return a name that is not a zone if they do not know it.
   return zone && zone !== 'Etc/Unknown' ? zone : undefined;
 };
 
-/** Plans what the prompt says; with `thenExecute` carries it out, if nothing speaks against it. */
+/** Plans the prompt. With `thenExecute` it also executes the plan, unless there is a question, a note or a warning. */
 export async function makePlan(thenExecute) {
   const prompt = $('prompt').value.trim();
   $('plan-error').replaceChildren();
   if (prompt === '') {
     $('plan-error').replaceChildren(
-      el('p', { class: 'notice bad', role: 'alert', id: 'prompt-error', 'data-test': 'error' }, 'Write what should be done first.'),
+      el('p', { class: 'notice bad', role: 'alert', id: 'prompt-error', 'data-test': 'error' }, 'Describe what should be done first.'),
     );
     $('prompt').setAttribute('aria-invalid', 'true');
     $('prompt').focus();
@@ -34,7 +34,7 @@ export async function makePlan(thenExecute) {
   }
   if (planning) return;
   planning = true;
-  // An earlier plan must not be taken for the one that is being made.
+  // Remove the earlier plan so that nobody mistakes it for the new one.
   shown = null;
   $('plan-slot').replaceChildren();
   const began = performance.now();
@@ -47,7 +47,7 @@ export async function makePlan(thenExecute) {
   announce('Planning.');
   try {
     const answer = await api('POST', '/ai/plan2', { prompt, timezone: timezone() }, { timeout: 120_000 });
-    if (!isObject(answer?.plan) || !Array.isArray(answer.plan.actions)) throw new Problem({ title: 'The answer holds no plan' });
+    if (!isObject(answer?.plan) || !Array.isArray(answer.plan.actions)) throw new Problem({ title: 'The response has no plan' });
     const plan = new PlanView(prompt, answer.plan, answer.meta ?? {});
     shown = plan;
     $('plan-slot').replaceChildren(plan.node);
@@ -59,7 +59,7 @@ export async function makePlan(thenExecute) {
       if (thenExecute) plan.showStopped();
       announce(
         `Plan ready: ${count(plan.cards.length, 'action')}, ${count(plan.questions.length, 'question')}.${
-          thenExecute ? ' Nothing was executed: look at the plan first.' : ''
+          thenExecute ? ' Nothing was executed. Review the plan first.' : ''
         }`,
       );
       (plan.firstAnswer ?? plan.heading).focus();
@@ -122,12 +122,12 @@ class PlanView {
   get changed() {
     return this.cards.some((card) => card.edited || card.leftOut);
   }
-  /** Nothing to ask, to note or to warn of. */
+  /** Whether there is no question, note or warning. */
   get clear() {
     return this.cards.length > 0 && this.questions.length === 0 && !this.notes && this.cards.every((card) => card.clear);
   }
 
-  /** Has every action rendered by the server, which says what speaks against it. */
+  /** Lets the server render every action, which also returns the warnings. */
   async check() {
     await Promise.all(this.cards.map((card) => card.check()));
   }
@@ -176,12 +176,12 @@ class PlanView {
       el(
         'p',
         { class: 'notice calm', 'data-test': 'stopped' },
-        el('span', {}, el('strong', {}, 'Nothing was sent. '), `Look at the plan first: ${why}.`),
+        el('span', {}, el('strong', {}, 'Nothing was sent. '), `Review the plan first: ${why}.`),
       ),
     );
   }
 
-  /** Brings what depends on edits, the catalogue and the plan's fate up to date. */
+  /** Updates everything that depends on edits, the catalogue or the execution. */
   refresh() {
     for (const card of this.cards) card.refresh();
     const states = this.included.map((card) => stateOf(card.original.provider));
@@ -222,7 +222,7 @@ class PlanView {
       jobs.accept(accepted.map((job, i) => [{ ...cards[i]?.about(), ...job }, cards[i]?.params]));
     } catch (error) {
       announce('');
-      // What concerns one action stands at that action too.
+      // Show the errors of an action at the action too.
       list(error.fields?.errors).forEach(({ pointer, detail }) => {
         const [, place, field] = /^\/actions\/(\d+)\/params\/([^/]+)/.exec(asText(pointer)) ?? [];
         if (place) cards[place]?.refuse([{ field, detail }]);
@@ -233,16 +233,16 @@ class PlanView {
     }
   }
 
-  /** The plan as it was shown goes by its id; a changed one as actions. */
+  /** Executes an unchanged plan by its id, and a changed one as actions. */
   async request(cards) {
     if (!this.changed) return api('POST', '/ai/execute', { plan_id: this.id }, { timeout: 60_000 });
-    // The ids of the actions stay what they are, edited or not: should an earlier try have got
-    // through without our knowing, the server refuses a second mail instead of sending it.
+    // Edited actions keep their ids. If an earlier request did reach the server, it refuses a second mail instead of
+    // sending it.
     const actions = cards.map((card) => card.request());
     try {
       return await api('POST', '/ai/execute', { actions, actor_id: 'dev-ui' }, { timeout: 60_000 });
     } catch (error) {
-      // A key that is bound to one actor acts for that one.
+      // A key that is bound to an actor acts for that actor.
       if (error.code !== 'actor-mismatch') throw error;
       return api('POST', '/ai/execute', { actions }, { timeout: 60_000 });
     }

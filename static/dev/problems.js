@@ -1,29 +1,27 @@
-// What went wrong, as a person wants to read it: what it was, what to do, and the button that does it.
+// Problems for people: what happened, what to do, and the button that does it.
 
 import { Problem } from './api.js';
-import { asText, button, duration, el, foreign, list } from './dom.js';
-import { connect, providerName } from './providers.js';
+import { providerName } from './catalogue.js';
+import { asText, button, duration, el, foreign, list, tell } from './dom.js';
 
-const RECONNECT = ['reauth-required'];
-
-/** The button that helps where a provider's account is missing or its consent has ended. */
+/** A button to connect an account that is missing or whose consent has ended. */
 export const connectButton = (provider, code) => {
-  const again = RECONNECT.includes(code) ? ' again' : '';
-  return button(`Connect ${providerName(provider)}${again}`, () => connect(provider), {
+  const again = code === 'reauth-required' ? ' again' : '';
+  return button(`Connect ${providerName(provider)}${again}`, () => tell('connect', provider), {
     class: 'small',
     'data-test': 'connect',
     'data-provider': provider,
   });
 };
 
-/** A problem, as a notice. `dismiss` puts a button there that calls it. */
+/** A notice about a problem. With `dismiss` it has a button that calls it. */
 export function problemView(error, dismiss) {
-  // Anything but a Problem is a mistake of this page's own; it belongs into the console too.
+  // Anything but a Problem is a bug of this page, so log it too.
   if (!(error instanceof Problem)) console.error(error);
-  const p = error instanceof Problem ? error.fields : { title: 'This page made a mistake', detail: String(error) };
+  const p = error instanceof Problem ? error.fields : { title: 'This page has a bug', detail: String(error) };
   const provider = /^(?:https?:\/\/[^/]+)?\/oauth\/([a-z]+)(?:\/|$)/.exec(asText(p.connect_url))?.[1];
   const explained = /^\/problems\/[a-z0-9-]+$/.test(asText(p.type));
-  // One place alone is often said in the detail already.
+  // The detail often repeats the only entry.
   const places = list(p.errors).filter((entry) => entry?.detail !== p.detail);
   const fine = [
     p.status ? `HTTP ${asText(p.status)}` : null,
@@ -58,9 +56,9 @@ export function problemView(error, dismiss) {
   );
 }
 
-/** Shows a problem in a slot, in place of an earlier one. `focus`: the person waits for this. */
+/** Shows a problem in a slot and replaces an earlier one. `focus` moves the focus to it. */
 export function showProblem(slot, error, { focus = false } = {}) {
-  // The key form asks already.
+  // The key form already asks.
   if (error.status === 401) return;
   const view = problemView(error, () => {
     slot.replaceChildren();

@@ -1,20 +1,21 @@
-// Where mail goes: the providers' accounts, how to connect one, and what is allowed here.
+// The providers' accounts and how to connect one, and the allowed actions.
 
 import { api, Problem } from './api.js';
-import { $, announce, asText, button, el, foreign, isObject, list, present, tell } from './dom.js';
+import { catalogue, providerName } from './catalogue.js';
+import { $, announce, asText, bus, button, el, foreign, isObject, list, present, tell } from './dom.js';
 import { problemView } from './problems.js';
 
-const NAMES = { google: 'Google', microsoft: 'Microsoft' };
-export const providerName = (provider) => NAMES[provider] ?? asText(provider);
+export { catalogue, providerName };
 
-/** The catalogue by action id, as GET /actions last gave it. */
-export const catalogue = new Map();
-/** Each provider's connection, as its status says: mode, address, whether consent is wanted again. */
+/** Each provider's connection status: mode, address, whether it needs consent again. */
 const connections = new Map();
 const notes = new Map();
+/** The providers whose consent page is being opened. */
+const starting = new Set();
+/** Whether a consent page is open in another tab. */
 let connecting = false;
 
-/** What a provider's mails meet: `live`, `sandbox`, `not_connected` or `expired`. */
+/** A provider's state: `live`, `sandbox`, `not_connected` or `expired`. */
 export function stateOf(provider) {
   const connection = connections.get(provider);
   if (!connection) return undefined;
@@ -83,7 +84,7 @@ function render() {
             state === 'expired' && address && [' for ', foreign(address)],
           ),
         ),
-        // What comes from the environment is not ended here.
+        // An account from the environment cannot be disconnected here.
         can_connect === true &&
           ['live', 'expired'].includes(state) &&
           button(['Disconnect', el('span', { class: 'sr-only' }, ` ${name}`)], () => disconnect(provider), {
@@ -126,20 +127,22 @@ function render() {
   );
 }
 
-/** Why an action of the catalogue cannot be carried out now; empty where it can. */
+/** The reasons why an action cannot run now; empty if it can. */
 export function reasons(id) {
   const entry = catalogue.get(id);
   if (!entry) return catalogue.size > 0 ? ['The catalogue has no such action.'] : [];
   const name = providerName(entry.provider);
   const state = stateOf(entry.provider);
   return present([
-    entry.allowed === false && `${id} is not on this deployment’s allowlist. Whoever runs it can add it to ALLOW_ACTIONS_DEFAULT.`,
+    entry.allowed === false && `${id} is not on this deployment’s allowlist. Its operator can add it to ALLOW_ACTIONS_DEFAULT.`,
     state === 'not_connected' && `No ${name} account is connected.`,
-    state === 'expired' && `${name} wants consent again.`,
+    state === 'expired' && `${name} needs your consent again.`,
   ]);
 }
 
-export async function connect(provider) {
+async function connect(provider) {
+  if (starting.has(provider)) return;
+  starting.add(provider);
   notes.delete(provider);
   const name = providerName(provider);
   try {
@@ -147,22 +150,23 @@ export async function connect(provider) {
       (await api('POST', `/oauth/${encodeURIComponent(provider)}/start`, { drafts: $('drafts').checked })) ?? {};
     const target = URL.canParse(url) ? new URL(url) : null;
     if (!target || !['https:', 'http:'].includes(target.protocol)) {
-      throw new Problem({ title: 'The answer holds no address to go to' });
+      throw new Problem({ title: 'The response has no address to open' });
     }
     connecting = true;
-    // The provider's page learns nothing of this one. A browser that blocks the tab leaves the link.
+    // `noopener` hides this page from the provider's. If the browser blocks the tab, the link remains.
     window.open(target.href, '_blank', 'noopener');
     notes.set(provider, () => el('a', { href: target.href, target: '_blank', rel: 'noopener' }, `Continue at ${name}`));
-    announce(`Continue at ${name}, in the other tab.`);
+    announce(`Continue at ${name} in the other tab.`);
   } catch (error) {
     const upper = provider.toUpperCase();
     const note =
       error.status === 404 || error.status === 405
-        ? `This server has no OAuth client of ${name}. Set ${upper}_CLIENT_ID and ${upper}_CLIENT_SECRET, or ${upper}_ACCESS_TOKEN, and start it again.`
+        ? `This server has no OAuth client for ${name}. Set ${upper}_CLIENT_ID and ${upper}_CLIENT_SECRET, or ${upper}_ACCESS_TOKEN, and restart it.`
         : null;
     notes.set(provider, () => (note ? el('span', { class: 'muted' }, note) : problemView(error)));
     announce(note ?? '');
   }
+  starting.delete(provider);
   render();
   $('providers')
     .querySelector(`[data-provider="${CSS.escape(provider)}"]`)
@@ -178,7 +182,7 @@ async function disconnect(provider) {
         ? 'This account comes from the server’s environment.'
         : ended.revoked === true
           ? `${name} is disconnected.`
-          : `${name} is disconnected here. End the consent there, too: ${asText(ended.revoke_at)}`;
+          : `${name} is disconnected here. Revoke the consent there, too: ${asText(ended.revoke_at)}`;
     notes.set(provider, () => el('span', { class: 'muted' }, foreign(said)));
     announce(said);
   } catch (error) {
@@ -187,10 +191,12 @@ async function disconnect(provider) {
   await loadProviders();
 }
 
-// A person who comes back from the provider's page wants to see what came of it.
+// After returning from the provider's page, show the new state.
 window.addEventListener('focus', () => {
   if (!connecting) return;
   connecting = false;
   notes.clear();
   loadProviders();
 });
+
+bus.addEventListener('connect', ({ detail: provider }) => connect(provider));

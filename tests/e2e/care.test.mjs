@@ -103,7 +103,7 @@ test('an address that is no web address is not followed', async (t) => {
   const page = await open(t, server.page);
   await page.route('**/oauth/*/start', (route) => route.fulfill({ json: { authorization_url: 'javascript:globalThis.hacked = true' } }));
   await by(page, 'provider', '[data-provider=google]').getByRole('button').click();
-  await by(page, 'provider').getByText('The answer holds no address to go to').waitFor();
+  await by(page, 'provider').getByText('The response has no address to open').waitFor();
   assert.equal(page.context().pages().length, 1);
   assert.equal(await ran(page), false);
 });

@@ -33,7 +33,7 @@ test('an example is planned and executed in one click, into the outbox', async (
   await by(page, 'example').first().click();
   await by(page, 'plan-execute').click();
   const done = await job(page, 'completed');
-  assert.match(await done.innerText(), /Thanks for the meeting[\s\S]*to john@example\.com · Gmail[\s\S]*In the outbox/);
+  assert.match(await done.innerText(), /Thanks for the meeting[\s\S]*to john@example\.com · Google[\s\S]*In the outbox/);
   const mail = by(page, 'outbox-entry');
   await mail.getByText('to john@example.com').waitFor();
   await mail.getByText('Raw message/rfc822').click();
@@ -159,7 +159,7 @@ test('a connection is shown as it is, ended, and begun again in another tab', as
   await google.getByText('consent ended for ana@example.com').waitFor();
   await plan(page, THANKS, 'plan-execute');
   await by(page, 'stopped').waitFor();
-  await by(page, 'warnings').getByText('Google wants consent again.').waitFor();
+  await by(page, 'warnings').getByText('Google needs your consent again.').waitFor();
   await page.getByText('Connecting an account').click();
   await by(page, 'drafts').check();
   const tab = page.context().waitForEvent('page');
@@ -249,7 +249,7 @@ test('a job that waits says so, goes on, and can be cancelled', async (t) => {
   const page = await open(t, server.page);
   await plan(page, THANKS, 'plan-execute');
   const waiting = await job(page, 'pending');
-  await waiting.getByText('Waits to try again').waitFor();
+  await waiting.getByText('Waiting to retry').waitFor();
   await by(page, 'job-cancel').click();
   const cancelled = await job(page, 'error');
   await cancelled.locator('.badge').getByText('Cancelled').waitFor();
@@ -355,7 +355,7 @@ test('a server with keys asks for one, and the key stays in this tab', async (t)
   await form.waitFor();
   await box.fill('orc_wrong_wrong');
   await box.press('Enter');
-  await form.getByText('did not take this key').waitFor();
+  await form.getByText('rejected this key').waitFor();
   await box.fill(key);
   await box.press('Enter');
   await form.waitFor({ state: 'hidden' });
@@ -396,7 +396,7 @@ test('a server that is gone is said, and found again', async (t) => {
   const server = await world.server(env, folder);
   const page = await open(t, server.page);
   await plan(page, THANKS, 'plan-execute');
-  await (await job(page, 'pending')).getByText('Waits to try again').waitFor();
+  await (await job(page, 'pending')).getByText('Waiting to retry').waitFor();
   await server.stop();
   await by(page, 'job-waiting').getByText('The server cannot be reached. Still trying.').waitFor();
   await by(page, 'prompt').fill(THANKS);

@@ -88,7 +88,7 @@ test('an action that is one file is in catalogue, schema, document and page, and
   await by(page, 'action', `[data-action="${ID}"]`).waitFor();
   await by(page, 'execute').click();
   const done = await job(page, 'completed');
-  assert.match(await done.innerText(), /to sam@fabrikam\.example · Outlook[\s\S]*Left among the drafts/);
+  assert.match(await done.innerText(), /to sam@fabrikam\.example · Microsoft[\s\S]*Left among the drafts/);
   assert.deepEqual(await fakes.operations(), ['graph.messages.create'], 'a draft, and nothing sent');
   const series = `ai_jobs_total{provider="microsoft",action="${ID}",status="completed"} 1`;
   assert.ok((await (await fetch(`${server.url}/metrics`)).text()).includes(series), series);

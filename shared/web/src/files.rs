@@ -27,11 +27,12 @@ macro_rules! files {
 /// The Dev UI.
 const DEV: &[File] = files!("dev":
     "action-runner.html", "action-runner.js", "style.css",
-    "action.js", "answers.js", "api.js", "dom.js", "jobs.js", "metrics.js", "outbox.js", "plan.js", "problems.js", "providers.js",
+    "action.js", "answers.js", "api.js", "catalogue.js", "dom.js", "jobs.js", "metrics.js", "outbox.js", "plan.js", "problems.js",
+    "providers.js",
 );
 
 /// What every page uses, and the readable page of the OpenAPI document.
-const ASSETS: &[File] = files!("assets": "base.css", "icon.svg", "docs.css", "docs.js");
+const ASSETS: &[File] = files!("assets": "base.css", "icon.svg", "docs.css", "docs.js", "el.js");
 
 /// The Dev UI's files.
 pub(crate) fn dev() -> Router<Web> {
