@@ -1,5 +1,5 @@
-//! Holds the arrows of docs/ARCHITECTURE.md: who may import whom, and who may touch the world; and that nobody declares
-//! what is of no use.
+//! Enforces the arrows of docs/ARCHITECTURE.md: which crate may import which, and which may touch the world. Also finds
+//! unused dependencies.
 
 use std::{
     fs,
@@ -9,18 +9,18 @@ use std::{
 
 use serde_json::Value;
 
-/// What each crate may import of the workspace.
+/// The workspace crates that each crate may import.
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("telemetry", &[]),
     ("engine", &["domain", "telemetry"]),
-    // The metrics' store is a port of telemetry's own, which the engine need not know.
+    // The metrics store is a port of telemetry that the engine does not need to know.
     ("adapters", &["domain", "engine", "telemetry"]),
     ("web", &["domain", "engine", "telemetry"]),
     ("app", &["adapters", "domain", "engine", "telemetry", "web"]),
 ];
 
-/// What only adapters may import.
+/// The crates that only adapters may import.
 const WORLD: &[&str] = &["redis", "reqwest", "rusqlite"];
 
 #[test]
@@ -47,14 +47,14 @@ fn crates_import_only_what_the_architecture_allows() {
 }
 
 #[test]
-fn every_crate_uses_what_it_declares_and_heeds_the_lints() {
+fn every_crate_uses_its_dependencies_and_the_workspace_lints() {
     for package in packages() {
         let (name, manifest) = (text(&package["name"]), Path::new(text(&package["manifest_path"])));
         let lints =
             fs::read_to_string(manifest).expect("a manifest can be read").contains("[lints]\nworkspace = true\n");
-        assert!(lints, "{name} has not the lints of the workspace");
+        assert!(lints, "{name} does not use the lints of the workspace");
 
-        let mut files = rust_files(manifest.parent().expect("a manifest lies in a folder"));
+        let mut files = rust_files(manifest.parent().expect("a manifest is in a folder"));
         for target in package["targets"].as_array().expect("a package has targets") {
             let path = PathBuf::from(text(&target["src_path"]));
             match path.parent() {
@@ -68,12 +68,12 @@ fn every_crate_uses_what_it_declares_and_heeds_the_lints() {
             let used = code
                 .match_indices(&path)
                 .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'));
-            assert!(used, "{name} declares {} and does not use it", dependency["name"]);
+            assert!(used, "{name} declares {} but does not use it", dependency["name"]);
         }
     }
 }
 
-/// The crates of the workspace, as cargo knows them.
+/// The crates of the workspace, from cargo metadata.
 fn packages() -> Vec<Value> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let output = Command::new(env!("CARGO"))
@@ -89,23 +89,10 @@ fn dependencies(package: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().expect("cargo names it")
+    value.as_str().expect("cargo metadata has text here")
 }
 
-/// A file that is longer holds two things.
-const MOST_LINES: usize = 600;
-
-#[test]
-fn no_file_is_longer_than_a_person_reads() {
-    let files = rust_files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
-    assert!(files.len() > 100, "only {} files were found", files.len());
-    for path in files {
-        let lines = fs::read_to_string(&path).expect("Rust is text").lines().count();
-        assert!(lines <= MOST_LINES, "{} has {lines} lines", path.display());
-    }
-}
-
-/// Every file of Rust below a folder, but for what is made or hidden.
+/// The Rust files below a folder, except in hidden and target folders.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder can be read") {
