@@ -1,5 +1,4 @@
-// Whom the pages have to be good to: those who use a keyboard, a screen reader, a telephone or the
-// dark; and those who are written to by people who mean harm.
+// The pages for everybody: keyboard, screen reader, phone and dark mode. And against attackers: hostile text stays text.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -25,7 +24,7 @@ test('a script in a subject, a name, an error and a result stays text', async (t
   assert.match(await by(page, 'outbox-entry').innerText(), /<script>/);
   assert.equal(await ran(page), false, 'in a subject');
 
-  // What the program would never say is put into its mouth.
+  // Responses that the program itself would never send.
   const answers = {
     '**/actions': { data: [{ id: `gmail.send${BAD}`, provider: BAD, description: BAD, allowed: false, mode: BAD, address: BAD }] },
     '**/oauth/*/status': { provider: BAD, mode: 'live', address: BAD },
@@ -94,11 +93,11 @@ test('a script in a subject, a name, an error and a result stays text', async (t
   await by(page, 'plan-view').locator('[data-test=error]').waitFor();
   for (const summary of await page.locator('summary').all()) await summary.click();
   assert.equal(await ran(page), false);
-  assert.ok((await page.locator('main').innerText()).split('<script>').length > 20, 'it is all there, as text');
+  assert.ok((await page.locator('main').innerText()).split('<script>').length > 20, 'all of it is shown as text');
   assert.equal(await page.locator('a[href^="javascript:"]').count(), 0);
 });
 
-test('an address that is no web address is not followed', async (t) => {
+test('only web addresses are opened', async (t) => {
   const server = await world.server({ PROVIDER_MODE: 'live' });
   const page = await open(t, server.page);
   await page.route('**/oauth/*/start', (route) => route.fulfill({ json: { authorization_url: 'javascript:globalThis.hacked = true' } }));
@@ -108,7 +107,7 @@ test('an address that is no web address is not followed', async (t) => {
   assert.equal(await ran(page), false);
 });
 
-test('everything can be done with the keyboard, and the focus is always somewhere that is seen', async (t) => {
+test('everything works with the keyboard, and the focus is always visible', async (t) => {
   const server = await world.server();
   const page = await open(t, server.page);
   await by(page, 'provider').first().waitFor();
@@ -130,7 +129,7 @@ test('everything can be done with the keyboard, and the focus is always somewher
       if (now.hook === hook) return;
       await page.keyboard.press(key);
     }
-    assert.fail(`${hook} is not reached`);
+    assert.fail(`the keyboard does not reach ${hook}`);
   };
   await page.keyboard.press('Tab');
   assert.equal((await focused()).text, 'Skip to the prompt');
@@ -167,7 +166,7 @@ test('everything can be done with the keyboard, and the focus is always somewher
   assert.equal(await page.locator('#announcer').getAttribute('role'), 'status');
 });
 
-test('what happens is said to those who do not see it', async (t) => {
+test('a screen reader hears every change', async (t) => {
   const server = await world.server();
   const page = await open(t, server.page);
   await page.evaluate(() => {
@@ -179,7 +178,7 @@ test('what happens is said to those who do not see it', async (t) => {
   });
   await plan(page, THANKS, 'plan-execute');
   await job(page, 'completed');
-  const said = await until('the end is said', async () => {
+  const said = await until('the end is announced', async () => {
     const all = await page.evaluate(() => globalThis.said);
     return all.includes('Thanks for the meeting: Completed.') && all;
   });
@@ -220,7 +219,7 @@ for (const colorScheme of ['light', 'dark']) {
   });
 }
 
-test('on a narrow screen nothing is cut off', async (t) => {
+test('a narrow screen cuts nothing off', async (t) => {
   const server = await world.server({ PROVIDER_MODE: 'live' });
   const page = await open(t, server.page, { width: 320, height: 700, hasTouch: true });
   await by(page, 'provider').first().waitFor();

@@ -1,4 +1,4 @@
-// What a person does with the Dev UI, against the running program.
+// The use of the Dev UI, against the running program.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -42,7 +42,7 @@ test('an example is planned and executed in one click, into the outbox', async (
   assert.equal((await server.api('GET', '/ai/jobs')).data.length, 1);
 });
 
-test('a question is answered in place, and what it adds stands in the prompt', async (t) => {
+test('a question is answered in place, and the answer is added to the prompt', async (t) => {
   const page = await open(t, (await world.server()).page);
   await plan(page, MARIA, 'plan-execute');
   await by(page, 'questions').getByText("What is Maria's address?").waitFor();
@@ -58,7 +58,7 @@ test('a question is answered in place, and what it adds stands in the prompt', a
   await job(page, 'completed');
 });
 
-test('a mail without a text is asked for it', async (t) => {
+test('a mail without a text leads to a question', async (t) => {
   const page = await open(t, (await world.server()).page);
   await plan(page, 'Send an email to john@example.com');
   await by(page, 'answer').fill('the keys are under the mat');
@@ -78,7 +78,7 @@ test('with a note, Plan → Execute stops at the plan', async (t) => {
   await job(page, 'completed');
 });
 
-test('what is not allowed is said, with why', async (t) => {
+test('a forbidden action is shown with its reason', async (t) => {
   const server = await world.server({ ALLOW_ACTIONS_DEFAULT: 'gmail.send', ALLOW_RECIPIENT_DOMAINS: 'example.com' });
   const page = await open(t, server.page);
   await page.getByText('What is allowed here').click();
@@ -89,7 +89,7 @@ test('what is not allowed is said, with why', async (t) => {
   await by(page, 'notes').getByText('contoso.com').waitFor();
   await by(page, 'plan-view').getByText('There is nothing to execute').waitFor();
 
-  // A recipient that an edit brings in is refused by the server, and the page says where.
+  // The server refuses a recipient that an edit added, and the page shows the field.
   await plan(page, THANKS);
   await by(page, 'edit').click();
   await by(page, 'edit-to').fill('ann@contoso.com');
@@ -111,12 +111,12 @@ test('not connected: the plan warns, and there is a button that connects', async
   await by(page, 'execute').click();
   const error = by(page, 'plan-view').locator('[data-code="connection-required"]');
   await error.getByRole('button', { name: 'Connect Google' }).click();
-  // No OAuth client is configured here, so the page tells what to set.
+  // No OAuth client is configured, so the page says what to set.
   await google.getByText('GOOGLE_CLIENT_ID').waitFor();
   assert.deepEqual((await server.api('GET', '/ai/jobs')).data, []);
 });
 
-test('an ended consent: connect again, then retry', async (t) => {
+test('after its consent ended, an account is connected again and the job retried', async (t) => {
   const fakes = await world.fakes();
   const server = await world.server({ ...fakes.env, GOOGLE_ACCESS_TOKEN: 't-old' });
   const page = await open(t, server.page);
@@ -132,10 +132,10 @@ test('an ended consent: connect again, then retry', async (t) => {
   assert.equal((await fakes.deliveries()).length, 1);
 });
 
-test('a connection is shown as it is, ended, and begun again in another tab', async (t) => {
+test('a connection shows its state, is disconnected, and is connected again in another tab', async (t) => {
   const server = await world.server();
   const page = await open(t, server.page);
-  // The states of an account, in the shape of the API's own answers; no provider is asked here.
+  // The states of an account as the API returns them; no provider is called.
   let status = {
     provider: 'google',
     connected: false,
@@ -151,7 +151,7 @@ test('a connection is shown as it is, ended, and begun again in another tab', as
     return route.fulfill({ json: { provider: 'google', disconnected: true, revoked: true, revoke_at: null } });
   });
   await page.route('**/oauth/google/start', (route) => {
-    assert.deepEqual(route.request().postDataJSON(), { drafts: true }, 'what was ticked is what is asked for');
+    assert.deepEqual(route.request().postDataJSON(), { drafts: true }, 'the checkbox decides what is requested');
     return route.fulfill({ json: { authorization_url: `${server.url}/healthz?consent` } });
   });
   await page.reload();
@@ -166,11 +166,11 @@ test('a connection is shown as it is, ended, and begun again in another tab', as
   await by(page, 'warnings').getByRole('button', { name: 'Connect Google again' }).click();
   await (await tab).waitForURL('**/healthz?consent');
   await google.getByRole('link', { name: 'Continue at Google' }).waitFor();
-  // Who comes back finds it connected.
+  // After the return to the page it is connected.
   status = { ...status, mode: 'live', connected: true, needs_reauth: false, address: 'ana@example.com' };
   await page.evaluate(() => window.dispatchEvent(new Event('focus')));
   await google.getByText('connected as ana@example.com').waitFor();
-  assert.equal(await by(page, 'warnings').count(), 0, 'the plan knows it, too');
+  assert.equal(await by(page, 'warnings').count(), 0, 'the plan is updated, too');
   await google.getByRole('button', { name: 'Disconnect Google' }).click();
   await google.getByText('Google is disconnected.').waitFor();
   await google.getByText('not connected').waitFor();
@@ -190,7 +190,7 @@ test('an account is connected at the provider, sends, and is disconnected', asyn
   await plan(page, THANKS, 'plan-execute');
   const tab = page.context().waitForEvent('page');
   await by(page, 'warnings').getByRole('button', { name: 'Connect Google' }).click();
-  // The person consents at once, and the provider sends them back.
+  // The fake consents at once and redirects back.
   await (await tab).getByRole('heading', { name: 'The account is connected' }).waitFor();
   await (await tab).close();
   await page.evaluate(() => window.dispatchEvent(new Event('focus')));
@@ -225,7 +225,7 @@ test('a live mail is sent once, and the page says so before and after', async (t
   assert.equal(await by(page, 'outbox-entry').count(), 0);
 });
 
-test('an unknown outcome is for a person to resolve', async (t) => {
+test('a person resolves an unknown outcome', async (t) => {
   const fakes = await world.fakes();
   await fakes.token('t', 'google', GMAIL_SEND);
   await fakes.fault('accept-then-close', { on: 'gmail.messages.send' });
@@ -234,14 +234,14 @@ test('an unknown outcome is for a person to resolve', async (t) => {
   await plan(page, THANKS, 'plan-execute');
   const unknown = await job(page, 'error');
   await unknown.getByText('Outcome unknown', { exact: true }).waitFor();
-  assert.equal(await by(page, 'job-retry').count(), 0, 'what may have been sent is never sent again');
+  assert.equal(await by(page, 'job-retry').count(), 0, 'a mail that may have been sent has no retry');
   await unknown.getByText('Sent folder').waitFor();
   await by(page, 'job-resolve', '[data-outcome=sent]').click();
   await job(page, 'completed');
   assert.equal((await fakes.deliveries()).length, 1);
 });
 
-test('a job that waits says so, goes on, and can be cancelled', async (t) => {
+test('a waiting job says so and can be cancelled', async (t) => {
   const fakes = await world.fakes();
   await fakes.token('t', 'google', GMAIL_SEND);
   await fakes.fault('too-many-requests', { retry_after_s: 600 });
@@ -256,7 +256,7 @@ test('a job that waits says so, goes on, and can be cancelled', async (t) => {
   assert.deepEqual(await fakes.deliveries(), []);
 });
 
-test('a mail is edited before it goes: fields are checked, and what was written is what goes', async (t) => {
+test('a mail is edited before it is sent: fields are checked, and the edited mail is sent', async (t) => {
   const server = await world.server();
   const page = await open(t, server.page);
   await plan(page, THANKS);
@@ -265,7 +265,7 @@ test('a mail is edited before it goes: fields are checked, and what was written 
   await by(page, 'wrong-to').getByText('address').waitFor();
   assert.equal(await by(page, 'edit-to').getAttribute('aria-invalid'), 'true');
   await by(page, 'edit-to').fill('john@example.com\nann@example.com');
-  await until('the field is right again', async () => (await by(page, 'edit-to').getAttribute('aria-invalid')) === null);
+  await until('the field is valid again', async () => (await by(page, 'edit-to').getAttribute('aria-invalid')) === null);
   await by(page, 'edit-subject').fill('Thank you both');
   await by(page, 'edit').click();
   await by(page, 'action').getByText('Edited').waitFor();
@@ -282,7 +282,7 @@ test('a mail is edited before it goes: fields are checked, and what was written 
   await by(page, 'action').getByText('Thanks for the meeting', { exact: true }).waitFor();
 });
 
-test('of several mails, one can be left out', async (t) => {
+test('one of several mails can be left out', async (t) => {
   const server = await world.server();
   const page = await open(t, server.page);
   await plan(page, 'Send email to sam@example.com saying hi and send another email to ann@example.com saying hello');
@@ -296,7 +296,7 @@ test('of several mails, one can be left out', async (t) => {
   );
 });
 
-test('the preview is what goes out: raw, text, and HTML as source', async (t) => {
+test('the preview is exactly what is sent: raw, text, and HTML as source', async (t) => {
   const server = await world.server();
   const page = await open(t, server.page);
   await plan(page, 'Use Outlook to send amy@contoso.com the subject "Report" saying the report is ready');
@@ -339,7 +339,7 @@ test('the history is filtered by status, and has pages', async (t) => {
   assert.equal(await visible(), 0);
   await page.getByRole('radio', { name: 'Completed' }).check({ force: true });
   await until('the completed ones are back', async () => (await visible()) === 11);
-  // What is executed is seen, whatever was filtered before.
+  // An executed job is shown whatever the filter was.
   await page.getByRole('radio', { name: 'Error' }).check({ force: true });
   await plan(page, THANKS, 'plan-execute');
   await until('the new job is there', async () => (await visible()) === 12);
@@ -371,12 +371,12 @@ test('a server with keys asks for one, and the key stays in this tab', async (t)
   await other.goto(server.page);
   await by(other, 'api-key').waitFor();
 
-  // A key that acts for one person carries out edited plans, too; and without metrics:read there are no numbers.
+  // A key that is bound to one actor also executes edited plans; without metrics:read there are no numbers.
   await by(page, 'key-open').click();
   await by(page, 'key-forget').click();
   await form.waitFor();
   assert.equal((await stored())[2], '{}');
-  assert.equal(await by(page, 'job').count(), 0, 'nothing of the other key is left');
+  assert.equal(await by(page, 'job').count(), 0, 'nothing of the other key remains');
   await box.fill(bound);
   await box.press('Enter');
   await plan(page, THANKS);
@@ -387,7 +387,7 @@ test('a server with keys asks for one, and the key stays in this tab', async (t)
   await by(page, 'outbox-entry').getByText('For Ana', { exact: true }).waitFor();
 });
 
-test('a server that is gone is said, and found again', async (t) => {
+test('a lost server is reported, and found again', async (t) => {
   const folder = world.folder();
   const fakes = await world.fakes();
   await fakes.token('t', 'google', GMAIL_SEND);

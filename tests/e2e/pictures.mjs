@@ -1,4 +1,4 @@
-// Makes the pictures of README and evidence, and the digest of what they show. scripts/pictures runs it.
+// Takes the screenshots of docs/images, and writes the digest of the files they show. Run by scripts/pictures.
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { by, GMAIL_SEND, job, open, plan, ROOT, World } from './support.mjs';
 export const FOLDER = join(ROOT, 'docs/images');
 export const DIGEST = join(FOLDER, 'made-of.sha256');
 
-/** What the pictures are made of: the page's files, and this one. */
+/** The digest of the page's files and of this file. */
 export function digest() {
   const files = ['static/dev', 'static/assets'].flatMap((folder) =>
     readdirSync(join(ROOT, folder))
@@ -25,7 +25,7 @@ const MOVED = 'Use Outlook to tell ana@contoso.com and bo@contoso.com that the d
 const THANKS = 'Send email to john@example.com saying thanks for the meeting';
 const MARIA = 'Send Maria a mail saying I am running late';
 
-/** A window on a world of its own, and a picture of it. */
+/** Takes a screenshot of a page with its own server. */
 function picture(name, { env = {}, fakes = [], whole = true, ...options }, work) {
   test(name, async (t) => {
     const world = new World();
@@ -44,7 +44,7 @@ function picture(name, { env = {}, fakes = [], whole = true, ...options }, work)
   });
 }
 
-/** Something that went well before, so that there is a history. */
+/** Completes a job, so that there is a history. */
 async function earlier(page) {
   await plan(page, THANKS, 'plan-execute');
   await job(page, 'completed');

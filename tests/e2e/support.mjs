@@ -1,4 +1,4 @@
-// Starts the program, the fakes and a browser, and holds every page to what no page may do.
+// Starts the program, the fakes and a browser, and fails any page that breaks the policy or logs an error.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 
 export const ROOT = new URL('../../', import.meta.url).pathname;
-// Where scripts/test puts what comes from npm.
+// scripts/test installs the npm packages here.
 const modules = process.env.NODE_MODULES ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'ai-orchestrator/e2e/');
 const require = createRequire(join(modules, 'package.json'));
 const { chromium } = require('playwright-core');
@@ -17,22 +17,22 @@ const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 const bin = (name) => {
   const path = join(process.env.BIN ?? join(ROOT, 'target/debug'), name);
-  assert.ok(existsSync(path), `${path} is not there: cargo build -p orchestrator -p fakes`);
+  assert.ok(existsSync(path), `${path} is missing: cargo build -p orchestrator -p fakes`);
   return path;
 };
 
-/** Waits until `look` gives something, for at most this long. */
+/** Waits until `look` returns something true, for at most this long. */
 export async function until(what, look, seconds = 20) {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const found = await look();
     if (found) return found;
-    assert.ok(Date.now() < deadline, `waited in vain: ${what}`);
+    assert.ok(Date.now() < deadline, `not in time: ${what}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }
 
-/** Starts a program and waits for the line that says where it listens. */
+/** Starts a program and waits until it prints its address. */
 async function start(program, args, env, says) {
   const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, log] = ['', ''];
@@ -57,7 +57,7 @@ async function start(program, args, env, says) {
   };
 }
 
-/** What runs while a test runs; ended after it. */
+/** The processes and folders of a test. They end with it. */
 export class World {
   #stops = [];
 
@@ -72,7 +72,7 @@ export class World {
     return folder;
   }
 
-  /** The program with nothing in its environment but these variables. */
+  /** Starts the program with only these environment variables. */
   async server(env = {}, folder = this.folder()) {
     const all = { PORT: '0', RUST_LOG: 'warn', ORCHESTRATOR_DATA: folder, ...env };
     const server = await start(bin('orchestrator'), [], all, /^AI Orchestrator is listening on (\S+)$/m);
@@ -85,7 +85,7 @@ export class World {
     };
   }
 
-  /** Gmail and Graph, as strict as they are. */
+  /** Starts strict fakes of Gmail and Graph. */
   async fakes() {
     const fakes = await start(bin('fakes'), [], {}, /^(http:\S+)$/m);
     this.#stops.push(fakes.stop);
@@ -100,7 +100,7 @@ export class World {
     };
   }
 
-  /** A key of the ledger in this folder. */
+  /** Creates a key in the ledger of this folder. */
   key(folder, scopes, ...more) {
     const args = ['keys', 'create', '--workspace', 'acme', '--scopes', scopes, ...more];
     return execFileSync(bin('orchestrator'), args, { env: { ORCHESTRATOR_DATA: folder }, encoding: 'utf8' }).trim();
@@ -116,9 +116,9 @@ async function ask(method, url, body) {
 let browser;
 after(() => browser?.close());
 
-/** A new window of a browser of its own, which notes all that the console says and the policy refuses. */
+/** Opens a page in a new browser context. The test fails if the console or the policy complains. */
 export async function open(t, url, { width = 1280, height = 900, ...options } = {}) {
-  // Without a user namespace of its own, as in a container, the browser has no sandbox.
+  // In a container the browser cannot use its sandbox.
   browser ??= await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu'],
@@ -133,7 +133,7 @@ export async function open(t, url, { width = 1280, height = 900, ...options } = 
     dialog.dismiss();
   });
   page.on('console', (message) => {
-    // The browser's own note that a request was answered with an error, which the page shows itself.
+    // The browser also logs failed requests, which the page shows itself.
     if (['error', 'warning'].includes(message.type()) && !message.text().startsWith('Failed to load resource')) {
       page.complaints.push(`${message.type()}: ${message.text()}`);
     }
@@ -150,24 +150,24 @@ export async function open(t, url, { width = 1280, height = 900, ...options } = 
   return page;
 }
 
-/** What a test says of the page: `by(page, 'job', '[data-status=completed]')`. */
+/** Finds elements by their hook: `by(page, 'job', '[data-status=completed]')`. */
 export const by = (page, hook, more = '') => page.locator(`[data-test="${hook}"]${more}`);
 
-/** Writes a prompt and plans it. */
+/** Enters a prompt and plans it. */
 export async function plan(page, prompt, how = 'plan') {
   await by(page, 'prompt').fill(prompt);
   await by(page, how).click();
   await by(page, 'plan-view').waitFor();
 }
 
-/** Waits for a job of this status, and gives it back. */
+/** Waits for a job with this status and returns it. */
 export async function job(page, status) {
   const found = by(page, 'job', `[data-status="${status}"]`).first();
   await found.waitFor();
   return found;
 }
 
-/** What axe finds that is serious or critical. */
+/** Returns axe's serious and critical findings. */
 export async function violations(page) {
   await page.evaluate(axe);
   const { violations: found } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
@@ -176,13 +176,13 @@ export async function violations(page) {
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`);
 }
 
-/** Nothing is wider than the window. */
+/** Checks that the page fits the width of the window. */
 export async function fits(page) {
   const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
   assert.ok(wide <= window, `the page is ${wide} wide in a window of ${window}`);
 }
 
-/** Whether something that others wrote has become more than text. */
+/** Whether foreign text was executed or became markup. */
 export const ran = (page) =>
   page.evaluate(() => globalThis.hacked === true || document.querySelector('main script, main img, main iframe, main [onerror]') !== null);
 

@@ -1,5 +1,5 @@
-// The worked example of CONTRIBUTING.md, in the program that scripts/action-example built with it: one file more, and the
-// action is wherever actions are.
+// The worked example of CONTRIBUTING.md, in the program that scripts/action-example built with it: one more file makes the
+// action available everywhere.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -24,7 +24,7 @@ const PLAN = {
   confidence: 0.9,
 };
 
-/** A model that always answers with this plan; gives its address and what it was asked. */
+/** Starts a model that always answers with this plan; returns its address and the requests it got. */
 async function model(t) {
   const asked = [];
   const server = createServer(async (request, response) => {
@@ -44,7 +44,7 @@ async function model(t) {
   return { url: `http://127.0.0.1:${server.address().port}/v1`, asked };
 }
 
-test('an action that is one file is in catalogue, schema, document and page, and is carried out', async (t) => {
+test('an action in one file is in catalogue, schema, document and page, and runs', async (t) => {
   const world = new World();
   t.after(() => world.end());
   const [fakes, { url, asked }] = [await world.fakes(), await model(t)];
