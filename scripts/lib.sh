@@ -43,6 +43,13 @@ node_tools() { # NAME
   sha256sum < "$lock" > "$tools/$1/installed"
 }
 
+# Builds programs as `cargo test --workspace --all-features` does, so that the dependencies are compiled only once. A test
+# among the targets makes cargo enable the features of dev-dependencies too. Without it, half of the dependencies would be
+# compiled again with fewer features.
+cargo_build() { # cargo's options, such as --bin NAME
+  cargo build --quiet --locked --workspace --all-features --test process "$@"
+}
+
 # Waits until the server with this process id has written its address to this file, and prints the address.
 listening() { # PID FILE
   local url
