@@ -16,7 +16,7 @@ use domain::{JobId, JobStatus};
 use engine::{
     Caller, Engine, JobMessage,
     execute::{ExecuteRequest, RequestedAction, What},
-    ports::Position,
+    ports::{LedgerPorts, Position},
     work::Disposition,
 };
 use in_process::engine_in;
@@ -53,6 +53,7 @@ const WHAT: [&str; 12] = [
 
 /// A server's use cases on a ledger of so many jobs.
 struct Deployment {
+    ledger: LedgerPorts,
     engine: Engine,
     caller: Caller,
     /// Some of the jobs, anywhere among them.
@@ -99,9 +100,11 @@ async fn main() {
 impl Deployment {
     async fn of(size: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (engine, caller) = engine_in(folder.path(), &[]);
+        let (parts, caller) = engine_in(folder.path(), &[]);
+        let (ledger, engine) = (parts.ledger.clone(), Engine::new(parts));
         let middle = engine.clock.now() - SignedDuration::from_millis(i64::from(size / 2));
         let mut deployment = Self {
+            ledger,
             engine,
             caller,
             known: Vec::new(),
@@ -134,29 +137,29 @@ impl Deployment {
             trace: telemetry::TraceContext::begin(1, 1),
             trace_given: false,
         };
-        self.engine.execute(&self.caller, request).await.expect("it is accepted")[0].job.job_id
+        self.engine.executor.execute(&self.caller, request).await.expect("it is accepted")[0].job.job_id
     }
 
     /// Carries a job out, in sandbox mode.
     async fn work(&self, job_id: JobId) {
         let message = JobMessage::V1 { job_id, workspace_id: self.caller.workspace.clone(), traceparent: None };
         let deadline = self.engine.clock.now() + SignedDuration::from_secs(45);
-        assert_eq!(self.engine.work(&message.write(), deadline).await, Disposition::Acknowledge);
+        assert_eq!(self.engine.worker.work(&message.write(), deadline).await, Disposition::Acknowledge);
     }
 
     async fn poll(&self, job: JobId) -> JobStatus {
-        let job = self.engine.job_when_ended(&self.caller, job, Duration::ZERO).await.expect("it is there");
+        let job = self.engine.jobs.when_ended(&self.caller, job, Duration::ZERO).await.expect("it is there");
         job.state.status()
     }
 
     async fn page(&self, status: Option<JobStatus>, after: Option<Position>) {
-        let page = self.engine.list_jobs(&self.caller, status, after, PAGE).await.expect("a page");
+        let page = self.engine.jobs.list(&self.caller, status, after, PAGE).await.expect("a page");
         assert!(page.jobs.len() == PAGE && page.next.is_some());
     }
 
     /// How long each of [`WHAT`] takes once.
     async fn round(&self, round: u16) -> [Duration; WHAT.len()] {
-        let ledger = &self.engine.ledger;
+        let (ledger, upkeep) = (&self.ledger.jobs, &self.ledger.upkeep);
         let now = self.engine.clock.now();
         let mut clock = Lap(Instant::now());
         let job = self.execute(&format!("round-{round}")).await;
@@ -181,7 +184,7 @@ impl Deployment {
         assert_eq!(ledger.open_jobs(&self.caller.workspace, 1000).await.expect("a count"), OPEN);
         let open = clock.lap();
         assert!(ledger.overdue_jobs(now - SignedDuration::from_hours(1), 500).await.expect("a list").is_empty());
-        ledger.erase_expired(now).await.expect("it is done");
+        upkeep.erase_expired(now).await.expect("it is done");
         let sweep = clock.lap();
         assert!(ledger.oldest_unclaimed().await.expect("a time").is_some());
         [execute, poll, work, cold, warm, first, middle, failed, pending, open, sweep, clock.lap()]

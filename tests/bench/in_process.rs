@@ -1,16 +1,16 @@
 use std::path::Path;
 
 use domain::{ActorHash, Scope};
-use engine::{Caller, Engine};
+use engine::{Caller, Parts, limits::Ticket};
 
-/// The use cases on a ledger in this folder, without a server around them, and a caller who may do everything.
-pub fn engine_in(folder: &Path, variables: &[(&str, &str)]) -> (Engine, Caller) {
+/// The parts of the use cases on a ledger in this folder, and a caller who may do everything.
+pub fn engine_in(folder: &Path, variables: &[(&str, &str)]) -> (Parts, Caller) {
     let data = folder.display().to_string();
     let config = app::Config::read(app::Place::Local, &|name| match name {
         "ORCHESTRATOR_DATA" => Some(data.clone()),
         _ => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
     });
-    let engine = app::engine(&config.expect("it is right")).expect("it can be put together");
+    let parts = app::parts(&config.expect("it is right")).expect("it can be put together");
     let workspace = "local".parse().expect("an id");
     let caller = Caller {
         key_id: None,
@@ -19,6 +19,7 @@ pub fn engine_in(folder: &Path, variables: &[(&str, &str)]) -> (Engine, Caller) 
         workspace,
         scopes: Scope::ALL.into(),
         allow: None,
+        ticket: Ticket::default(),
     };
-    (engine, caller)
+    (parts, caller)
 }

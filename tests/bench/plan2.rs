@@ -38,7 +38,7 @@ impl Model for Ready {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (mut engine, caller) = engine_in(folder.path(), &[("AI_MAX_TOKENS_PER_MIN", "1000000000")]);
+    let (mut parts, caller) = engine_in(folder.path(), &[("AI_MAX_TOKENS_PER_MIN", "1000000000")]);
     let people = ["ana@example.com", "bo@example.com", "cy@example.com"];
     let mails: Vec<Value> = people
         .iter()
@@ -49,7 +49,8 @@ async fn main() {
         })
         .collect();
     let answer = json!({ "intent": "send_email", "notes": null, "actions": mails, "questions": [], "confidence": 0.9 });
-    engine.model = Arc::new(Ready(answer.to_string()));
+    parts.model = Arc::new(Ready(answer.to_string()));
+    let engine = engine::Engine::new(parts);
     let prompt = format!("Thank {} for the meeting, each in a mail of their own", people.join(", "));
     let plan = async || {
         let request = PlanRequest {
@@ -59,7 +60,7 @@ async fn main() {
             timezone: Some("Europe/Berlin".to_owned()),
             trace: telemetry::TraceContext::begin(1, 1),
         };
-        let planned = engine.plan(&caller, request).await.expect("a plan");
+        let planned = engine.planner.plan(&caller, request).await.expect("a plan");
         assert_eq!(planned.plan.actions.len(), 3);
     };
     for _ in 0..PLANS / 10 {

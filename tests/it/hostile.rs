@@ -120,9 +120,9 @@ fn mutated(chance: &mut Chance, people: &[&str]) -> String {
 
 /// Every address of a job that was accepted, as it lies in the ledger.
 async fn recipients(inside: &Inside, job: domain::JobId) -> Vec<String> {
-    let contents = inside.engine.ledger.contents(job).await.unwrap().expect("an accepted job has contents");
+    let contents = inside.parts.ledger.jobs.contents(job).await.unwrap().expect("an accepted job has contents");
     let workspace = &inside.caller.workspace;
-    let text = inside.engine.vault.open(workspace, Purpose::JobParams, &job.to_string(), &contents.0).await.unwrap();
+    let text = inside.parts.vault.open(workspace, Purpose::JobParams, &job.to_string(), &contents.0).await.unwrap();
     let params: Value = serde_json::from_slice(&text).unwrap();
     let fields = ["to", "cc", "bcc", "reply_to"].map(|field| params[field].clone());
     let texts = fields.into_iter().flat_map(|field| field.as_array().cloned().unwrap_or_else(|| vec![field]));

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use contracts::{CountingIds, ManualClock};
 use domain::{ActorId, PlanId, Scope, WorkspaceId};
 use engine::{
-    Caller, Engine, Problem,
+    Caller, Engine, Parts, Problem,
     execute::{Accepted, ExecuteRequest, What},
     plan::{PlanRequest, Planned},
     ports::{Answer, Finish, JobFilter, Model, ModelError, ModelRequest, Usage},
@@ -20,6 +20,7 @@ use telemetry::TraceContext;
 /// The use cases with embedded parts, and who asks.
 pub struct Inside {
     pub engine: Engine,
+    pub parts: Parts,
     pub clock: Arc<ManualClock>,
     pub model: Arc<Scripted>,
     pub caller: Caller,
@@ -42,11 +43,17 @@ impl Inside {
             "ORCHESTRATOR_DATA" => Some(data.clone()),
             name => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
         });
-        let mut engine = app::engine(&config.unwrap()).unwrap();
+        let mut parts = app::parts(&config.unwrap()).unwrap();
         let (clock, model) = (ManualClock::new(), Arc::new(Scripted::default()));
-        (engine.clock, engine.model) = (clock.clone(), model.clone());
-        engine.ids = Arc::new(CountingIds::new(7));
-        Self { engine, clock, model, caller: caller("local"), _folder: folder }
+        (parts.clock, parts.model) = (clock.clone(), model.clone());
+        parts.ids = Arc::new(CountingIds::new(7));
+        Self { engine: Engine::new(parts.clone()), parts, clock, model, caller: caller("local"), _folder: folder }
+    }
+
+    /// Builds the use cases again from changed parts, on the same ledger.
+    pub fn change(&mut self, change: impl FnOnce(&mut Parts)) {
+        change(&mut self.parts);
+        self.engine = Engine::new(self.parts.clone());
     }
 
     /// The plan of a prompt when the model says this.
@@ -63,7 +70,7 @@ impl Inside {
             timezone: Some("Europe/Berlin".to_owned()),
             trace: TraceContext::begin(1, 1),
         };
-        self.engine.plan(&self.caller, request).await
+        self.engine.planner.plan(&self.caller, request).await
     }
 
     pub async fn execute(&self, plan: PlanId) -> Result<Vec<Accepted>, Problem> {
@@ -84,13 +91,13 @@ impl Inside {
             trace: TraceContext::begin(1, 1),
             trace_given: false,
         };
-        self.engine.execute(caller, request).await
+        self.engine.executor.execute(caller, request).await
     }
 
     /// How many jobs there are, up to 100.
     pub async fn jobs(&self) -> usize {
         let filter = JobFilter { workspace: self.caller.workspace.clone(), status: None, after: None, limit: 100 };
-        self.engine.ledger.list_jobs(&filter).await.unwrap().len()
+        self.parts.ledger.jobs.list_jobs(&filter).await.unwrap().len()
     }
 }
 
@@ -104,6 +111,7 @@ pub fn caller(workspace: &str) -> Caller {
         workspace,
         scopes: Scope::ALL.into(),
         allow: None,
+        ticket: engine::limits::Ticket::default(),
     }
 }
 

@@ -81,6 +81,26 @@ async fn a_key_and_its_workspace_are_limited_and_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_request_counts_however_early_it_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = make_key(folder.path(), "acme");
+    let server = Server::start(folder.path(), &[("LIMIT_REQUESTS_PER_KEY", "6")]);
+    let client = server.with_key(&key);
+    for early in [
+        client.post("/ai/plan2", &json!({ "prompt": 1 })).await,
+        client.post("/ai/plan2", &json!({ "prompt": " " })).await,
+        client.post("/ai/execute", &json!({})).await,
+        client.post("/ai/execute", &json!({ "actions": [], "actor_id": "ana@example.com" })).await,
+        client.get("/ai/jobs/none").await,
+        client.get("/ai/jobs/018f4e7e-7d4c-8a3b-8a52-0b7d2c9d3f10?wait=99").await,
+    ] {
+        assert!((400..429).contains(&early.status), "{}: {}", early.status, early.body);
+    }
+    is_limited(&client.get("/actions").await, 6);
+    is_limited(&client.post("/ai/execute", &json!({})).await, 6);
+}
+
+#[tokio::test]
 async fn without_redis_everything_goes_on_without_limits() {
     let mut redis = RedisServer::start(false);
     let url = redis.url();

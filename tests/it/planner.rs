@@ -485,13 +485,12 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
         let data = folder.path().display().to_string();
         let config =
             app::Config::read(app::Place::Local, &|name| (name == "ORCHESTRATOR_DATA").then(|| data.clone())).unwrap();
-        let app::App { engine, router, .. } = app::build(&config, "http://127.0.0.1").await.unwrap();
-        drop(router);
+        let mut parts = app::parts(&config).unwrap();
         let clock = contracts::ManualClock::new();
         let takes = Duration::from_secs(takes);
         let model = Arc::new(SlowModel { clock: clock.clone(), takes, timeouts: Mutex::default() });
-        let mut engine = Arc::into_inner(engine).expect("the router had the only other one");
-        (engine.clock, engine.model) = (clock.clone(), model.clone());
+        (parts.clock, parts.model) = (clock.clone(), model.clone());
+        let engine = engine::Engine::new(parts);
         let began = clock.now();
         let asked = tokio::spawn(async move {
             let caller = engine::Caller {
@@ -501,6 +500,7 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
                 default_actor: domain::ActorHash::of(&"local".parse().unwrap(), &"local".parse().unwrap()),
                 allow: None,
                 scopes: domain::Scope::ALL.into(),
+                ticket: engine::limits::Ticket::default(),
             };
             let request = engine::plan::PlanRequest {
                 prompt: PROMPT.to_owned(),
@@ -509,7 +509,7 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
                 timezone: None,
                 trace: telemetry::TraceContext::begin(1, 1),
             };
-            engine.plan(&caller, request).await
+            engine.planner.plan(&caller, request).await
         });
         if wanted.len() == 2 {
             // The pause before the second try is less than this.

@@ -52,13 +52,13 @@ async fn nothing_changes_between_plan_and_execute_but_what_is_allowed() {
     let shown = inside.when(john(), PROMPT).await.unwrap().plan;
     let other = inside.when(answer(&[action(&["eve@example.com"])]), "To eve@example.com").await.unwrap().plan;
     // Whoever can write to the ledger cannot put one plan in another's place.
-    let ledger = inside.engine.ledger.clone();
+    let ledger = inside.parts.ledger.plans.clone();
     let now = engine::ports::Clock::now(&*inside.clock);
     let workspace = inside.caller.workspace.clone();
     let mut stolen = ledger.plan(&workspace, other.plan_id, now).await.unwrap().unwrap();
     let mine = ledger.plan(&workspace, shown.plan_id, now).await.unwrap().unwrap();
     stolen.plan_id = domain::PlanId(uuid(9));
-    let entry = inside.engine.audit_entry(&inside.caller, domain::AuditEvent::PlanMade);
+    let entry = inside.engine.auditor.entry_of(&inside.caller, domain::AuditEvent::PlanMade);
     ledger.put_plan(&stolen, &entry).await.unwrap();
     assert_eq!(inside.execute(stolen.plan_id).await.unwrap_err().code, ProblemCode::Internal);
     assert!(!mine.sealed.0.contains("john"), "it is sealed");
@@ -71,7 +71,7 @@ async fn nothing_changes_between_plan_and_execute_but_what_is_allowed() {
 
     // What is forbidden meanwhile is not done, though it was planned.
     let later = inside.when(john(), PROMPT).await.unwrap().plan;
-    inside.engine.settings.allowlist = std::iter::empty().collect();
+    inside.change(|parts| parts.options.allowlist = std::iter::empty().collect());
     assert_eq!(inside.execute(later.plan_id).await.unwrap_err().code, ProblemCode::ActionNotAllowed);
     assert_eq!(inside.jobs().await, 1);
 }
@@ -124,25 +124,27 @@ async fn a_replay_shows_what_todays_code_makes_of_an_answer() {
     let prompt = "Write to john@example.com and eve@evil.example";
     let plan = inside.when(two, prompt).await.unwrap().plan;
     let workspace = inside.caller.workspace.clone();
-    let replay = inside.engine.replay(&workspace, plan.plan_id).await.unwrap();
+    let replay = inside.engine.planner.replay(&workspace, plan.plan_id).await.unwrap();
     assert_eq!((replay.differences.as_slice(), replay.catalogue_changed), (&[][..], false));
 
-    inside.engine.settings.recipient_domains = domain::RecipientDomains::Only(["example.com".to_owned()].into());
-    let replay = inside.engine.replay(&workspace, plan.plan_id).await.unwrap();
+    inside.change(|parts| {
+        parts.options.recipient_domains = domain::RecipientDomains::Only(["example.com".to_owned()].into());
+    });
+    let replay = inside.engine.planner.replay(&workspace, plan.plan_id).await.unwrap();
     let pointers: Vec<&str> = replay.differences.iter().map(|difference| difference.pointer.as_str()).collect();
     assert_eq!(pointers, ["/actions/1", "/notes"]);
     assert_eq!(replay.differences[0].then["params"]["to"], "eve@evil.example");
 
-    inside.engine.catalogue = engine::catalogue::Catalogue::new(Vec::new());
-    let replay = inside.engine.replay(&workspace, plan.plan_id).await.unwrap();
+    inside.change(|parts| parts.catalogue = engine::catalogue::Catalogue::new(Vec::new()));
+    let replay = inside.engine.planner.replay(&workspace, plan.plan_id).await.unwrap();
     assert!(replay.catalogue_changed);
     assert!(replay.differences.iter().any(|d| d.pointer == "/problem" && d.now == "planner-invalid-answer"));
 
     assert_eq!(inside.model.count(), 1, "the model is not asked again");
-    let problem = inside.engine.replay(&"other".parse().unwrap(), plan.plan_id).await.unwrap_err();
+    let problem = inside.engine.planner.replay(&"other".parse().unwrap(), plan.plan_id).await.unwrap_err();
     assert_eq!(problem.code, ProblemCode::PlanNotFound);
     inside.clock.advance(Duration::from_hours(24));
-    let problem = inside.engine.replay(&workspace, plan.plan_id).await.unwrap_err();
+    let problem = inside.engine.planner.replay(&workspace, plan.plan_id).await.unwrap_err();
     assert_eq!(problem.code, ProblemCode::PlanNotFound, "it is kept for a day");
 }
 
@@ -169,10 +171,10 @@ async fn the_command_replays_beside_a_server_and_its_exit_code_says_whether_it_d
 /// Evaluates a file of cases by rules, in this process.
 async fn evaluated(file: &str) -> engine::evaluation::Report {
     let mut inside = Inside::new(&[]);
-    inside.engine.model = std::sync::Arc::new(adapters::offline::OfflinePlanner::new());
+    inside.change(|parts| parts.model = std::sync::Arc::new(adapters::offline::OfflinePlanner::new()));
     let path = format!("{}/../../tests/fixtures/eval/{file}", env!("CARGO_MANIFEST_DIR"));
     let cases = engine::evaluation::Case::read(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let report = inside.engine.evaluate(&inside.caller.workspace, &cases, None).await;
+    let report = inside.engine.evaluator.evaluate(&inside.caller.workspace, &cases, None).await;
     println!("{file}\n{}", report.table());
     report
 }
@@ -200,7 +202,7 @@ async fn an_evaluation_counts_what_a_model_invents() {
     inside.model.say(answer(&[action(&["John@example.com"])]));
     inside.model.say(answer(&[action(&["eve@example.com"])]));
     inside.model.say("no plan".to_owned());
-    let report = inside.engine.evaluate(&inside.caller.workspace, &cases, None).await;
+    let report = inside.engine.evaluator.evaluate(&inside.caller.workspace, &cases, None).await;
     assert_eq!((report.right, report.valid, report.stopped, report.invented), (1, 2, 1, 0), "{}", report.table());
     assert_eq!((report.tokens_in, report.tokens_out), (300, 60));
     assert_eq!((inside.jobs().await, report.verdicts[2].problem), (0, Some("planner-invalid-answer")));

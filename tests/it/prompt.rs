@@ -54,7 +54,7 @@ async fn todays_date_is_that_of_the_callers_time_zone() {
             timezone: Some(zone.to_owned()),
             trace: telemetry::TraceContext::begin(1, 1),
         };
-        let _ = inside.engine.plan(&inside.caller, request).await;
+        let _ = inside.engine.planner.plan(&inside.caller, request).await;
         let told = inside.model.last().instructions;
         assert!(told.contains(&format!("Today is {today}, time zone {zone}.")), "{told}");
     }

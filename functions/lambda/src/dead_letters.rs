@@ -18,7 +18,7 @@ pub async fn serve(engine: Arc<Engine>) -> Result<(), Error> {
 async fn handle(engine: &Arc<Engine>, event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error> {
     let settle = |message: String| {
         let engine = Arc::clone(engine);
-        async move { engine.settle_dead(&message).await }
+        async move { engine.worker.settle_dead(&message).await }
     };
     let response = batch::each(event.payload.records, TIME, settle).await;
     engine.metrics.flush().await;

@@ -11,6 +11,7 @@ mod worker;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use app::{Config, Place};
+use engine::Engine;
 use lambda_runtime::Error;
 use web::Function;
 
@@ -61,9 +62,9 @@ fn main() -> ExitCode {
 }
 
 async fn serve(role: Role, config: &Config) -> Result<(), Error> {
-    let mut engine = app::engine(config)?;
-    engine.settings.visibility_timeout = VISIBILITY_TIMEOUT;
-    let engine = Arc::new(engine);
+    let mut parts = app::parts(config)?;
+    parts.options.visibility_timeout = VISIBILITY_TIMEOUT;
+    let engine = Arc::new(Engine::new(parts));
     match role {
         Role::Http(function) => http::serve(app::function(config, engine, function)).await,
         Role::Worker => worker::serve(engine).await,

@@ -8,8 +8,8 @@ use serde_json::Value;
 /// when the first fails, too; a failure of either is the invocation's.
 pub async fn serve(engine: Arc<Engine>) -> Result<(), Error> {
     let handle = async |_: LambdaEvent<Value>| {
-        let swept = engine.sweep().await;
-        let erased = engine.ledger.erase_expired(engine.clock.now()).await;
+        let swept = engine.sweeper.sweep().await;
+        let erased = engine.sweeper.erase_expired().await;
         engine.metrics.flush().await;
         swept?;
         erased?;

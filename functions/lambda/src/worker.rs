@@ -21,7 +21,7 @@ async fn handle(engine: &Arc<Engine>, event: LambdaEvent<SqsEvent>) -> Result<Sq
     let time = Duration::try_from(left).unwrap_or_default().saturating_sub(RESERVE);
     let work = |message: String| {
         let engine = Arc::clone(engine);
-        async move { engine.work(&message, deadline).await }
+        async move { engine.worker.work(&message, deadline).await }
     };
     let response = batch::each(event.payload.records, time, work).await;
     engine.metrics.flush().await;

@@ -27,7 +27,7 @@ pub async fn run(config: &Config, command: Eval) -> Result<ExitCode, Box<dyn Err
     let cases = Case::read(&text).map_err(|error| format!("{name}, {error}"))?;
     let prices = command.price_in.zip(command.price_out).map(|(input, output)| Prices { input, output });
     let workspace = "eval".parse().expect("the constant is a workspace id");
-    let report = app::engine(config)?.evaluate(&workspace, &cases, prices).await;
+    let report = app::engine(config)?.evaluator.evaluate(&workspace, &cases, prices).await;
     if command.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {

@@ -3,10 +3,7 @@ use std::error::Error;
 use app::Config;
 use clap::Subcommand;
 use domain::{ActionId, ActorId, Allowlist, KeyId, Scope, WorkspaceId};
-use engine::{
-    Engine,
-    keys::{NewKey, create_key},
-};
+use engine::{Engine, keys::NewKey};
 
 /// API keys of the ledger. A server that runs without keys goes on without them until its next start.
 #[derive(Subcommand)]
@@ -42,11 +39,11 @@ pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
         Keys::Create { workspace, scopes, actor, allow } => {
             let allow = allow.map(|actions| known(&engine, actions)).transpose()?;
             let new = NewKey { workspace, scopes: scopes.into_iter().collect(), actor, allow };
-            let key = create_key(&*engine.ledger, &*engine.clock, &*engine.ids, new).await?;
+            let key = engine.keys.create(new).await?;
             println!("{}", key.reveal());
         }
         Keys::List => {
-            for key in engine.ledger.keys().await? {
+            for key in engine.keys.list().await? {
                 let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
                 // The first digits of the SHA-256 of WORKSPACE:ACTOR, which is all that is kept.
                 let actor = key.bound_actor.as_ref().map_or("any", |actor| &actor.as_str()[..16]);
@@ -57,7 +54,7 @@ pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
             }
         }
         Keys::Revoke { id } => {
-            if !engine.ledger.revoke_key(&id, engine.clock.now()).await? {
+            if !engine.keys.revoke(&id).await? {
                 return Err(format!("there is no key {id}").into());
             }
         }

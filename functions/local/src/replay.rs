@@ -17,7 +17,7 @@ pub struct Replay {
 
 /// Replays, with the ledger and the settings that the environment names; a server may run beside it.
 pub async fn run(config: &Config, command: Replay) -> Result<ExitCode, Box<dyn Error>> {
-    match app::engine(config)?.replay(&command.workspace, command.plan_id).await {
+    match app::engine(config)?.planner.replay(&command.workspace, command.plan_id).await {
         Ok(replay) => {
             println!("{}", serde_json::to_string_pretty(&replay)?);
             Ok(ExitCode::from(u8::from(!replay.differences.is_empty())))

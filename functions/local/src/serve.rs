@@ -1,6 +1,6 @@
 use std::{error::Error, io, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use app::{Config, Pace, QueueConfig, run_dead_letters, run_housekeeping, run_worker};
+use app::{Config, QueueConfig, WorkerTiming, run_dead_letters, run_housekeeping, run_worker};
 use engine::Engine;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
@@ -16,7 +16,7 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     let url = format!("http://{}", listener.local_addr()?);
     let app = app::build(config, &url).await?;
     if app.lock.is_some() {
-        let open = app.engine.pick_up().await?;
+        let open = app.engine.sweeper.pick_up().await?;
         if open > 0 {
             tracing::info!(jobs.count = open, "open jobs of an earlier run are picked up");
         }
@@ -52,9 +52,9 @@ async fn until_told(
     stopped: watch::Receiver<bool>,
     server: JoinHandle<io::Result<()>>,
 ) -> Result<(), Box<dyn Error>> {
-    let pace = Pace::default();
-    let worker = tokio::spawn(run_worker(Arc::clone(engine), pace, stopped.clone()));
-    let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(engine), pace, stopped));
+    let timing = WorkerTiming::default();
+    let worker = tokio::spawn(run_worker(Arc::clone(engine), timing, stopped.clone()));
+    let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(engine), timing, stopped));
     let dead_letters = match app::dead_letters(config)? {
         Some(queue) => tokio::spawn(run_dead_letters(Arc::clone(engine), queue, stop.subscribe())),
         None => tokio::spawn(async {}),

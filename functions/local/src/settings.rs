@@ -53,7 +53,7 @@ pub async fn rollout(config: &Config, command: Rollout) -> Result<(), Box<dyn Er
     let engine = app::engine(config)?;
     match command {
         Rollout::Set { provider, percent } => {
-            if !engine.set_rollout(provider, percent).await? {
+            if !engine.settings.set_rollout(provider, percent).await? {
                 eprintln!("Redis does not answer: servers hear of it when it does, within a minute");
             }
             print_percent(&engine, provider).await?;
@@ -68,7 +68,7 @@ pub async fn rollout(config: &Config, command: Rollout) -> Result<(), Box<dyn Er
 }
 
 async fn print_percent(engine: &Engine, provider: Provider) -> Result<(), Box<dyn Error>> {
-    let (percent, of_environment) = engine.rollout(provider).await?;
+    let (percent, of_environment) = engine.settings.rollout(provider).await?;
     println!("{provider}\t{percent}\t{}", if of_environment { "environment" } else { "ledger" });
     Ok(())
 }
@@ -79,16 +79,16 @@ pub async fn workspaces(config: &Config, command: Workspaces) -> Result<(), Box<
     let workspace = match command {
         Workspaces::Allow { workspace, actions } => {
             let allow = known(&engine, actions)?;
-            engine.allow(&workspace, Some(allow)).await?;
+            engine.settings.allow(&workspace, Some(allow)).await?;
             workspace
         }
         Workspaces::Reset { workspace } => {
-            engine.allow(&workspace, None).await?;
+            engine.settings.allow(&workspace, None).await?;
             workspace
         }
         Workspaces::Show { workspace } => workspace,
     };
-    let settings = engine.ledger.workspace(&workspace).await?.unwrap_or_default();
+    let settings = engine.settings.workspace(&workspace).await?;
     println!("{}", settings.allow.as_ref().map_or_else(|| "all".to_owned(), Allowlist::to_string));
     Ok(())
 }
@@ -98,7 +98,7 @@ pub async fn audit(config: &Config, workspace: Option<WorkspaceId>) -> Result<()
     let engine = app::engine(config)?;
     let mut after = None;
     loop {
-        let page = engine.audit_page(workspace.clone(), after, 100).await?;
+        let page = engine.auditor.page(workspace.clone(), after, 100).await?;
         for entry in &page.entries {
             println!("{}", serde_json::to_string(entry)?);
         }

@@ -6,7 +6,7 @@
 //! - [`actions`]: the catalogue, one file an action; [`google`] and [`microsoft`] carry them
 //! - [`mime`] and [`graph_message`]: what goes over the wire; [`http`]: the clients that carry it
 //! - [`redis`]: cache and queue on Redis or Valkey, single or cluster
-//! - [`connections`]: whose accounts; [`oauth`]: the endpoints that give and renew their tokens
+//! - [`oauth`]: the endpoints that give and renew accounts' tokens
 //! - [`secret`]: what the environment holds, or only names
 //! - [`api`]: another orchestrator, asked by the command line
 
@@ -14,7 +14,6 @@ pub mod actions;
 pub mod api;
 #[cfg(feature = "aws")]
 pub mod aws;
-pub mod connections;
 pub mod embedded;
 pub mod google;
 pub mod graph_message;

@@ -20,11 +20,11 @@ impl SealingKey {
     /// Base64url of nonce (96 random bits) and ciphertext.
     pub(crate) fn seal(&self, place: &[u8], plaintext: &[u8]) -> Result<String, VaultError> {
         let mut nonce = [0; 12];
-        getrandom::fill(&mut nonce).map_err(|error| VaultError::Unavailable(error.to_string()))?;
+        getrandom::fill(&mut nonce).map_err(|error| VaultError::unavailable(error.to_string()))?;
         let ciphertext = self
             .0
             .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: place })
-            .map_err(|_| VaultError::Unavailable("the text is too long to be sealed".to_owned()))?;
+            .map_err(|_| VaultError::unavailable("the text is too long to be sealed"))?;
         Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &ciphertext].concat()))
     }
 

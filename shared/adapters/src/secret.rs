@@ -1,8 +1,9 @@
 //! Secrets: known from the start, or kept elsewhere and read at first need.
 
-use std::{fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
 use async_trait::async_trait;
+use engine::ports::Cause;
 use secrecy::SecretString;
 
 /// Where secrets are kept. Each reading may cost a call, unless the store remembers.
@@ -12,10 +13,17 @@ pub trait SecretStore: Send + Sync {
     async fn read(&self, name: &str) -> Result<SecretString, SecretError>;
 }
 
-/// A secret cannot be read now. Says why, and nothing of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// A secret cannot be read now; another try may succeed. Says why, and nothing of the secret.
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("a secret cannot be read: {0}")]
-pub struct SecretError(pub String);
+pub struct SecretError(#[source] Cause);
+
+impl SecretError {
+    /// It cannot be read, for this reason.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into().into())
+    }
+}
 
 /// A secret, to be asked for at each use, so that a new one is heard of.
 #[derive(Clone)]

@@ -3,16 +3,13 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
-use adapters::embedded::{LocalVault, MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger, SystemClock, SystemIds};
-use contracts::{ManualClock, sample_job};
+use adapters::embedded::{LocalVault, MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger, SystemClock};
+use contracts::{ManualClock, sample_job, seed};
 use domain::{AuditBy, AuditEntry, AuditEvent, Job, Provider};
-use engine::ports::{AuditFilter, Clock, Contents, Ids, Insert, JobFilter, Ledger, Save, Sealed};
-use tempfile::tempdir;
+use engine::ports::{Audit, AuditFilter, Clock, Contents, Insert, JobFilter, Jobs, Save, Sealed, Settings, Upkeep};
+use jiff::Timestamp;
+use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
-
-fn seed() -> Uuid {
-    SystemIds.uuid()
-}
 
 fn open(folder: &Path) -> Arc<SqliteLedger> {
     Arc::new(SqliteLedger::open(folder, Arc::new(SystemClock)).unwrap())
@@ -23,31 +20,39 @@ fn job(key: &str) -> (Job, Contents) {
     (sample_job(&workspace, key, SystemClock.now()), Contents(Sealed(format!("sealed {key}"))))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_ledger_keeps_its_contract() {
-    let folder = tempdir().unwrap();
-    let ledger = open(folder.path());
-    // Twice, as no suite may need an empty store.
-    for _ in 0..2 {
-        contracts::ledger(ledger.clone(), SystemClock.now(), seed()).await;
-        contracts::ledger_void_leases(ledger.clone(), SystemClock.now(), seed()).await;
+mod ledger {
+    use super::*;
+
+    fn ledger() -> (Arc<SqliteLedger>, Timestamp, TempDir) {
+        let folder = tempdir().unwrap();
+        (open(folder.path()), SystemClock.now(), folder)
     }
+
+    fn by_our_clock() -> (Arc<SqliteLedger>, Arc<ManualClock>, TempDir) {
+        let (folder, clock) = (tempdir().unwrap(), ManualClock::new());
+        (Arc::new(SqliteLedger::open(folder.path(), clock.clone()).unwrap()), clock, folder)
+    }
+
+    contracts::ledger_tests!(ledger());
+    contracts::tests!(ledger(); jobs::voids_leases);
+    contracts::ledger_over_time_tests!(by_our_clock());
 }
 
-#[tokio::test]
-async fn the_ledger_forgets_in_time() {
-    let folder = tempdir().unwrap();
-    let clock = ManualClock::new();
-    let ledger = Arc::new(SqliteLedger::open(folder.path(), clock.clone()).unwrap());
-    contracts::ledger_with_clock(ledger, clock, seed()).await;
-}
+mod cache {
+    use super::*;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_cache_keeps_its_contract() {
-    let clock = ManualClock::new();
-    let cache = Arc::new(MemoryCache::new(clock.clone()));
-    contracts::cache(cache.clone(), clock.now(), seed()).await;
-    contracts::cache_with_clock(cache, &clock, seed()).await;
+    fn cache() -> (Arc<MemoryCache>, Timestamp, ()) {
+        let clock = ManualClock::new();
+        (Arc::new(MemoryCache::new(clock.clone())), clock.now(), ())
+    }
+
+    fn by_our_clock() -> (Arc<MemoryCache>, Arc<ManualClock>, ()) {
+        let clock = ManualClock::new();
+        (Arc::new(MemoryCache::new(clock.clone())), clock, ())
+    }
+
+    contracts::cache_tests!(cache());
+    contracts::cache_over_time_tests!(by_our_clock());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,20 +10,16 @@ use std::{
 };
 
 use adapters::{
-    connections::{Mode, PastedTokens, StoredConnections},
     embedded::{LocalVault, MemoryCache, SqliteLedger, SystemClock, SystemIds},
     http::{ClientOptions, LazyClient},
     oauth::{OAuthClient, OAuthClients},
 };
 use async_trait::async_trait;
 use contracts::{Emulate, ManualClock};
-use domain::{Provider, WorkspaceId};
+use domain::{Provider, Via, WorkspaceId};
 use engine::{
-    connect::Tokens,
-    ports::{
-        Authorization, Clock, Connection, ConnectionError, ConnectionStatus, Connections, Exchange, Granted, Identity,
-        Ids, OAuth, OAuthError, Save, StoredConnection,
-    },
+    accounts::{Accounts, Connection, ConnectionError, PastedTokens, Tokens},
+    ports::{Authorization, Clock, Exchange, Granted, Identity, Ids, OAuth, OAuthError, Save, StoredConnection},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -94,6 +90,11 @@ fn exchange(provider: Provider, code: &str) -> Exchange<'_> {
     Exchange { provider, code, verifier: VERIFIER, nonce: "the-nonce", redirect_uri: REDIRECT }
 }
 
+/// Whether only the owner's consent helps.
+fn ended<T>(answer: &Result<T, OAuthError>) -> bool {
+    matches!(answer, Err(OAuthError::InvalidGrant))
+}
+
 #[tokio::test]
 async fn google_is_connected_renewed_and_revoked() {
     let provider = Provider::Google;
@@ -102,15 +103,11 @@ async fn google_is_connected_renewed_and_revoked() {
 
     let code = consent(&clients, provider, REDIRECT).await.unwrap();
     let stolen = Exchange { verifier: &VERIFIER.replace('d', "e"), ..exchange(provider, &code) };
-    assert_eq!(clients.exchange(&stolen).await.unwrap_err(), OAuthError::InvalidGrant, "a code without its verifier");
+    assert!(ended(&clients.exchange(&stolen).await), "a code without its verifier");
     let (granted, identity) = clients.exchange(&exchange(provider, &code)).await.unwrap();
     assert_eq!(identity.address.addr_spec(), "owner@contoso.com");
     assert!(granted.scopes.unwrap().iter().any(|scope| scope == SCOPE) && granted.expires_in.as_secs() == 3600);
-    assert_eq!(
-        clients.exchange(&exchange(provider, &code)).await.unwrap_err(),
-        OAuthError::InvalidGrant,
-        "a code twice"
-    );
+    assert!(ended(&clients.exchange(&exchange(provider, &code)).await), "a code twice");
 
     let code = consent(&clients, provider, REDIRECT).await.unwrap();
     let other = Exchange { nonce: "another", ..exchange(provider, &code) };
@@ -120,12 +117,16 @@ async fn google_is_connected_renewed_and_revoked() {
     let next = clients.refresh(provider, &token).await.unwrap();
     assert!(next.access_token.expose_secret() != granted.access_token.expose_secret() && next.refresh_token.is_none());
     let stranger = self::clients(provider, &server.url(), "guess").refresh(provider, &token).await.unwrap_err();
-    assert_eq!(stranger, OAuthError::Unavailable("status 401 invalid_client".to_owned()), "no reason to ask a person");
+    assert!(
+        matches!(&stranger, OAuthError::Refused { status: 401, code: Some(code) } if code == "invalid_client"),
+        "no reason to ask a person: {stranger}"
+    );
 
-    assert_eq!(clients.revoke(provider, &token).await, Ok(true));
-    assert_eq!(clients.refresh(provider, &token).await.unwrap_err(), OAuthError::InvalidGrant);
+    assert!(clients.revoke(provider, &token).await.unwrap());
+    assert!(ended(&clients.refresh(provider, &token).await));
     drop(server);
-    assert_eq!(clients.refresh(provider, &token).await.unwrap_err(), OAuthError::Unavailable("no answer".to_owned()));
+    let gone = clients.refresh(provider, &token).await.unwrap_err();
+    assert!(matches!(&gone, OAuthError::Unavailable(cause) if cause.to_string() == "no answer"), "{gone}");
 }
 
 #[tokio::test]
@@ -135,20 +136,16 @@ async fn microsoft_is_connected_and_its_refresh_token_rotates() {
     assert_eq!(consent(&clients, provider, "http://127.0.0.1:8787/elsewhere").await, None, "the redirect URI is exact");
     let code = consent(&clients, provider, REDIRECT).await.unwrap();
     let elsewhere = Exchange { redirect_uri: "http://127.0.0.1:8787/elsewhere", ..exchange(provider, &code) };
-    assert_eq!(clients.exchange(&elsewhere).await.unwrap_err(), OAuthError::InvalidGrant);
+    assert!(ended(&clients.exchange(&elsewhere).await));
     let code = consent(&clients, provider, REDIRECT).await.unwrap();
     let (granted, identity) = clients.exchange(&exchange(provider, &code)).await.unwrap();
     assert_eq!(identity.address.addr_spec(), "owner@contoso.com");
 
     let first = granted.refresh_token.unwrap();
     let second = clients.refresh(provider, &first).await.unwrap().refresh_token.expect("it rotates");
-    assert_eq!(
-        clients.refresh(provider, &first).await.unwrap_err(),
-        OAuthError::InvalidGrant,
-        "the one before is over"
-    );
+    assert!(ended(&clients.refresh(provider, &first).await), "the one before has ended");
     assert!(clients.refresh(provider, &second).await.is_ok());
-    assert_eq!(clients.revoke(provider, &second).await, Ok(false), "Microsoft has no endpoint for it");
+    assert!(!clients.revoke(provider, &second).await.unwrap(), "Microsoft has no endpoint for it");
 }
 
 /// Tokens that count how often they were renewed.
@@ -192,7 +189,7 @@ impl OAuth for Counting {
 struct World {
     clock: Arc<dyn Clock>,
     oauth: Arc<Counting>,
-    connections: Arc<StoredConnections>,
+    accounts: Arc<Accounts>,
     _folder: tempfile::TempDir,
 }
 
@@ -203,17 +200,17 @@ impl World {
 
     fn at(clock: Arc<dyn Clock>) -> Self {
         let (oauth, folder) = (Arc::new(Counting::default()), tempfile::tempdir().unwrap());
-        let connections = Arc::new(StoredConnections {
-            mode: Mode::Live,
+        let accounts = Arc::new(Accounts {
+            mode: Some(Via::Live),
             pasted: PastedTokens { workspace: "local".parse().unwrap(), tokens: [].into() },
-            ledger: Arc::new(SqliteLedger::open(folder.path(), clock.clone()).unwrap()),
+            connections: Arc::new(SqliteLedger::open(folder.path(), clock.clone()).unwrap()),
             vault: Arc::new(LocalVault::from_file(folder.path()).unwrap()),
-            cache: Arc::new(MemoryCache::new(clock.clone())),
+            locks: Arc::new(MemoryCache::new(clock.clone())),
             oauth: oauth.clone(),
             clock: clock.clone(),
             ids: Arc::new(SystemIds),
         });
-        Self { clock, oauth, connections, _folder: folder }
+        Self { clock, oauth, accounts, _folder: folder }
     }
 
     async fn connect(
@@ -230,23 +227,23 @@ impl World {
             expires_at: self.clock.now() + jiff::SignedDuration::try_from(lives).unwrap(),
             address: format!("{account}@example.com").parse().unwrap(),
         };
-        let sealed = tokens.seal(&*self.connections.vault, workspace, provider, account).await.unwrap();
+        let sealed = tokens.seal(&*self.accounts.vault, workspace, provider, account).await.unwrap();
         let stored = StoredConnection {
             workspace: workspace.clone(),
             provider,
             account: account.to_owned(),
             sealed,
             scopes: vec![SCOPE.to_owned()],
-            status: ConnectionStatus::Active,
+            needs_reauth: false,
             version: SystemIds.uuid(),
             connected_at: self.clock.now(),
         };
-        assert_eq!(self.connections.ledger.put_connection(&stored, None).await.unwrap(), Save::Done);
+        assert_eq!(self.accounts.connections.put_connection(&stored, None).await.unwrap(), Save::Done);
         stored
     }
 
     async fn access(&self, workspace: &WorkspaceId) -> String {
-        match self.connections.connection(workspace, Provider::Google).await.unwrap() {
+        match self.accounts.ready(workspace, Provider::Google).await.unwrap() {
             Connection::Live(access) => access.token.expose_secret().to_owned(),
             other => panic!("not live: {other:?}"),
         }
@@ -266,8 +263,8 @@ async fn a_token_is_renewed_five_minutes_ahead_and_what_rotates_is_kept() {
     clock.advance(Duration::from_mins(55));
     assert_eq!(world.access(&ours).await, "access 1", "it would end in five minutes");
     assert_eq!(world.access(&ours).await, "access 1");
-    let stored = world.connections.ledger.connection(&ours, Provider::Google).await.unwrap().unwrap();
-    let tokens = Tokens::open(&*world.connections.vault, &stored).await.unwrap();
+    let stored = world.accounts.connections.connection(&ours, Provider::Google).await.unwrap().unwrap();
+    let tokens = Tokens::open(&*world.accounts.vault, &stored).await.unwrap();
     assert_eq!(tokens.refresh.expose_secret(), "refresh 1");
     assert!(!serde_json::to_string(&stored).unwrap().contains("ana@example.com"), "the address is sealed");
 }
@@ -278,8 +275,8 @@ async fn of_fifty_who_find_an_ended_token_one_renews_it() {
     world.connect(&ours, "ana", Duration::ZERO, "refresh 0").await;
     let running: Vec<_> = (0..50)
         .map(|_| {
-            let (connections, ours) = (world.connections.clone(), ours.clone());
-            tokio::spawn(async move { connections.connection(&ours, Provider::Google).await })
+            let (accounts, ours) = (world.accounts.clone(), ours.clone());
+            tokio::spawn(async move { accounts.ready(&ours, Provider::Google).await })
         })
         .collect();
     for task in running {
@@ -293,24 +290,22 @@ async fn of_fifty_who_find_an_ended_token_one_renews_it() {
 async fn a_refused_token_is_renewed_once_and_an_ended_grant_waits_for_consent() {
     let (world, ours) = (World::new(), workspace("ours"));
     let stored = world.connect(&ours, "ana", Duration::from_hours(9), "refresh 0").await;
-    let Connection::Live(refused) = world.connections.connection(&ours, Provider::Google).await.unwrap() else {
-        panic!()
-    };
+    let Connection::Live(refused) = world.accounts.ready(&ours, Provider::Google).await.unwrap() else { panic!() };
     for _ in 0..3 {
-        let fresh = world.connections.refreshed(&ours, Provider::Google, &refused).await.unwrap().unwrap();
+        let fresh = world.accounts.refreshed(&ours, Provider::Google, &refused).await.unwrap().unwrap();
         assert_eq!(fresh.token.expose_secret(), "access 1", "who comes later takes what is there");
     }
-    let there = world.connections.ledger.connection(&ours, Provider::Google).await.unwrap().unwrap();
-    world.connections.ledger.delete_connection(&ours, Provider::Google, there.version).await.unwrap();
-    assert!(world.connections.refreshed(&ours, Provider::Google, &refused).await.unwrap().is_none(), "disconnected");
+    let there = world.accounts.connections.connection(&ours, Provider::Google).await.unwrap().unwrap();
+    world.accounts.connections.delete_connection(&ours, Provider::Google, there.version).await.unwrap();
+    assert!(world.accounts.refreshed(&ours, Provider::Google, &refused).await.unwrap().is_none(), "disconnected");
     world.connect(&ours, "bob", Duration::from_hours(9), "refresh 0").await;
-    let other = world.connections.refreshed(&ours, Provider::Google, &refused).await.unwrap();
+    let other = world.accounts.refreshed(&ours, Provider::Google, &refused).await.unwrap();
     assert!(other.is_none(), "never another account's token: {stored:?}");
 
     let theirs = workspace("theirs");
     world.connect(&theirs, "eve", Duration::ZERO, "ended").await;
     for _ in 0..2 {
-        let ended = world.connections.connection(&theirs, Provider::Google).await.unwrap();
+        let ended = world.accounts.ready(&theirs, Provider::Google).await.unwrap();
         assert!(matches!(ended, Connection::NeedsReauth(access) if access.address.is_some()), "asked once, then known");
     }
     assert_eq!(world.oauth.0.load(Ordering::SeqCst), 2);
@@ -332,10 +327,8 @@ async fn what_is_put_in_anothers_place_does_not_open() {
     for moved in elsewhere {
         let provider = moved.provider;
         let over = if provider == Provider::Google { over.replace(moved.version) } else { None };
-        assert_eq!(world.connections.ledger.put_connection(&moved, over).await.unwrap(), Save::Done);
-        for found in
-            [world.connections.connection(&ours, provider).await, world.connections.known(&ours, provider).await]
-        {
+        assert_eq!(world.accounts.connections.put_connection(&moved, over).await.unwrap(), Save::Done);
+        for found in [world.accounts.ready(&ours, provider).await, world.accounts.known(&ours, provider).await] {
             assert!(matches!(found, Err(ConnectionError::DoesNotOpen)), "{moved:?}: {found:?}");
         }
     }

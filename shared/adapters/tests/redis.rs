@@ -13,22 +13,20 @@ use adapters::{
 };
 use contracts::{
     proxies::RedisProxy,
-    sample_job,
+    sample_job, seed,
     servers::{RedisServer, free_port},
 };
 use domain::Job;
 use engine::ports::{
-    BUDGET_WINDOW, Budget, Cache, Clock, FirstSight, Ids, KeyClaim, Queue, QueuedMessage, Reservation, Reserved,
+    BUDGET_WINDOW, Budget, CacheHealth, ClaimResult, Claims, Clock, JobCache, KeyClaim, Queue, QueuedMessage,
+    Reservation, Reserved,
 };
+use jiff::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
 
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_mins(10);
-
-fn seed() -> Uuid {
-    SystemIds.uuid()
-}
 
 fn connect(url: &str) -> Arc<RedisConnection> {
     Arc::new(RedisConnection::new(url).unwrap())
@@ -70,12 +68,37 @@ fn messages(count: usize) -> Vec<QueuedMessage> {
     (0..count).map(message).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_cache_keeps_its_contract() {
-    let (single, cluster) = (RedisServer::start(false), RedisServer::start(true));
-    for url in [single.url(), cluster_url(&cluster), cluster.url()] {
-        contracts::cache(cache(&url), SystemClock.now(), seed()).await;
+mod single {
+    use super::*;
+
+    fn single() -> (Arc<RedisCache>, Timestamp, Arc<RedisServer>) {
+        let server = RedisServer::shared(false);
+        (cache(&server.url()), SystemClock.now(), server)
     }
+
+    contracts::cache_tests!(single());
+}
+
+mod cluster {
+    use super::*;
+
+    fn cluster() -> (Arc<RedisCache>, Timestamp, Arc<RedisServer>) {
+        let server = RedisServer::shared(true);
+        (cache(&cluster_url(&server)), SystemClock.now(), server)
+    }
+
+    contracts::cache_tests!(cluster());
+}
+
+mod cluster_found_out {
+    use super::*;
+
+    fn cluster() -> (Arc<RedisCache>, Timestamp, Arc<RedisServer>) {
+        let server = RedisServer::shared(true);
+        (cache(&server.url()), SystemClock.now(), server)
+    }
+
+    contracts::cache_tests!(cluster());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,9 +161,10 @@ async fn a_cluster_of_two_is_found_out_from_either_node() {
         // Ten jobs lie on both nodes, so this finds out; claims would too, but see themselves when repeated.
         cache.put_jobs(&jobs(10)).await.unwrap();
         for job in jobs(10) {
-            assert!(cache.job(job.job_id, None).await.unwrap().0.is_some());
+            assert!(cache.cached_job(job.job_id, None).await.unwrap().0.is_some());
         }
-        contracts::cache(cache, SystemClock.now(), seed()).await;
+        contracts::claims::give_each_key_to_one_claim(cache.clone(), SystemClock.now(), seed()).await;
+        contracts::job_cache::keeps_the_latest_version(cache, SystemClock.now(), seed()).await;
         contracts::queue(queue(&url, LONG), seed()).await;
     }
     let size = |node: &RedisServer| node.command("DBSIZE").trim_start_matches(':').parse::<usize>().unwrap();
@@ -171,14 +195,14 @@ async fn a_server_that_was_emptied_begins_anew() {
     let server = RedisServer::start(false);
     let (cache, queue) = (cache(&server.url()), queue(&server.url(), LONG));
     let jobs = jobs(3);
-    assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![FirstSight::New; 3]);
+    assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![ClaimResult::New; 3]);
     queue.send(&messages(1)).await.unwrap();
     let held = queue.receive(1, Duration::ZERO).await.unwrap().remove(0);
     assert_eq!(server.command("FLUSHALL"), "+OK");
     assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
     cache.put_jobs(&jobs).await.unwrap();
-    assert_eq!(cache.job(jobs[2].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[2]));
-    assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![FirstSight::New; 3]);
+    assert_eq!(cache.cached_job(jobs[2].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[2]));
+    assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![ClaimResult::New; 3]);
     queue.acknowledge(&held.receipt).await.unwrap();
     assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty(), "the ledger knows what was lost");
     queue.send(&messages(1)).await.unwrap();
@@ -195,10 +219,10 @@ async fn a_server_that_was_restarted_is_found_by_the_first_command() {
         cache.put_jobs(&jobs).await.unwrap();
         queue.send(&messages(1)).await.unwrap();
         server.restart();
-        assert_eq!(cache.job(jobs[0].job_id, None).await.unwrap().0, None, "it came back empty");
+        assert_eq!(cache.cached_job(jobs[0].job_id, None).await.unwrap().0, None, "it came back empty");
         queue.send(&messages(2)).await.unwrap();
         server.restart();
-        assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![FirstSight::New; 3]);
+        assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![ClaimResult::New; 3]);
         assert_eq!(queue.depth().await.unwrap(), 0);
     }
 }
@@ -217,7 +241,7 @@ async fn a_server_that_hangs_is_an_error_in_time_and_works_when_it_goes_on() {
         let begun = Instant::now();
         let answers = tokio::join!(
             cache.claim_keys(&claims, None),
-            cache.job(jobs[0].job_id, None),
+            cache.cached_job(jobs[0].job_id, None),
             queue.receive(1, Duration::from_secs(20)),
             queue.send(&messages),
         );
@@ -226,7 +250,7 @@ async fn a_server_that_hangs_is_an_error_in_time_and_works_when_it_goes_on() {
         assert!(took < Duration::from_millis(3500), "an answer in three seconds: {took:?}");
         server.resume();
         cache.ping().await.unwrap();
-        assert_eq!(cache.job(jobs[0].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[0]));
+        assert_eq!(cache.cached_job(jobs[0].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[0]));
         queue.send(&messages).await.unwrap();
     }
 }
@@ -358,7 +382,7 @@ async fn each_operation_is_one_round_trip() {
     assert_eq!(trips(), 2, "the server learns the script");
     cache.put_jobs(&jobs).await.unwrap();
     assert_eq!(trips(), 1, "ten jobs");
-    assert!(cache.job(jobs[9].job_id, None).await.unwrap().0.is_some());
+    assert!(cache.cached_job(jobs[9].job_id, None).await.unwrap().0.is_some());
     assert_eq!(trips(), 1, "a job");
     let budget = budget(&url, "budget", BUDGET_WINDOW);
     for n in 0..2 {

@@ -1,8 +1,9 @@
+//! Puts the program together from its configuration.
+
 use std::{sync::Arc, time::Duration};
 
 use adapters::{
     actions::{self, Apis},
-    connections::{Mode, PastedTokens, StoredConnections},
     embedded::{
         FolderLock, LocalVault, MemoryBudget, MemoryCache, MemoryQueue, StoredKeyVault, SystemClock, SystemIds,
     },
@@ -18,26 +19,22 @@ use adapters::{
 use axum::Router;
 use domain::{ActorHash, Provider, WorkspaceId};
 use engine::{
-    Engine, Rollouts, Settings,
+    Engine, Options, Parts,
+    accounts::PastedTokens,
     catalogue::Catalogue,
-    keys::Keys,
-    limits::OpenJobs,
-    ports::{Access, BUDGET_WINDOW, Budget, Cache, Clock, Ids, Ledger, Model, OAuth, Queue, Vault},
-    settings::Workspaces,
+    ports::{Access, BUDGET_WINDOW, Budget, CachePorts, Clock, Ids, LedgerPorts, Model, Queue, Vault},
 };
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 use telemetry::{Metrics, Vocabulary};
 use web::{Function, Web, door::Door};
 
-use crate::{Config, ProviderMode, QueueConfig, SealingConfig, SecretConfig};
+use crate::{Config, QueueConfig, SealingConfig, SecretConfig};
 
-/// Longer than a worker's lease, so that a message does not come again while its job is in good hands.
+/// Longer than a worker's lease, so that a message does not come again while a worker has its job.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
-/// A change of the rollout is heard of within this and a minute.
-const ROLLOUTS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
-/// A workspace's open jobs are counted this often at most.
-const OPEN_JOBS_GOOD_FOR: SignedDuration = SignedDuration::from_secs(15);
+/// A process follows a change of the rollout within this and a minute.
+const ROLLOUT_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
 /// The queue's name in Redis.
 const QUEUE_NAME: &str = "jobs";
 /// The token budget's name in Redis.
@@ -71,19 +68,19 @@ pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError>
         None => Some(FolderLock::acquire(&config.data).map_err(failed("the data folder"))?),
         Some(_) => None,
     };
-    let mut engine = engine(config)?;
+    let mut parts = parts(config)?;
     if config.public_url.is_none() {
-        public_url.clone_into(&mut engine.settings.public_url);
+        public_url.clone_into(&mut parts.options.public_url);
     }
-    let engine = Arc::new(engine);
+    let engine = Arc::new(Engine::new(parts));
     let router = router(config, Arc::clone(&engine), public_url).await?;
     Ok(App { engine, router, lock })
 }
 
 /// Every route over these use cases. `public_url` is where they are reached.
 pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> Result<Router, BuildError> {
-    // With a key in the ledger, a revoked one too, nobody comes in without one.
-    let door = if engine.ledger.keys().await.map_err(failed("the ledger"))?.is_empty() {
+    // With a key in the ledger, even a revoked one, every request needs one.
+    let door = if engine.keys.list().await.map_err(failed("the ledger"))?.is_empty() {
         let actor = LOCAL.parse().expect("the constant is an actor id");
         Door::Keyless { actor: ActorHash::of(&local(), &actor), workspace: local() }
     } else {
@@ -108,8 +105,13 @@ fn web(config: &Config, engine: Arc<Engine>, door: Door, public_url: &str) -> We
     }
 }
 
-/// Puts the use cases together with the adapters that the environment names.
+/// The use cases over the adapters that the environment names.
 pub fn engine(config: &Config) -> Result<Engine, BuildError> {
+    Ok(Engine::new(parts(config)?))
+}
+
+/// The adapters and options that the environment names.
+pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let aws = Aws::new(&clock);
@@ -117,41 +119,30 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
     let catalogue = Catalogue::new(actions::all(&apis(config)?));
     let metrics = Metrics::install(vocabulary(&catalogue));
     let stores = stores(config, &aws, &clock, &ids, metrics)?;
-    let oauth: Arc<dyn OAuth> = Arc::new(oauth(config, &aws, &clock)?);
-    let (mode, pasted) = pasted(config);
-    let connections = StoredConnections {
-        mode,
-        pasted,
-        ledger: Arc::clone(&stores.ledger),
-        vault: Arc::clone(&vault),
-        cache: Arc::clone(&stores.cache),
-        oauth: Arc::clone(&oauth),
-        clock: Arc::clone(&clock),
-        ids: Arc::clone(&ids),
-    };
-    Ok(Engine {
+    Ok(Parts {
         catalogue,
         ledger: stores.ledger,
         cache: stores.cache,
         budget: stores.budget,
         queue: stores.queue,
         model: model(config, &aws)?,
-        connections: Arc::new(connections),
-        oauth,
+        oauth: Arc::new(oauth(config, &aws, &clock)?),
         vault,
         clock,
         ids,
-        rollouts: Rollouts::good_for(ROLLOUTS_GOOD_FOR),
-        keys: Keys::default(),
         metrics: stores.metrics,
-        workspaces: Workspaces::default(),
-        open_jobs: OpenJobs::good_for(OPEN_JOBS_GOOD_FOR),
-        settings: Settings {
+        options: Options {
             allowlist: config.allowlist.clone(),
             recipient_domains: config.recipient_domains.clone(),
             require_plan: config.require_plan,
-            google_rollout_percent: config.google_rollout_percent,
-            microsoft_rollout_percent: config.microsoft_rollout_percent,
+            rollout: [
+                (Provider::Google, config.google_rollout_percent),
+                (Provider::Microsoft, config.microsoft_rollout_percent),
+            ]
+            .into(),
+            rollout_good_for: ROLLOUT_GOOD_FOR,
+            provider_mode: config.provider_mode,
+            pasted: pasted(config),
             max_tokens_per_minute: config.max_tokens_per_minute,
             limits: config.limits.clone(),
             // Graph is asked twice for a send: whether the draft is still one, then to send it.
@@ -163,8 +154,8 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
 }
 
 struct Stores {
-    ledger: Arc<dyn Ledger>,
-    cache: Arc<dyn Cache>,
+    ledger: LedgerPorts,
+    cache: CachePorts,
     budget: Arc<dyn Budget>,
     queue: Arc<dyn Queue>,
     metrics: Metrics,
@@ -206,13 +197,13 @@ fn stores(
             Some(Arc::new(connection))
         }
     };
-    let (cache, budget): (Arc<dyn Cache>, Arc<dyn Budget>) = match &redis {
+    let (cache, budget): (CachePorts, Arc<dyn Budget>) = match &redis {
         None => (
-            Arc::new(MemoryCache::new(Arc::clone(clock))),
+            CachePorts::of(Arc::new(MemoryCache::new(Arc::clone(clock)))),
             Arc::new(MemoryBudget::new(Arc::clone(clock), BUDGET_WINDOW)),
         ),
         Some(redis) => (
-            Arc::new(RedisCache::new(Arc::clone(redis))),
+            CachePorts::of(Arc::new(RedisCache::new(Arc::clone(redis)))),
             Arc::new(RedisBudget::new(Arc::clone(redis), BUDGET_NAME, BUDGET_WINDOW)),
         ),
     };
@@ -231,7 +222,7 @@ fn stores(
             Arc::new(MemoryQueue::new(Arc::clone(clock), VISIBILITY_TIMEOUT))
         }
     };
-    let ledger: Arc<dyn Ledger> = match &config.ledger_table {
+    let ledger = match &config.ledger_table {
         Some(table) => aws.ledger(table, clock, ids)?,
         None => embedded_ledger(config, clock)?,
     };
@@ -239,13 +230,13 @@ fn stores(
 }
 
 #[cfg(feature = "sqlite")]
-fn embedded_ledger(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Ledger>, BuildError> {
+fn embedded_ledger(config: &Config, clock: &Arc<dyn Clock>) -> Result<LedgerPorts, BuildError> {
     let ledger = adapters::embedded::SqliteLedger::open(&config.data, Arc::clone(clock));
-    Ok(Arc::new(ledger.map_err(failed("the ledger"))?))
+    Ok(LedgerPorts::of(Arc::new(ledger.map_err(failed("the ledger"))?)))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn embedded_ledger(_: &Config, _: &Arc<dyn Clock>) -> Result<Arc<dyn Ledger>, BuildError> {
+fn embedded_ledger(_: &Config, _: &Arc<dyn Clock>) -> Result<LedgerPorts, BuildError> {
     Err(BuildError { part: "LEDGER_TABLE", why: "must be set: this build has no ledger of its own".to_owned() })
 }
 
@@ -286,9 +277,9 @@ impl Aws {
         Ok(Arc::new(adapters::aws::SqsQueue::new(sdk, url, clock, ids)))
     }
 
-    fn ledger(&self, table: &str, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Arc<dyn Ledger>, BuildError> {
+    fn ledger(&self, table: &str, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<LedgerPorts, BuildError> {
         let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(clock), Arc::clone(ids));
-        Ok(Arc::new(adapters::aws::DynamoLedger::new(sdk, table, clock, ids)))
+        Ok(LedgerPorts::of(Arc::new(adapters::aws::DynamoLedger::new(sdk, table, clock, ids))))
     }
 
     fn vault(&self, key_id: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Vault>, BuildError> {
@@ -315,7 +306,7 @@ impl Aws {
         Err(missing("QUEUE_URL"))
     }
 
-    fn ledger(&self, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Result<Arc<dyn Ledger>, BuildError> {
+    fn ledger(&self, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Result<LedgerPorts, BuildError> {
         Err(missing("LEDGER_TABLE"))
     }
 
@@ -374,17 +365,12 @@ fn oauth(config: &Config, aws: &Aws, clock: &Arc<dyn Clock>) -> Result<OAuthClie
     Ok(OAuthClients::new(LazyClient::new(ClientOptions::PROVIDER), Arc::clone(clock), clients))
 }
 
-fn pasted(config: &Config) -> (Mode, PastedTokens) {
+fn pasted(config: &Config) -> PastedTokens {
     let tokens = config.tokens.iter().map(|(provider, pasted)| {
         let (token, scopes) = (pasted.token.clone(), pasted.scopes.clone());
         (*provider, Access { token, scopes, address: None, account: None })
     });
-    let mode = match config.provider_mode {
-        None => Mode::WhereConnected,
-        Some(ProviderMode::Sandbox) => Mode::Sandbox,
-        Some(ProviderMode::Live) => Mode::Live,
-    };
-    (mode, PastedTokens { workspace: local(), tokens: tokens.collect() })
+    PastedTokens { workspace: local(), tokens: tokens.collect() }
 }
 
 fn failed<E: std::fmt::Display>(part: &'static str) -> impl FnOnce(E) -> BuildError {

@@ -6,7 +6,7 @@ mod oauth;
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
 use adapters::{embedded::LocalVault, redis::RedisConnection};
-use domain::{ActionId, Allowlist, Provider, RecipientDomains};
+use domain::{ActionId, Allowlist, Provider, RecipientDomains, Via};
 use engine::limits::Limits;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -61,7 +61,7 @@ pub struct Config {
     pub public_url: Option<String>,
     /// `PROVIDER_MODE`, `sandbox` or `live`; unless set, sandbox for each provider that is not connected; on Lambda,
     /// live.
-    pub provider_mode: Option<ProviderMode>,
+    pub provider_mode: Option<Via>,
     /// `GOOGLE_ACCESS_TOKEN` and `MICROSOFT_ACCESS_TOKEN`: connections of workspace `local`, with their
     /// scopes from `GOOGLE_ACCESS_TOKEN_SCOPES` and `MICROSOFT_ACCESS_TOKEN_SCOPES`.
     pub tokens: BTreeMap<Provider, TokenConfig>,
@@ -138,27 +138,6 @@ pub struct TokenConfig {
     pub token: SecretString,
     /// What it was granted.
     pub scopes: Vec<String>,
-}
-
-/// Where mails go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProviderMode {
-    /// Into the outbox.
-    Sandbox,
-    /// To the provider.
-    Live,
-}
-
-impl FromStr for ProviderMode {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "sandbox" => Ok(Self::Sandbox),
-            "live" => Ok(Self::Live),
-            _ => Err("must be sandbox or live"),
-        }
-    }
 }
 
 /// What the command line needs to ask a running orchestrator.
@@ -303,7 +282,7 @@ impl Config {
             data: env.text("ORCHESTRATOR_DATA").map_or_else(|| PathBuf::from(".orchestrator"), PathBuf::from),
             port: env.number("PORT", DEFAULT_PORT, 0..=u16::MAX),
             public_url: env.url("PUBLIC_URL"),
-            provider_mode: env.parsed("PROVIDER_MODE").or((!local).then_some(ProviderMode::Live)),
+            provider_mode: env.parsed("PROVIDER_MODE").or((!local).then_some(Via::Live)),
             tokens,
             oauth,
             gmail_base_url: env.url("GMAIL_BASE_URL").unwrap_or_else(|| "https://gmail.googleapis.com".to_owned()),
@@ -507,7 +486,7 @@ mod tests {
         let config = read_at(Place::Lambda, &variables).unwrap();
         assert_eq!((config.allowlist.iter().count(), config.dev_ui), (0, false));
         assert_eq!((config.google_rollout_percent, config.microsoft_rollout_percent), (0, 0));
-        assert_eq!(config.provider_mode, Some(ProviderMode::Live));
+        assert_eq!(config.provider_mode, Some(Via::Live));
         assert!(matches!(config.sealing, SealingConfig::Kms(id) if id == "alias/orchestrator"));
         assert!(matches!(config.redis_url, Some(SecretConfig::Arn(arn)) if arn == ARN));
 

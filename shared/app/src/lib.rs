@@ -6,9 +6,8 @@ mod worker;
 
 #[cfg(feature = "aws")]
 pub use build::create_table;
-pub use build::{App, BuildError, build, dead_letters, engine, function, router};
+pub use build::{App, BuildError, build, dead_letters, engine, function, parts, router};
 pub use config::{
-    ClientConfig, Config, ConfigErrors, LogFormat, Place, PlannerConfig, ProviderMode, QueueConfig, SealingConfig,
-    SecretConfig,
+    ClientConfig, Config, ConfigErrors, LogFormat, Place, PlannerConfig, QueueConfig, SealingConfig, SecretConfig,
 };
-pub use worker::{Pace, run_dead_letters, run_housekeeping, run_worker};
+pub use worker::{WorkerTiming, run_dead_letters, run_housekeeping, run_worker};

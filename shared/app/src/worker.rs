@@ -1,4 +1,4 @@
-//! Drains the queue and keeps house, until it is told to stop.
+//! Drains the queue, and sweeps, until it is told to stop.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,33 +13,33 @@ use tokio::{
     task::JoinSet,
 };
 
-/// So many jobs side by side.
+/// How many jobs run side by side.
 const SIDE_BY_SIDE: usize = 10;
 /// How long to wait for a message at a time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long things take; the default is the product's.
+/// The timing of a worker; the default is the product's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// A worker is done with a job by then, or counts as dead.
+pub struct WorkerTiming {
+    /// Lease length: after this, another worker may take the job.
     pub lease: SignedDuration,
     /// How often to look for jobs whose message was lost.
     pub sweep: Duration,
 }
 
-impl Default for Pace {
+impl Default for WorkerTiming {
     fn default() -> Self {
         Self { lease: SignedDuration::from_secs(45), sweep: Duration::from_mins(1) }
     }
 }
 
 /// Works jobs until `stop` turns true; then finishes those in hand.
-pub async fn run_worker(engine: Arc<Engine>, pace: Pace, stop: watch::Receiver<bool>) {
+pub async fn run_worker(engine: Arc<Engine>, timing: WorkerTiming, stop: watch::Receiver<bool>) {
     let (queue, clock) = (Arc::clone(&engine.queue), Arc::clone(&engine.clock));
     let work = |message: String| {
         let engine = Arc::clone(&engine);
         async move {
-            let disposition = engine.work(&message, engine.clock.now() + pace.lease).await;
+            let disposition = engine.worker.work(&message, engine.clock.now() + timing.lease).await;
             engine.metrics.flush().await;
             disposition
         }
@@ -53,7 +53,7 @@ pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: 
     let settle = |message: String| {
         let engine = Arc::clone(&engine);
         async move {
-            let disposition = engine.settle_dead(&message).await;
+            let disposition = engine.worker.settle_dead(&message).await;
             engine.metrics.flush().await;
             disposition
         }
@@ -119,16 +119,16 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// Looks for overdue jobs and erases what has expired, again and again, until `stop` turns true.
-pub async fn run_housekeeping(engine: Arc<Engine>, pace: Pace, mut stop: watch::Receiver<bool>) {
+pub async fn run_housekeeping(engine: Arc<Engine>, timing: WorkerTiming, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             _ = stop.changed() => return,
-            () = engine.clock.sleep(pace.sweep) => {}
+            () = engine.clock.sleep(timing.sweep) => {}
         }
-        if let Err(error) = engine.sweep().await {
+        if let Err(error) = engine.sweeper.sweep().await {
             tracing::warn!(%error, "the sweep is tried again later");
         }
-        if let Err(error) = engine.ledger.erase_expired(engine.clock.now()).await {
+        if let Err(error) = engine.sweeper.erase_expired().await {
             tracing::warn!(%error, "what has expired is erased later");
         }
     }

@@ -51,3 +51,15 @@ pub enum Via {
     /// Sent by the provider.
     Live,
 }
+
+impl FromStr for Via {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match text {
+            "sandbox" => Ok(Self::Sandbox),
+            "live" => Ok(Self::Live),
+            _ => Err(InvalidId("must be sandbox or live")),
+        }
+    }
+}

@@ -349,8 +349,8 @@ impl Job {
     }
 
     /// Nobody works on the job until `not_before`; a message will bring it back.
-    pub fn released(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
-        let mut next = self.abandoned(now)?;
+    pub fn lease_released(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
+        let mut next = self.orphaned(now)?;
         next.not_before = Some(not_before);
         next.crashes = 0;
         next.failures = 0;
@@ -358,14 +358,14 @@ impl Job {
     }
 
     /// The same, since the provider was not reached.
-    pub fn unreached(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
-        let mut next = self.released(not_before, now)?;
+    pub fn unreachable(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
+        let mut next = self.lease_released(not_before, now)?;
         next.failures = self.failures + 1;
         Ok(next)
     }
 
     /// The worker that had taken it up is gone: anybody may take it over now.
-    pub fn abandoned(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+    pub fn orphaned(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(!self.state.has_ended())?;
         let mut next = self.next(now);
         next.crashes += u32::from(self.lease.is_some());
@@ -497,7 +497,7 @@ impl Job {
     }
 
     /// The sweeper has sent the job's message again.
-    pub fn reminded(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+    pub fn nudged(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(!self.state.has_ended())?;
         Ok(self.next(now))
     }

@@ -1,8 +1,12 @@
+//! The caller of a use case.
+
 use std::collections::BTreeSet;
 
-use domain::{ActorHash, Allowlist, KeyId, Scope, WorkspaceId};
+use domain::{ActorHash, ActorId, Allowlist, KeyId, Rule, Scope, Violation, WorkspaceId};
 
-/// Who asks: what a credential, or keyless mode, stands for.
+use crate::{Problem, ProblemCode, limits::Ticket};
+
+/// The caller, as a credential or keyless mode makes it, for one request.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The workspace the credential belongs to.
@@ -11,10 +15,40 @@ pub struct Caller {
     pub key_id: Option<KeyId>,
     /// The one actor it may act for; none when it may act for any.
     pub bound_actor: Option<ActorHash>,
-    /// Whom it acts for when the request does not say.
+    /// The actor when the request names none.
     pub default_actor: ActorHash,
     /// What it may do.
     pub scopes: BTreeSet<Scope>,
     /// The actions that it may run, of those that its workspace may; all of them if it is not set.
     pub allow: Option<Allowlist>,
+    /// What this request still owes the rate limits.
+    pub ticket: Ticket,
+}
+
+impl Caller {
+    /// The workspace that a request is for: the credential's, and no other.
+    pub fn workspace_of(&self, asked: Option<&str>) -> Result<&WorkspaceId, Problem> {
+        match asked {
+            Some(asked) if asked != self.workspace.as_str() => {
+                let detail = "workspace_id is not the credential's; leave it out";
+                let errors = vec![Violation::new("/workspace_id", detail)];
+                Err(Problem::new(ProblemCode::WorkspaceMismatch, detail).with_errors(errors).by_rule(Rule::Key))
+            }
+            _ => Ok(&self.workspace),
+        }
+    }
+
+    /// The actor that a request acts for; none when neither it nor the credential names one.
+    pub fn actor_of(&self, asked: Option<ActorId>) -> Result<Option<ActorHash>, Problem> {
+        let asked = asked.map(|asked| ActorHash::of(&self.workspace, &asked));
+        match (&self.bound_actor, asked) {
+            (Some(bound), Some(asked)) if *bound != asked => {
+                let detail = "the credential acts for another actor";
+                let errors = vec![Violation::new("/actor_id", detail)];
+                Err(Problem::new(ProblemCode::ActorMismatch, detail).with_errors(errors).by_rule(Rule::Key))
+            }
+            (Some(bound), _) => Ok(Some(bound.clone())),
+            (None, asked) => Ok(asked),
+        }
+    }
 }

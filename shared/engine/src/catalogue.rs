@@ -1,16 +1,18 @@
-//! What can be done: every action, found by its id, and what a caller sees of it.
+//! The catalogue: every action, found by its id, and as a caller sees it.
 
 use std::sync::{Arc, OnceLock};
 
-use domain::{ActionId, Address, Provider, sha256_hex};
+use domain::{ActionId, Provider, sha256_hex};
 use serde_json::{Value, json};
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode,
-    ports::{About, Action, Call, Connection},
+    Caller, Problem, ProblemCode,
+    accounts::{Accounts, Connection},
+    gate::Gate,
+    ports::{About, Action, Call},
 };
 
-/// Every action there is.
+/// Every action.
 #[derive(Clone)]
 pub struct Catalogue {
     actions: Vec<Arc<dyn Action>>,
@@ -78,68 +80,41 @@ impl About {
     }
 }
 
-/// What a caller sees of an action.
+/// An action as a caller sees it.
 pub struct Listing {
     /// The action.
     pub action: Arc<dyn Action>,
     /// Whether this caller may run it.
     pub allowed: bool,
-    /// Where its mails go.
-    pub mode: Mode,
-    /// From which address, where it is known.
-    pub address: Option<Address>,
+    /// The account that would carry it out.
+    pub connection: Connection,
 }
 
-/// Where mails of a provider go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Into the outbox.
-    Sandbox,
-    /// To the provider.
-    Live,
-    /// Nowhere: the account's owner has to consent again.
-    NeedsReauth,
-    /// Nowhere: no account is connected.
-    NotConnected,
+/// The catalogue as a caller sees it.
+pub struct CatalogueView {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) accounts: Arc<Accounts>,
 }
 
-impl Mode {
-    /// The mode's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sandbox => "sandbox",
-            Self::Live => "live",
-            Self::NeedsReauth => "needs_reauth",
-            Self::NotConnected => "not_connected",
-        }
-    }
-}
-
-impl Engine {
-    /// The catalogue as a caller sees it.
-    pub async fn list_actions(&self, caller: &Caller) -> Result<Vec<Listing>, Problem> {
-        let permissions = self.permissions(caller).await?;
+impl CatalogueView {
+    /// Every action, with its account and whether the caller may run it.
+    pub async fn list(&self, caller: &Caller) -> Result<Vec<Listing>, Problem> {
+        let permissions = self.gate.permissions(caller).await?;
         let mut listings = Vec::new();
         for action in self.catalogue.iter() {
             let about = action.about();
-            let (mode, address) = self.mode(caller, about.provider).await?;
             listings.push(Listing {
                 action: Arc::clone(action),
                 allowed: permissions.allow(&about.action_id()),
-                mode,
-                address,
+                connection: self.account(caller, about.provider).await?,
             });
         }
         Ok(listings)
     }
 
-    /// Where a caller's mails of a provider go, and from which address.
-    pub async fn mode(&self, caller: &Caller, provider: Provider) -> Result<(Mode, Option<Address>), Problem> {
-        Ok(match self.connections.known(&caller.workspace, provider).await? {
-            Connection::Sandbox(address) => (Mode::Sandbox, Some(address)),
-            Connection::Live(access) => (Mode::Live, access.address),
-            Connection::NeedsReauth(access) => (Mode::NeedsReauth, access.address),
-            Connection::None => (Mode::NotConnected, None),
-        })
+    /// The caller's account with a provider.
+    pub async fn account(&self, caller: &Caller, provider: Provider) -> Result<Connection, Problem> {
+        Ok(self.accounts.known(&caller.workspace, provider).await?)
     }
 }

@@ -1,12 +1,17 @@
 //! How good a planner is: prompts with what they should become, beside what they become.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use domain::{Address, WorkspaceId, mentions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Engine, Problem, plan::Question, ports::Finish};
+use crate::{
+    Problem,
+    limits::Ticket,
+    plan::{Planner, Question},
+    ports::Finish,
+};
 
 /// So often a case is asked anew when the budget, or the model's own limit, asks for patience.
 const PATIENCE: usize = 10;
@@ -137,14 +142,19 @@ impl Case {
     }
 }
 
-impl Engine {
+/// Measures a planner.
+pub struct Evaluator {
+    pub(crate) planner: Arc<Planner>,
+}
+
+impl Evaluator {
     /// Plans every case, one after the other, within the budget. Nothing is kept and nothing carried out.
     pub async fn evaluate(&self, workspace: &WorkspaceId, cases: &[Case], prices: Option<Prices>) -> Report {
         let mut verdicts = Vec::with_capacity(cases.len());
         for case in cases {
             verdicts.push(self.try_case(workspace, case).await);
         }
-        Report::new(self.model.name().to_owned(), verdicts, prices)
+        Report::new(self.planner.model.name().to_owned(), verdicts, prices)
     }
 
     async fn try_case(&self, workspace: &WorkspaceId, case: &Case) -> Verdict {
@@ -169,19 +179,19 @@ impl Engine {
     }
 
     async fn judge(&self, workspace: &WorkspaceId, case: &Case, verdict: &mut Verdict) -> Result<(), Problem> {
-        let permissions = self.permissions_in(workspace).await?;
+        let permissions = self.planner.gate.permissions_in(workspace).await?;
         let mut tries = 0;
         let asked = loop {
-            let began = self.clock.now();
+            let began = self.planner.clock.now();
             let asked = {
                 let question = Question { prompt: &case.prompt, timezone: None, began };
-                self.ask_for_plan(workspace, &permissions, question, std::future::ready(Ok(()))).await
+                self.planner.ask_for_plan(workspace, &permissions, question, &Ticket::default()).await
             };
-            verdict.seconds = self.clock.now().duration_since(began).unsigned_abs().as_secs_f64();
+            verdict.seconds = self.planner.clock.now().duration_since(began).unsigned_abs().as_secs_f64();
             tries += 1;
             match asked {
                 Err(Problem { retry_after: Some(wait), .. }) if tries < PATIENCE => {
-                    self.clock.sleep(wait + Duration::from_millis(1)).await;
+                    self.planner.clock.sleep(wait + Duration::from_millis(1)).await;
                 }
                 asked => break asked?,
             }
@@ -190,7 +200,7 @@ impl Engine {
         if let Some(Finish::Text(text)) = &asked.finish {
             verdict.stopped = strangers(&case.prompt, addressees(text).iter());
         }
-        let plan = self.understand(&permissions, &case.prompt, asked.finish)?.plan;
+        let plan = self.planner.understand(&permissions, &case.prompt, asked.finish)?.plan;
         verdict.got = Some(match (plan.actions.is_empty(), plan.questions.is_empty()) {
             (false, _) => Kind::Send,
             (true, false) => Kind::Ask,
@@ -198,7 +208,7 @@ impl Engine {
         });
         let mut planned: Vec<(String, Vec<String>)> = Vec::new();
         for action in &plan.actions {
-            let (_, call) = self.catalogue.parse(None, action.action.as_str(), &action.params)?;
+            let (_, call) = self.planner.catalogue.parse(None, action.action.as_str(), &action.params)?;
             let addresses = call.addresses();
             verdict.invented.extend(strangers(&case.prompt, addresses.iter().map(|(_, address)| *address)));
             let reached = addresses.iter().filter(|(pointer, _)| !pointer.starts_with("/reply_to"));

@@ -1,12 +1,13 @@
 //! Accepts actions: checks all of them, then writes all of them, and answers with their jobs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use domain::{
     ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, NewJob, PayloadHash, PlanId, Provider, Rule, Via,
-    Violation, payload_hash,
+    Violation, WorkspaceId, payload_hash,
 };
 use futures_util::future::join;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use telemetry::{
     TraceContext,
@@ -14,37 +15,46 @@ use telemetry::{
 };
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode,
-    access::Permissions,
+    Caller, Problem, ProblemCode,
+    accounts::{Accounts, Connection},
+    audit::Auditor,
+    catalogue::Catalogue,
+    gate::{Gate, Permissions},
+    job_store::JobStore,
     labels,
-    limits::passed,
-    ports::{Call, Connection, Contents, FirstSight, Insert, KeyClaim, LedgerError, Purpose},
+    limits::{RateLimiter, allowed},
+    plan::PlanStore,
+    ports::{About, Call, ClaimResult, Claims, Clock, Contents, Insert, Jobs, KeyClaim, LedgerError, Purpose, Vault},
+    recent::Recent,
 };
 
-/// At most so many actions in one request, as in one plan.
+/// The most actions of one request, and of one plan.
 pub const MAX_ACTIONS: usize = 10;
 
 /// How often an insert that met other requests with the same keys is tried again.
 const ROUNDS: usize = 5;
 
+/// A workspace with too many open jobs may ask again after this long: the life of a count.
+const OPEN_JOBS_PAUSE: Duration = Duration::from_secs(15);
+
 /// A request to carry actions out.
 #[derive(Debug, Clone)]
 pub struct ExecuteRequest {
-    /// Which actions.
+    /// The actions.
     pub what: What,
     /// The workspace the request names, if it names one.
     pub workspace_id: Option<String>,
-    /// Whom it acts for, if it says.
+    /// The actor it names.
     pub actor_id: Option<ActorId>,
     /// The `Idempotency-Key` header.
     pub idempotency_key: Option<String>,
     /// The request's trace.
     pub trace: TraceContext,
-    /// The caller named that trace; else the execution of a plan joins the plan's.
+    /// The caller named that trace; otherwise the execution of a plan joins the plan's.
     pub trace_given: bool,
 }
 
-/// Which actions to carry out.
+/// The actions to carry out.
 #[derive(Debug, Clone)]
 pub enum What {
     /// Exactly those of the plan that was shown.
@@ -56,9 +66,9 @@ pub enum What {
 /// An action as a client writes it.
 #[derive(Debug, Clone)]
 pub struct RequestedAction {
-    /// Whose service; may be left out.
+    /// The provider; may be left out.
     pub provider: Option<String>,
-    /// Which action.
+    /// The action's id.
     pub action: String,
     /// Its params.
     pub params: Value,
@@ -75,9 +85,9 @@ pub struct Accepted {
     pub replayed: bool,
 }
 
-/// An action that passed every check that needs nothing but itself.
+/// An action that passed every check of its own.
 struct Checked<'a> {
-    about: &'a crate::ports::About,
+    about: &'a About,
     call: Box<dyn Call>,
     key: ClientRequestId,
     hash: PayloadHash,
@@ -85,30 +95,40 @@ struct Checked<'a> {
     rules: Vec<Rule>,
 }
 
-impl Engine {
+/// Accepts actions as jobs.
+pub struct Executor {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) jobs: Arc<JobStore>,
+    pub(crate) claims: Arc<dyn Claims>,
+    pub(crate) plans: Arc<PlanStore>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) limiter: Arc<RateLimiter>,
+    pub(crate) auditor: Arc<Auditor>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Nothing is executed but a plan by its id.
+    pub(crate) require_plan: bool,
+    pub(crate) open_jobs: OpenJobs,
+}
+
+impl Executor {
     /// Accepts all actions of a request, or none. The jobs come in the order of the actions.
     pub async fn execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
-        let mut counted = false;
-        let accepted = self.try_execute(caller, request, &mut counted).await;
+        let accepted = self.try_execute(caller, request).await;
         if let Err(problem) = &accepted {
-            if !counted {
-                self.admit(caller).await?;
-            }
-            self.audit_refusal(caller, AuditEvent::ExecuteRefused, problem).await;
+            // Before the audit, so that refused requests cannot fill it.
+            self.limiter.charge(&caller.ticket).await?;
+            self.auditor.refusal(caller, AuditEvent::ExecuteRefused, problem).await;
         }
         accepted
     }
 
-    async fn try_execute(
-        &self,
-        caller: &Caller,
-        request: ExecuteRequest,
-        counted: &mut bool,
-    ) -> Result<Vec<Accepted>, Problem> {
+    async fn try_execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let asked_actor = caller.actor_of(request.actor_id)?;
         let (actions, actor, planned_in) = match request.what {
-            What::Actions(_) if self.settings.require_plan => {
+            What::Actions(_) if self.require_plan => {
                 let detail = "is required: only what was planned here is executed (REQUIRE_PLAN)";
                 return Err(Problem::invalid("/plan_id", detail));
             }
@@ -116,7 +136,7 @@ impl Engine {
                 let actor = asked_actor.ok_or_else(|| Problem::invalid("/actor_id", "is required with actions"))?;
                 (actions, actor, None)
             }
-            What::Plan(id) => self.planned_actions(caller, id, asked_actor).await?,
+            What::Plan(id) => self.plans.actions(caller, id, asked_actor).await?,
         };
         if actions.is_empty() || actions.len() > MAX_ACTIONS {
             return Err(Problem::invalid("/actions", format!("must hold 1 to {MAX_ACTIONS} actions")));
@@ -126,7 +146,7 @@ impl Engine {
             trace = planned_in;
             tracing::Span::current().record("trace.id", tracing::field::display(trace.id()));
         }
-        let permissions = self.permissions(caller).await?;
+        let permissions = self.gate.permissions(caller).await?;
         let mut checked = self.check(&permissions, &actions, request.idempotency_key.as_deref())?;
         self.check_rollout(&actor, &mut checked).await?;
         let routes = self.check_connections(caller, &checked).await?;
@@ -153,8 +173,8 @@ impl Engine {
             );
             jobs.push((job, action.call.params()));
         }
-        self.check_open_jobs(caller, jobs.len()).await?;
-        let accepted = self.accept(caller, jobs, counted).await?;
+        self.open_jobs.admit(caller, jobs.len(), now).await?;
+        let accepted = self.accept(caller, jobs).await?;
         count(&accepted);
         Ok(accepted)
     }
@@ -199,7 +219,7 @@ impl Engine {
         problems.none()?;
 
         for (place, action) in checked.iter_mut().enumerate() {
-            match self.check_permission(permissions, &action.about.action_id(), &*action.call) {
+            match self.gate.check(permissions, &action.about.action_id(), &*action.call) {
                 Ok(rules) => action.rules = rules,
                 Err(problem) => problems.add(place, problem),
             }
@@ -215,7 +235,7 @@ impl Engine {
             let provider = action.about.provider;
             let (allowed, percent) = match decided.get(&provider) {
                 Some(decision) => *decision,
-                None => self.rollout_allows(provider, actor).await?,
+                None => self.gate.settings.rollout_allows(provider, actor).await?,
             };
             decided.insert(provider, (allowed, percent));
             action.rules.push(Rule::Rollout(percent));
@@ -229,7 +249,7 @@ impl Engine {
         problems.none()
     }
 
-    /// Which way each provider's mails go, and for whose account.
+    /// Where each provider's actions go, and for which account.
     async fn check_connections(
         &self,
         caller: &Caller,
@@ -242,7 +262,7 @@ impl Engine {
             if routes.contains_key(&provider) {
                 continue;
             }
-            let (code, detail) = match self.connections.known(&caller.workspace, provider).await? {
+            let (code, detail) = match self.accounts.known(&caller.workspace, provider).await? {
                 Connection::Sandbox(_) => {
                     routes.insert(provider, (Via::Sandbox, None));
                     continue;
@@ -269,12 +289,7 @@ impl Engine {
 
     /// Writes all jobs that are new, finds those that are not, and refuses the whole when a key
     /// stands for something else.
-    async fn accept(
-        &self,
-        caller: &Caller,
-        jobs: Vec<(Job, Value)>,
-        counted: &mut bool,
-    ) -> Result<Vec<Accepted>, Problem> {
+    async fn accept(&self, caller: &Caller, jobs: Vec<(Job, Value)>) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         let mut unique: Vec<(Job, Contents)> = Vec::with_capacity(jobs.len());
         for (place, (job, params)) in jobs.into_iter().enumerate() {
@@ -287,7 +302,7 @@ impl Engine {
                 unique.push((job, Contents(sealed)));
             }
         }
-        let settled = self.settle(caller, &unique, counted).await?;
+        let settled = self.settle(caller, &unique).await?;
         Ok(ids
             .iter()
             .enumerate()
@@ -300,31 +315,25 @@ impl Engine {
             .collect())
     }
 
-    async fn settle(
-        &self,
-        caller: &Caller,
-        jobs: &[(Job, Contents)],
-        counted: &mut bool,
-    ) -> Result<Vec<Accepted>, Problem> {
+    async fn settle(&self, caller: &Caller, jobs: &[(Job, Contents)]) -> Result<Vec<Accepted>, Problem> {
         let claims: Vec<KeyClaim> = jobs
             .iter()
             .map(|(job, _)| KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() })
             .collect();
-        // A cache that fails is a cache that has seen everything: the ledger is asked.
-        *counted = true;
-        let claimed = self.cache.claim_keys(&claims, self.toll(caller).as_ref()).await;
-        let (all_new, passage) = match claimed {
-            Ok((sights, passage)) => (sights.iter().all(|sight| *sight == FirstSight::New), Ok(passage)),
+        // If the cache fails, assume the keys are known and ask the ledger.
+        let claimed = self.claims.claim_keys(&claims, caller.ticket.take().as_ref()).await;
+        let (all_new, decision) = match claimed {
+            Ok((results, decision)) => (results.iter().all(|result| *result == ClaimResult::New), Ok(decision)),
             Err(error) => (false, Err(error)),
         };
-        // What was claimed is no job: the next try asks the ledger.
-        passed(passage)?;
+        // A claim of a refused request makes no job: the next try asks the ledger.
+        allowed(decision)?;
         let mut known: Vec<Option<Job>> = vec![None; jobs.len()];
         let mut look = !all_new;
         for _ in 0..ROUNDS {
             if look {
                 let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
-                known = self.ledger.jobs(&ids).await?;
+                known = self.jobs.ledger.jobs(&ids).await?;
                 for (place, (known, (job, _))) in known.iter().zip(jobs).enumerate() {
                     if let Some(known) = known {
                         same_payload(known, job, place)?;
@@ -333,11 +342,11 @@ impl Engine {
             }
             let new: Vec<(Job, Contents)> =
                 jobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(job, _)| job.clone()).collect();
-            if new.is_empty() || self.ledger.insert_jobs(&new).await? == Insert::Done {
+            if new.is_empty() || self.jobs.ledger.insert_jobs(&new).await? == Insert::Done {
                 let written: Vec<Job> = new.into_iter().map(|(job, _)| job).collect();
-                // A cache that cannot be written only makes the first poll slower; and it keeps the later version,
-                // so that a worker may be quicker.
-                let (_, ()) = join(self.cache.put_jobs(&written), self.enqueue(&written, Duration::ZERO)).await;
+                // The cache keeps the later version, in case a worker is quicker.
+                let enqueued = self.jobs.enqueue(&written, Duration::ZERO);
+                join(self.jobs.cache(&written), enqueued).await;
                 return Ok(jobs
                     .iter()
                     .zip(known)
@@ -349,7 +358,44 @@ impl Engine {
             }
             look = true;
         }
-        Err(LedgerError("the same keys were inserted and expired over and over".to_owned()).into())
+        Err(LedgerError::new("the same keys were inserted and expired over and over").into())
+    }
+}
+
+/// Keeps a workspace from having too many jobs open.
+pub(crate) struct OpenJobs {
+    jobs: Arc<dyn Jobs>,
+    most: usize,
+    /// The counts that were read last, with the jobs accepted since.
+    counts: Recent<WorkspaceId, usize>,
+}
+
+impl OpenJobs {
+    pub(crate) fn new(jobs: Arc<dyn Jobs>, most: usize) -> Self {
+        let good_for = SignedDuration::try_from(OPEN_JOBS_PAUSE).unwrap_or_default();
+        Self { jobs, most, counts: Recent::good_for(good_for) }
+    }
+
+    /// Refuses jobs that would be too many at once. It need not be exact: the count is up to 15 s old.
+    async fn admit(&self, caller: &Caller, more: usize, now: Timestamp) -> Result<(), Problem> {
+        if caller.key_id.is_none() {
+            return Ok(());
+        }
+        let most = self.most;
+        let open = if let Some(open) = self.counts.recall(&caller.workspace, now) {
+            open
+        } else {
+            let open = self.jobs.open_jobs(&caller.workspace, most).await?;
+            self.counts.remember(caller.workspace.clone(), open, now);
+            open
+        };
+        if open + more > most {
+            let detail = format!("{open} jobs of this workspace have not ended yet, and {most} may be open at once");
+            let problem = Problem::new(ProblemCode::RateLimited, detail);
+            return Err(problem.with_retry_after(Some(OPEN_JOBS_PAUSE)));
+        }
+        self.counts.change(&caller.workspace, |open| *open += more);
+        Ok(())
     }
 }
 
@@ -376,7 +422,7 @@ fn same_payload(known: &Job, job: &Job, place: usize) -> Result<(), Problem> {
     Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail).with_errors(vec![Violation::new(pointer, detail)]))
 }
 
-/// Gathers the problems of several actions into one: the first one's code, everyone's places.
+/// Merges the problems of several actions: the code of the first, the places of all.
 #[derive(Default)]
 struct Problems(Option<Problem>);
 

@@ -1,18 +1,21 @@
 //! Looks jobs up, waits for their end, and lets a caller cancel, retry or resolve them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{AuditEvent, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, WorkspaceId};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
-    Caller, Engine, JobMessage, Problem, ProblemCode,
-    limits::passed,
-    ports::{JobFilter, OutboxEntry, Position, Purpose, QueuedMessage, Save, Sealed, Toll},
+    Caller, Problem, ProblemCode,
+    audit::Auditor,
+    gate::Gate,
+    job_store::JobStore,
+    limits::allowed,
+    ports::{Clock, JobFilter, Outbox, OutboxEntry, Position, Purpose, RateLimit, Save, Sealed, Vault},
 };
 
-/// What of a result may be read at rest: no address, no id of the provider.
+/// The fields of a result that may be read at rest: no address, no id of the provider.
 const OPEN_RESULTS: [&str; 5] = ["via", "content_sha256", "presumed", "outbox", "resolved"];
 
 /// A page of jobs.
@@ -24,33 +27,42 @@ pub struct JobPage {
     pub next: Option<Position>,
 }
 
-impl Engine {
+/// Looks jobs up; cancels, retries and resolves them.
+pub struct JobService {
+    pub(crate) jobs: Arc<JobStore>,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) auditor: Arc<Auditor>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl JobService {
     /// A job of the caller's workspace. Another workspace's job is not found, like one that never was.
-    async fn look(&self, caller: &Caller, id: JobId, toll: Option<Toll>) -> Result<Job, Problem> {
-        match self.cache.job(id, toll.as_ref()).await {
-            Ok((kept, passage)) => {
-                passed(Ok(passage))?;
-                if kept.is_some() {
-                    return own(caller, kept);
+    /// The first look of a request counts it.
+    async fn look(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
+        let limit: Option<RateLimit> = caller.ticket.take();
+        match self.jobs.cache.cached_job(id, limit.as_ref()).await {
+            Ok((cached, decision)) => {
+                allowed(Ok(decision))?;
+                if cached.is_some() {
+                    return own(caller, cached);
                 }
             }
-            Err(error) if toll.is_some() => passed(Err(error))?,
+            Err(error) if limit.is_some() => allowed(Err(error))?,
             Err(_) => {}
         }
-        let job = own(caller, self.ledger_job(id).await?)?;
-        // A cache that cannot be written only makes the next look slower.
-        let _ = self.cache.put_jobs(std::slice::from_ref(&job)).await;
+        let job = own(caller, self.jobs.ledger.job(id).await?)?;
+        self.jobs.cache(std::slice::from_ref(&job)).await;
         Ok(job)
     }
 
-    /// A job of the caller's workspace once it has ended or `patience` is over, whichever is first. It is one
-    /// request, however often it looks.
-    pub async fn job_when_ended(&self, caller: &Caller, id: JobId, patience: Duration) -> Result<Job, Problem> {
+    /// A job of the caller's workspace once it has ended or `patience` is over, whichever is first.
+    pub async fn when_ended(&self, caller: &Caller, id: JobId, patience: Duration) -> Result<Job, Problem> {
         let until = self.clock.now() + jiff::SignedDuration::try_from(patience).unwrap_or_default();
         let mut pause = Duration::from_millis(25);
-        let mut toll = self.toll(caller);
         loop {
-            let job = self.look(caller, id, toll.take()).await?;
+            let job = self.look(caller, id).await?;
             let left = until.duration_since(self.clock.now());
             if job.state.has_ended() || !left.is_positive() {
                 return Ok(job);
@@ -61,7 +73,7 @@ impl Engine {
     }
 
     /// The workspace's jobs, newest first.
-    pub async fn list_jobs(
+    pub async fn list(
         &self,
         caller: &Caller,
         status: Option<JobStatus>,
@@ -69,14 +81,14 @@ impl Engine {
         limit: usize,
     ) -> Result<JobPage, Problem> {
         let workspace = caller.workspace.clone();
-        let mut jobs = self.ledger.list_jobs(&JobFilter { workspace, status, after, limit: limit + 1 }).await?;
+        let mut jobs = self.jobs.ledger.list_jobs(&JobFilter { workspace, status, after, limit: limit + 1 }).await?;
         let more = jobs.len() > limit;
         jobs.truncate(limit);
         let last = jobs.last().map(|job| Position { created_at: job.created_at, job_id: job.job_id });
         Ok(JobPage { jobs, next: last.filter(|_| more) })
     }
 
-    /// A completed job's result with what is sealed of it, opened.
+    /// A completed job's result with its sealed part.
     pub async fn result(&self, job: &Job) -> Result<Option<Value>, Problem> {
         let Some(mut result) = job.result.clone() else { return Ok(None) };
         if let (Some(sealed), Some(fields)) = (&job.sealed_result, result.as_object_mut()) {
@@ -90,38 +102,23 @@ impl Engine {
         Ok(Some(result))
     }
 
-    /// Takes a result apart: what anyone may read of it at rest, and the rest, sealed. A mail that went stays
-    /// one that went: where nothing can be sealed now, the rest is left out.
-    pub(crate) async fn seal_result(&self, job: &Job, result: Value) -> (Value, Option<String>) {
-        let Value::Object(fields) = result else { return (result, None) };
-        let (open, rest): (Map<_, _>, Map<_, _>) =
-            fields.into_iter().partition(|(name, _)| OPEN_RESULTS.contains(&name.as_str()));
-        let (id, text) = (job.job_id.to_string(), Value::Object(rest).to_string());
-        let sealed = self.vault.seal(&job.workspace_id, Purpose::JobResult, &id, text.as_bytes()).await;
-        let sealed = sealed.map(|Sealed(text)| text);
-        if let Err(error) = &sealed {
-            tracing::warn!(%error, job.id = %job.job_id, "the sending address and the provider's ids are not recorded");
-        }
-        (Value::Object(open), sealed.ok())
-    }
-
-    /// Takes back a job that nobody works on yet.
+    /// Cancels a job that no worker has claimed.
     pub async fn cancel(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
         self.change(caller, id, "only a pending job can be cancelled", Job::cancelled).await
     }
 
-    /// Tries a job again that certainly sent nothing.
+    /// Retries a job that certainly sent nothing.
     pub async fn retry(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
         let says = "only a job that ended in a retriable error, with its contents still kept, can be retried";
-        let known = own(caller, self.ledger_job(id).await?)?;
+        let known = own(caller, self.jobs.ledger.job(id).await?)?;
         let retriable = known.error.as_ref().is_some_and(|error| error.retriable);
-        if !retriable || self.ledger.contents(id).await?.is_none() {
+        if !retriable || self.jobs.ledger.contents(id).await?.is_none() {
             return Err(Problem::new(ProblemCode::JobNotRetriable, says));
         }
         let rules = match self.retry_rules(caller, &known).await {
             Ok(rules) => rules,
             Err(problem) => {
-                self.audit_refusal(caller, AuditEvent::RetryRefused, &problem).await;
+                self.auditor.refusal(caller, AuditEvent::RetryRefused, &problem).await;
                 return Err(problem);
             }
         };
@@ -131,24 +128,23 @@ impl Engine {
             Ok(next)
         };
         let job = self.change(caller, id, says, retried).await?;
-        self.enqueue(std::slice::from_ref(&job), Duration::ZERO).await;
+        self.jobs.enqueue(std::slice::from_ref(&job), Duration::ZERO).await;
         Ok(job)
     }
 
-    /// Whoever has a job tried again has to be allowed to run it. Its recipients are asked about by the worker,
-    /// which has them.
+    /// A retry needs the permission to run the action. The worker checks the recipients, which it can open.
     async fn retry_rules(&self, caller: &Caller, job: &Job) -> Result<Vec<Rule>, Problem> {
         if caller.bound_actor.as_ref().is_some_and(|bound| *bound != job.actor) {
             let detail = "the credential acts for another actor than the job";
             return Err(Problem::new(ProblemCode::ActorMismatch, detail).by_rule(Rule::Key));
         }
-        self.permissions(caller).await?.can_execute(&job.action).map_err(|rule| {
+        self.gate.permissions(caller).await?.can_execute(&job.action).map_err(|rule| {
             let detail = format!("{} is not allowed here", job.action);
             Problem::new(ProblemCode::ActionNotAllowed, detail).by_rule(rule)
         })
     }
 
-    /// Records what a person found out about a job of unknown outcome.
+    /// Records the outcome that a person found out.
     pub async fn resolve(&self, caller: &Caller, id: JobId, outcome: Outcome) -> Result<Job, Problem> {
         let says = "only a job whose outcome is unknown can be resolved";
         self.change(caller, id, says, |job, now| job.resolved(outcome, now)).await
@@ -157,7 +153,7 @@ impl Engine {
     /// The caller's outbox, newest first, opened.
     pub async fn outbox(&self, caller: &Caller) -> Result<Vec<(OutboxEntry, Value)>, Problem> {
         let mut opened = Vec::new();
-        for entry in self.ledger.outbox(&caller.workspace, 100).await? {
+        for entry in self.outbox.outbox(&caller.workspace, 100).await? {
             let id = entry.job_id.to_string();
             let text = self.vault.open(&caller.workspace, Purpose::Outbox, &id, &entry.sealed).await?;
             let mail = serde_json::from_slice(&text).map_err(|error| {
@@ -166,30 +162,6 @@ impl Engine {
             opened.push((entry, mail));
         }
         Ok(opened)
-    }
-
-    /// Sends the jobs' messages. A queue that fails loses nothing: the sweeper finds the jobs.
-    pub(crate) async fn enqueue(&self, jobs: &[Job], delay: Duration) {
-        let messages: Vec<QueuedMessage> = jobs
-            .iter()
-            .map(|job| QueuedMessage {
-                body: JobMessage::V1 {
-                    job_id: job.job_id,
-                    workspace_id: job.workspace_id.clone(),
-                    traceparent: job.traceparent.clone(),
-                }
-                .write(),
-                workspace: job.workspace_id.clone(),
-                delay,
-            })
-            .collect();
-        if let Err(error) = self.queue.send(&messages).await {
-            tracing::warn!(%error, jobs.count = jobs.len(), "messages were not sent; the sweeper will");
-        }
-    }
-
-    pub(crate) async fn ledger_job(&self, id: JobId) -> Result<Option<Job>, Problem> {
-        Ok(self.ledger.jobs(&[id]).await?.pop().flatten())
     }
 
     /// Writes a transition that a caller asked for, over whatever version is there now.
@@ -201,15 +173,15 @@ impl Engine {
         transition: impl Fn(&Job, Timestamp) -> Result<Job, InvalidTransition>,
     ) -> Result<Job, Problem> {
         loop {
-            let job = own(caller, self.ledger_job(id).await?)?;
+            let job = own(caller, self.jobs.ledger.job(id).await?)?;
             let mut next = transition(&job, self.clock.now()).map_err(|invalid| {
                 let status = invalid.state.status().as_str();
                 Problem::new(ProblemCode::JobNotRetriable, format!("the job is {status}: {says}"))
             })?;
             next.key_id.clone_from(&caller.key_id);
-            // Each turn means that somebody else made progress, which ends with the job.
-            if self.ledger.save(&next).await? == Save::Done {
-                let _ = self.cache.put_jobs(std::slice::from_ref(&next)).await;
+            // Each round means that another process made progress, which ends with the job.
+            if self.jobs.ledger.save(&next).await? == Save::Done {
+                self.jobs.cache(std::slice::from_ref(&next)).await;
                 return Ok(next);
             }
         }
@@ -220,4 +192,19 @@ fn own(caller: &Caller, job: Option<Job>) -> Result<Job, Problem> {
     let visible = |workspace: &WorkspaceId| *workspace == caller.workspace;
     job.filter(|job| visible(&job.workspace_id))
         .ok_or_else(|| Problem::new(ProblemCode::JobNotFound, "there is no such job in this workspace"))
+}
+
+/// Takes a result apart: the part that may be read at rest, and the rest, sealed. If nothing can be sealed now, the
+/// rest is left out, since the job is done all the same.
+pub(crate) async fn seal_result(vault: &dyn Vault, job: &Job, result: Value) -> (Value, Option<String>) {
+    let Value::Object(fields) = result else { return (result, None) };
+    let (open, rest): (Map<_, _>, Map<_, _>) =
+        fields.into_iter().partition(|(name, _)| OPEN_RESULTS.contains(&name.as_str()));
+    let (id, text) = (job.job_id.to_string(), Value::Object(rest).to_string());
+    let sealed = vault.seal(&job.workspace_id, Purpose::JobResult, &id, text.as_bytes()).await;
+    let sealed = sealed.map(|Sealed(text)| text);
+    if let Err(error) = &sealed {
+        tracing::warn!(%error, job.id = %job.job_id, "the sending address and the provider's ids are not recorded");
+    }
+    (Value::Object(open), sealed.ok())
 }

@@ -1,19 +1,18 @@
-//! API keys: who a credential stands for, and how keys are made and ended.
+//! API keys: tells callers apart by their credentials, and makes and ends keys.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{ActorHash, ActorId, Allowlist, ApiKey, KeyId, KeyRecord, Scope, WorkspaceId};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode, Recent,
-    ports::{Clock, Ids, Ledger, LedgerError},
+    Caller, Problem, ProblemCode,
+    limits::RateLimiter,
+    ports::{Clock, Ids, Keys, LedgerError},
+    recent::Recent,
 };
 
-/// The keys that this process found in the ledger last: so long, a minute, a revoked key may go on.
-pub type Keys = Recent<KeyId, KeyRecord>;
-
-/// What a new key is to be.
+/// The properties of a new key.
 #[derive(Debug, Clone)]
 pub struct NewKey {
     /// The workspace that it belongs to.
@@ -26,9 +25,28 @@ pub struct NewKey {
     pub allow: Option<Allowlist>,
 }
 
-impl Engine {
-    /// Whom the text of an `Authorization` header stands for. What is missing, malformed, unknown
-    /// and revoked is refused alike.
+/// Tells callers apart by their API keys, and makes and ends keys.
+pub struct KeyStore {
+    keys: Arc<dyn Keys>,
+    limiter: Arc<RateLimiter>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    /// The keys that were read last: a revoked key may go on for this long, a minute.
+    read: Recent<KeyId, KeyRecord>,
+}
+
+impl KeyStore {
+    pub(crate) fn new(
+        keys: Arc<dyn Keys>,
+        limiter: Arc<RateLimiter>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Self {
+        Self { keys, limiter, clock, ids, read: Recent::default() }
+    }
+
+    /// The caller that an `Authorization` header stands for. A missing, malformed, unknown
+    /// or revoked key is refused alike.
     pub async fn authenticate(&self, authorization: Option<&str>) -> Result<Caller, Problem> {
         let refused = || Problem::new(ProblemCode::Unauthenticated, "send Authorization: Bearer with an API key");
         let (scheme, token) = authorization.and_then(|text| text.split_once(' ')).ok_or_else(refused)?;
@@ -36,7 +54,7 @@ impl Engine {
             return Err(refused());
         }
         let key: ApiKey = token.trim().parse().map_err(|_| refused())?;
-        let record = self.key_record(key.id()).await?.ok_or_else(refused)?;
+        let record = self.record(key.id()).await?.ok_or_else(refused)?;
         // In constant time, so that no guess tells how much of it was right.
         let same = record.secret_sha256.as_bytes().ct_eq(key.secret_sha256().as_bytes());
         if !bool::from(same) || record.revoked_at.is_some() {
@@ -48,6 +66,7 @@ impl Engine {
         };
         Ok(Caller {
             default_actor: record.bound_actor.clone().unwrap_or_else(own_name),
+            ticket: self.limiter.ticket(&record.workspace_id, &record.key_id),
             workspace: record.workspace_id,
             key_id: Some(record.key_id),
             bound_actor: record.bound_actor,
@@ -56,26 +75,37 @@ impl Engine {
         })
     }
 
-    pub(crate) async fn key_record(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+    /// A key as it was within the last minute.
+    pub(crate) async fn record(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
         let now = self.clock.now();
-        if let Some(record) = self.keys.recall(id, now) {
+        if let Some(record) = self.read.recall(id, now) {
             return Ok(Some(record));
         }
-        let record = self.ledger.key(id).await?;
+        let record = self.keys.key(id).await?;
         if let Some(record) = &record {
-            self.keys.remember(id.clone(), record.clone(), now);
+            self.read.remember(id.clone(), record.clone(), now);
         }
         Ok(record)
     }
+
+    /// Every key, revoked ones too, oldest first.
+    pub async fn list(&self) -> Result<Vec<KeyRecord>, LedgerError> {
+        self.keys.keys().await
+    }
+
+    /// Ends a key; false when there is none of this id.
+    pub async fn revoke(&self, id: &KeyId) -> Result<bool, LedgerError> {
+        self.keys.revoke_key(id, self.clock.now()).await
+    }
+
+    /// Makes a key.
+    pub async fn create(&self, new: NewKey) -> Result<ApiKey, LedgerError> {
+        create_key(&*self.keys, &*self.clock, &*self.ids, new).await
+    }
 }
 
-/// Makes a key and stores what is kept of it. The key itself is in the answer and nowhere else.
-pub async fn create_key(
-    ledger: &dyn Ledger,
-    clock: &dyn Clock,
-    ids: &dyn Ids,
-    new: NewKey,
-) -> Result<ApiKey, LedgerError> {
+/// Makes a key and stores its record. The key itself is in the answer and nowhere else.
+pub async fn create_key(keys: &dyn Keys, clock: &dyn Clock, ids: &dyn Ids, new: NewKey) -> Result<ApiKey, LedgerError> {
     loop {
         let mut random = [0; 64];
         // Four UUIDs of 122 random bits each; the fixed bits of each fall on two of its characters.
@@ -93,8 +123,8 @@ pub async fn create_key(
             created_at: clock.now(),
             revoked_at: None,
         };
-        // An id that is taken already is a chance of one in 62^12.
-        if ledger.put_key(&record).await? {
+        // An id is taken already with a chance of one in 62^12.
+        if keys.put_key(&record).await? {
             return Ok(key);
         }
     }

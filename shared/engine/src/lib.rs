@@ -1,14 +1,18 @@
 //! The use cases, and the ports they need of the world.
 //!
-//! A use case is one file: [`plan`], [`execute`], [`work`] (carry one job out), [`jobs`] (look up,
-//! cancel, retry, resolve), [`preview`], [`catalogue`], [`connect`], [`sweep`]. They know no HTTP, no database and
-//! no provider; time, ids and chance come in through [`ports`], so that tests can play every hand.
+//! A use case is one struct in one file or folder: [`plan::Planner`], [`execute::Executor`], [`work::Worker`],
+//! [`jobs::JobService`], [`preview::Previewer`], [`catalogue::CatalogueView`], [`connect::Connector`],
+//! [`sweep::Sweeper`]. Each holds only what it uses; [`Engine`] holds them all, built once from [`Parts`]. They know
+//! no HTTP, no database and no provider; time, ids and chance come in through [`ports`], so that tests can set them.
 
+pub mod accounts;
 pub mod audit;
 pub mod catalogue;
 pub mod connect;
 pub mod evaluation;
 pub mod execute;
+pub mod gate;
+pub mod health;
 pub mod jobs;
 pub mod keys;
 pub mod labels;
@@ -20,18 +24,16 @@ pub mod settings;
 pub mod sweep;
 pub mod work;
 
-mod access;
 mod caller;
 mod engine;
+mod job_store;
 mod message;
 mod object;
 mod problem;
 mod recent;
 
-pub use access::Rollouts;
 pub use caller::Caller;
-pub use engine::{Engine, Settings};
+pub use engine::{Engine, Options, Parts};
 pub use message::{JobMessage, UnreadableMessage};
 pub use object::Object;
 pub use problem::{Problem, ProblemCode, Quota};
-pub use recent::Recent;

@@ -1,19 +1,17 @@
-//! How much a key and its workspace may ask for; without keys there is no such limit.
+//! Rate limits of keys and workspaces; without keys there are none.
+//!
+//! A request is counted once. Its [`Ticket`] holds the charge, and the first call that reaches the cache takes it:
+//! most requests are charged by [`RateLimiter::charge`] before they begin; the claim of idempotency keys and the look
+//! at a cached job charge theirs in the same round trip.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use domain::WorkspaceId;
+use domain::{KeyId, WorkspaceId};
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode, Quota, Recent,
-    ports::{CacheError, Passage, TOLL_WINDOW, Toll},
+    Problem, ProblemCode, Quota,
+    ports::{CacheError, Decision, RATE_LIMIT_WINDOW, RateLimit, RateLimits},
 };
-
-/// How soon a workspace with too many open jobs may ask again: so long its count is remembered.
-const OPEN_JOBS_PAUSE: Duration = Duration::from_secs(15);
-
-/// The counts of workspaces' open jobs that this process read last, with what it accepted since.
-pub type OpenJobs = Recent<WorkspaceId, usize>;
 
 /// The limits of keys and workspaces.
 #[derive(Debug, Clone)]
@@ -28,54 +26,55 @@ pub struct Limits {
     pub prompt_bytes: usize,
 }
 
-impl Engine {
-    /// Counts a request that asks the cache for nothing else, and refuses one too many.
-    pub async fn admit(&self, caller: &Caller) -> Result<(), Problem> {
-        match self.toll(caller) {
-            None => Ok(()),
-            Some(toll) => passed(self.cache.count(&toll).await),
-        }
-    }
+/// What a request still owes the rate limits; nothing without a key. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Ticket(Arc<Mutex<Option<RateLimit>>>);
 
-    pub(crate) fn toll(&self, caller: &Caller) -> Option<Toll> {
-        Some(Toll {
-            key: caller.key_id.clone()?,
-            per_key: self.settings.limits.requests_per_key,
-            workspace: caller.workspace.clone(),
-            per_workspace: self.settings.limits.requests_per_workspace,
-        })
-    }
-
-    /// Refuses jobs that would be too many at once. It need not be exact: the count is up to 15 s old.
-    pub(crate) async fn check_open_jobs(&self, caller: &Caller, more: usize) -> Result<(), Problem> {
-        if caller.key_id.is_none() {
-            return Ok(());
-        }
-        let (now, most) = (self.clock.now(), self.settings.limits.open_jobs);
-        let open = if let Some(open) = self.open_jobs.recall(&caller.workspace, now) {
-            open
-        } else {
-            let open = self.ledger.open_jobs(&caller.workspace, most).await?;
-            self.open_jobs.remember(caller.workspace.clone(), open, now);
-            open
-        };
-        if open + more > most {
-            let detail = format!("{open} jobs of this workspace have not ended yet, and {most} may be open at once");
-            let problem = Problem::new(ProblemCode::RateLimited, detail);
-            return Err(problem.with_retry_after(Some(OPEN_JOBS_PAUSE)));
-        }
-        self.open_jobs.change(&caller.workspace, |open| *open += more);
-        Ok(())
+impl Ticket {
+    /// Takes the charge, for a call that counts the request along with its own work.
+    pub(crate) fn take(&self) -> Option<RateLimit> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// What came of counting a request. A cache that does not answer counts nothing, and holds nobody up.
-pub(crate) fn passed(passage: Result<Passage, CacheError>) -> Result<(), Problem> {
-    match passage {
-        Ok(Passage::Free) => Ok(()),
-        Ok(Passage::Refused { limit, retry_after }) => {
+/// Counts requests.
+pub struct RateLimiter {
+    counts: Arc<dyn RateLimits>,
+    per_key: u32,
+    per_workspace: u32,
+}
+
+impl RateLimiter {
+    pub(crate) fn new(counts: Arc<dyn RateLimits>, limits: &Limits) -> Self {
+        Self { counts, per_key: limits.requests_per_key, per_workspace: limits.requests_per_workspace }
+    }
+
+    /// The ticket of a new request.
+    pub(crate) fn ticket(&self, workspace: &WorkspaceId, key: &KeyId) -> Ticket {
+        Ticket(Arc::new(Mutex::new(Some(RateLimit {
+            key: key.clone(),
+            per_key: self.per_key,
+            workspace: workspace.clone(),
+            per_workspace: self.per_workspace,
+        }))))
+    }
+
+    /// Counts a request that was not counted yet, and refuses one too many.
+    pub async fn charge(&self, ticket: &Ticket) -> Result<(), Problem> {
+        match ticket.take() {
+            None => Ok(()),
+            Some(limit) => allowed(self.counts.count(&limit).await),
+        }
+    }
+}
+
+/// Refuses a request over its limit. A cache that does not answer counts nothing, and holds nobody up.
+pub(crate) fn allowed(decision: Result<Decision, CacheError>) -> Result<(), Problem> {
+    match decision {
+        Ok(Decision::Allowed) => Ok(()),
+        Ok(Decision::Refused { limit, retry_after }) => {
             let detail = format!("more than {limit} requests in a minute; try again after the time in Retry-After");
-            let quota = Quota { name: "requests", limit: limit.into(), window: TOLL_WINDOW, left: 0 };
+            let quota = Quota { name: "requests", limit: limit.into(), window: RATE_LIMIT_WINDOW, left: 0 };
             let problem = Problem::new(ProblemCode::RateLimited, detail);
             Err(problem.with_retry_after(Some(retry_after)).with_quota(quota))
         }

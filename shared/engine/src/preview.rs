@@ -1,12 +1,16 @@
 //! Shows one action as it would go out, and sends nothing.
 
+use std::sync::Arc;
+
 use domain::{Address, sha256_hex};
 use serde_json::Value;
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode,
-    catalogue::Mode,
-    ports::{Call, RenderError, Rendered, Stamp},
+    Caller, Problem, ProblemCode,
+    accounts::{Accounts, Connection},
+    catalogue::Catalogue,
+    gate::Gate,
+    ports::{Call, Clock, Ids, RenderError, Rendered, Stamp},
 };
 
 /// An action, rendered.
@@ -17,11 +21,20 @@ pub struct Preview {
     /// The SHA-256 of the text without Date and Message-ID and with a fixed boundary: the same as
     /// that of the job's result.
     pub sha256: String,
-    /// Who would send it, where that is known.
+    /// The sending address, where it is known.
     pub from: Option<Address>,
 }
 
-impl Engine {
+/// Shows actions as they would go out.
+pub struct Previewer {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+}
+
+impl Previewer {
     /// Renders one action by the code that sends it. Pointers start at the action.
     pub async fn preview(
         &self,
@@ -31,24 +44,25 @@ impl Engine {
         params: &Value,
     ) -> Result<Preview, Problem> {
         let (about, call) = self.catalogue.parse(provider, action, params)?;
-        let (mode, from) = self.mode(caller, about.provider).await?;
+        let connection = self.accounts.known(&caller.workspace, about.provider).await?;
+        let from = connection.address().cloned();
         let stamp = Stamp { from: from.clone(), date: Some(self.clock.now()), id: Some(self.ids.uuid().to_string()) };
         let mut rendered = call.render(&stamp)?;
-        if !self.permissions(caller).await?.allow(&about.action_id()) {
+        if !self.gate.permissions(caller).await?.allow(&about.action_id()) {
             rendered.warnings.push(format!("{} is not allowed here and would be refused", about.id));
         }
-        match mode {
-            Mode::NotConnected => rendered.warnings.push(format!("{} is not connected", about.provider)),
-            Mode::NeedsReauth => {
+        match connection {
+            Connection::None => rendered.warnings.push(format!("{} is not connected", about.provider)),
+            Connection::NeedsReauth(_) => {
                 rendered.warnings.push(format!("{} wants the account's owner to consent again", about.provider));
             }
-            Mode::Sandbox | Mode::Live => {}
+            Connection::Sandbox(_) | Connection::Live(_) => {}
         }
         Ok(Preview { sha256: content_sha256(&*call, from.as_ref())?, rendered, from })
     }
 }
 
-/// What two renderings of one mail from one address have in common.
+/// What two renderings of one call from one address have in common.
 pub(crate) fn content_sha256(call: &dyn Call, from: Option<&Address>) -> Result<String, RenderError> {
     let fixed = call.render(&Stamp { from: from.cloned(), date: None, id: None })?;
     Ok(sha256_hex(fixed.body.as_bytes()))

@@ -2,7 +2,10 @@ use std::{fmt, time::Duration};
 
 use domain::{Provider, Rule, Violation};
 
-use crate::ports::{CacheError, ConnectionError, LedgerError, VaultError};
+use crate::{
+    accounts::ConnectionError,
+    ports::{CacheError, LedgerError, VaultError},
+};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
@@ -175,24 +178,27 @@ impl Problem {
 
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
-        Self::new(ProblemCode::StoreUnavailable, error.to_string())
-    }
-}
-
-impl From<ConnectionError> for Problem {
-    fn from(error: ConnectionError) -> Self {
-        let code = match error {
-            ConnectionError::Ledger(_) => ProblemCode::StoreUnavailable,
-            ConnectionError::Unavailable(_) => ProblemCode::ProviderUnavailable,
-            ConnectionError::DoesNotOpen => ProblemCode::Internal,
-        };
-        Self::new(code, error.to_string())
+        Self::new(store_failure(error.is_retryable()), error.to_string())
     }
 }
 
 impl From<CacheError> for Problem {
     fn from(error: CacheError) -> Self {
-        Self::new(ProblemCode::StoreUnavailable, error.to_string())
+        Self::new(store_failure(error.is_retryable()), error.to_string())
+    }
+}
+
+const fn store_failure(is_retryable: bool) -> ProblemCode {
+    if is_retryable { ProblemCode::StoreUnavailable } else { ProblemCode::Internal }
+}
+
+impl From<ConnectionError> for Problem {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Ledger(error) => error.into(),
+            ConnectionError::Unavailable(_) => Self::new(ProblemCode::ProviderUnavailable, error.to_string()),
+            ConnectionError::DoesNotOpen => Self::new(ProblemCode::Internal, error.to_string()),
+        }
     }
 }
 

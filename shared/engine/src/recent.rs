@@ -1,4 +1,4 @@
-//! What a process read last, for a while.
+//! A small cache of what this process has read.
 
 use std::{
     collections::HashMap,
@@ -8,21 +8,21 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How long what was found in the ledger is taken without another look.
-pub(crate) const GOOD_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// At most so many are remembered.
+/// How long a value from the ledger is used without another look.
+const GOOD_FOR: SignedDuration = SignedDuration::from_secs(60);
+/// The most values that are remembered.
 const REMEMBERED: usize = 10_000;
 
-/// A memory in which each value is good for a while.
+/// A map whose values expire.
 #[derive(Debug)]
-pub struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     good_for: SignedDuration,
     read: Mutex<HashMap<K, (Timestamp, V)>>,
 }
 
 impl<K: Eq + Hash, V: Clone> Recent<K, V> {
-    /// A memory in which each value is good for this long.
-    pub fn good_for(good_for: SignedDuration) -> Self {
+    /// A map whose values expire after this long.
+    pub(crate) fn good_for(good_for: SignedDuration) -> Self {
         Self { good_for, read: Mutex::default() }
     }
 
@@ -32,7 +32,7 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
         (now.duration_since(*read_at).abs() < self.good_for).then(|| value.clone())
     }
 
-    /// Changes what is remembered, and not since when.
+    /// Changes a value, and not its age.
     pub(crate) fn change(&self, key: &K, change: impl FnOnce(&mut V)) {
         if let Some((_, value)) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
             change(value);
@@ -51,7 +51,7 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Default for Recent<K, V> {
-    /// One in which each value is good for a minute.
+    /// A map whose values expire after a minute.
     fn default() -> Self {
         Self::good_for(GOOD_FOR)
     }

@@ -1,52 +1,66 @@
-//! Finds open jobs whose message was lost, whatever lost it, and sends it again.
+//! Upkeep: queues open jobs whose message was lost, and erases what has expired.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Engine, Problem,
-    ports::{LedgerError, Save},
+    Problem,
+    job_store::JobStore,
+    ports::{Clock, LedgerError, Save, Upkeep},
 };
 
-/// At most so many jobs in one sweep; the rest are next.
+/// At most this many jobs in one sweep; the next sweep takes the rest.
 const AT_ONCE: usize = 500;
 
-impl Engine {
+/// Queues open jobs whose message was lost, and erases what has expired.
+pub struct Sweeper {
+    pub(crate) jobs: Arc<JobStore>,
+    pub(crate) upkeep: Arc<dyn Upkeep>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) visibility_timeout: Duration,
+}
+
+impl Sweeper {
     /// Sends the message again of every open job that should have been touched longer ago than the
     /// visibility timeout. Returns how many there were.
     ///
-    /// Each is marked as touched, so that a queue that is merely long is not made longer each minute.
+    /// Each is marked as touched, so that a queue that is merely long does not grow each minute.
     pub async fn sweep(&self) -> Result<usize, Problem> {
         let now = self.clock.now();
-        let timeout = jiff::SignedDuration::try_from(self.settings.visibility_timeout).unwrap_or_default();
-        let mut reminded = Vec::new();
+        let timeout = jiff::SignedDuration::try_from(self.visibility_timeout).unwrap_or_default();
+        let mut nudged = Vec::new();
         let mut failed = None;
-        for job in self.ledger.overdue_jobs(now - timeout, AT_ONCE).await? {
-            let Ok(next) = job.reminded(now) else { continue };
-            match self.ledger.save(&next).await {
-                Ok(Save::Done) => reminded.push(next),
+        for job in self.jobs.ledger.overdue_jobs(now - timeout, AT_ONCE).await? {
+            let Ok(next) = job.nudged(now) else { continue };
+            match self.jobs.ledger.save(&next).await {
+                Ok(Save::Done) => nudged.push(next),
                 Ok(Save::Stale) => {}
-                // One job that cannot be written does not keep the others from being found.
+                // A job that cannot be written does not keep the others from being found.
                 Err(error) => failed = Some(error),
             }
         }
-        if !reminded.is_empty() {
-            tracing::info!(jobs.count = reminded.len(), "open jobs were overdue and are queued again");
-            self.enqueue(&reminded, Duration::ZERO).await;
+        if !nudged.is_empty() {
+            tracing::info!(jobs.count = nudged.len(), "open jobs were overdue and are queued again");
+            self.jobs.enqueue(&nudged, Duration::ZERO).await;
         }
-        failed.map_or(Ok(reminded.len()), |error| Err(error.into()))
+        failed.map_or(Ok(nudged.len()), |error| Err(error.into()))
     }
 
-    /// For a process that is alone on its ledger, at its start: ends the leases of the one before
+    /// Erases what has expired.
+    pub async fn erase_expired(&self) -> Result<(), LedgerError> {
+        self.upkeep.erase_expired(self.clock.now()).await
+    }
+
+    /// For a process that is alone on its ledger, at its start: ends the leases of the process before
     /// it and queues every open job. Returns how many there were.
     pub async fn pick_up(&self) -> Result<usize, LedgerError> {
         let now = self.clock.now();
-        self.ledger.void_leases(now).await?;
-        let open = self.ledger.overdue_jobs(jiff::Timestamp::MAX, usize::MAX).await?;
+        self.jobs.ledger.void_leases(now).await?;
+        let open = self.jobs.ledger.overdue_jobs(jiff::Timestamp::MAX, usize::MAX).await?;
         for job in &open {
             let wait = job
                 .not_before
                 .map_or(Duration::ZERO, |then| then.duration_since(now).max(jiff::SignedDuration::ZERO).unsigned_abs());
-            self.enqueue(std::slice::from_ref(job), wait).await;
+            self.jobs.enqueue(std::slice::from_ref(job), wait).await;
         }
         Ok(open.len())
     }

@@ -1,13 +1,17 @@
 //! Who may come in: the credential and its scopes; in keyless mode, this machine's own programs and page.
 
-use std::{collections::BTreeSet, marker::PhantomData};
+use std::{
+    collections::BTreeSet,
+    marker::PhantomData,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, Method, header, request::Parts},
 };
 use domain::{ActorHash, Scope, WorkspaceId};
-use engine::{Caller, Engine, Problem, ProblemCode};
+use engine::{Caller, Engine, Problem, ProblemCode, limits::Ticket};
 
 use crate::{Web, problem::Refused};
 
@@ -57,7 +61,7 @@ impl Door {
         match self {
             Self::Keys => {
                 let authorization = headers.get(header::AUTHORIZATION);
-                engine.authenticate(authorization.and_then(|value| value.to_str().ok())).await
+                engine.keys.authenticate(authorization.and_then(|value| value.to_str().ok())).await
             }
             Self::Keyless { workspace, actor } => Ok(Caller {
                 workspace: workspace.clone(),
@@ -66,6 +70,7 @@ impl Door {
                 allow: None,
                 default_actor: actor.clone(),
                 scopes: BTreeSet::from(Scope::ALL),
+                ticket: Ticket::default(),
             }),
         }
     }
@@ -79,13 +84,46 @@ fn is_loopback(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
 }
 
-/// Proof that the caller may do what `S` stands for, and has not asked too often; extracting it is the check.
-///
-/// A route whose use case counts the request itself, in its first call to the cache, takes `May<S, false>`.
-pub struct May<S, const COUNTED: bool = true> {
-    /// Who asks.
+/// Proof that the caller has the scope `S`. Extracting it is the check, and with [`AtOnce`] it also charges the request
+/// to its rate limits.
+pub struct May<S, C = AtOnce> {
+    /// The caller.
     pub caller: Caller,
-    scope: PhantomData<S>,
+    kind: PhantomData<(S, C)>,
+}
+
+/// When a request is charged to its rate limits, as a type, for [`May`].
+pub trait Charge {
+    /// Before the handler runs.
+    const AT_ONCE: bool;
+}
+
+/// Before the handler runs.
+pub struct AtOnce;
+
+/// By the use case, along with its own first call to the cache. [`OpenTicket`] charges a request that ends before it.
+pub struct ByUseCase;
+
+impl Charge for AtOnce {
+    const AT_ONCE: bool = true;
+}
+
+impl Charge for ByUseCase {
+    const AT_ONCE: bool = false;
+}
+
+/// A request's ticket, as an extension: whatever its handler leaves uncharged is charged when it ends.
+#[derive(Clone, Default)]
+pub(crate) struct OpenTicket(Arc<OnceLock<Ticket>>);
+
+impl OpenTicket {
+    /// Charges the request, if nothing else did.
+    pub(crate) async fn charge(&self, engine: &Engine) -> Result<(), Problem> {
+        match self.0.get() {
+            Some(ticket) => engine.limiter.charge(ticket).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// A scope as a type, for [`May`].
@@ -109,7 +147,7 @@ macro_rules! needs {
 
 needs!(ActionsPreview, ActionsExecute, ConnectionsWrite, MetricsRead, AuditRead);
 
-impl<S: Needs, const COUNTED: bool> FromRequestParts<Web> for May<S, COUNTED> {
+impl<S: Needs, C: Charge> FromRequestParts<Web> for May<S, C> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Refused> {
@@ -118,10 +156,12 @@ impl<S: Needs, const COUNTED: bool> FromRequestParts<Web> for May<S, COUNTED> {
             let detail = format!("the credential lacks the scope {}", S::SCOPE);
             return Err(Problem::new(ProblemCode::ForbiddenScope, detail).into());
         }
-        if COUNTED {
-            web.engine.admit(&caller).await?;
+        if C::AT_ONCE {
+            web.engine.limiter.charge(&caller.ticket).await?;
+        } else if let Some(OpenTicket(open)) = parts.extensions.get() {
+            let _ = open.set(caller.ticket.clone());
         }
-        Ok(Self { caller, scope: PhantomData })
+        Ok(Self { caller, kind: PhantomData })
     }
 }
 

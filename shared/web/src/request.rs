@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 
 use crate::{
     Web, cors,
+    door::OpenTicket,
     page::AsPage,
     problem::{self, Refused},
 };
@@ -57,19 +58,24 @@ pub(crate) async fn surround(State(web): State<Web>, mut request: Request, next:
     handle(web, request, next, correlation_id).instrument(span).await
 }
 
-async fn handle(web: Web, request: Request, next: Next, correlation_id: String) -> Response {
+async fn handle(web: Web, mut request: Request, next: Next, correlation_id: String) -> Response {
     let began = web.engine.clock.now();
     let method = request.method().clone();
     let route = route(&request);
     let origin = cors::allowed(&web, request.headers());
     let preflight = origin.as_ref().and_then(|_| cors::preflight(&method, request.headers()));
-    let response = match web.door.admits(&method, request.headers()) {
+    let ticket = OpenTicket::default();
+    request.extensions_mut().insert(ticket.clone());
+    let mut response = match web.door.admits(&method, request.headers()) {
         Ok(()) if preflight.is_some() => preflight.unwrap_or_default(),
         Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
             Refused::from(Problem::new(ProblemCode::Internal, "a handler panicked")).into_response()
         }),
         Err(problem) => Refused::from(problem).into_response(),
     };
+    if let Err(problem) = ticket.charge(&web.engine).await {
+        response = Refused::from(problem).into_response();
+    }
     let mut response = explain(response, &correlation_id, &web.public_url);
     let took = web.engine.clock.now().duration_since(began).unsigned_abs();
     let status = response.status().as_u16();

@@ -17,7 +17,9 @@ use adapters::{
 use contracts::servers::RedisServer;
 use criterion::{Bencher, Criterion};
 use domain::Provider;
-use engine::ports::{BUDGET_WINDOW, Budget as _, Cache as _, Passage, Reservation, Reserved, Toll};
+use engine::ports::{
+    BUDGET_WINDOW, Budget as _, CacheHealth as _, RateLimit, RateLimits as _, Reservation, Reserved, RolloutCache as _,
+};
 use futures_util::future::join_all;
 use telemetry::{
     Format, Gauges, Metrics, Vocabulary,
@@ -45,7 +47,7 @@ pub fn time(criterion: &mut Criterion) {
 fn scripts(criterion: &mut Criterion, runtime: &Runtime, connection: &Arc<RedisConnection>) {
     let cache = RedisCache::new(Arc::clone(connection));
     let budget = RedisBudget::new(Arc::clone(connection), "budget", BUDGET_WINDOW);
-    let toll = Toll {
+    let limit = RateLimit {
         key: "aB3dE6gH9jK2".parse().expect("an id"),
         per_key: u32::MAX,
         workspace: "local".parse().expect("an id"),
@@ -54,10 +56,10 @@ fn scripts(criterion: &mut Criterion, runtime: &Runtime, connection: &Arc<RedisC
     let reservations = AtomicU64::new(1);
     let ping = async || cache.ping().await.expect("it answers");
     let set = async || cache.put_rollout_percent(Provider::Google, 50).await.expect("it answers");
-    let count = async || assert_eq!(cache.count(&toll).await.expect("it answers"), Passage::Free);
+    let count = async || assert_eq!(cache.count(&limit).await.expect("it answers"), engine::ports::Decision::Allowed);
     let spend = async || {
         let id = Uuid::from_u128(reservations.fetch_add(1, Ordering::Relaxed).into());
-        let reservation = Reservation { id, workspace: toll.workspace.clone(), tokens: 1000, limit: 1 << 50 };
+        let reservation = Reservation { id, workspace: limit.workspace.clone(), tokens: 1000, limit: 1 << 50 };
         let reserved = budget.reserve(&reservation).await.expect("it answers");
         assert!(matches!(reserved, Reserved::Granted { .. }), "{reserved:?}");
         budget.settle(id, 900).await.expect("it answers");

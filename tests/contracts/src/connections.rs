@@ -1,16 +1,14 @@
-//! The part of the ledger's suite about connected accounts.
-
-use std::sync::Arc;
+//! Behaviours of [`engine::ports::Connections`].
 
 use domain::Provider;
-use engine::ports::{ConnectionStatus, Ledger, Save, StoredConnection};
+use engine::ports::{Save, StoredConnection};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::support::{at_once, sealed, workspace};
+use crate::support::{Adapter, at_once, sealed, workspace};
 
-/// Every write and delete of a connection on its version only, under any concurrency.
-pub(crate) async fn connections(ledger: &Arc<dyn Ledger>, now: Timestamp, seed: Uuid) {
+/// A connection is written and deleted on its version only, under any concurrency.
+pub async fn writes_and_deletes_only_over_a_version(ledger: Adapter, now: Timestamp, seed: Uuid) {
     let (ours, theirs) = (workspace("connected", seed), workspace("elsewhere", seed));
     let sample = |provider, version: u128| StoredConnection {
         workspace: ours.clone(),
@@ -18,7 +16,7 @@ pub(crate) async fn connections(ledger: &Arc<dyn Ledger>, now: Timestamp, seed: 
         account: "account".to_owned(),
         sealed: sealed(&format!("tokens {version}")),
         scopes: vec!["openid".to_owned(), "https://example.com/send".to_owned()],
-        status: ConnectionStatus::Active,
+        needs_reauth: false,
         version: Uuid::from_u128(version),
         connected_at: now,
     };
@@ -39,7 +37,7 @@ pub(crate) async fn connections(ledger: &Arc<dyn Ledger>, now: Timestamp, seed: 
     assert_eq!(found(Provider::Microsoft).await, None, "each provider has its own");
     assert_eq!(ledger.connection(&theirs, Provider::Google).await.expect("reads"), None, "each workspace has its own");
 
-    let ended = StoredConnection { status: ConnectionStatus::NeedsReauth, ..google(2) };
+    let ended = StoredConnection { needs_reauth: true, ..google(2) };
     assert_eq!(put(&ended, Some(id(1))).await, Save::Done);
     assert_eq!(put(&ended, Some(id(1))).await, Save::Done, "repeated");
     assert_eq!(put(&google(3), Some(id(1))).await, Save::Stale, "somebody was quicker");

@@ -1,32 +1,126 @@
 //! What every adapter of a port must do: one suite a port, run by each adapter against the real thing.
 //!
-//! A suite takes the adapter and a seed, a random UUID, from which it makes all its workspaces and
-//! ids: it needs no empty store and leaves alone what others keep there. It panics and says what is
-//! broken. The suites named `…_with_clock` move time themselves, so they are for adapters that go by
-//! [`ManualClock`]; a store that goes by its server's time runs the others.
+//! A behaviour is a function that takes the adapter and a seed, a random UUID, from which it makes all its workspaces
+//! and ids: it needs no empty store and leaves alone what others keep there. It panics and says what is broken.
+//! [`ledger_tests`] and the like make one test of each behaviour, so that one failure does not hide the others.
+//! Behaviours over time move time themselves, so they are for adapters that go by [`ManualClock`]; a store that
+//! goes by its server's time runs the others.
+
+pub mod audit;
+pub mod claims;
+pub mod connections;
+pub mod consents;
+pub mod job_cache;
+pub mod jobs;
+pub mod keys;
+pub mod ledger_over_time;
+pub mod locks;
+pub mod outbox;
+pub mod plans;
+pub mod proxies;
+pub mod rate_limits;
+pub mod rollout_cache;
+pub mod servers;
+pub mod settings;
 
 mod budget;
-mod cache;
-mod connections;
 mod emulate;
-mod ledger;
-mod ledger_with_clock;
 mod metrics;
 mod ministack;
 mod program;
-pub mod proxies;
 mod queue;
-pub mod servers;
 mod support;
 mod vault;
 
 pub use budget::{budget, budget_over_time};
-pub use cache::{cache, cache_with_clock};
 pub use emulate::Emulate;
-pub use ledger::{ledger, ledger_void_leases};
-pub use ledger_with_clock::ledger_with_clock;
 pub use metrics::metric_store;
 pub use ministack::Ministack;
 pub use queue::{queue, queue_over_time};
-pub use support::{CountingIds, ManualClock, sample_job};
+pub use support::{CountingIds, ManualClock, sample_job, seed};
 pub use vault::vault;
+
+/// One test per behaviour. `$adapter` makes an `(Arc<Adapter>, time, guard)`: a fresh adapter, the time now or the clock
+/// it goes by, and what it needs to live.
+#[macro_export]
+macro_rules! tests {
+    ($adapter:expr; $($aggregate:ident::$behaviour:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                let (adapter, time, _guard) = $adapter;
+                // Twice, as no behaviour may need an empty store.
+                for _ in 0..2 {
+                    $crate::$aggregate::$behaviour(adapter.clone(), Clone::clone(&time), $crate::seed()).await;
+                }
+            }
+        )+
+    };
+}
+
+/// Each behaviour of a ledger as a test; see [`tests`].
+#[macro_export]
+macro_rules! ledger_tests {
+    ($adapter:expr) => {
+        $crate::tests!(
+            $adapter;
+            jobs::inserts_all_or_none,
+            jobs::saves_only_over_the_version_before,
+            jobs::lists_newest_first_in_pages,
+            jobs::finds_overdue_jobs,
+            jobs::knows_since_when_the_oldest_unclaimed_job_waits,
+            plans::keeps_plans_until_they_expire,
+            outbox::keeps_one_entry_per_job,
+            keys::keeps_and_revokes_keys,
+            connections::writes_and_deletes_only_over_a_version,
+            settings::keeps_the_rollout_of_each_provider,
+            settings::keeps_the_settings_of_each_workspace,
+            audit::lists_the_audit_newest_first_in_pages,
+            audit::audits_each_version_of_a_job_once,
+        );
+    };
+}
+
+/// Each behaviour of a ledger over time as a test; see [`tests`].
+#[macro_export]
+macro_rules! ledger_over_time_tests {
+    ($adapter:expr) => {
+        $crate::tests!(
+            $adapter;
+            ledger_over_time::keeps_records_for_30_days,
+            ledger_over_time::keeps_contents_for_7_days,
+            ledger_over_time::keeps_the_rest_for_its_time,
+        );
+    };
+}
+
+/// Each behaviour of a cache as a test; see [`tests`].
+#[macro_export]
+macro_rules! cache_tests {
+    ($adapter:expr) => {
+        $crate::tests!(
+            $adapter;
+            claims::give_each_key_to_one_claim,
+            job_cache::keeps_the_latest_version,
+            rate_limits::count_keys_and_workspaces,
+            locks::have_one_owner,
+            consents::are_taken_once,
+            rollout_cache::keeps_the_last_percent,
+        );
+    };
+}
+
+/// Each behaviour of a cache over time as a test; see [`tests`].
+#[macro_export]
+macro_rules! cache_over_time_tests {
+    ($adapter:expr) => {
+        $crate::tests!(
+            $adapter;
+            claims::end_after_15_minutes,
+            rate_limits::slide_with_the_clock,
+            locks::end_by_themselves,
+            consents::end_after_ten_minutes,
+            rollout_cache::forgets_after_a_minute,
+        );
+    };
+}

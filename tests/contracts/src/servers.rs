@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, Weak},
     thread,
     time::Duration,
 };
@@ -69,6 +70,17 @@ impl RedisServer {
             }
         }
         panic!("redis-server does not start");
+    }
+
+    /// The server that the tests of this process share as long as any of them has it.
+    pub fn shared(cluster: bool) -> Arc<Self> {
+        static SHARED: [Mutex<Weak<RedisServer>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
+        let mut shared = SHARED[usize::from(cluster)].lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(Self::start(cluster));
+            *shared = Arc::downgrade(&started);
+            started
+        })
     }
 
     /// Its URL, without `?cluster=true`.

@@ -1,3 +1,5 @@
+//! What the suites share.
+
 use std::{
     sync::{
         Arc,
@@ -7,12 +9,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{ActionId, ActorHash, Job, JobId, NewJob, Provider, Via, WorkspaceId, payload_hash};
-use engine::ports::{Clock, Contents, Ids, KeyClaim, Sealed};
-use jiff::Timestamp;
+use domain::{
+    ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, Job, JobError, JobErrorCode, JobId, Lease, NewJob, Provider,
+    Via, WorkspaceId, payload_hash,
+};
+use engine::ports::{AuditFilter, Clock, Contents, Ids, Insert, KeyClaim, Ledger, Save, Sealed};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
+
+/// A ledger under test.
+pub(crate) type Adapter = Arc<dyn Ledger>;
 
 /// A clock that stands still until a test moves it.
 #[derive(Debug)]
@@ -118,6 +126,12 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
     )
 }
 
+/// A seed that no other run has.
+#[expect(clippy::disallowed_methods, reason = "tests may draw their own ids")]
+pub fn seed() -> Uuid {
+    Uuid::new_v4()
+}
+
 /// A workspace that no other run has.
 pub(crate) fn workspace(name: &str, seed: Uuid) -> WorkspaceId {
     format!("{name}-{}", seed.simple()).parse().expect("a short name and a UUID fit a workspace id")
@@ -149,4 +163,55 @@ pub(crate) async fn at_once<T: Send + 'static>(
         answers.push(task.await.expect("the adapter does not panic"));
     }
     answers
+}
+
+/// An entry that this suite makes.
+pub(crate) fn entry(workspace: Option<&WorkspaceId>, at: Timestamp, seed: Uuid, n: u8) -> AuditEntry {
+    let mut id = seed.into_bytes();
+    id[15] = id[15].wrapping_add(n);
+    id[0] = workspace.map_or(0, |workspace| workspace.as_str().as_bytes()[0]);
+    id[1] = workspace.map_or(0, |workspace| workspace.as_str().as_bytes()[2]);
+    let event = AuditEvent::WorkspaceChanged;
+    let mut entry = AuditEntry::new(Uuid::from_bytes(id), workspace.cloned(), event, AuditBy::CommandLine, at);
+    entry.value = Some(n.to_string());
+    entry
+}
+
+pub(crate) async fn entries(ledger: &Adapter, workspace: Option<&WorkspaceId>) -> Vec<AuditEntry> {
+    let filter = AuditFilter { workspace: workspace.cloned(), after: None, limit: 100 };
+    ledger.list_audit(&filter).await.expect("reads")
+}
+
+pub(crate) async fn insert(ledger: &Adapter, job: &Job) {
+    let insert = ledger.insert_jobs(&[(job.clone(), contents(job.client_request_id.as_str()))]).await;
+    assert_eq!(insert.expect("inserts"), Insert::Done, "a new job is written");
+}
+
+pub(crate) async fn save(ledger: &Adapter, job: &Job) {
+    assert_eq!(ledger.save(job).await.expect("saves"), Save::Done, "the next version is written");
+}
+
+/// Ends open jobs, so that nothing of the suite is left for a sweeper.
+pub(crate) async fn end(ledger: &Adapter, jobs: &[Job], now: Timestamp) {
+    for job in jobs {
+        save(ledger, &job.failed(error(), now).expect("it is open")).await;
+    }
+}
+
+pub(crate) fn held(job: &Job, now: Timestamp) -> Job {
+    let lease = Lease { owner: Uuid::from_u128(7), until: minute(now, 5) };
+    job.claimed(lease, now).expect("it can be claimed")
+}
+
+pub(crate) fn error() -> JobError {
+    JobError {
+        code: JobErrorCode::ProviderRejected,
+        message: "The provider refused.".to_owned(),
+        retriable: true,
+        remediation: "Try again.".to_owned(),
+    }
+}
+
+pub(crate) fn minute(now: Timestamp, minutes: i64) -> Timestamp {
+    now + SignedDuration::from_mins(minutes)
 }

@@ -12,6 +12,7 @@ use domain::{ActorId, Job, JobId, Scope, State as JobState};
 use engine::{
     Caller, Engine,
     execute::{ExecuteRequest, RequestedAction, What},
+    limits::Ticket,
     ports::Queue,
     work::Disposition,
 };
@@ -281,7 +282,7 @@ impl Scheduler<'_> {
     fn start_client(&mut self) {
         let (engine, world) = (Arc::clone(&self.engine), self.world.clone());
         self.start(Kind::Client, async move {
-            if let Ok(accepted) = engine.execute(&caller(), request()).await {
+            if let Ok(accepted) = engine.executor.execute(&caller(), request()).await {
                 let mut state = world.lock();
                 let id = accepted[0].job.job_id;
                 if *state.answered.get_or_insert(id) != id {
@@ -303,9 +304,9 @@ impl Scheduler<'_> {
         };
         self.start(Kind::Worker, async move {
             let disposition = if receives > MAX_RECEIVES {
-                engine.settle_dead(&body).await
+                engine.worker.settle_dead(&body).await
             } else {
-                engine.work(&body, deadline).await
+                engine.worker.work(&body, deadline).await
             };
             if disposition == Disposition::Acknowledge {
                 // If it fails, the message comes again and finds its job ended.
@@ -318,14 +319,14 @@ impl Scheduler<'_> {
         let engine = Arc::clone(&self.engine);
         self.start(Kind::Sweeper, async move {
             // If it fails, there is another one soon.
-            let _ = engine.sweep().await;
+            let _ = engine.sweeper.sweep().await;
         });
     }
 
     fn start_retry(&mut self, id: JobId) {
         let engine = Arc::clone(&self.engine);
         self.start(Kind::Retry, async move {
-            let _ = engine.retry(&caller(), id).await;
+            let _ = engine.jobs.retry(&caller(), id).await;
         });
     }
 }
@@ -351,6 +352,7 @@ fn caller() -> Caller {
         default_actor: domain::ActorHash::of(&"w".parse().expect("a workspace"), &actor()),
         allow: None,
         scopes: Scope::ALL.into(),
+        ticket: Ticket::default(),
     }
 }
 

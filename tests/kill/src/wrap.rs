@@ -3,35 +3,35 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{
-    Address, AuditEntry, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, State, Violation, WorkspaceId,
-    WorkspaceSettings,
-};
+use domain::{Address, Evidence, Job, JobId, Provider, State, Violation, WorkspaceId};
 use engine::{
-    Engine,
+    Parts,
     catalogue::Catalogue,
     ports::{
-        About, Access, Action, AuditFilter, Cache, CacheError, Call, Consent, Contents, Delivery, FirstSight, Insert,
-        JobFilter, KeyClaim, Ledger, LedgerError, OutboxEntry, Passage, Queue, QueueError, QueuedMessage, RenderError,
-        Rendered, Save, SendError, Sent, Stamp, StoredConnection, StoredPlan, Toll,
+        About, Access, Action, CacheError, Call, ClaimResult, Claims, Contents, Decision, Delivery, Insert, JobCache,
+        JobFilter, Jobs, KeyClaim, LedgerError, Queue, QueueError, QueuedMessage, RateLimit, RenderError, Rendered,
+        RolloutCache, Save, SendError, Sent, Stamp, Upkeep,
     },
 };
 use jiff::Timestamp;
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::{Side, Traps};
 
-/// Sets the traps in this engine.
-pub fn wrap(engine: &mut Engine, traps: &Arc<Traps>) {
-    engine.ledger = Arc::new(Trapped { inner: Arc::clone(&engine.ledger), traps: Arc::clone(traps) });
-    engine.cache = Arc::new(Trapped { inner: Arc::clone(&engine.cache), traps: Arc::clone(traps) });
-    engine.queue = Arc::new(Trapped { inner: Arc::clone(&engine.queue), traps: Arc::clone(traps) });
-    let actions = engine.catalogue.iter().map(|action| {
-        let trapped = Trapped { inner: Arc::clone(action), traps: Arc::clone(traps) };
-        Arc::new(trapped) as Arc<dyn Action>
-    });
-    engine.catalogue = Catalogue::new(actions.collect());
+/// Sets the traps in these parts.
+pub fn wrap(parts: &mut Parts, traps: &Arc<Traps>) {
+    parts.ledger.jobs = trapped(&parts.ledger.jobs, traps);
+    parts.ledger.upkeep = trapped(&parts.ledger.upkeep, traps);
+    parts.cache.claims = trapped(&parts.cache.claims, traps);
+    parts.cache.jobs = trapped(&parts.cache.jobs, traps);
+    parts.cache.rollouts = trapped(&parts.cache.rollouts, traps);
+    parts.queue = trapped(&parts.queue, traps);
+    let actions = parts.catalogue.iter().map(|action| -> Arc<dyn Action> { trapped(action, traps) });
+    parts.catalogue = Catalogue::new(actions.collect());
+}
+
+fn trapped<T: ?Sized>(port: &Arc<T>, traps: &Arc<Traps>) -> Arc<Trapped<Arc<T>>> {
+    Arc::new(Trapped { inner: Arc::clone(port), traps: Arc::clone(traps) })
 }
 
 /// A port, or what comes out of one, with traps.
@@ -50,7 +50,7 @@ impl<T> Trapped<T> {
 }
 
 #[async_trait]
-impl Ledger for Trapped<Arc<dyn Ledger>> {
+impl Jobs for Trapped<Arc<dyn Jobs>> {
     async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError> {
         self.around("ledger.insert_jobs", self.inner.insert_jobs(jobs)).await
     }
@@ -84,6 +84,10 @@ impl Ledger for Trapped<Arc<dyn Ledger>> {
         self.around("ledger.overdue_jobs", self.inner.overdue_jobs(before, limit)).await
     }
 
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
+        self.inner.open_jobs(workspace, at_most).await
+    }
+
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.inner.oldest_unclaimed().await
     }
@@ -91,105 +95,12 @@ impl Ledger for Trapped<Arc<dyn Ledger>> {
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {
         self.inner.void_leases(now).await
     }
+}
 
-    async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError> {
-        self.inner.put_plan(plan, audit).await
-    }
-
-    async fn plan(
-        &self,
-        workspace: &WorkspaceId,
-        id: PlanId,
-        now: Timestamp,
-    ) -> Result<Option<StoredPlan>, LedgerError> {
-        self.inner.plan(workspace, id, now).await
-    }
-
-    async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError> {
-        self.inner.put_outbox(entry).await
-    }
-
-    async fn outbox(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
-        self.inner.outbox(workspace, limit).await
-    }
-
-    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError> {
-        self.inner.rollout_percent(provider).await
-    }
-
-    async fn set_rollout_percent(
-        &self,
-        provider: Provider,
-        percent: u8,
-        audit: &AuditEntry,
-    ) -> Result<(), LedgerError> {
-        self.inner.set_rollout_percent(provider, percent, audit).await
-    }
-
-    async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
-        self.inner.workspace(id).await
-    }
-
-    async fn put_workspace(
-        &self,
-        id: &WorkspaceId,
-        settings: &WorkspaceSettings,
-        audit: &AuditEntry,
-    ) -> Result<(), LedgerError> {
-        self.inner.put_workspace(id, settings, audit).await
-    }
-
-    async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
-        self.inner.put_audit(entry).await
-    }
-
-    async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
-        self.inner.list_audit(filter).await
-    }
-
-    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
-        self.inner.open_jobs(workspace, at_most).await
-    }
-
+#[async_trait]
+impl Upkeep for Trapped<Arc<dyn Upkeep>> {
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
         self.around("ledger.erase_expired", self.inner.erase_expired(now)).await
-    }
-
-    async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
-        self.inner.put_key(key).await
-    }
-
-    async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
-        self.inner.key(id).await
-    }
-
-    async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
-        self.inner.keys().await
-    }
-
-    async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
-        self.inner.revoke_key(id, now).await
-    }
-
-    async fn connection(
-        &self,
-        workspace: &WorkspaceId,
-        provider: Provider,
-    ) -> Result<Option<StoredConnection>, LedgerError> {
-        self.inner.connection(workspace, provider).await
-    }
-
-    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError> {
-        self.inner.put_connection(connection, over).await
-    }
-
-    async fn delete_connection(
-        &self,
-        workspace: &WorkspaceId,
-        provider: Provider,
-        version: Uuid,
-    ) -> Result<Save, LedgerError> {
-        self.inner.delete_connection(workspace, provider, version).await
     }
 
     async fn ping(&self) -> Result<(), LedgerError> {
@@ -198,53 +109,35 @@ impl Ledger for Trapped<Arc<dyn Ledger>> {
 }
 
 #[async_trait]
-impl Cache for Trapped<Arc<dyn Cache>> {
+impl Claims for Trapped<Arc<dyn Claims>> {
     async fn claim_keys(
         &self,
         claims: &[KeyClaim],
-        toll: Option<&Toll>,
-    ) -> Result<(Vec<FirstSight>, Passage), CacheError> {
-        self.around("cache.claim_keys", self.inner.claim_keys(claims, toll)).await
+        limit: Option<&RateLimit>,
+    ) -> Result<(Vec<ClaimResult>, Decision), CacheError> {
+        self.around("cache.claim_keys", self.inner.claim_keys(claims, limit)).await
     }
+}
 
-    async fn count(&self, toll: &Toll) -> Result<Passage, CacheError> {
-        self.inner.count(toll).await
-    }
-
+#[async_trait]
+impl JobCache for Trapped<Arc<dyn JobCache>> {
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
         self.around("cache.put_jobs", self.inner.put_jobs(jobs)).await
     }
 
-    async fn job(&self, id: JobId, toll: Option<&Toll>) -> Result<(Option<Job>, Passage), CacheError> {
-        self.inner.job(id, toll).await
+    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Result<(Option<Job>, Decision), CacheError> {
+        self.inner.cached_job(id, limit).await
     }
+}
 
+#[async_trait]
+impl RolloutCache for Trapped<Arc<dyn RolloutCache>> {
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {
         self.around("cache.rollout_percent", self.inner.rollout_percent(provider)).await
     }
 
     async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError> {
         self.inner.put_rollout_percent(provider, percent).await
-    }
-
-    async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError> {
-        self.inner.put_consent(id, consent).await
-    }
-
-    async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError> {
-        self.inner.take_consent(id).await
-    }
-
-    async fn lock(&self, name: &str, owner: Uuid, at_most: Duration) -> Result<bool, CacheError> {
-        self.inner.lock(name, owner, at_most).await
-    }
-
-    async fn unlock(&self, name: &str, owner: Uuid) -> Result<(), CacheError> {
-        self.inner.unlock(name, owner).await
-    }
-
-    async fn ping(&self) -> Result<(), CacheError> {
-        self.inner.ping().await
     }
 }
 

@@ -1,3 +1,5 @@
+//! The ledger in a DynamoDB table.
+
 mod calls;
 mod items;
 mod table;
@@ -9,8 +11,8 @@ use aws_sdk_dynamodb::{Client, types::TransactWriteItem};
 use calls::{Condition, Search, Written};
 use domain::{AuditEntry, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings};
 use engine::ports::{
-    AuditFilter, Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed,
-    StoredConnection, StoredPlan,
+    Audit, AuditFilter, Clock, Connections, Contents, Ids, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox,
+    OutboxEntry, Plans, Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep,
 };
 use futures_util::future::try_join_all;
 use items::{AUDIT, CONNECTION, CONTENTS, Item, JOB, KEY, OUTBOX, PLAN, ROLLOUT, SHARDS, WORKSPACE};
@@ -195,7 +197,7 @@ impl DynamoLedger {
         let count = items::parts(first);
         // There may be more, left by a longer text that has expired.
         if parts.len() < count {
-            return Err(LedgerError("a part of a sealed text is missing".to_owned()));
+            return Err(LedgerError::permanent("a part of a sealed text is missing"));
         }
         parts.truncate(count);
         let sealed = items::join(&parts)?;
@@ -204,7 +206,7 @@ impl DynamoLedger {
 }
 
 #[async_trait]
-impl Ledger for DynamoLedger {
+impl Jobs for DynamoLedger {
     async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError> {
         let ids: HashSet<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         if ids.len() < jobs.len() {
@@ -320,6 +322,14 @@ impl Ledger for DynamoLedger {
         Ok(jobs)
     }
 
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
+        let counts = [JobStatus::Pending, JobStatus::Running].map(|status| {
+            let search = Search::of_status(items::status_list(workspace, status), None);
+            async move { self.count(&search, at_most).await }
+        });
+        Ok(try_join_all(counts).await?.into_iter().sum::<usize>().min(at_most))
+    }
+
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
         let first = async |shard| {
             let (keys, _) = self.page(&Search::waiting(shard), 1, None).await?;
@@ -332,7 +342,10 @@ impl Ledger for DynamoLedger {
     async fn void_leases(&self, _: Timestamp) -> Result<u64, LedgerError> {
         Ok(0)
     }
+}
 
+#[async_trait]
+impl Plans for DynamoLedger {
     async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError> {
         self.write_audited(items::plan_items(plan)?, audit).await
     }
@@ -350,7 +363,10 @@ impl Ledger for DynamoLedger {
         let expires_at = items::time(&first, "expires_micros")?;
         Ok(Some(StoredPlan { plan_id: id, workspace: workspace.clone(), sealed, expires_at }))
     }
+}
 
+#[async_trait]
+impl Outbox for DynamoLedger {
     async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError> {
         self.write(items::outbox_items(entry)?, Some(&Condition::free(self.clock.now()))).await
     }
@@ -377,81 +393,10 @@ impl Ledger for DynamoLedger {
         entries.truncate(limit);
         Ok(entries)
     }
+}
 
-    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError> {
-        let pk = items::rollout_pk(provider);
-        let found = self.get(HashSet::from([pk.clone()]), ROLLOUT).await?;
-        Ok(found.get(&pk).and_then(|item| items::integer(item, "percent")).and_then(|percent| percent.try_into().ok()))
-    }
-
-    async fn set_rollout_percent(
-        &self,
-        provider: Provider,
-        percent: u8,
-        audit: &AuditEntry,
-    ) -> Result<(), LedgerError> {
-        if percent > 100 {
-            return Err(LedgerError("a share of a rollout is 0 to 100".to_owned()));
-        }
-        let mut item = items::key(&items::rollout_pk(provider), ROLLOUT);
-        item.insert("percent".to_owned(), items::number(&percent));
-        self.write_audited(vec![item], audit).await
-    }
-
-    async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
-        let pk = items::workspace_pk(id);
-        let found = self.get(HashSet::from([pk.clone()]), WORKSPACE).await?;
-        found.get(&pk).map(items::read_body).transpose()
-    }
-
-    async fn put_workspace(
-        &self,
-        id: &WorkspaceId,
-        settings: &WorkspaceSettings,
-        audit: &AuditEntry,
-    ) -> Result<(), LedgerError> {
-        let mut item = items::key(&items::workspace_pk(id), WORKSPACE);
-        item.insert("body".to_owned(), items::body(settings)?);
-        self.write_audited(vec![item], audit).await
-    }
-
-    async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
-        let free = Condition::free(self.clock.now());
-        self.put_item(items::audit_item(entry)?, Some(&free)).await.map(drop)
-    }
-
-    async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
-        let after = filter.after.map(|last| items::place(last.at, last.entry_id));
-        let search = Search::list(items::audit_list(filter.workspace.as_ref()), after);
-        let mut listed = Vec::new();
-        let mut start = None;
-        while listed.len() < filter.limit {
-            let size = (filter.limit - listed.len()).clamp(LEAST_PAGE, MOST_PAGE);
-            let (keys, next) = self.page(&search, size, start).await?;
-            let pks: Vec<String> =
-                keys.iter().map(|key| items::string(key, "pk").map(ToOwned::to_owned)).collect::<Result<_, _>>()?;
-            let found = self.get(pks.iter().cloned().collect(), AUDIT).await?;
-            let now = self.clock.now();
-            for item in pks.iter().filter_map(|pk| found.get(pk)).filter(|item| items::is_alive(item, now)) {
-                listed.push(items::read_body(item)?);
-            }
-            start = next;
-            if start.is_none() {
-                break;
-            }
-        }
-        listed.truncate(filter.limit);
-        Ok(listed)
-    }
-
-    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
-        let counts = [JobStatus::Pending, JobStatus::Running].map(|status| {
-            let search = Search::of_status(items::status_list(workspace, status), None);
-            async move { self.count(&search, at_most).await }
-        });
-        Ok(try_join_all(counts).await?.into_iter().sum::<usize>().min(at_most))
-    }
-
+#[async_trait]
+impl Keys for DynamoLedger {
     async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
         let free = Condition::free(self.clock.now());
         let audit = items::audit_item(&key.audit_of_making())?;
@@ -489,7 +434,10 @@ impl Ledger for DynamoLedger {
         self.write_audited(vec![items::key_item(&key)?], &key.audit_of_end(revoked_at)).await?;
         Ok(true)
     }
+}
 
+#[async_trait]
+impl Connections for DynamoLedger {
     async fn connection(
         &self,
         workspace: &WorkspaceId,
@@ -520,7 +468,82 @@ impl Ledger for DynamoLedger {
         let deleted = self.delete_item(key, &Condition::is_version_or_gone(version)).await?;
         Ok(if deleted { Save::Done } else { Save::Stale })
     }
+}
 
+#[async_trait]
+impl Settings for DynamoLedger {
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError> {
+        let pk = items::rollout_pk(provider);
+        let found = self.get(HashSet::from([pk.clone()]), ROLLOUT).await?;
+        Ok(found.get(&pk).and_then(|item| items::integer(item, "percent")).and_then(|percent| percent.try_into().ok()))
+    }
+
+    async fn set_rollout_percent(
+        &self,
+        provider: Provider,
+        percent: u8,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        if percent > 100 {
+            return Err(LedgerError::permanent("a rollout is 0 to 100 percent"));
+        }
+        let mut item = items::key(&items::rollout_pk(provider), ROLLOUT);
+        item.insert("percent".to_owned(), items::number(&percent));
+        self.write_audited(vec![item], audit).await
+    }
+
+    async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
+        let pk = items::workspace_pk(id);
+        let found = self.get(HashSet::from([pk.clone()]), WORKSPACE).await?;
+        found.get(&pk).map(items::read_body).transpose()
+    }
+
+    async fn put_workspace(
+        &self,
+        id: &WorkspaceId,
+        settings: &WorkspaceSettings,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        let mut item = items::key(&items::workspace_pk(id), WORKSPACE);
+        item.insert("body".to_owned(), items::body(settings)?);
+        self.write_audited(vec![item], audit).await
+    }
+}
+
+#[async_trait]
+impl Audit for DynamoLedger {
+    async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
+        let free = Condition::free(self.clock.now());
+        self.put_item(items::audit_item(entry)?, Some(&free)).await.map(drop)
+    }
+
+    async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        let after = filter.after.map(|last| items::place(last.at, last.entry_id));
+        let search = Search::list(items::audit_list(filter.workspace.as_ref()), after);
+        let mut listed = Vec::new();
+        let mut start = None;
+        while listed.len() < filter.limit {
+            let size = (filter.limit - listed.len()).clamp(LEAST_PAGE, MOST_PAGE);
+            let (keys, next) = self.page(&search, size, start).await?;
+            let pks: Vec<String> =
+                keys.iter().map(|key| items::string(key, "pk").map(ToOwned::to_owned)).collect::<Result<_, _>>()?;
+            let found = self.get(pks.iter().cloned().collect(), AUDIT).await?;
+            let now = self.clock.now();
+            for item in pks.iter().filter_map(|pk| found.get(pk)).filter(|item| items::is_alive(item, now)) {
+                listed.push(items::read_body(item)?);
+            }
+            start = next;
+            if start.is_none() {
+                break;
+            }
+        }
+        listed.truncate(filter.limit);
+        Ok(listed)
+    }
+}
+
+#[async_trait]
+impl Upkeep for DynamoLedger {
     /// Nothing to do: DynamoDB deletes what has expired.
     async fn erase_expired(&self, _: Timestamp) -> Result<(), LedgerError> {
         Ok(())

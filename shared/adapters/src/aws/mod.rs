@@ -90,8 +90,15 @@ fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100))
 }
 
-/// Why a call failed, by its name only: the service's own text may quote what it was sent.
-fn failure<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> String {
+/// A call that failed, by its name only: the service's own text may quote what it was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {what}")]
+struct CallFailed {
+    operation: &'static str,
+    what: String,
+}
+
+fn failure<E: ProvideErrorMetadata, R>(operation: &'static str, error: &SdkError<E, R>) -> CallFailed {
     let what = match error {
         SdkError::ServiceError(said) => said.err().code().unwrap_or("an error without a name"),
         SdkError::TimeoutError(_) => "no answer in time",
@@ -99,7 +106,7 @@ fn failure<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) 
         SdkError::ResponseError(_) => "an answer that cannot be read",
         _ => "the request cannot be made; are region and credentials set?",
     };
-    format!("{operation}: {what}")
+    CallFailed { operation, what: what.to_owned() }
 }
 
 /// Pauses before the next try, the longer the more there were: half of it certain, half of it chance.

@@ -57,7 +57,7 @@ impl SqsQueue {
             }
             let call = self.client().await.send_message_batch().queue_url(&self.url);
             let answer = call.set_entries(Some(entries.clone())).send().await;
-            let answer = answer.map_err(|error| QueueError(failure("SendMessageBatch", &error)))?;
+            let answer = answer.map_err(|error| QueueError::new(failure("SendMessageBatch", &error)))?;
             let not_taken = answer.failed();
             // What is wrong with the message itself would be so again.
             refused = refused.or_else(|| not_taken.iter().find(|failed| failed.sender_fault()).map(code));
@@ -69,7 +69,8 @@ impl SqsQueue {
                 refused = refused.or_else(|| not_taken.first().map(code));
             }
         }
-        refused.map_or(Ok(()), |code| Err(QueueError(format!("SendMessageBatch: a message was not taken: {code}"))))
+        refused
+            .map_or(Ok(()), |code| Err(QueueError::new(format!("SendMessageBatch: a message was not taken: {code}"))))
     }
 }
 
@@ -84,7 +85,7 @@ fn entry((place, message): (usize, &QueuedMessage)) -> Result<SendMessageBatchRe
         .message_group_id(message.workspace.as_str())
         .delay_seconds(seconds(message.delay.min(LONGEST_DELAY)))
         .build()
-        .map_err(|error| QueueError(format!("SendMessageBatch: {error}")))
+        .map_err(|error| QueueError::new(format!("SendMessageBatch: {error}")))
 }
 
 /// Whole seconds, rounded up, of what is at most minutes.
@@ -117,7 +118,7 @@ impl Queue for SqsQueue {
             .wait_time_seconds(seconds(wait))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
         let answer = call.customize().config_override(Config::builder().timeout_config(limits)).send().await;
-        let answer = answer.map_err(|error| QueueError(failure("ReceiveMessage", &error)))?;
+        let answer = answer.map_err(|error| QueueError::new(failure("ReceiveMessage", &error)))?;
         let deliveries = answer.messages.unwrap_or_default().into_iter().map(|message| {
             let receives = message
                 .attributes
@@ -138,7 +139,7 @@ impl Queue for SqsQueue {
             Err(error) if error.as_service_error().is_some_and(DeleteMessageError::is_receipt_handle_is_invalid) => {
                 Ok(())
             }
-            Err(error) => Err(QueueError(failure("DeleteMessage", &error))),
+            Err(error) => Err(QueueError::new(failure("DeleteMessage", &error))),
         }
     }
 
@@ -147,7 +148,7 @@ impl Queue for SqsQueue {
             [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesDelayed];
         let call = self.client().await.get_queue_attributes().queue_url(&self.url);
         let answer = call.set_attribute_names(Some(counted.to_vec())).send().await;
-        let answer = answer.map_err(|error| QueueError(failure("GetQueueAttributes", &error)))?;
+        let answer = answer.map_err(|error| QueueError::new(failure("GetQueueAttributes", &error)))?;
         let count = |name| answer.attributes()?.get(name)?.parse::<u64>().ok();
         Ok(counted.iter().filter_map(count).sum())
     }

@@ -56,8 +56,8 @@ impl SecretsManager {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let call = client.get_secret_value().secret_id(name.arn);
         let call = call.set_version_stage(given(name.stage)).set_version_id(given(name.version));
-        let answer = call.send().await.map_err(|error| SecretError(failure("GetSecretValue", &error)))?;
-        let text = answer.secret_string.ok_or_else(|| SecretError("it is binary, and should be text".to_owned()))?;
+        let answer = call.send().await.map_err(|error| SecretError::new(failure("GetSecretValue", &error)))?;
+        let text = answer.secret_string.ok_or_else(|| SecretError::new("it is binary, and should be text"))?;
         Ok(text.into())
     }
 }
@@ -76,9 +76,9 @@ fn field(whole: &SecretString, field: &str) -> Result<SecretString, SecretError>
     match serde_json::from_str(whole.expose_secret()) {
         Ok(Value::Object(mut fields)) => match fields.remove(field) {
             Some(Value::String(text)) => Ok(text.into()),
-            _ => Err(SecretError(format!("it has no text under the key {field}"))),
+            _ => Err(SecretError::new(format!("it has no text under the key {field}"))),
         },
-        _ => Err(SecretError("it is not a JSON object".to_owned())),
+        _ => Err(SecretError::new("it is not a JSON object")),
     }
 }
 

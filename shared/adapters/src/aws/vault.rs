@@ -100,7 +100,7 @@ impl KmsVault {
         }
         let call = self.client().await.generate_data_key().key_id(&self.key_id).key_spec(DataKeySpec::Aes256);
         let answer = call.encryption_context(WORKSPACE, workspace.as_str()).send().await;
-        let answer = answer.map_err(|error| VaultError::Unavailable(failure("GenerateDataKey", &error)))?;
+        let answer = answer.map_err(|error| VaultError::unavailable(failure("GenerateDataKey", &error)))?;
         let (Some(sealed), Some(key_id)) = (answer.ciphertext_blob, answer.key_id) else { return Err(incomplete()) };
         let key = sealing_key(answer.plaintext).ok_or_else(incomplete)?;
         let text = format!("{}.{}", short(&key_id), URL_SAFE_NO_PAD.encode(sealed));
@@ -122,7 +122,7 @@ impl KmsVault {
         let answer = match call.encryption_context(WORKSPACE, name.workspace.as_str()).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(is_not_a_key) => return Err(VaultError::DoesNotOpen),
-            Err(error) => return Err(VaultError::Unavailable(failure("Decrypt", &error))),
+            Err(error) => return Err(VaultError::unavailable(failure("Decrypt", &error))),
         };
         if answer.key_id.is_none_or(|id| short(&id) != key_id) {
             return Err(VaultError::DoesNotOpen);
@@ -144,7 +144,7 @@ fn is_not_a_key(error: &DecryptError) -> bool {
 }
 
 fn incomplete() -> VaultError {
-    VaultError::Unavailable("GenerateDataKey: the answer lacks something".to_owned())
+    VaultError::unavailable("GenerateDataKey: the answer lacks something")
 }
 
 fn sealing_key(plaintext: Option<Blob>) -> Option<SealingKey> {

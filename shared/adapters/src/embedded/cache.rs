@@ -1,3 +1,5 @@
+//! The cache of one process.
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -6,11 +8,14 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{Job, JobId, PayloadHash, Provider};
-use engine::ports::{CONSENT_WITHIN, Cache, CacheError, Clock, Consent, FirstSight, KeyClaim, Passage, Toll};
+use engine::ports::{
+    CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Clock, Consent, Consents, Decision, JobCache,
+    KeyClaim, Locks, RateLimit, RateLimits, RolloutCache,
+};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::tolls::Tolls;
+use super::rate_limit::RateCounts;
 
 /// How long a claim holds, and how long a job is kept after it was put last.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
@@ -32,7 +37,7 @@ struct Kept {
     /// With when each ends.
     consents: HashMap<String, (Consent, Timestamp)>,
     locks: HashMap<String, (Uuid, Timestamp)>,
-    tolls: Tolls,
+    rate_counts: RateCounts,
 }
 
 impl MemoryCache {
@@ -50,7 +55,7 @@ impl MemoryCache {
             rollouts: BTreeMap::new(),
             consents: HashMap::new(),
             locks: HashMap::new(),
-            tolls: Tolls::default(),
+            rate_counts: RateCounts::default(),
         };
         Self { clock, kept: Mutex::new(kept) }
     }
@@ -62,30 +67,29 @@ impl MemoryCache {
 }
 
 #[async_trait]
-impl Cache for MemoryCache {
+impl Claims for MemoryCache {
     async fn claim_keys(
         &self,
         claims: &[KeyClaim],
-        toll: Option<&Toll>,
-    ) -> Result<(Vec<FirstSight>, Passage), CacheError> {
+        rate_limit: Option<&RateLimit>,
+    ) -> Result<(Vec<ClaimResult>, Decision), CacheError> {
         let now = self.clock.now();
         let mut kept = self.kept();
-        let passage = kept.tolls.count(toll, now);
+        let decision = kept.rate_counts.count(rate_limit, now);
         let known = &mut kept.claims;
-        let sights = claims.iter().map(|claim| {
+        let results = claims.iter().map(|claim| {
             if let Some(hash) = known.get(claim.job_id, now) {
-                return FirstSight::Seen(hash.clone());
+                return ClaimResult::Seen(hash.clone());
             }
             known.put(claim.job_id, claim.payload_hash.clone(), now);
-            FirstSight::New
+            ClaimResult::New
         });
-        Ok((sights.collect(), passage))
+        Ok((results.collect(), decision))
     }
+}
 
-    async fn count(&self, toll: &Toll) -> Result<Passage, CacheError> {
-        Ok(self.kept().tolls.count(Some(toll), self.clock.now()))
-    }
-
+#[async_trait]
+impl JobCache for MemoryCache {
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
         let now = self.clock.now();
         let known = &mut self.kept().jobs;
@@ -97,37 +101,26 @@ impl Cache for MemoryCache {
         Ok(())
     }
 
-    async fn job(&self, id: JobId, toll: Option<&Toll>) -> Result<(Option<Job>, Passage), CacheError> {
+    async fn cached_job(
+        &self,
+        id: JobId,
+        rate_limit: Option<&RateLimit>,
+    ) -> Result<(Option<Job>, Decision), CacheError> {
         let (now, mut kept) = (self.clock.now(), self.kept());
-        let passage = kept.tolls.count(toll, now);
-        Ok((kept.jobs.get(id, now).cloned(), passage))
+        let decision = kept.rate_counts.count(rate_limit, now);
+        Ok((kept.jobs.get(id, now).cloned(), decision))
     }
+}
 
-    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {
-        let now = self.clock.now();
-        let known = self.kept().rollouts.get(&provider).copied();
-        Ok(known.filter(|(_, put_at)| now.duration_since(*put_at) < ROLLOUT).map(|(percent, _)| percent))
+#[async_trait]
+impl RateLimits for MemoryCache {
+    async fn count(&self, rate_limit: &RateLimit) -> Result<Decision, CacheError> {
+        Ok(self.kept().rate_counts.count(Some(rate_limit), self.clock.now()))
     }
+}
 
-    async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError> {
-        self.kept().rollouts.insert(provider, (percent, self.clock.now()));
-        Ok(())
-    }
-
-    async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError> {
-        let now = self.clock.now();
-        let known = &mut self.kept().consents;
-        known.retain(|_, (_, until)| *until > now);
-        known.insert(id.to_owned(), (consent.clone(), after(now, CONSENT_WITHIN)));
-        Ok(())
-    }
-
-    async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError> {
-        let now = self.clock.now();
-        let taken = self.kept().consents.remove(id);
-        Ok(taken.filter(|(_, until)| *until > now).map(|(consent, _)| consent))
-    }
-
+#[async_trait]
+impl Locks for MemoryCache {
     async fn lock(&self, name: &str, owner: Uuid, at_most: Duration) -> Result<bool, CacheError> {
         let now = self.clock.now();
         let known = &mut self.kept().locks;
@@ -143,7 +136,41 @@ impl Cache for MemoryCache {
         }
         Ok(())
     }
+}
 
+#[async_trait]
+impl Consents for MemoryCache {
+    async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError> {
+        let now = self.clock.now();
+        let known = &mut self.kept().consents;
+        known.retain(|_, (_, until)| *until > now);
+        known.insert(id.to_owned(), (consent.clone(), after(now, CONSENT_WITHIN)));
+        Ok(())
+    }
+
+    async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError> {
+        let now = self.clock.now();
+        let taken = self.kept().consents.remove(id);
+        Ok(taken.filter(|(_, until)| *until > now).map(|(consent, _)| consent))
+    }
+}
+
+#[async_trait]
+impl RolloutCache for MemoryCache {
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {
+        let now = self.clock.now();
+        let known = self.kept().rollouts.get(&provider).copied();
+        Ok(known.filter(|(_, put_at)| now.duration_since(*put_at) < ROLLOUT).map(|(percent, _)| percent))
+    }
+
+    async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError> {
+        self.kept().rollouts.insert(provider, (percent, self.clock.now()));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CacheHealth for MemoryCache {
     async fn ping(&self) -> Result<(), CacheError> {
         Ok(())
     }
@@ -200,7 +227,7 @@ mod tests {
         for n in 0..100_000 {
             let job = sample_job(&workspace, &format!("{n}"), clock.now());
             let claim = KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() };
-            assert_eq!(cache.claim_keys(&[claim], None).await.unwrap().0, [FirstSight::New]);
+            assert_eq!(cache.claim_keys(&[claim], None).await.unwrap().0, [ClaimResult::New]);
             cache.put_jobs(&[job]).await.unwrap();
         }
         let kept = cache.kept();

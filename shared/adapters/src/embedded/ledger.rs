@@ -1,3 +1,5 @@
+//! The ledger in a SQLite file.
+
 mod audit;
 mod connections;
 #[cfg(test)]
@@ -11,8 +13,8 @@ use async_trait::async_trait;
 use audit::AuditRow;
 use domain::{AuditEntry, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings};
 use engine::ports::{
-    AuditFilter, Clock, Contents, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Save, Sealed, StoredConnection,
-    StoredPlan,
+    Audit, AuditFilter, Clock, Connections, Contents, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry,
+    Plans, Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep,
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -40,7 +42,7 @@ impl SqliteLedger {
 }
 
 #[async_trait]
-impl Ledger for SqliteLedger {
+impl Jobs for SqliteLedger {
     async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError> {
         let ids: HashSet<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         if ids.len() < jobs.len() {
@@ -152,6 +154,20 @@ impl Ledger for SqliteLedger {
         Ok(read_jobs(&bodies)?)
     }
 
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
+        let (workspace, limit) = (workspace.to_string(), limit(at_most));
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached(
+                    "SELECT count(*) FROM
+                         (SELECT 1 FROM jobs WHERE workspace = ?1 AND status IN ('pending', 'running') LIMIT ?2)",
+                )?;
+                let count: i64 = query.query_row(params![workspace, limit], |row| row.get(0))?;
+                Ok(usize::try_from(count).unwrap_or(0))
+            })
+            .await
+    }
+
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.threads
             .read(|connection| {
@@ -171,7 +187,7 @@ impl Ledger for SqliteLedger {
                 let bodies = query.query_map([], first)?.collect::<Result<Vec<String>, _>>()?;
                 let mut voided = 0;
                 for job in read_jobs(&bodies)?.iter().filter(|job| job.lease.is_some()) {
-                    let free = job.abandoned(now).map_err(|error| Failure(error.to_string()))?;
+                    let free = job.orphaned(now).map_err(Failure::new)?;
                     JobRow::of(&free)?.replace(connection, expiry)?;
                     voided += 1;
                 }
@@ -179,7 +195,10 @@ impl Ledger for SqliteLedger {
             })
             .await
     }
+}
 
+#[async_trait]
+impl Plans for SqliteLedger {
     async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError> {
         let StoredPlan { plan_id, workspace, sealed, expires_at } = plan.clone();
         let audit = AuditRow::of(audit)?;
@@ -217,7 +236,10 @@ impl Ledger for SqliteLedger {
             })
             .await
     }
+}
 
+#[async_trait]
+impl Outbox for SqliteLedger {
     async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError> {
         let OutboxEntry { job_id, workspace, written_at, sealed, expires_at } = entry.clone();
         let now = self.now();
@@ -264,7 +286,87 @@ impl Ledger for SqliteLedger {
             })
             .await
     }
+}
 
+#[async_trait]
+impl Keys for SqliteLedger {
+    async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
+        let (id, created_at, body) = (key.key_id.to_string(), micros(key.created_at), key_body(key)?);
+        let audit = AuditRow::of(&key.audit_of_making())?;
+        self.threads
+            .write(move |connection| {
+                let insert = "INSERT INTO keys (key_id, created_at, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+                let is_new = connection.prepare_cached(insert)?.execute(params![id, created_at, body])? == 1;
+                if is_new {
+                    audit.insert(connection)?;
+                }
+                Ok(is_new)
+            })
+            .await
+    }
+
+    async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+        let id = id.to_string();
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached(KEY)?;
+                let body: Option<String> = query.query_row([id], |row| row.get(0)).optional()?;
+                Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
+            })
+            .await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
+        self.threads
+            .read(move |connection| {
+                let mut query = connection.prepare_cached("SELECT body FROM keys ORDER BY created_at, key_id")?;
+                let bodies = query.query_map([], first)?.collect::<Result<Vec<String>, _>>()?;
+                Ok(bodies.iter().map(|body| serde_json::from_str(body)).collect::<Result<_, _>>()?)
+            })
+            .await
+    }
+
+    async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
+        let Some(mut key) = self.key(id).await? else { return Ok(false) };
+        let revoked_at = *key.revoked_at.get_or_insert(now);
+        let (id, body) = (id.to_string(), key_body(&key)?);
+        let audit = AuditRow::of(&key.audit_of_end(revoked_at))?;
+        self.threads
+            .write(move |connection| {
+                audit.insert(connection)?;
+                connection.execute("UPDATE keys SET body = ?2 WHERE key_id = ?1", params![id, body])?;
+                Ok(true)
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Connections for SqliteLedger {
+    async fn connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+    ) -> Result<Option<StoredConnection>, LedgerError> {
+        connections::find(&self.threads, workspace, provider).await
+    }
+
+    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError> {
+        connections::put(&self.threads, connection, over).await
+    }
+
+    async fn delete_connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        version: Uuid,
+    ) -> Result<Save, LedgerError> {
+        connections::delete(&self.threads, workspace, provider, version).await
+    }
+}
+
+#[async_trait]
+impl Settings for SqliteLedger {
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError> {
         self.threads
             .read(move |connection| {
@@ -320,7 +422,10 @@ impl Ledger for SqliteLedger {
             })
             .await
     }
+}
 
+#[async_trait]
+impl Audit for SqliteLedger {
     async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
         let audit = AuditRow::of(entry)?;
         self.threads.write(move |connection| audit.insert(connection)).await
@@ -329,92 +434,10 @@ impl Ledger for SqliteLedger {
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
         audit::list(&self.threads, filter, self.now()).await
     }
+}
 
-    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
-        let (workspace, limit) = (workspace.to_string(), limit(at_most));
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached(
-                    "SELECT count(*) FROM
-                         (SELECT 1 FROM jobs WHERE workspace = ?1 AND status IN ('pending', 'running') LIMIT ?2)",
-                )?;
-                let count: i64 = query.query_row(params![workspace, limit], |row| row.get(0))?;
-                Ok(usize::try_from(count).unwrap_or(0))
-            })
-            .await
-    }
-
-    async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
-        let (id, created_at, body) = (key.key_id.to_string(), micros(key.created_at), key_body(key)?);
-        let audit = AuditRow::of(&key.audit_of_making())?;
-        self.threads
-            .write(move |connection| {
-                let insert = "INSERT INTO keys (key_id, created_at, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-                let is_new = connection.prepare_cached(insert)?.execute(params![id, created_at, body])? == 1;
-                if is_new {
-                    audit.insert(connection)?;
-                }
-                Ok(is_new)
-            })
-            .await
-    }
-
-    async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
-        let id = id.to_string();
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached(KEY)?;
-                let body: Option<String> = query.query_row([id], |row| row.get(0)).optional()?;
-                Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
-            })
-            .await
-    }
-
-    async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached("SELECT body FROM keys ORDER BY created_at, key_id")?;
-                let bodies = query.query_map([], first)?.collect::<Result<Vec<String>, _>>()?;
-                Ok(bodies.iter().map(|body| serde_json::from_str(body)).collect::<Result<_, _>>()?)
-            })
-            .await
-    }
-
-    async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
-        let Some(mut key) = self.key(id).await? else { return Ok(false) };
-        let revoked_at = *key.revoked_at.get_or_insert(now);
-        let (id, body) = (id.to_string(), key_body(&key)?);
-        let audit = AuditRow::of(&key.audit_of_end(revoked_at))?;
-        self.threads
-            .write(move |connection| {
-                audit.insert(connection)?;
-                connection.execute("UPDATE keys SET body = ?2 WHERE key_id = ?1", params![id, body])?;
-                Ok(true)
-            })
-            .await
-    }
-
-    async fn connection(
-        &self,
-        workspace: &WorkspaceId,
-        provider: Provider,
-    ) -> Result<Option<StoredConnection>, LedgerError> {
-        connections::find(&self.threads, workspace, provider).await
-    }
-
-    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError> {
-        connections::put(&self.threads, connection, over).await
-    }
-
-    async fn delete_connection(
-        &self,
-        workspace: &WorkspaceId,
-        provider: Provider,
-        version: Uuid,
-    ) -> Result<Save, LedgerError> {
-        connections::delete(&self.threads, workspace, provider, version).await
-    }
-
+#[async_trait]
+impl Upkeep for SqliteLedger {
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
         for table in ["jobs", "contents", "plans", "outbox", "audit"] {
             let delete = format!("DELETE FROM {table} WHERE expires_at <= ?1");

@@ -8,9 +8,9 @@ mod key_file;
 #[cfg(feature = "sqlite")]
 mod ledger;
 mod queue;
+mod rate_limit;
 mod stored_key;
 mod system;
-mod tolls;
 
 pub use budget::MemoryBudget;
 pub use cache::MemoryCache;

@@ -22,10 +22,10 @@ impl StoredKeyVault {
 
     async fn vault(&self) -> Result<&LocalVault, VaultError> {
         let vault = self.vault.get_or_try_init(|| async {
-            let key = self.key.get().await.map_err(|error| error.to_string())?;
-            LocalVault::from_text(key.expose_secret()).map_err(|error| error.to_string())
+            let key = self.key.get().await.map_err(VaultError::unavailable)?;
+            LocalVault::from_text(key.expose_secret()).map_err(VaultError::unavailable)
         });
-        vault.await.map_err(VaultError::Unavailable)
+        vault.await
     }
 }
 

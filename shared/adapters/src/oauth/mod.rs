@@ -67,15 +67,16 @@ impl OAuthClients {
     }
 
     fn client(&self, provider: Provider) -> Result<&OAuthClient, OAuthError> {
-        self.clients.get(&provider).ok_or_else(|| unavailable("no client is registered"))
+        self.clients.get(&provider).ok_or_else(|| OAuthError::unavailable("no client is registered"))
     }
 
     async fn tokens(&self, client: &OAuthClient, grant: &[(&str, &str)]) -> Result<TokenAnswer, OAuthError> {
-        let secret = client.client_secret.get().await.map_err(|error| unavailable(&error.to_string()))?;
+        let secret = client.client_secret.get().await.map_err(OAuthError::unavailable)?;
         let own = [("client_id", client.client_id.as_str()), ("client_secret", secret.expose_secret())];
         let parameters = [grant, &own].concat();
         let body = self.post(&client.token_url, &parameters).await?;
-        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| unavailable("its answer has no token"))?;
+        let answer: TokenAnswer =
+            serde_json::from_slice(&body).map_err(|_| OAuthError::unavailable("its answer has no token"))?;
         if answer.token_type.eq_ignore_ascii_case("bearer") {
             Ok(answer)
         } else {
@@ -85,26 +86,26 @@ impl OAuthClients {
 
     /// Posts a form and gives the body of a 200.
     async fn post(&self, url: &str, parameters: &[(&str, &str)]) -> Result<Vec<u8>, OAuthError> {
-        let client = self.http.get().map_err(|error| unavailable(&error.to_string()))?;
+        let client = self.http.get().map_err(OAuthError::unavailable)?;
         let request = client
             .post(url)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .body(form(parameters));
         // The words are ours: the error's own name the URL.
-        let response = request.send().await.map_err(|_| unavailable("no answer"))?;
+        let response = request.send().await.map_err(|_| OAuthError::unavailable("no answer"))?;
         let status = response.status();
         let body = exchange::read(response).await.unwrap_or_default();
         if status == StatusCode::OK {
             return Ok(body);
         }
         let error = serde_json::from_slice::<ErrorAnswer>(&body).ok().map(|answer| answer.error);
-        match error.filter(|code| exchange::is_code(code)) {
-            // Only in the provider's own words, and never from a server that is failing.
-            Some(code) if status.is_client_error() && code == "invalid_grant" => Err(OAuthError::InvalidGrant),
-            Some(code) => Err(unavailable(&format!("status {} {code}", status.as_u16()))),
-            None => Err(unavailable(&format!("status {}", status.as_u16()))),
+        let code = error.filter(|code| exchange::is_code(code));
+        // Never from a server that is failing.
+        if status.is_client_error() && code.as_deref() == Some("invalid_grant") {
+            return Err(OAuthError::InvalidGrant);
         }
+        Err(OAuthError::Refused { status: status.as_u16(), code })
     }
 }
 
@@ -168,8 +169,8 @@ impl OAuth for OAuthClients {
         let Some(url) = &client.revoke_url else { return Ok(false) };
         match self.post(url, &[("token", refresh_token.expose_secret())]).await {
             Ok(_) => Ok(true),
-            // Google says so of a token that it does not know any more.
-            Err(OAuthError::Unavailable(why)) if why == "status 400 invalid_token" => Ok(true),
+            // Google's answer for a token that has ended already.
+            Err(OAuthError::Refused { status: 400, code: Some(code) }) if code == "invalid_token" => Ok(true),
             Err(error) => Err(error),
         }
     }
@@ -197,10 +198,6 @@ fn form(parameters: &[(&str, &str)]) -> String {
     let mut url: Url = "http://form.invalid".parse().expect("the constant is a URL");
     url.query_pairs_mut().extend_pairs(parameters);
     url.query().unwrap_or_default().to_owned()
-}
-
-fn unavailable(why: &str) -> OAuthError {
-    OAuthError::Unavailable(why.to_owned())
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl RedisBudget {
 
     async fn call<T: FromRedisValue>(&self, script: &Script, call: Cmd) -> Result<T, CacheError> {
         let answer = script.query(&self.connection, [call]).await?.pop().unwrap_or(Value::Nil);
-        from_redis_value(answer).map_err(|_| CacheError("the answer cannot be read".to_owned()))
+        from_redis_value(answer).map_err(|_| CacheError::permanent("the answer cannot be read"))
     }
 }
 

@@ -64,7 +64,7 @@ impl RedisQueue {
 
     async fn call<T: FromRedisValue>(&self, script: &Script, call: Cmd) -> Result<T, QueueError> {
         let answer = script.query(&self.connection, [call]).await?.pop().unwrap_or(Value::Nil);
-        from_redis_value(answer).map_err(|_| QueueError("the answer cannot be read".to_owned()))
+        from_redis_value(answer).map_err(|_| QueueError::permanent("the answer cannot be read"))
     }
 
     /// Takes what can be seen now. Repeating it does harm to nothing: what a lost answer held comes again after
@@ -130,6 +130,6 @@ impl Queue for RedisQueue {
 
 impl From<Fault> for QueueError {
     fn from(fault: Fault) -> Self {
-        Self(fault.to_string())
+        Self::new(fault)
     }
 }

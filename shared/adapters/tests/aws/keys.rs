@@ -53,12 +53,12 @@ async fn another_process_opens_with_the_same_key_and_no_other() {
     let sealed = seal(&vault(&ours), "acme").await;
     let id = ours.rsplit_once('/').unwrap().1;
     assert!(sealed.0.starts_with(&format!("k1.{id}.")), "the key's id can be seen: {sealed:?}");
-    assert_eq!(open(&vault(&ours), "acme", &sealed).await.as_deref(), Ok(&b"text"[..]));
+    assert_eq!(open(&vault(&ours), "acme", &sealed).await.unwrap(), b"text");
     // KMS finds the key by the sealed data key: what was sealed before the key was changed still opens.
-    assert_eq!(open(&vault(&theirs), "acme", &sealed).await.as_deref(), Ok(&b"text"[..]));
+    assert_eq!(open(&vault(&theirs), "acme", &sealed).await.unwrap(), b"text");
     let renamed = Sealed(sealed.0.replace(id, theirs.rsplit_once('/').unwrap().1));
-    assert_eq!(open(&vault(&ours), "acme", &renamed).await, Err(VaultError::DoesNotOpen));
-    assert_eq!(open(&vault(&ours), "globex", &sealed).await, Err(VaultError::DoesNotOpen));
+    assert!(matches!(open(&vault(&ours), "acme", &renamed).await, Err(VaultError::DoesNotOpen)));
+    assert!(matches!(open(&vault(&ours), "globex", &sealed).await, Err(VaultError::DoesNotOpen)));
 }
 
 #[tokio::test]

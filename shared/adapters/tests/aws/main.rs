@@ -20,22 +20,18 @@ use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use contracts::{
     ManualClock, Ministack,
     proxies::{AwsProxy, Reaction},
-    sample_job,
+    sample_job, seed,
 };
 use domain::{Job, JobError, JobErrorCode, Provider};
 use engine::ports::{
-    Clock, Contents, Ids, Insert, JobFilter, Ledger, LedgerError, OutboxEntry, Position, Queue, QueuedMessage, Save,
-    Sealed,
+    Clock, Contents, Insert, JobFilter, Jobs, Keys, Outbox, OutboxEntry, Position, Queue, QueuedMessage, Save, Sealed,
+    Settings,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 const VISIBILITY: Duration = Duration::from_secs(2);
-
-fn seed() -> Uuid {
-    SystemIds.uuid()
-}
 
 fn sdk(address: SocketAddr) -> Arc<Sdk> {
     let settings = settings()
@@ -87,24 +83,38 @@ fn messages(count: usize, seed: Uuid) -> Vec<QueuedMessage> {
     (0..count).map(message).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_ledger_keeps_its_contract() {
-    let server = Ministack::start();
-    let ledger = with_table(&server).await;
-    ledger.create_table().await.expect("a table that is there is as good");
-    // Twice, as no suite may need an empty store.
-    for _ in 0..2 {
-        contracts::ledger(ledger.clone(), SystemClock.now(), seed()).await;
+mod contract {
+    use super::*;
+
+    /// A table of its own, since some behaviours look at the whole ledger.
+    async fn own_ledger(clock: Arc<dyn Clock>) -> (Arc<DynamoLedger>, Arc<Ministack>) {
+        let server = Ministack::shared();
+        let table = format!("ledger-{}", seed().simple());
+        let ledger = Arc::new(DynamoLedger::new(sdk(server.address()), table, clock, Arc::new(SystemIds)));
+        ledger.create_table().await.unwrap();
+        (ledger, server)
     }
+
+    async fn ledger() -> (Arc<DynamoLedger>, Timestamp, Arc<Ministack>) {
+        let (ledger, server) = own_ledger(Arc::new(SystemClock)).await;
+        (ledger, SystemClock.now(), server)
+    }
+
+    async fn by_our_clock() -> (Arc<DynamoLedger>, Arc<ManualClock>, Arc<Ministack>) {
+        // It begins now, since the server deletes by its own clock.
+        let clock = ManualClock::at(SystemClock.now());
+        let (ledger, server) = own_ledger(clock.clone()).await;
+        (ledger, clock, server)
+    }
+
+    contracts::ledger_tests!(ledger().await);
+    contracts::ledger_over_time_tests!(by_our_clock().await);
 }
 
 #[tokio::test]
-async fn the_ledger_forgets_in_time() {
+async fn a_table_that_is_there_is_as_good() {
     let server = Ministack::shared();
-    with_table(&server).await;
-    // It begins now, since the server deletes by its own clock.
-    let clock = ManualClock::at(SystemClock.now());
-    contracts::ledger_with_clock(ledger(server.address(), clock.clone()), clock, seed()).await;
+    with_table(&server).await.create_table().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,10 +191,10 @@ async fn operations_cost_few_calls() {
     assert_eq!(proxy.calls(), ["BatchGetItem", "GetItem"]);
     assert_eq!(ledger.job_with_contents(ids[0]).await.unwrap(), Some(jobs[0].clone()).map(|(job, it)| (job, Some(it))));
     assert_eq!(proxy.calls(), ["Query"]);
-    let reminded = jobs[0].0.reminded(now).unwrap();
-    assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Done);
+    let nudged = jobs[0].0.nudged(now).unwrap();
+    assert_eq!(ledger.save(&nudged).await.unwrap(), Save::Done);
     assert_eq!(proxy.calls(), ["PutItem"]);
-    let failed = ended(&reminded, now);
+    let failed = ended(&nudged, now);
     assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
     assert_eq!(proxy.calls(), ["TransactWriteItems"]);
     assert_eq!(ledger.save(&failed.retried(now).unwrap()).await.unwrap(), Save::Done);
@@ -260,10 +270,10 @@ async fn a_write_whose_answer_is_lost_is_done_once() {
     let insert = ledger.insert_jobs(&[(first.clone(), contents)]).await.unwrap();
     assert_eq!(insert, Insert::Done, "it is our own insert that is there");
     lost.store(1, Ordering::SeqCst);
-    let reminded = first.reminded(now).unwrap();
-    assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Done);
+    let nudged = first.nudged(now).unwrap();
+    assert_eq!(ledger.save(&nudged).await.unwrap(), Save::Done);
     lost.store(1, Ordering::SeqCst);
-    let failed = ended(&reminded, now);
+    let failed = ended(&nudged, now);
     assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
     assert_eq!(
         proxy.calls(),
@@ -273,10 +283,10 @@ async fn a_write_whose_answer_is_lost_is_done_once() {
     // Every answer is lost, so nobody can say; who asks again learns that it was done.
     let (second, contents) = job(seed, "silence", now);
     assert_eq!(ledger.insert_jobs(&[(second.clone(), contents)]).await.unwrap(), Insert::Done);
-    let reminded = second.reminded(now).unwrap();
-    for version in [reminded.clone(), ended(&reminded, now)] {
+    let nudged = second.nudged(now).unwrap();
+    for version in [nudged.clone(), ended(&nudged, now)] {
         lost.store(usize::MAX, Ordering::SeqCst);
-        let LedgerError(said) = ledger.save(&version).await.unwrap_err();
+        let said = ledger.save(&version).await.unwrap_err().to_string();
         assert!(said.ends_with("cannot be reached"), "{said}");
         lost.store(0, Ordering::SeqCst);
         let mut other = version.clone();
@@ -284,7 +294,7 @@ async fn a_write_whose_answer_is_lost_is_done_once() {
         assert_eq!(ledger.save(&other).await.unwrap(), Save::Stale);
         assert_eq!(ledger.save(&version).await.unwrap(), Save::Done);
     }
-    assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Stale);
+    assert_eq!(ledger.save(&nudged).await.unwrap(), Save::Stale);
 }
 
 #[tokio::test]
@@ -312,15 +322,15 @@ async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
     assert_eq!(ledger.insert_jobs(std::slice::from_ref(&first)).await.unwrap(), Insert::Done);
     assert_eq!(proxy.calls(), ["TransactWriteItems"; 3]);
     conflicts.store(2, Ordering::SeqCst);
-    let reminded = first.0.reminded(now).unwrap();
-    assert_eq!(ledger.save(&reminded).await.unwrap(), Save::Done);
+    let nudged = first.0.nudged(now).unwrap();
+    assert_eq!(ledger.save(&nudged).await.unwrap(), Save::Done);
     assert_eq!(proxy.calls(), ["PutItem"; 3]);
     conflicts.store(usize::MAX, Ordering::SeqCst);
     for (failed, call) in [
-        (ledger.save(&reminded.reminded(now).unwrap()).await.err(), "PutItem"),
-        (ledger.save(&ended(&reminded, now)).await.err(), "TransactWriteItems"),
+        (ledger.save(&nudged.nudged(now).unwrap()).await.err(), "PutItem"),
+        (ledger.save(&ended(&nudged, now)).await.err(), "TransactWriteItems"),
     ] {
-        let LedgerError(said) = failed.unwrap();
+        let said = failed.unwrap().to_string();
         assert!(said.contains(call) && said.contains("TransactionConflict") && !said.contains("secret"), "{said}");
     }
     assert_eq!(proxy.calls().len(), 12, "six tries each");

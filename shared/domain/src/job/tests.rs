@@ -45,10 +45,10 @@ fn a_lease_keeps_others_out_until_it_ends() {
     assert!(held.claimed(lease(120), at(59)).is_err());
     let taken = held.claimed(lease(120), at(60)).unwrap();
     assert_eq!((taken.fence, taken.attempts, taken.crashes), (2, 2, 1));
-    assert_eq!(taken.released(at(70), at(61)).unwrap().crashes, 0, "a wait is a sign of life");
-    assert_eq!(taken.abandoned(at(61)).unwrap().crashes, 2);
-    let unreached = taken.unreached(at(70), at(61)).unwrap();
-    assert_eq!((unreached.failures, unreached.released(at(70), at(61)).unwrap().failures), (1, 0));
+    assert_eq!(taken.lease_released(at(70), at(61)).unwrap().crashes, 0, "a wait is a sign of life");
+    assert_eq!(taken.orphaned(at(61)).unwrap().crashes, 2);
+    let unreachable = taken.unreachable(at(70), at(61)).unwrap();
+    assert_eq!((unreachable.failures, unreachable.lease_released(at(70), at(61)).unwrap().failures), (1, 0));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_may_have_been_sent_is_never_forgotten() {
     let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
     let again = sending.claimed(lease(120), at(61)).unwrap();
     assert_eq!(again.state, State::Sending);
-    let waiting = sending.released(at(10), at(3)).unwrap();
+    let waiting = sending.lease_released(at(10), at(3)).unwrap();
     assert_eq!(waiting.state, State::Sending);
     assert!(waiting.cancelled(at(4)).is_err(), "a possible send cannot be taken back");
     assert!(waiting.claimed(lease(60), at(9)).is_err(), "not before its time");

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use telemetry::record::PlannerStatus;
 
-use super::Draft;
-use crate::{Engine, Object, Problem, ProblemCode, access::Permissions, execute::MAX_ACTIONS};
+use super::{Draft, Planner};
+use crate::{Object, Problem, ProblemCode, execute::MAX_ACTIONS, gate::Permissions};
 
 /// At most so many questions and characters of one text of the model's are shown.
 const MAX_QUESTIONS: usize = 10;
@@ -75,7 +75,7 @@ enum Understood {
 }
 
 /// Validates an answer against the schema it was asked to fit, and grounds its addresses in the prompt.
-pub(super) fn read(engine: &Engine, permissions: &Permissions, prompt: &str, text: &str) -> Result<Outcome, Problem> {
+pub(super) fn read(planner: &Planner, permissions: &Permissions, prompt: &str, text: &str) -> Result<Outcome, Problem> {
     let Object(raw): Object<RawPlan> = serde_json::from_str(text).map_err(|error| {
         // The error's text may quote the answer; its kind and place do not.
         invalid(format!("not of the schema, at line {} column {}", error.line(), error.column()))
@@ -96,7 +96,7 @@ pub(super) fn read(engine: &Engine, permissions: &Permissions, prompt: &str, tex
     let mut accounted: Vec<Address> = Vec::new();
     let mut denials = String::new();
     for (place, Object(action)) in raw.actions.into_iter().enumerate() {
-        match understand(engine, permissions, &prompt, place, action)? {
+        match understand(planner, permissions, &prompt, place, action)? {
             Understood::Action(action, addresses) => {
                 accounted.extend(addresses);
                 plan.actions.push(action);
@@ -129,7 +129,7 @@ pub(super) fn read(engine: &Engine, permissions: &Permissions, prompt: &str, tex
         (false, true) => PlannerStatus::Ok,
     };
     if status == PlannerStatus::NoAction && plan.notes.is_none() {
-        let can: Vec<&str> = engine.catalogue.iter().map(|action| action.about().description).collect();
+        let can: Vec<&str> = planner.catalogue.iter().map(|action| action.about().description).collect();
         plan.notes = Some(format!("Nothing that is allowed here does this. What there is: {}", can.join(" ")));
     }
     Ok(Outcome { plan, status })
@@ -140,13 +140,13 @@ fn invalid(detail: String) -> Problem {
 }
 
 fn understand(
-    engine: &Engine,
+    planner: &Planner,
     permissions: &Permissions,
     prompt: &Prompt<'_>,
     place: usize,
     raw: RawAction,
 ) -> Result<Understood, Problem> {
-    let known = engine.catalogue.find(&raw.action).filter(|action| {
+    let known = planner.catalogue.find(&raw.action).filter(|action| {
         action.about().provider.as_str() == raw.provider && permissions.allow(&action.about().action_id())
     });
     let Some(known) = known else { return Err(invalid(format!("action {place} is none of those it was given"))) };
@@ -178,11 +178,11 @@ fn understand(
         return Ok(Understood::Question(question, addresses));
     }
     let call = call.map_addresses(&mut |address| prompt.spelling(address));
-    if let Err(problem) = engine.check_permission(permissions, &about.action_id(), &*call) {
+    if let Err(problem) = planner.gate.check(permissions, &about.action_id(), &*call) {
         let why: Vec<String> = problem.errors.into_iter().map(|error| error.detail).collect();
         return Ok(Understood::Denied(format!("Not planned: {}.", why.join("; ")), addresses));
     }
-    let id: ClientRequestId = engine.ids.uuid().to_string().parse().expect("a UUID is a client_request_id");
+    let id: ClientRequestId = planner.ids.uuid().to_string().parse().expect("a UUID is a client_request_id");
     let action = PlannedAction {
         provider: about.provider,
         action: about.action_id(),

@@ -1,19 +1,19 @@
-//! What a question to the model may cost, and what it did.
+//! Reserves and settles the model's tokens.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{Violation, WorkspaceId};
 use telemetry::record::record_budget_rejection;
 use uuid::Uuid;
 
 use crate::{
-    Engine, Problem, ProblemCode, Quota,
-    ports::{Answer, BUDGET_WINDOW, ModelError, ModelRequest, Reservation, Reserved},
+    Problem, ProblemCode, Quota,
+    ports::{Answer, BUDGET_WINDOW, Budget, Ids, Model, ModelError, ModelRequest, Reservation, Reserved},
 };
 
-/// What a chat adds to its two messages.
+/// The tokens that a chat adds to its two messages.
 const FRAME: u64 = 16;
-/// Nobody is held back for longer; who is asked too early says so again.
+/// The longest hold. A model that is asked too early says so again.
 const LONGEST_HOLD: Duration = Duration::from_hours(24);
 
 /// The tokens that were reserved for one question.
@@ -22,23 +22,32 @@ pub(super) struct Tokens {
     tokens: u64,
 }
 
-impl Engine {
-    /// Takes what the question may cost at most out of the budget; nothing where nothing is paid.
-    pub(super) async fn reserve_tokens(
+/// The deployment's budget, with its limits.
+pub(crate) struct TokenBudget {
+    pub(crate) budget: Arc<dyn Budget>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) per_minute: u64,
+    pub(crate) prompt_bytes: usize,
+}
+
+impl TokenBudget {
+    /// Reserves the most that the question may cost; nothing for a model that is not paid.
+    pub(super) async fn reserve(
         &self,
+        model: &dyn Model,
         workspace: &WorkspaceId,
         request: &ModelRequest,
     ) -> Result<Option<Tokens>, Problem> {
-        let limit = self.settings.max_tokens_per_minute;
+        let limit = self.per_minute;
         let too_large = |detail: String| {
             let errors = vec![Violation::new("/prompt", detail.clone())];
             Err(Problem::new(ProblemCode::PromptTooLarge, detail).with_errors(errors))
         };
-        let longest = self.settings.limits.prompt_bytes;
+        let longest = self.prompt_bytes;
         if request.prompt.len() > longest {
             return too_large(format!("the prompt is longer than {longest} bytes"));
         }
-        let Some(answer) = self.model.max_output_tokens() else { return Ok(None) };
+        let Some(answer) = model.max_output_tokens() else { return Ok(None) };
         let tokens = most_tokens(request, answer);
         if tokens > limit {
             return too_large("the prompt could never fit AI_MAX_TOKENS_PER_MIN; shorten it".to_owned());
@@ -47,7 +56,7 @@ impl Engine {
         match self.budget.reserve(&Reservation { id, workspace: workspace.clone(), tokens, limit }).await? {
             Reserved::Granted { window_was_lost } => {
                 if window_was_lost {
-                    tracing::warn!("the token budget's last minute was lost; counting begins anew");
+                    tracing::warn!("the token budget's last minute was lost; counting starts over");
                 }
                 Ok(Some(Tokens { id, tokens }))
             }
@@ -65,8 +74,8 @@ impl Engine {
         }
     }
 
-    /// Gives back what was reserved for a question that is not asked.
-    pub(super) async fn release_tokens(&self, reserved: Option<Tokens>) {
+    /// Returns the reservation of a question that is not asked.
+    pub(super) async fn release(&self, reserved: Option<Tokens>) {
         if let Some(Tokens { id, .. }) = reserved
             && let Err(error) = self.budget.settle(id, 0).await
         {
@@ -74,9 +83,9 @@ impl Engine {
         }
     }
 
-    /// Tells the budget what the question cost. Where that is not known, the reservation stands: too much is
-    /// counted, never too little. A budget that cannot be told is no reason to throw an answer away.
-    pub(super) async fn settle_tokens(&self, reserved: Option<Tokens>, asked: &Result<Answer, ModelError>) {
+    /// Settles what the question cost. Where that is not known, the reservation stands: too much is
+    /// counted, never too little. If the budget cannot be told, the answer is used all the same.
+    pub(super) async fn settle(&self, reserved: Option<Tokens>, asked: &Result<Answer, ModelError>) {
         let Some(Tokens { id, tokens }) = reserved else { return };
         let used = match asked {
             Ok(Answer { usage, .. }) => Some(usage.input.saturating_add(usage.output)).filter(|used| *used > 0),

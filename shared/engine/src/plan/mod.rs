@@ -8,7 +8,7 @@ mod record;
 mod replay;
 mod schema;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use answer::Outcome;
 use domain::{ActionId, ActorId, AuditEvent, Intent, Plan, PlanId, PlannedAction, WorkspaceId, sha256_hex};
@@ -20,14 +20,17 @@ use telemetry::{
     record::{PlannerStatus, record_ai_planner, record_ai_tokens},
 };
 
+pub use self::replay::{Difference, Replay};
+pub use self::schema::plan_schema;
+pub(crate) use self::{budget::TokenBudget, record::PlanStore};
 use crate::{
-    Caller, Engine, Problem, ProblemCode,
-    access::Permissions,
-    ports::{Action, Answer, Finish, ModelError, ModelRequest, Usage},
+    Caller, Problem, ProblemCode,
+    audit::Auditor,
+    catalogue::Catalogue,
+    gate::{Gate, Permissions},
+    limits::{RateLimiter, Ticket},
+    ports::{Action, Answer, Clock, Finish, Ids, Model, ModelError, ModelRequest, Usage},
 };
-
-pub use replay::{Difference, Replay};
-pub use schema::plan_schema;
 
 /// How long planning may take in all, a second try included: an HTTP API on AWS waits 30 s.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
@@ -62,7 +65,20 @@ pub struct Planned {
     pub usage: Usage,
 }
 
-impl Engine {
+/// Turns a prompt into a plan, and replays plans.
+pub struct Planner {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) budget: TokenBudget,
+    pub(crate) plans: Arc<PlanStore>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) limiter: Arc<RateLimiter>,
+    pub(crate) auditor: Arc<Auditor>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+}
+
+impl Planner {
     /// Plans what a prompt asks for. No allowed action, a refusal and an open question are plans
     /// too, without that action; an unusable answer or no answer is a problem.
     pub async fn plan(&self, caller: &Caller, request: PlanRequest) -> Result<Planned, Problem> {
@@ -78,11 +94,10 @@ impl Engine {
             },
         };
         record_ai_planner(status, duration);
-        if let Err(problem) = &planned
-            && problem.rule.is_some()
-        {
-            self.admit(caller).await?;
-            self.audit_refusal(caller, AuditEvent::PlanRefused, problem).await;
+        if let Err(problem) = &planned {
+            // Before the audit, so that refused requests cannot fill it.
+            self.limiter.charge(&caller.ticket).await?;
+            self.auditor.refusal(caller, AuditEvent::PlanRefused, problem).await;
         }
         planned.map(|(planned, _)| Planned { duration, ..planned })
     }
@@ -95,10 +110,10 @@ impl Engine {
     ) -> Result<(Planned, PlannerStatus), Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let actor = caller.actor_of(request.actor_id)?;
-        let permissions = self.permissions(caller).await?;
+        let permissions = self.gate.permissions(caller).await?;
         let question = Question { prompt: &request.prompt, timezone: request.timezone.as_deref(), began };
         let Asked { finish, usage, schema_sha256 } =
-            self.ask_for_plan(&caller.workspace, &permissions, question, self.admit(caller)).await?;
+            self.ask_for_plan(&caller.workspace, &permissions, question, &caller.ticket).await?;
         let answer = self.understand(&permissions, &request.prompt, finish.clone())?;
         let plan = answer.plan.with_id(PlanId(self.ids.uuid()));
         let model = self.model.name().to_owned();
@@ -115,18 +130,18 @@ impl Engine {
             created_at: began,
             traceparent: Some(request.trace.to_string()),
         };
-        self.keep(caller, &record).await?;
+        self.plans.put(caller, &record).await?;
         tracing::info!(plan.id = %plan.plan_id, plan.actions = plan.actions.len(), plan.status = answer.status.as_str(), "planned");
         Ok((Planned { plan, model, duration: Duration::ZERO, usage }, answer.status))
     }
 
-    /// Asks the model for a plan, within the budget, and if `admitted` lets it. Where nothing is allowed, nobody is asked.
+    /// Asks the model for a plan, within the budget and the rate limits. Where nothing is allowed, it is not asked.
     pub(crate) async fn ask_for_plan(
         &self,
         workspace: &WorkspaceId,
         permissions: &Permissions,
         Question { prompt, timezone, began }: Question<'_>,
-        admitted: impl Future<Output = Result<(), Problem>>,
+        ticket: &Ticket,
     ) -> Result<Asked, Problem> {
         if prompt.trim().is_empty() {
             return Err(Problem::invalid("/prompt", "must say what to do"));
@@ -143,7 +158,7 @@ impl Engine {
             .filter(|action| permissions.allow(&action.about().action_id()))
             .collect();
         if actions.is_empty() {
-            admitted.await?;
+            self.limiter.charge(ticket).await?;
             return Ok(Asked { finish: None, usage: Usage::default(), schema_sha256: None });
         }
         let schema = plan_schema(&actions);
@@ -157,14 +172,15 @@ impl Engine {
             timeout: PATIENCE.unsigned_abs(),
         };
         // Side by side: counting the request costs no time of its own.
-        let (admitted, reserved) = join(admitted, self.reserve_tokens(workspace, &request)).await;
-        if let Err(refused) = admitted {
-            self.release_tokens(reserved.ok().flatten()).await;
+        let reserve = self.budget.reserve(&*self.model, workspace, &request);
+        let (charged, reserved) = join(self.limiter.charge(ticket), reserve).await;
+        if let Err(refused) = charged {
+            self.budget.release(reserved.ok().flatten()).await;
             return Err(refused);
         }
         let reserved = reserved?;
         let asked = self.ask(request, began + PATIENCE).await;
-        self.settle_tokens(reserved, &asked).await;
+        self.budget.settle(reserved, &asked).await;
         let Answer { finish, usage } = asked.map_err(|error| unanswered(&error))?;
         record_ai_tokens(usage.input, usage.output);
         Ok(Asked { finish: Some(finish), usage, schema_sha256 })

@@ -1,4 +1,6 @@
-//! A plan on record: sealed in the ledger with all that it came from, for its execution and for a replay.
+//! Stored plans: sealed in the ledger with the prompt and answer they came from, for execution and replay.
+
+use std::sync::Arc;
 
 use domain::{ActorHash, AuditEvent, Plan, PlanId, WorkspaceId, sha256_hex};
 use jiff::{SignedDuration, Timestamp};
@@ -6,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use telemetry::TraceContext;
 
 use crate::{
-    Caller, Engine, Problem, ProblemCode,
+    Caller, Problem, ProblemCode,
+    audit::Auditor,
     execute::RequestedAction,
-    ports::{Finish, Purpose, StoredPlan},
+    ports::{Clock, Finish, Plans, Purpose, StoredPlan, Vault},
 };
 
 /// How long a plan can be executed.
@@ -16,13 +19,13 @@ const EXECUTABLE_MINUTES: i64 = 15;
 /// How long a plan is kept.
 const KEPT_HOURS: i64 = 24;
 
-/// What lies sealed under a plan's id.
+/// A plan with its origin, as it is sealed under the plan's id.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {
     pub plan: Plan,
     pub actor: Option<ActorHash>,
     pub prompt: String,
-    /// What the model said; none where it was not asked.
+    /// The model's answer; none where it was not asked.
     pub answer: Option<Finish>,
     pub schema_sha256: Option<String>,
     /// The catalogue's version.
@@ -35,23 +38,32 @@ pub(super) struct Record {
     pub traceparent: Option<String>,
 }
 
-impl Engine {
-    pub(super) async fn keep(&self, caller: &Caller, record: &Record) -> Result<(), Problem> {
+/// Seals, opens and audits stored plans.
+pub(crate) struct PlanStore {
+    pub(crate) plans: Arc<dyn Plans>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) auditor: Arc<Auditor>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl PlanStore {
+    /// Stores a plan.
+    pub(super) async fn put(&self, caller: &Caller, record: &Record) -> Result<(), Problem> {
         let text = serde_json::to_vec(record).expect("a plan of valid parts is always JSON");
         let plan_id = record.plan.plan_id;
         let sealed = self.vault.seal(&caller.workspace, Purpose::Plan, &plan_id.to_string(), &text).await?;
         let expires_at = record.created_at + SignedDuration::from_hours(KEPT_HOURS);
         let stored = StoredPlan { plan_id, workspace: caller.workspace.clone(), sealed, expires_at };
-        let mut entry = self.audit_entry(caller, AuditEvent::PlanMade);
+        let mut entry = self.auditor.entry_of(caller, AuditEvent::PlanMade);
         entry.plan_id = Some(plan_id);
         entry.actor.clone_from(&record.actor);
         entry.sha256 = Some(sha256_hex(record.prompt.as_bytes()));
-        Ok(self.ledger.put_plan(&stored, &entry).await?)
+        Ok(self.plans.put_plan(&stored, &entry).await?)
     }
 
-    /// A plan of this workspace that is still kept.
-    pub(super) async fn recall(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Option<Record>, Problem> {
-        let Some(stored) = self.ledger.plan(workspace, id, self.clock.now()).await? else { return Ok(None) };
+    /// A plan of this workspace that has not expired.
+    pub(super) async fn get(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Option<Record>, Problem> {
+        let Some(stored) = self.plans.plan(workspace, id, self.clock.now()).await? else { return Ok(None) };
         let text = self.vault.open(workspace, Purpose::Plan, &id.to_string(), &stored.sealed).await?;
         let record = serde_json::from_slice(&text).map_err(|error| {
             // Its text may quote the plan.
@@ -61,16 +73,16 @@ impl Engine {
         Ok(Some(record))
     }
 
-    /// The actions of a plan that was shown to this caller, whom they act for, and the trace that it was made in. A
-    /// plan that is too old, another workspace's or another actor's is not found.
-    pub(crate) async fn planned_actions(
+    /// The actions of a plan that was shown to this caller, their actor, and the plan's trace. A plan that is too old,
+    /// another workspace's or another actor's is not found.
+    pub(crate) async fn actions(
         &self,
         caller: &Caller,
         id: PlanId,
         asked: Option<ActorHash>,
     ) -> Result<(Vec<RequestedAction>, ActorHash, Option<TraceContext>), Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 15 minutes");
-        let record = self.recall(&caller.workspace, id).await?.ok_or_else(gone)?;
+        let record = self.get(&caller.workspace, id).await?.ok_or_else(gone)?;
         let actor = match (record.actor, asked) {
             (Some(planned), Some(asked)) if planned != asked => return Err(gone()),
             (Some(actor), _) | (None, Some(actor)) => actor,

@@ -1,22 +1,22 @@
-//! What today's code makes of an answer on record.
+//! Replays the stored answer of a plan through today's code.
 
 use domain::{Plan, PlanId, WorkspaceId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Draft, record::Record};
-use crate::{Engine, Problem, ProblemCode};
+use super::{Draft, Planner, record::Record};
+use crate::{Problem, ProblemCode};
 
-/// A plan on record beside what today's code, catalogue and settings make of the same answer.
+/// A stored plan beside the plan that today's code, catalogue and settings make of the same answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Replay {
-    /// Which plan.
+    /// The plan's id.
     pub plan_id: PlanId,
-    /// Who answered then.
+    /// The model that answered.
     pub model: String,
     /// The catalogue has changed since then: its actions, or their params.
     pub catalogue_changed: bool,
-    /// Where the two differ; nowhere, it is hoped.
+    /// Where the two differ.
     pub differences: Vec<Difference>,
 }
 
@@ -25,21 +25,21 @@ pub struct Replay {
 pub struct Difference {
     /// A JSON Pointer (RFC 6901) into the plan.
     pub pointer: String,
-    /// What stands on record; null where there is nothing.
+    /// The stored value; null where there is none.
     pub then: Value,
-    /// What stands there today.
+    /// Today's value.
     pub now: Value,
 }
 
-impl Engine {
-    /// Runs the answer of a plan on record through today's code. The model is not asked, and nothing is written.
+impl Planner {
+    /// Runs the stored answer of a plan through today's code. The model is not asked, and nothing is written.
     pub async fn replay(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Replay, Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
         let Record { plan, prompt, answer, catalogue, model, .. } =
-            self.recall(workspace, id).await?.ok_or_else(gone)?;
+            self.plans.get(workspace, id).await?.ok_or_else(gone)?;
         let Plan { intent, confidence, actions, questions, notes, .. } = plan;
         let then = without_ids(&Draft { intent, confidence, actions, questions, notes });
-        let now = match self.understand(&self.permissions_in(workspace).await?, &prompt, answer) {
+        let now = match self.understand(&self.gate.permissions_in(workspace).await?, &prompt, answer) {
             Ok(outcome) => without_ids(&outcome.plan),
             Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),
         };

@@ -1,3 +1,5 @@
+//! The budget of the model's tokens.
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,3 +1,5 @@
+//! Time, ids and chance.
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,52 +1,55 @@
-use async_trait::async_trait;
-use domain::{Address, Provider, WorkspaceId};
+//! The accounts that workspaces have connected.
 
-use super::{Access, LedgerError};
+use async_trait::async_trait;
+use domain::{Provider, WorkspaceId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{LedgerError, Save, Sealed};
 
 /// The accounts that workspaces have connected.
 #[async_trait]
 pub trait Connections: Send + Sync {
-    /// A workspace's account with a provider, ready for use: a token that is about to end is renewed first.
-    async fn connection(&self, workspace: &WorkspaceId, provider: Provider) -> Result<Connection, ConnectionError>;
-
-    /// The same as it is known, for showing and checking: the provider is not asked, and the token may have ended.
-    async fn known(&self, workspace: &WorkspaceId, provider: Provider) -> Result<Connection, ConnectionError> {
-        self.connection(workspace, provider).await
-    }
-
-    /// Gets a newer token of the same account after the provider refused this one. None when only its
-    /// owner's consent helps.
-    async fn refreshed(
+    /// A workspace's connection with a provider.
+    async fn connection(
         &self,
         workspace: &WorkspaceId,
         provider: Provider,
-        refused: &Access,
-    ) -> Result<Option<Access>, ConnectionError>;
+    ) -> Result<Option<StoredConnection>, LedgerError>;
+
+    /// Writes a connection over the version `over`, or where there is none if that is none; nothing when the
+    /// ledger holds another one. Repeating a write whose answer was lost counts as done.
+    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError>;
+
+    /// Deletes this version of a connection, and nothing when the ledger holds another one. Deleting a connection
+    /// that is gone already counts as done.
+    async fn delete_connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        version: Uuid,
+    ) -> Result<Save, LedgerError>;
 }
 
-/// Where a workspace's mails of one provider go.
-#[derive(Debug, Clone)]
-pub enum Connection {
-    /// Into the outbox, from this address.
-    Sandbox(Address),
-    /// To the provider.
-    Live(Access),
-    /// Nowhere: the provider wants the consent of this account's owner again.
-    NeedsReauth(Access),
-    /// Nowhere: no account is connected.
-    None,
-}
-
-/// Why nothing is known of a connection.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ConnectionError {
-    /// The ledger did not say.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// There is no token to be had now; worth another try later.
-    #[error("the account's token cannot be renewed now: {0}")]
-    Unavailable(String),
-    /// What lies there was sealed for another place, or with another key, or changed.
-    #[error("the connection's sealed text does not open")]
-    DoesNotOpen,
+/// The account of a provider that a workspace has connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredConnection {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The provider.
+    pub provider: Provider,
+    /// Names the account, and tells nothing of it: a hash of the provider's own name for it.
+    pub account: String,
+    /// The tokens and the account's address; sealed for workspace, provider and account.
+    pub sealed: Sealed,
+    /// The scopes that the account's owner granted, as the provider names them.
+    pub scopes: Vec<String>,
+    /// The provider wants its owner's consent again.
+    #[serde(default)]
+    pub needs_reauth: bool,
+    /// Names this version; each write has a fresh one, so that no two are ever taken for each other.
+    pub version: Uuid,
+    /// When its owner last consented.
+    pub connected_at: Timestamp,
 }

@@ -1,3 +1,5 @@
+//! The language model.
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,8 +1,12 @@
+//! The providers' OAuth endpoints.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::{Address, Provider};
 use secrecy::SecretString;
+
+use super::Cause;
 
 /// The providers' OAuth endpoints (RFC 6749), for the clients that the operator has registered there.
 #[async_trait]
@@ -79,15 +83,30 @@ pub struct Identity {
 }
 
 /// Why there is no token. The words are ours, or a code of the provider's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum OAuthError {
-    /// The code or the refresh token is not good any more: only its owner's consent helps.
+    /// The code or the refresh token is no longer good: only its owner's consent helps.
     #[error("the provider does not take the grant")]
     InvalidGrant,
-    /// The provider's answer does not hold what it has to.
+    /// The provider's answer lacks something, or does not fit the request. Another try would fail the same way.
     #[error("the provider's answer does not hold: {0}")]
     InvalidAnswer(String),
-    /// The provider was not reached, is failing, or refuses the client itself; another try may go better.
+    /// The provider is failing, or refuses the client itself; another try may succeed.
+    #[error("the provider gives no token: status {status} {}", .code.as_deref().unwrap_or_default())]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's error code (RFC 6749, 5.2), where it gave one.
+        code: Option<String>,
+    },
+    /// The provider was not reached; another try may succeed.
     #[error("the provider gives no token: {0}")]
-    Unavailable(String),
+    Unavailable(#[source] Cause),
+}
+
+impl OAuthError {
+    /// The provider was not reached, for this reason.
+    pub fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(cause.into().into())
+    }
 }

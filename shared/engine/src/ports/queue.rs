@@ -1,7 +1,11 @@
+//! The queue of jobs.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::WorkspaceId;
+
+use super::QueueError;
 
 /// Brings jobs to workers, at least once each, in any order. It may lose a message: the sweeper
 /// finds the job.
@@ -42,8 +46,3 @@ pub struct Delivery {
     /// How often it has been delivered, this time included.
     pub receives: u32,
 }
-
-/// The queue did not do it. Worth another try.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the queue failed: {0}")]
-pub struct QueueError(pub String);

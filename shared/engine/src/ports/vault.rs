@@ -1,6 +1,10 @@
+//! Encryption at rest.
+
 use async_trait::async_trait;
 use domain::WorkspaceId;
 use serde::{Deserialize, Serialize};
+
+use super::Cause;
 
 /// Encryption at rest, authenticated and bound to its place: what was sealed for one workspace,
 /// purpose and id opens nowhere else.
@@ -62,12 +66,19 @@ impl Purpose {
 pub struct Sealed(pub String);
 
 /// A seal or its opening failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum VaultError {
-    /// Sealed for another place, with another key, or changed since.
+    /// Sealed for another place, with another key, or changed since. Every other try fails the same way.
     #[error("the sealed text does not open here")]
     DoesNotOpen,
-    /// The key cannot be had now; may be retried.
+    /// There is no key now; another try may succeed.
     #[error("the key cannot be had: {0}")]
-    Unavailable(String),
+    Unavailable(#[source] Cause),
+}
+
+impl VaultError {
+    /// There is no key now, for this reason.
+    pub fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(cause.into().into())
+    }
 }

@@ -1,10 +1,10 @@
-//! Carries one job out: this file takes it up and hands the message back, [`run`] does the work.
+//! Carries one job out: this file claims it and settles its message, [`run`] does the work.
 
 mod run;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use domain::{Job, JobErrorCode, JobId, Lease, State, WorkspaceId};
+use domain::{Job, JobErrorCode, JobId, Lease, Provider, State, WorkspaceId};
 use jiff::{SignedDuration, Timestamp};
 use telemetry::{
     TraceContext,
@@ -14,8 +14,13 @@ use tracing::{Instrument as _, Span};
 
 use self::run::{Run, Stop, failure};
 use crate::{
-    Engine, JobMessage, UnreadableMessage, labels,
-    ports::{QueuedMessage, Save},
+    JobMessage, UnreadableMessage,
+    accounts::Accounts,
+    catalogue::Catalogue,
+    gate::Gate,
+    job_store::JobStore,
+    labels,
+    ports::{Clock, Ids, Outbox, QueuedMessage, Save, Vault},
 };
 
 /// How long to wait for a ledger that does not answer.
@@ -32,7 +37,23 @@ pub enum Disposition {
     Leave,
 }
 
-impl Engine {
+/// Carries jobs out.
+pub struct Worker {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) jobs: Arc<JobStore>,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    /// How long one operation at a provider may take, with all of its requests.
+    pub(crate) provider_timeout: Duration,
+    /// This API's own address.
+    pub(crate) public_url: String,
+}
+
+impl Worker {
     /// Works the job that a message names. The lease lasts until `deadline`, when this worker is
     /// to be done or dead.
     pub async fn work(&self, message: &str, deadline: Timestamp) -> Disposition {
@@ -60,7 +81,7 @@ impl Engine {
         deadline: Timestamp,
     ) -> Disposition {
         let claimed = loop {
-            let (job, contents) = match self.ledger.job_with_contents(job_id).await {
+            let (job, contents) = match self.jobs.ledger.job_with_contents(job_id).await {
                 Ok(Some((job, contents))) if job.workspace_id == workspace_id => (job, contents),
                 Ok(_) => {
                     tracing::warn!("a message names a job that is not there");
@@ -70,7 +91,7 @@ impl Engine {
             };
             let now = self.clock.now();
             if let Some(then) = job.not_before.filter(|then| !job.state.has_ended() && *then > now) {
-                self.enqueue(&[job], then.duration_since(now).unsigned_abs()).await;
+                self.jobs.enqueue(&[job], then.duration_since(now).unsigned_abs()).await;
                 return Disposition::Acknowledge;
             }
             if job.crashes >= MAX_CRASHES && job.is_claimable(now) {
@@ -79,9 +100,9 @@ impl Engine {
             // Ended, or in the hands of another worker: if that one dies, the sweeper finds the job.
             let lease = Lease { owner: self.ids.uuid(), until: deadline };
             let Ok(next) = job.claimed(lease, now) else { return Disposition::Acknowledge };
-            match self.ledger.save(&next).await {
+            match self.jobs.ledger.save(&next).await {
                 Ok(Save::Done) => break (job, next, contents),
-                // Somebody was quicker; look again at what they did.
+                // Another worker was quicker; look again.
                 Ok(Save::Stale) => {}
                 Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
             }
@@ -91,9 +112,9 @@ impl Engine {
             let wait = self.clock.now().duration_since(since).unsigned_abs();
             record_queue_wait(labels::provider(job.provider), labels::action(&job.action), wait);
         }
-        let _ = self.cache.put_jobs(std::slice::from_ref(&job)).await;
+        self.jobs.cache(std::slice::from_ref(&job)).await;
         let maybe_sent = before.state == State::Sending;
-        let mut run = Run { engine: self, job, contents, maybe_sent, until: deadline };
+        let mut run = Run { worker: self, job, contents, maybe_sent, until: deadline };
         match run.finish().await {
             Ok(()) => Disposition::Acknowledge,
             Err(Stop::Ledger(error)) => {
@@ -113,7 +134,7 @@ impl Engine {
     /// as a crash of the job's.
     async fn again(&self, message: &str, workspace: &WorkspaceId, delay: Duration) -> Disposition {
         let message = QueuedMessage { body: message.to_owned(), workspace: workspace.clone(), delay };
-        match self.queue.send(&[message]).await {
+        match self.jobs.queue.send(&[message]).await {
             Ok(()) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,
         }
@@ -135,7 +156,7 @@ impl Engine {
     }
 
     async fn settle_dead_job(&self, job_id: JobId) -> Disposition {
-        match self.ledger_job(job_id).await {
+        match self.jobs.ledger.job(job_id).await {
             // Somebody works on it after all.
             Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > self.clock.now()) => {
                 Disposition::Leave
@@ -148,6 +169,12 @@ impl Engine {
         }
     }
 
+    /// How an account is connected, for a person.
+    fn how_to_connect(&self, provider: Provider) -> String {
+        let url = &self.public_url;
+        format!("Connect the account at {url}/dev/action-runner.html (or POST {url}/oauth/{provider}/start)")
+    }
+
     async fn give_up_on(&self, job: Job) -> Disposition {
         let now = self.clock.now();
         let maybe_sent = job.state == State::Sending;
@@ -157,7 +184,7 @@ impl Engine {
             true,
             "Retry it; if it happens again, report the job's id.",
         );
-        let mut run = Run { engine: self, job, contents: None, maybe_sent, until: now };
+        let mut run = Run { worker: self, job, contents: None, maybe_sent, until: now };
         match run.fail(error).await {
             Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,

@@ -12,11 +12,14 @@ use telemetry::record::{
     JobCount, Operation, ProviderOutcome, record_job, record_job_duration, record_provider_request,
 };
 
+use super::Worker;
 use crate::{
-    Engine, ProblemCode, labels,
+    ProblemCode,
+    accounts::{Connection, ConnectionError},
+    jobs::seal_result,
+    labels,
     ports::{
-        Access, Call, Connection, ConnectionError, Contents, LedgerError, OutboxEntry, Purpose, Rendered, Save,
-        SendError, Sent, Stamp,
+        Access, Call, Contents, LedgerError, OutboxEntry, Purpose, Rendered, Save, SendError, Sent, Stamp, VaultError,
     },
     preview::content_sha256,
 };
@@ -50,7 +53,7 @@ impl From<LedgerError> for Stop {
 
 /// A job in this worker's hands.
 pub(super) struct Run<'a> {
-    pub(super) engine: &'a Engine,
+    pub(super) worker: &'a Worker,
     /// As it was written last.
     pub(super) job: Job,
     /// What it is to do, sealed; none when it is erased.
@@ -65,8 +68,8 @@ impl Run<'_> {
     /// Works the job until it has ended, or waits.
     pub(super) async fn finish(&mut self) -> Result<(), Stop> {
         match self.run().await {
-            Err(Stop::Wait(pause)) => self.wait(pause, Job::released).await,
-            Err(Stop::TryAgain) => self.wait(self.exponential(self.job.failures), Job::unreached).await,
+            Err(Stop::Wait(pause)) => self.wait(pause, Job::lease_released).await,
+            Err(Stop::TryAgain) => self.wait(self.exponential(self.job.failures), Job::unreachable).await,
             Err(Stop::Fail(error)) => self.fail(error).await,
             Err(Stop::Unknown) => self.unknown().await,
             ended => ended,
@@ -81,15 +84,11 @@ impl Run<'_> {
         let call = self.call().await?;
         self.gates(&*call).await?;
         if self.job.via == Via::Sandbox {
-            let known = self.engine.connections.known(&self.job.workspace_id, self.job.provider).await;
-            let from = match known.map_err(|error| self.no_connection(&error))? {
-                Connection::Sandbox(address) => Some(address),
-                Connection::Live(access) | Connection::NeedsReauth(access) => access.address,
-                Connection::None => None,
-            };
-            return self.write_to_outbox(&*call, from).await;
+            let known = self.worker.accounts.known(&self.job.workspace_id, self.job.provider).await;
+            let known = known.map_err(|error| self.no_connection(&error))?;
+            return self.write_to_outbox(&*call, known.address().cloned()).await;
         }
-        let connection = self.engine.connections.connection(&self.job.workspace_id, self.job.provider).await;
+        let connection = self.worker.accounts.ready(&self.job.workspace_id, self.job.provider).await;
         match connection.map_err(|error| self.no_connection(&error))? {
             Connection::Live(access) if access.account == self.job.account => self.send(&*call, access).await,
             Connection::NeedsReauth(access) if access.account == self.job.account => {
@@ -105,7 +104,7 @@ impl Run<'_> {
                 JobErrorCode::ConnectionRequired,
                 "The provider is no longer connected.",
                 true,
-                &format!("{}, then retry the job.", self.engine.settings.how_to_connect(self.job.provider)),
+                &format!("{}, then retry the job.", self.worker.how_to_connect(self.job.provider)),
             ))),
         }
     }
@@ -114,8 +113,8 @@ impl Run<'_> {
     fn no_connection(&self, error: &ConnectionError) -> Stop {
         match error {
             ConnectionError::Ledger(error) => Stop::Ledger(error.clone()),
-            ConnectionError::Unavailable(why) => {
-                tracing::warn!(job.id = %self.job.job_id, why, "the job waits for its account's token");
+            ConnectionError::Unavailable(cause) => {
+                tracing::warn!(job.id = %self.job.job_id, %cause, "the job waits for its account's token");
                 Stop::Wait(self.backoff())
             }
             ConnectionError::DoesNotOpen => {
@@ -124,15 +123,14 @@ impl Run<'_> {
                     JobErrorCode::Internal,
                     "The connection cannot be read.",
                     true,
-                    &format!("{} anew, then retry the job.", self.engine.settings.how_to_connect(self.job.provider)),
+                    &format!("{} anew, then retry the job.", self.worker.how_to_connect(self.job.provider)),
                 ))
             }
         }
     }
 
     fn needs_consent(&self, message: &str) -> Stop {
-        let remediation =
-            format!("{} again, then retry the job.", self.engine.settings.how_to_connect(self.job.provider));
+        let remediation = format!("{} again, then retry the job.", self.worker.how_to_connect(self.job.provider));
         Stop::Fail(failure(JobErrorCode::ReauthRequired, message, true, &remediation))
     }
 
@@ -149,24 +147,24 @@ impl Run<'_> {
         };
         let contents = self.contents.as_ref().ok_or_else(|| ours("no contents"))?;
         let id = self.job.job_id.to_string();
-        let text = self.engine.vault.open(&self.job.workspace_id, Purpose::JobParams, &id, &contents.0).await;
+        let text = self.worker.vault.open(&self.job.workspace_id, Purpose::JobParams, &id, &contents.0).await;
         let text = match text {
             Ok(text) => text,
-            Err(crate::ports::VaultError::Unavailable(why)) => return Err(Stop::Ledger(LedgerError(why))),
+            Err(VaultError::Unavailable(cause)) => return Err(Stop::Ledger(LedgerError::new(cause))),
             Err(error) => return Err(ours(&error.to_string())),
         };
         let params: Value = serde_json::from_slice(&text).map_err(|error| ours(&error.to_string()))?;
         let provider = self.job.provider.as_str();
-        let parsed = self.engine.catalogue.parse(Some(provider), self.job.action.as_str(), &params);
+        let parsed = self.worker.catalogue.parse(Some(provider), self.job.action.as_str(), &params);
         parsed.map(|(_, call)| call).map_err(|problem| ours(problem.code.as_str()))
     }
 
     /// Allowlist, recipients and rollout, once more: a no is final, no answer is a wait.
     async fn gates(&self, call: &dyn Call) -> Result<(), Stop> {
-        let Ok(permissions) = self.engine.permissions_of(&self.job).await else {
+        let Ok(permissions) = self.worker.gate.permissions_of(&self.job).await else {
             return Err(Stop::Wait(self.jittered(Duration::from_secs(30))));
         };
-        if let Err(problem) = self.engine.check_permission(&permissions, &self.job.action, call) {
+        if let Err(problem) = self.worker.gate.check(&permissions, &self.job.action, call) {
             let code = match problem.code {
                 ProblemCode::RecipientNotAllowed => JobErrorCode::RecipientNotAllowed,
                 _ => JobErrorCode::ActionNotAllowed,
@@ -174,7 +172,7 @@ impl Run<'_> {
             let message = "The action is no longer allowed.";
             return Err(Stop::Fail(failure(code, message, true, "Have the operator allow it, then retry the job.")));
         }
-        match self.engine.rollout_allows_now(self.job.provider, &self.job.actor).await {
+        match self.worker.gate.settings.rollout_allows_now(self.job.provider, &self.job.actor).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Stop::Fail(failure(
                 JobErrorCode::RolloutDenied,
@@ -188,7 +186,7 @@ impl Run<'_> {
 
     async fn write_to_outbox(&mut self, call: &dyn Call, from: Option<domain::Address>) -> Result<(), Stop> {
         let rendered = self.render(call, from.clone())?;
-        let now = self.engine.clock.now();
+        let now = self.worker.clock.now();
         let mail = json!({
             "provider": self.job.provider,
             "action": self.job.action,
@@ -199,8 +197,8 @@ impl Run<'_> {
         });
         let id = self.job.job_id.to_string();
         let sealed =
-            self.engine.vault.seal(&self.job.workspace_id, Purpose::Outbox, &id, mail.to_string().as_bytes()).await;
-        let sealed = sealed.map_err(|error| Stop::Ledger(LedgerError(error.to_string())))?;
+            self.worker.vault.seal(&self.job.workspace_id, Purpose::Outbox, &id, mail.to_string().as_bytes()).await;
+        let sealed = sealed.map_err(|error| Stop::Ledger(LedgerError::new(error)))?;
         let entry = OutboxEntry {
             job_id: self.job.job_id,
             workspace: self.job.workspace_id.clone(),
@@ -209,26 +207,26 @@ impl Run<'_> {
             expires_at: now + SignedDuration::from_hours(24 * CONTENTS_DAYS),
         };
         // Once per job, so that a run that died after this line is repeated without a second mail.
-        self.engine.ledger.put_outbox(&entry).await?;
+        self.worker.outbox.put_outbox(&entry).await?;
         self.complete(call, from, json!({ "outbox": true })).await
     }
 
     async fn send(&mut self, call: &dyn Call, mut access: Access) -> Result<(), Stop> {
-        let action = self.engine.catalogue.find(self.job.action.as_str());
+        let action = self.worker.catalogue.find(self.job.action.as_str());
         let scopes = action.expect("a parsed call is in the catalogue").about().scopes;
         let by_draft = access.grants(scopes.draft);
         if self.job.evidence.is_some() && !by_draft {
             if self.maybe_sent {
                 return Err(Stop::Unknown);
             }
-            self.write(self.job.unprepared(self.engine.clock.now())).await?;
+            self.write(self.job.unprepared(self.worker.clock.now())).await?;
         }
         let rendered = self.render(call, access.address.clone())?;
         // A draft that a person deleted is made anew, once.
         for anew in [true, false] {
             let draft = if by_draft { Some(self.draft(call, &rendered, &mut access).await?) } else { None };
             self.leave_time()?;
-            self.write(self.job.sending(self.engine.clock.now())).await?;
+            self.write(self.job.sending(self.worker.clock.now())).await?;
             let delivered = match self.deliver(call, &rendered, &mut access, draft.as_ref()).await {
                 Ok(delivered) => delivered,
                 Err(stop) => {
@@ -254,8 +252,8 @@ impl Run<'_> {
                     return self.complete(call, access.address, result).await;
                 }
                 Err(SendError::DraftGone) if anew => {
-                    self.write(self.job.not_sent(self.engine.clock.now())).await?;
-                    self.write(self.job.unprepared(self.engine.clock.now())).await?;
+                    self.write(self.job.not_sent(self.worker.clock.now())).await?;
+                    self.write(self.job.unprepared(self.worker.clock.now())).await?;
                 }
                 Err(SendError::MaybeSent(why)) => {
                     tracing::warn!(why, "the answer to a send was lost");
@@ -277,7 +275,7 @@ impl Run<'_> {
         if self.maybe_sent {
             return Ok(());
         }
-        self.write(self.job.not_sent(self.engine.clock.now())).await
+        self.write(self.job.not_sent(self.worker.clock.now())).await
     }
 
     /// The job's draft, made if it is not there yet.
@@ -294,7 +292,7 @@ impl Run<'_> {
             self.count(Operation::Prepare, made.as_ref().err());
         }
         let evidence = made.map_err(|error| self.after(&error))?;
-        self.write(self.job.prepared(evidence.clone(), self.engine.clock.now())).await?;
+        self.write(self.job.prepared(evidence.clone(), self.worker.clock.now())).await?;
         Ok(evidence)
     }
 
@@ -321,7 +319,7 @@ impl Run<'_> {
     }
 
     async fn refresh(&self, access: &mut Access) -> Result<bool, Stop> {
-        let fresh = self.engine.connections.refreshed(&self.job.workspace_id, self.job.provider, access).await;
+        let fresh = self.worker.accounts.refreshed(&self.job.workspace_id, self.job.provider, access).await;
         let fresh = fresh.map_err(|error| self.no_connection(&error))?;
         Ok(fresh.map(|fresh| *access = fresh).is_some())
     }
@@ -352,7 +350,7 @@ impl Run<'_> {
     }
 
     fn render(&self, call: &dyn Call, from: Option<domain::Address>) -> Result<Rendered, Stop> {
-        let stamp = Stamp { from, date: Some(self.engine.clock.now()), id: Some(self.job.job_id.to_string()) };
+        let stamp = Stamp { from, date: Some(self.worker.clock.now()), id: Some(self.job.job_id.to_string()) };
         call.render(&stamp).map_err(|error| {
             tracing::error!(%error, "the mail cannot be rendered");
             Stop::Fail(failure(
@@ -367,8 +365,8 @@ impl Run<'_> {
     /// A send that could not be written down before the lease ends is not begun; the next run gets
     /// a lease of its own. The pause keeps leases that are always too short from turning in a circle.
     fn leave_time(&self) -> Result<(), Stop> {
-        let timeout = SignedDuration::try_from(self.engine.settings.provider_timeout).unwrap_or(SignedDuration::MAX);
-        let done_by = self.engine.clock.now().checked_add(timeout + MARGIN);
+        let timeout = SignedDuration::try_from(self.worker.provider_timeout).unwrap_or(SignedDuration::MAX);
+        let done_by = self.worker.clock.now().checked_add(timeout + MARGIN);
         if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff())) }
     }
 
@@ -382,8 +380,8 @@ impl Run<'_> {
         result["via"] = json!(self.job.via);
         result["from"] = json!(from.map(|from| from.addr_spec()));
         result["content_sha256"] = json!(sha256);
-        let (open, sealed) = self.engine.seal_result(&self.job, result).await;
-        let next = self.job.completed(open, self.engine.clock.now()).map(|mut next| {
+        let (open, sealed) = seal_result(&*self.worker.vault, &self.job, result).await;
+        let next = self.job.completed(open, self.worker.clock.now()).map(|mut next| {
             next.sealed_result = sealed;
             next
         });
@@ -396,13 +394,13 @@ impl Run<'_> {
             return self.unknown().await;
         }
         tracing::warn!(job.error = %error.code, "the job ended in an error");
-        let next = self.job.failed(error, self.engine.clock.now());
+        let next = self.job.failed(error, self.worker.clock.now());
         self.end(next, JobCount::Error).await
     }
 
     async fn unknown(&mut self) -> Result<(), Stop> {
         tracing::warn!("whether the mail was sent is unknown");
-        let next = self.job.unknown(self.engine.clock.now());
+        let next = self.job.unknown(self.worker.clock.now());
         self.end(next, JobCount::Unknown).await
     }
 
@@ -411,7 +409,7 @@ impl Run<'_> {
         pause: Duration,
         release: fn(&Job, Timestamp, Timestamp) -> Result<Job, InvalidTransition>,
     ) -> Result<(), Stop> {
-        let now = self.engine.clock.now();
+        let now = self.worker.clock.now();
         let pause = pause.min(Duration::from_hours(24));
         let then = now + SignedDuration::try_from(pause).unwrap_or(SignedDuration::ZERO);
         if then > self.job.gives_up_at() {
@@ -425,8 +423,8 @@ impl Run<'_> {
                 .await;
         }
         self.write(release(&self.job, then, now)).await?;
-        let _ = self.engine.cache.put_jobs(std::slice::from_ref(&self.job)).await;
-        self.engine.enqueue(std::slice::from_ref(&self.job), pause).await;
+        self.worker.jobs.cache(std::slice::from_ref(&self.job)).await;
+        self.worker.jobs.enqueue(std::slice::from_ref(&self.job), pause).await;
         Ok(())
     }
 
@@ -437,7 +435,7 @@ impl Run<'_> {
         record_job(provider, action, count);
         record_job_duration(provider, action, job.duration().unwrap_or_default().unsigned_abs());
         tracing::info!(job.status = job.state.status().as_str(), "the job ended");
-        let _ = self.engine.cache.put_jobs(std::slice::from_ref(job)).await;
+        self.worker.jobs.cache(std::slice::from_ref(job)).await;
         Ok(())
     }
 
@@ -448,13 +446,13 @@ impl Run<'_> {
             Stop::Overtaken
         })?;
         loop {
-            if self.engine.ledger.save(&next).await? == Save::Done {
+            if self.worker.jobs.ledger.save(&next).await? == Save::Done {
                 self.job = next;
                 return Ok(());
             }
             // The sweeper may have touched a job that a worker was slow with. The job is still this
             // worker's as long as nobody has claimed it since.
-            let now = self.engine.ledger.jobs(&[next.job_id]).await?.pop().flatten();
+            let now = self.worker.jobs.ledger.job(next.job_id).await?;
             match now {
                 Some(now) if now.is_held_as(&self.job) && now.revision >= next.revision => {
                     next.revision = now.revision + 1;
@@ -471,7 +469,7 @@ impl Run<'_> {
             match self.write(next.clone()).await {
                 Err(Stop::Ledger(error)) if pause < Duration::from_secs(2) => {
                     tracing::warn!(%error, "the job's end is written again");
-                    self.engine.clock.sleep(pause).await;
+                    self.worker.clock.sleep(pause).await;
                     pause *= 2;
                 }
                 other => return other,
@@ -505,7 +503,7 @@ impl Run<'_> {
     }
 
     fn jittered(&self, pause: Duration) -> Duration {
-        pause.mul_f64(1.0 + self.engine.ids.fraction() / 2.0)
+        pause.mul_f64(1.0 + self.worker.ids.fraction() / 2.0)
     }
 }
 

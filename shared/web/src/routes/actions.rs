@@ -1,5 +1,6 @@
 use axum::{Json as Out, extract::State};
-use domain::Provider;
+use domain::{Address, Provider};
+use engine::accounts::Connection;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -56,7 +57,7 @@ pub(crate) struct Scopes {
     )
 )]
 pub(crate) async fn list(State(web): State<Web>, may: May<ActionsPreview>) -> Result<Out<ActionList>, Refused> {
-    let listings = web.engine.list_actions(&may.caller).await?;
+    let listings = web.engine.actions.list(&may.caller).await?;
     let data = listings.into_iter().map(|listing| {
         let about = listing.action.about();
         ActionView {
@@ -66,9 +67,9 @@ pub(crate) async fn list(State(web): State<Web>, may: May<ActionsPreview>) -> Re
             params_schema: listing.action.params_schema(),
             scopes: Scopes { send: about.scopes.send.to_vec(), draft: about.scopes.draft.to_vec() },
             allowed: listing.allowed,
-            connected: listing.mode == engine::catalogue::Mode::Live,
-            mode: listing.mode.as_str(),
-            address: listing.address.map(|address| address.addr_spec()),
+            connected: matches!(listing.connection, Connection::Live(_)),
+            mode: listing.connection.mode(),
+            address: listing.connection.address().map(Address::addr_spec),
         }
     });
     Ok(Out(ActionList { data: data.collect() }))

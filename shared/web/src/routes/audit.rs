@@ -114,7 +114,8 @@ pub(crate) async fn list(
     }
     let after = query.cursor.map(|cursor| read_cursor(&cursor));
     let after = after.map(|after| after.ok_or_else(|| Problem::invalid("/cursor", "is not a next_cursor of ours")));
-    let page = web.engine.list_audit(&may.caller, after.transpose()?, limit).await?;
+    let page =
+        web.engine.auditor.page(Some(may.caller.workspace), after.transpose()?, limit).await.map_err(Problem::from)?;
     Ok(Out(AuditList {
         has_more: page.next.is_some(),
         next_cursor: page.next.map(|next| format!("{}.{}", next.at.as_microsecond(), next.entry_id)),

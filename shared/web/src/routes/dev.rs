@@ -60,7 +60,7 @@ pub(crate) enum Recipients {
     )
 )]
 pub(crate) async fn outbox(State(web): State<Web>, may: May<ActionsPreview>) -> Result<Out<Outbox>, Refused> {
-    let entries = web.engine.outbox(&may.caller).await?;
+    let entries = web.engine.jobs.outbox(&may.caller).await?;
     let data = entries.into_iter().map(|(entry, mut mail)| {
         let mut params = mail["params"].take();
         OutboxMail {

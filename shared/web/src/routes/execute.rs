@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     Web,
     body::Json,
-    door::{ActionsExecute, May},
+    door::{ActionsExecute, ByUseCase, May},
     problem::{Problems, Refused},
     request::Trace,
 };
@@ -89,7 +89,7 @@ pub(crate) struct AcceptedJob {
 )]
 pub(crate) async fn execute(
     State(web): State<Web>,
-    may: May<ActionsExecute, false>,
+    may: May<ActionsExecute, ByUseCase>,
     Extension(trace): Extension<Trace>,
     headers: HeaderMap,
     Json(body): Json<ExecuteBody>,
@@ -104,6 +104,7 @@ pub(crate) async fn execute(
     };
     let accepted = web
         .engine
+        .executor
         .execute(
             &may.caller,
             ExecuteRequest {

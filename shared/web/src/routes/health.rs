@@ -1,5 +1,4 @@
 use axum::{Json as Out, extract::State};
-use engine::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,7 +32,6 @@ pub(crate) async fn healthz() -> Out<Health> {
     )
 )]
 pub(crate) async fn readyz(State(web): State<Web>) -> Result<Out<Health>, Refused> {
-    web.engine.ledger.ping().await.map_err(Problem::from)?;
-    web.engine.cache.ping().await.map_err(Problem::from)?;
+    web.engine.health.ready().await?;
     Ok(Out(Health { status: "ok" }))
 }

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     Web,
     body::{Json, Nothing, Query, Segment},
-    door::{ActionsExecute, ActionsPreview, May},
+    door::{ActionsExecute, ActionsPreview, ByUseCase, May},
     problem::{Problems, Refused},
 };
 
@@ -78,7 +78,7 @@ pub(crate) struct ErrorSchema {
 
 impl JobView {
     async fn of(web: &Web, job: Job) -> Result<Self, Problem> {
-        let result = web.engine.result(&job).await?;
+        let result = web.engine.jobs.result(&job).await?;
         let duration = job.duration().map(|took| took.unsigned_abs().as_millis());
         Ok(Self {
             duration_ms: duration.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
@@ -173,7 +173,7 @@ pub(crate) async fn list(
     let status = status.transpose().map_err(|invalid| Problem::invalid("/status", invalid.to_string()))?;
     let after = query.cursor.map(|cursor| read_cursor(&cursor));
     let after = after.map(|after| after.ok_or_else(|| Problem::invalid("/cursor", "is not a next_cursor of ours")));
-    let page = web.engine.list_jobs(&may.caller, status, after.transpose()?, limit).await?;
+    let page = web.engine.jobs.list(&may.caller, status, after.transpose()?, limit).await?;
     let mut data = Vec::with_capacity(page.jobs.len());
     for job in page.jobs {
         data.push(JobView::of(&web, job).await?);
@@ -192,7 +192,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     State(web): State<Web>,
-    may: May<ActionsPreview, false>,
+    may: May<ActionsPreview, ByUseCase>,
     Segment(id): Segment,
     Query(query): Query<WaitQuery>,
 ) -> Result<Out<JobView>, Refused> {
@@ -200,7 +200,7 @@ pub(crate) async fn get(
     if wait > MAX_WAIT {
         return Err(Problem::invalid("/wait", "must be 0 to 20 seconds").into());
     }
-    let job = web.engine.job_when_ended(&may.caller, job_id(&id)?, Duration::from_secs(wait)).await?;
+    let job = web.engine.jobs.when_ended(&may.caller, job_id(&id)?, Duration::from_secs(wait)).await?;
     Ok(Out(JobView::of(&web, job).await?))
 }
 
@@ -219,7 +219,7 @@ pub(crate) async fn cancel(
     Segment(id): Segment,
     MaybeNothing: MaybeNothing,
 ) -> Result<Out<JobView>, Refused> {
-    let job = web.engine.cancel(&may.caller, job_id(&id)?).await?;
+    let job = web.engine.jobs.cancel(&may.caller, job_id(&id)?).await?;
     Ok(Out(JobView::of(&web, job).await?))
 }
 
@@ -238,7 +238,7 @@ pub(crate) async fn retry(
     Segment(id): Segment,
     MaybeNothing: MaybeNothing,
 ) -> Result<Out<JobView>, Refused> {
-    let job = web.engine.retry(&may.caller, job_id(&id)?).await?;
+    let job = web.engine.jobs.retry(&may.caller, job_id(&id)?).await?;
     Ok(Out(JobView::of(&web, job).await?))
 }
 
@@ -257,7 +257,7 @@ pub(crate) async fn resolve(
     Segment(id): Segment,
     Json(body): Json<ResolveBody>,
 ) -> Result<Out<JobView>, Refused> {
-    let job = web.engine.resolve(&may.caller, job_id(&id)?, body.outcome).await?;
+    let job = web.engine.jobs.resolve(&may.caller, job_id(&id)?, body.outcome).await?;
     Ok(Out(JobView::of(&web, job).await?))
 }
 

@@ -1,12 +1,8 @@
-use std::time::Duration;
-
 use axum::{
     extract::State,
     http::{HeaderMap, header},
     response::IntoResponse,
 };
-use engine::Engine;
-use futures_util::future::join;
 use telemetry::{Format, Gauges};
 
 use crate::{
@@ -26,20 +22,12 @@ use crate::{
     )
 )]
 pub(crate) async fn metrics(State(web): State<Web>, _: May<MetricsRead>, headers: HeaderMap) -> impl IntoResponse {
-    let engine = &web.engine;
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::accepted(accept);
-    let text = engine.metrics.scrape(format, gauges(engine)).await;
+    let gauges = async {
+        let backlog = web.engine.health.backlog().await;
+        Gauges { queue_depth: backlog.depth, queue_oldest_age: backlog.oldest }
+    };
+    let text = web.engine.metrics.scrape(format, gauges).await;
     ([(header::CONTENT_TYPE, format.content_type())], text)
-}
-
-async fn gauges(engine: &Engine) -> Gauges {
-    let (depth, oldest) = join(engine.queue.depth(), engine.ledger.oldest_unclaimed()).await;
-    let depth = depth.inspect_err(|error| tracing::warn!(%error, "the queue's depth is not known")).ok();
-    let oldest = oldest.inspect_err(|error| tracing::warn!(%error, "the oldest job's age is not known")).ok();
-    let now = engine.clock.now();
-    let age = oldest.map(|oldest| {
-        oldest.map_or(Duration::ZERO, |since| Duration::try_from(now.duration_since(since)).unwrap_or_default())
-    });
-    Gauges { queue_depth: depth, queue_oldest_age: age }
 }

@@ -4,11 +4,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use domain::Provider;
+use domain::{Address, Provider};
 use engine::{
     Problem, ProblemCode,
-    catalogue::Mode,
-    connect::{Returned, Wanted},
+    accounts::Connection,
+    connect::{self, ConnectOptions},
     ports::CONSENT_WITHIN,
 };
 use serde::{Deserialize, Serialize};
@@ -58,14 +58,15 @@ pub(crate) async fn status(
     Segment(provider): Segment,
 ) -> Result<Out<ConnectionStatus>, Refused> {
     let provider = known(&provider)?;
-    let shown = web.engine.connection(&may.caller, provider).await?;
+    let shown = web.engine.connector.show(&may.caller, provider).await?;
+    let connection = shown.connection;
     Ok(Out(ConnectionStatus {
         provider,
-        connected: shown.mode == Mode::Live,
-        mode: shown.mode.as_str(),
-        address: shown.address.map(|address| address.addr_spec()),
-        scopes: shown.scopes,
-        needs_reauth: shown.mode == Mode::NeedsReauth,
+        connected: matches!(connection, Connection::Live(_)),
+        mode: connection.mode(),
+        address: connection.address().map(Address::addr_spec),
+        scopes: connection.access().map(|access| access.scopes.clone()).unwrap_or_default(),
+        needs_reauth: matches!(connection, Connection::NeedsReauth(_)),
         drafts: shown.drafts,
         can_connect: shown.can_connect,
     }))
@@ -110,10 +111,10 @@ pub(crate) async fn start(
     Json(body): Json<StartBody>,
 ) -> Result<Response, Refused> {
     let provider = known(&provider)?;
-    let wanted = Wanted { drafts: body.drafts, replace: body.replace };
-    let way = web.engine.begin_connecting(&may.caller, provider, wanted).await?;
-    let cookie = set_cookie(&web, provider, &way.cookie, CONSENT_WITHIN.as_secs());
-    let answer = Started { authorization_url: way.authorization_url, scopes: way.scopes };
+    let options = ConnectOptions { drafts: body.drafts, replace: body.replace };
+    let asked = web.engine.connector.start(&may.caller, provider, options).await?;
+    let cookie = set_cookie(&web, provider, &asked.cookie, CONSENT_WITHIN.as_secs());
+    let answer = Started { authorization_url: asked.authorization_url, scopes: asked.scopes };
     Ok(([(header::SET_COOKIE, cookie)], Out(answer)).into_response())
 }
 
@@ -162,7 +163,7 @@ async fn finish(
     let provider = known(provider)?;
     let Query(Callback { state, code, error }) = query?;
     let cookie = cookie(headers, &cookie_name(web, provider));
-    let address = web.engine.end_connecting(provider, Returned { state, cookie, code, error }).await?;
+    let address = web.engine.connector.finish(provider, connect::Callback { state, cookie, code, error }).await?;
     let says = format!("This workspace sends as {} from now on. You can close this page.", address.addr_spec());
     let page = page::page("The account is connected", &[&says], Some(("/dev/action-runner.html", "Action runner")));
     // It was good once.
@@ -197,7 +198,7 @@ pub(crate) async fn disconnect(
     Segment(provider): Segment,
 ) -> Result<Out<Ended>, Refused> {
     let provider = known(&provider)?;
-    let ended = web.engine.disconnect(&may.caller, provider).await?;
+    let ended = web.engine.connector.disconnect(&may.caller, provider).await?;
     let revoke_at = match provider {
         Provider::Google => "https://myaccount.google.com/connections",
         // Microsoft has no endpoint that ends a refresh token.

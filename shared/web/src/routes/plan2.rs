@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use axum::{Extension, Json as Out, extract::State};
-use domain::{ActorId, Plan, Provider};
+use domain::{ActorId, Address, Plan, Provider};
 use engine::plan::PlanRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     Web,
     body::Json,
-    door::{ActionsPreview, May},
+    door::{ActionsPreview, ByUseCase, May},
     problem::{Problems, Refused},
     request::Trace,
 };
@@ -89,19 +89,19 @@ pub(crate) struct PlanSchema {
 )]
 pub(crate) async fn plan2(
     State(web): State<Web>,
-    may: May<ActionsPreview, false>,
+    may: May<ActionsPreview, ByUseCase>,
     Extension(trace): Extension<Trace>,
     Json(request): Json<Plan2Request>,
 ) -> Result<Out<Plan2Response>, Refused> {
     let Plan2Request { prompt, workspace_id, actor_id, timezone } = request;
     let request = PlanRequest { prompt, workspace_id, actor_id, timezone, trace: trace.context };
-    let planned = web.engine.plan(&may.caller, request).await?;
+    let planned = web.engine.planner.plan(&may.caller, request).await?;
     let providers: BTreeSet<Provider> = planned.plan.actions.iter().map(|action| action.provider).collect();
     let mut accounts = Vec::new();
     for provider in providers {
-        let (mode, address) = web.engine.mode(&may.caller, provider).await?;
-        let address = address.map(|address| address.addr_spec());
-        accounts.push(Account { provider, mode: mode.as_str(), address });
+        let connection = web.engine.actions.account(&may.caller, provider).await?;
+        let address = connection.address().map(Address::addr_spec);
+        accounts.push(Account { provider, mode: connection.mode(), address });
     }
     Ok(Out(Plan2Response {
         plan: planned.plan,

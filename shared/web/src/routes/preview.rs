@@ -58,7 +58,8 @@ pub(crate) async fn preview(
     may: May<ActionsPreview>,
     Json(body): Json<PreviewBody>,
 ) -> Result<Out<PreviewResponse>, Refused> {
-    let preview = web.engine.preview(&may.caller, body.provider.as_deref(), &body.action, &body.params).await?;
+    let preview =
+        web.engine.previewer.preview(&may.caller, body.provider.as_deref(), &body.action, &body.params).await?;
     Ok(Out(PreviewResponse {
         content_type: preview.rendered.content_type,
         body: preview.rendered.body,

@@ -7,7 +7,7 @@
 use std::{error::Error, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
 
 use adapters::redis::{RedisConnection, RedisQueue};
-use app::{Config, Pace, Place, QueueConfig, SecretConfig, run_housekeeping, run_worker};
+use app::{Config, Place, QueueConfig, SecretConfig, WorkerTiming, run_housekeeping, run_worker};
 use clap::{Parser, ValueEnum};
 use engine::Engine;
 use jiff::SignedDuration;
@@ -84,23 +84,23 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let config = Config::from_env(Place::Local)?;
     telemetry::logs::init(&config.log_filter, false);
-    let mut engine = app::engine(&config)?;
-    engine.settings.visibility_timeout = seconds(arguments.visibility);
-    engine.settings.provider_timeout = seconds(arguments.provider_timeout);
+    let mut parts = app::parts(&config)?;
+    parts.options.visibility_timeout = seconds(arguments.visibility);
+    parts.options.provider_timeout = seconds(arguments.provider_timeout);
     let url = match &config.redis_url {
         Some(SecretConfig::Value(url)) => Some(url.expose_secret()),
         _ => None,
     };
     if let (QueueConfig::Redis, Some(url)) = (&config.queue, url) {
         let connection = Arc::new(RedisConnection::new(url)?);
-        let (clock, ids) = (Arc::clone(&engine.clock), Arc::clone(&engine.ids));
-        engine.queue = Arc::new(RedisQueue::new(connection, "jobs", seconds(arguments.visibility), clock, ids));
+        let (clock, ids) = (Arc::clone(&parts.clock), Arc::clone(&parts.ids));
+        parts.queue = Arc::new(RedisQueue::new(connection, "jobs", seconds(arguments.visibility), clock, ids));
     }
     let set = [(Deed::Kill, &arguments.kill_at), (Deed::Stop, &arguments.stop_at), (Deed::Flush, &arguments.flush_at)];
     let set = set.into_iter().flat_map(|(deed, traps)| traps.iter().map(move |trap| (deed, trap.clone()))).collect();
     let redis = url.map(|url| url.trim_start_matches("redis://").to_owned());
-    wrap(&mut engine, &Traps::new(set, redis));
-    let engine = Arc::new(engine);
+    wrap(&mut parts, &Traps::new(set, redis));
+    let engine = Arc::new(Engine::new(parts));
     match arguments.role.expect("clap wants one") {
         Role::Work => work(engine, arguments).await,
         Role::Serve => serve(engine, &config).await,
@@ -108,15 +108,15 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 async fn work(engine: Arc<Engine>, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let pace = Pace {
+    let timing = WorkerTiming {
         lease: SignedDuration::from_secs(arguments.lease.into()),
         sweep: Duration::from_secs(arguments.sweep.into()),
     };
     let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     println!("working");
-    let worker = tokio::spawn(run_worker(Arc::clone(&engine), pace, stopped.clone()));
-    let housekeeping = tokio::spawn(run_housekeeping(engine, pace, stopped));
+    let worker = tokio::spawn(run_worker(Arc::clone(&engine), timing, stopped.clone()));
+    let housekeeping = tokio::spawn(run_housekeeping(engine, timing, stopped));
     terminate.recv().await;
     stop.send_replace(true);
     worker.await?;

@@ -193,7 +193,7 @@ impl DynamoLedger {
             let call = self.client().await.transact_write_items().set_transact_items(Some(actions.to_vec()));
             let Err(error) = call.send().await else { return Ok(Written::Done) };
             let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
-                return Err(LedgerError(failure("TransactWriteItems", &error)));
+                return Err(LedgerError::new(failure("TransactWriteItems", &error)));
             };
             let reasons = canceled.cancellation_reasons();
             let refused = |code: Option<&str>| code == Some("ConditionalCheckFailed");
@@ -207,7 +207,7 @@ impl DynamoLedger {
             let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
             tries += 1;
             if tries == TRIES || !code.is_some_and(|code| passing.contains(&code)) {
-                return Err(LedgerError(format!("TransactWriteItems: {}", code.unwrap_or("cancelled"))));
+                return Err(LedgerError::new(format!("TransactWriteItems: {}", code.unwrap_or("cancelled"))));
             }
             back_off(&*self.clock, &*self.ids, FIRST_PAUSE, tries - 1).await;
         }
@@ -237,7 +237,7 @@ impl DynamoLedger {
                 Some(PutItemError::TransactionConflictException(_)) if tries < TRIES => {
                     back_off(&*self.clock, &*self.ids, FIRST_PAUSE, tries - 1).await;
                 }
-                _ => return Err(LedgerError(failure("PutItem", &error))),
+                _ => return Err(LedgerError::new(failure("PutItem", &error))),
             }
         }
     }
@@ -252,7 +252,7 @@ impl DynamoLedger {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(false),
-                _ => Err(LedgerError(failure("DeleteItem", &error))),
+                _ => Err(LedgerError::new(failure("DeleteItem", &error))),
             },
         }
     }
@@ -276,7 +276,7 @@ impl DynamoLedger {
         if let [key] = &keys[..] {
             let call = self.client().await.get_item().table_name(&self.table).set_key(Some(key.clone()));
             let answer = call.consistent_read(true).send().await;
-            let answer = answer.map_err(|error| LedgerError(failure("GetItem", &error)))?;
+            let answer = answer.map_err(|error| LedgerError::new(failure("GetItem", &error)))?;
             return Ok(pks.into_iter().zip(answer.item).collect());
         }
         let batches: Vec<_> = keys.chunks(BATCH).map(|keys| self.get_batch(keys.to_vec())).collect();
@@ -292,7 +292,7 @@ impl DynamoLedger {
             }
             let asked = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             let call = self.client().await.batch_get_item().request_items(&self.table, asked.map_err(unbuilt)?);
-            let answer = call.send().await.map_err(|error| LedgerError(failure("BatchGetItem", &error)))?;
+            let answer = call.send().await.map_err(|error| LedgerError::new(failure("BatchGetItem", &error)))?;
             found.extend(answer.responses.unwrap_or_default().into_values().flatten());
             // An answer holds 16 MB at most; the rest is asked for again.
             let rest = answer.unprocessed_keys.unwrap_or_default().into_values();
@@ -301,7 +301,7 @@ impl DynamoLedger {
                 return Ok(found);
             }
         }
-        Err(LedgerError("BatchGetItem: it answers a part only".to_owned()))
+        Err(LedgerError::new("BatchGetItem: it answers a part only"))
     }
 
     /// The items of a partition from one sort key to another, both included, as they are now.
@@ -320,7 +320,7 @@ impl DynamoLedger {
                 .expression_attribute_values(":to", items::text(to))
                 .consistent_read(true)
                 .set_exclusive_start_key(start);
-            let answer = call.send().await.map_err(|error| LedgerError(failure("Query", &error)))?;
+            let answer = call.send().await.map_err(|error| LedgerError::new(failure("Query", &error)))?;
             parts.extend(answer.items.unwrap_or_default());
             start = answer.last_evaluated_key;
             if start.is_none() {
@@ -349,7 +349,7 @@ impl DynamoLedger {
         let mut start = None;
         loop {
             let call = self.query(search, at_most - counted, start).await.select(Select::Count);
-            let answer = call.send().await.map_err(|error| LedgerError(failure("Query", &error)))?;
+            let answer = call.send().await.map_err(|error| LedgerError::new(failure("Query", &error)))?;
             counted += usize::try_from(answer.count).unwrap_or(0);
             start = answer.last_evaluated_key;
             if counted >= at_most || start.is_none() {
@@ -370,7 +370,7 @@ impl DynamoLedger {
             .await
             .send()
             .await
-            .map_err(|error| LedgerError(failure("Query", &error)))?;
+            .map_err(|error| LedgerError::new(failure("Query", &error)))?;
         Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
     }
 }

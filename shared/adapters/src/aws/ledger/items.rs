@@ -193,9 +193,9 @@ pub fn sealed_items(mut first: Item, sealed: &Sealed, expires_at: Option<Timesta
         .chunks(PART)
         .map(std::str::from_utf8)
         .collect::<Result<_, _>>()
-        .map_err(|_| LedgerError("a sealed text is not ASCII".to_owned()))?;
+        .map_err(|_| LedgerError::permanent("a sealed text is not ASCII"))?;
     if parts.len() > MOST_PARTS {
-        return Err(LedgerError("a sealed text is longer than one transaction takes".to_owned()));
+        return Err(LedgerError::permanent("a sealed text is longer than one transaction takes"));
     }
     let (pk, sk) = (string(&first, "pk")?.to_owned(), string(&first, "sk")?.to_owned());
     first.insert("parts".to_owned(), number(&parts.len().max(1)));
@@ -276,7 +276,7 @@ pub fn job_id(item: &Item) -> Result<JobId, LedgerError> {
 
 /// Says nothing of what is in it.
 fn unreadable() -> LedgerError {
-    LedgerError("a record cannot be read".to_owned())
+    LedgerError::permanent("a record cannot be read")
 }
 
 #[cfg(test)]

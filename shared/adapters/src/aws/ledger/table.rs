@@ -60,12 +60,12 @@ impl DynamoLedger {
         match call.set_key_schema(Some(keys("pk", "sk")?)).send().await {
             Ok(_) => {}
             Err(error) if error.code() == Some("ResourceInUseException") => {}
-            Err(error) => return Err(LedgerError(failure("CreateTable", &error))),
+            Err(error) => return Err(LedgerError::new(failure("CreateTable", &error))),
         }
         self.until_active().await?;
 
         let ttl = client.describe_time_to_live().table_name(&self.table).send().await;
-        let ttl = ttl.map_err(|error| LedgerError(failure("DescribeTimeToLive", &error)))?;
+        let ttl = ttl.map_err(|error| LedgerError::new(failure("DescribeTimeToLive", &error)))?;
         let status = ttl.time_to_live_description().and_then(|ttl| ttl.time_to_live_status());
         if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
             return Ok(());
@@ -74,20 +74,20 @@ impl DynamoLedger {
         let call = client.update_time_to_live().table_name(&self.table);
         match call.time_to_live_specification(specification.map_err(unbuilt)?).send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(LedgerError(failure("UpdateTimeToLive", &error))),
+            Err(error) => Err(LedgerError::new(failure("UpdateTimeToLive", &error))),
         }
     }
 
     async fn until_active(&self) -> Result<(), LedgerError> {
         for _ in 0..LOOKS {
             let answer = self.client().await.describe_table().table_name(&self.table).send().await;
-            let answer = answer.map_err(|error| LedgerError(failure("DescribeTable", &error)))?;
+            let answer = answer.map_err(|error| LedgerError::new(failure("DescribeTable", &error)))?;
             if answer.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active) {
                 return Ok(());
             }
             self.clock.sleep(PAUSE).await;
         }
-        Err(LedgerError("the table is still being made".to_owned()))
+        Err(LedgerError::new("the table is still being made"))
     }
 }
 
@@ -99,7 +99,6 @@ fn keys(hash: &str, range: &str) -> Result<Vec<KeySchemaElement>, LedgerError> {
 }
 
 /// A request lacks a part. Never so here, but the builders cannot know.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err, which hands it over")]
 pub(super) fn unbuilt(error: BuildError) -> LedgerError {
-    LedgerError(error.to_string())
+    LedgerError::permanent(error)
 }

@@ -118,7 +118,7 @@ impl Counted {
     /// A key that is not a record, which only the query has to find.
     async fn key(&self) -> Result<(), LedgerError> {
         let read = self.ledger.key(&"000000000003".parse().unwrap()).await;
-        assert!(read.is_err_and(|error| error.0.contains("not what it should be")));
+        assert!(read.is_err_and(|error| error.to_string().contains("not what it should be")));
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ const MIGRATIONS: &[&str] = &[
 /// Two connections to the ledger in a folder: one to write, one to read.
 pub(super) fn open(folder: &Path) -> Result<(Connection, Connection), LedgerError> {
     let unusable =
-        |error: &dyn std::fmt::Display| LedgerError(format!("{} cannot be opened: {error}", folder.display()));
+        |error: &dyn std::fmt::Display| LedgerError::new(format!("{} cannot be opened: {error}", folder.display()));
     make_folder(folder).map_err(|error| unusable(&error))?;
     let path = folder.join("ledger.db");
     open_private(&path).map_err(|error| unusable(&error))?;
@@ -56,7 +56,7 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failu
     if version > known {
         let says =
             format!("it is of schema {version}, written by a later version of this program, which knows {known}");
-        return Err(Failure(says));
+        return Err(Failure::new(says));
     }
     // With WAL, readers do not wait for writers; FULL makes every commit durable before it returns.
     connection.pragma_update(None, "journal_mode", "wal")?;
@@ -134,6 +134,7 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         connection.pragma_update(None, "user_version", 7).unwrap();
         let Failure(refusal) = migrate(&mut connection, MIGRATIONS).unwrap_err();
+        let refusal = refusal.to_string();
         assert!(refusal.contains("schema 7") && refusal.contains("later version"), "{refusal}");
         assert_eq!(version(&connection).unwrap(), 7);
     }

@@ -1,34 +1,48 @@
 //! The two threads that hold the connections, so that no async task ever waits for the disk.
 
 use std::{
+    error::Error,
     sync::mpsc::{self, Receiver, Sender},
     thread,
 };
 
-use engine::ports::LedgerError;
+use engine::ports::{Cause, LedgerError};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 /// Why an operation failed; never a value, only what kind of thing went wrong.
 #[derive(Debug, Clone)]
-pub(super) struct Failure(pub String);
+pub(super) struct Failure(pub Cause);
+
+impl Failure {
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into().into())
+    }
+}
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
-        Self(error.to_string())
+        Self::new(error)
     }
+}
+
+/// A record that is not what it should be. The JSON error's own text may quote the record, so it is left out.
+#[derive(Debug, thiserror::Error)]
+#[error("a record is not what it should be, at line {line} column {column}")]
+struct Unreadable {
+    line: usize,
+    column: usize,
 }
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        // The error's own text may quote the record.
-        Self(format!("a record is not what it should be, at line {} column {}", error.line(), error.column()))
+        Self::new(Unreadable { line: error.line(), column: error.column() })
     }
 }
 
 impl From<Failure> for LedgerError {
-    fn from(Failure(says): Failure) -> Self {
-        Self(says)
+    fn from(Failure(cause): Failure) -> Self {
+        if cause.is::<Unreadable>() { Self::permanent(cause) } else { Self::new(cause) }
     }
 }
 
@@ -81,7 +95,7 @@ impl Threads {
             [("ledger-read", Box::new(read_all) as Box<dyn FnOnce() + Send>), ("ledger-write", Box::new(write_all))]
         {
             let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
-            thread.map_err(|error| LedgerError(format!("no thread to be had: {error}")))?;
+            thread.map_err(LedgerError::new)?;
         }
         Ok(Self { reads, writes })
     }
@@ -110,7 +124,7 @@ impl Threads {
 }
 
 fn stopped() -> LedgerError {
-    LedgerError("the operation was given up".to_owned())
+    LedgerError::new("the operation was given up")
 }
 
 /// Commits together whatever is waiting: a commit costs as much for many writes as for one, and
@@ -137,7 +151,7 @@ fn commit_together(
         let keep = write.run(&transaction);
         done.push(write);
         if transaction.is_autocommit() {
-            return Err(Failure("the transaction was lost".to_owned()));
+            return Err(Failure::new("the transaction was lost"));
         }
         if !keep {
             transaction.rollback()?;
@@ -174,7 +188,7 @@ mod tests {
     fn write(row: &'static str, fails: bool) -> (Box<dyn Write>, Told) {
         asked(move |connection: &Connection| {
             connection.execute("INSERT INTO rows VALUES (?1)", [row]).unwrap();
-            if fails { Err(Failure("no".to_owned())) } else { Ok(()) }
+            if fails { Err(Failure::new("no")) } else { Ok(()) }
         })
     }
 

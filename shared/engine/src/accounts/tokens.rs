@@ -1,3 +1,5 @@
+//! The tokens of a connected account, and how they are sealed.
+
 use domain::{Address, Provider, WorkspaceId};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
@@ -5,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::{Access, Purpose, Sealed, StoredConnection, Vault, VaultError};
 
-/// What lies sealed in a connection.
+/// The tokens of a connected account.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     /// The bearer token.
     pub access: SecretString,
-    /// What gets the next one.
+    /// The refresh token.
     pub refresh: SecretString,
     /// When the bearer token ends.
     pub expires_at: Timestamp,
@@ -53,7 +55,7 @@ impl Tokens {
         vault.seal(workspace, Purpose::Connection, &place(provider, account), &text).await
     }
 
-    /// Opens those of a connection; what was sealed for another one does not open.
+    /// Opens the tokens of a connection; tokens that were sealed for another one do not open.
     pub async fn open(vault: &dyn Vault, stored: &StoredConnection) -> Result<Self, VaultError> {
         let place = place(stored.provider, &stored.account);
         let text = vault.open(&stored.workspace, Purpose::Connection, &place, &stored.sealed).await?;
@@ -63,7 +65,7 @@ impl Tokens {
         Ok(Self { access: read.access, refresh: read.refresh, expires_at: read.expires_at, address })
     }
 
-    /// The right to act on the account.
+    /// The access to the account.
     pub fn access(&self, stored: &StoredConnection) -> Access {
         Access {
             token: self.access.clone(),

@@ -1,0 +1,226 @@
+//! Accounts: those that were connected, tokens that were pasted by hand, and the sandbox for the rest.
+
+mod renew;
+mod tokens;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::{Address, Provider, Via, WorkspaceId};
+use jiff::SignedDuration;
+use secrecy::ExposeSecret;
+
+pub use self::tokens::Tokens;
+use crate::ports::{
+    Access, Cause, Clock, Connections, Ids, LedgerError, Locks, OAuth, StoredConnection, Vault, VaultError,
+};
+
+/// The sandbox's sending address, in a domain that can never exist (RFC 2606).
+const SANDBOX_ADDRESS: &str = "sandbox@orchestrator.invalid";
+
+/// A token is renewed this long before it ends.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+/// How often a connection that changes meanwhile is looked at again.
+const LOOKS: usize = 5;
+
+/// A workspace's account with a provider.
+#[derive(Debug, Clone)]
+pub enum Connection {
+    /// Actions go into the outbox, from this address.
+    Sandbox(Address),
+    /// Actions go to the provider.
+    Live(Access),
+    /// The provider wants the consent of this account's owner again.
+    NeedsReauth(Access),
+    /// No account is connected.
+    None,
+}
+
+impl Connection {
+    /// The connection's mode by name.
+    pub const fn mode(&self) -> &'static str {
+        match self {
+            Self::Sandbox(_) => "sandbox",
+            Self::Live(_) => "live",
+            Self::NeedsReauth(_) => "needs_reauth",
+            Self::None => "not_connected",
+        }
+    }
+
+    /// The sending address, where it is known.
+    pub const fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Sandbox(address) => Some(address),
+            Self::Live(access) | Self::NeedsReauth(access) => access.address.as_ref(),
+            Self::None => None,
+        }
+    }
+
+    /// The access to a provider's account, good or not.
+    pub const fn access(&self) -> Option<&Access> {
+        match self {
+            Self::Live(access) | Self::NeedsReauth(access) => Some(access),
+            Self::Sandbox(_) | Self::None => None,
+        }
+    }
+}
+
+/// Why nothing is known of a connection.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectionError {
+    /// The ledger did not say.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The token cannot be renewed now; another try may succeed.
+    #[error("the account's token cannot be renewed now: {0}")]
+    Unavailable(#[source] Cause),
+    /// It was sealed for another place, or with another key, or changed.
+    #[error("the connection's sealed text does not open")]
+    DoesNotOpen,
+}
+
+impl ConnectionError {
+    fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Unavailable(cause.into().into())
+    }
+}
+
+impl From<VaultError> for ConnectionError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::DoesNotOpen => Self::DoesNotOpen,
+            VaultError::Unavailable(cause) => Self::Unavailable(cause),
+        }
+    }
+}
+
+/// One workspace's tokens that were pasted by hand. They take precedence over connected accounts, and cannot be renewed.
+#[derive(Debug, Clone)]
+pub struct PastedTokens {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The token of each provider.
+    pub tokens: BTreeMap<Provider, Access>,
+}
+
+/// Knows each workspace's accounts, and renews their tokens, one process at a time.
+pub struct Accounts {
+    /// All actions go into the outbox, or all to the providers; if not set, to those that are connected.
+    pub mode: Option<Via>,
+    /// Take precedence over connected accounts.
+    pub pasted: PastedTokens,
+    /// The connected accounts.
+    pub connections: Arc<dyn Connections>,
+    /// Seals their tokens.
+    pub vault: Arc<dyn Vault>,
+    /// Keep two processes from renewing one token.
+    pub locks: Arc<dyn Locks>,
+    /// Renews their tokens.
+    pub oauth: Arc<dyn OAuth>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Names of versions and owners.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl Accounts {
+    /// A workspace's account as it is known, to show and check it: the provider is not asked, and the token may have
+    /// ended.
+    pub async fn known(&self, workspace: &WorkspaceId, provider: Provider) -> Result<Connection, ConnectionError> {
+        if let Some(connection) = self.at_once(workspace, provider) {
+            return Ok(connection);
+        }
+        match self.connections.connection(workspace, provider).await? {
+            Some(stored) => Ok(show(&stored, &self.open(&stored).await?)),
+            None => Ok(self.not_connected()),
+        }
+    }
+
+    /// A workspace's account, ready for use: a token that is about to end is renewed first.
+    pub async fn ready(&self, workspace: &WorkspaceId, provider: Provider) -> Result<Connection, ConnectionError> {
+        if let Some(connection) = self.at_once(workspace, provider) {
+            return Ok(connection);
+        }
+        let mut there = self.connections.connection(workspace, provider).await?;
+        for _ in 0..LOOKS {
+            let Some(stored) = there else { return Ok(self.not_connected()) };
+            let tokens = self.open(&stored).await?;
+            let left = tokens.expires_at.duration_since(self.clock.now());
+            if stored.needs_reauth || left > AHEAD {
+                return Ok(show(&stored, &tokens));
+            }
+            there = match self.renewed(&stored, left.is_positive()).await {
+                // The old token is still valid.
+                Err(ConnectionError::Unavailable(_)) if left.is_positive() => return Ok(show(&stored, &tokens)),
+                renewed => renewed?,
+            };
+            // A new token may live for less than `AHEAD` from the start.
+            if let Some(fresh) = &there
+                && fresh.version != stored.version
+                && !fresh.needs_reauth
+            {
+                let tokens = self.open(fresh).await?;
+                if tokens.expires_at > self.clock.now() {
+                    return Ok(show(fresh, &tokens));
+                }
+            }
+        }
+        Err(ConnectionError::unavailable("it keeps changing"))
+    }
+
+    /// Gets a newer token of the same account after the provider refused this one. None when only its
+    /// owner's consent helps.
+    pub async fn refreshed(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        refused: &Access,
+    ) -> Result<Option<Access>, ConnectionError> {
+        // A pasted token cannot be renewed. It is worth one more try: a single 401 proves nothing.
+        if let Some(access) = self.pasted(workspace, provider) {
+            return Ok(Some(access.clone()));
+        }
+        let ours =
+            |stored: &StoredConnection| !stored.needs_reauth && Some(&stored.account) == refused.account.as_ref();
+        let stored = self.connections.connection(workspace, provider).await?.filter(&ours);
+        let Some(stored) = stored else { return Ok(None) };
+        let tokens = self.open(&stored).await?;
+        if tokens.access.expose_secret() != refused.token.expose_secret() {
+            // Another process renewed it meanwhile.
+            return Ok(Some(tokens.access(&stored)));
+        }
+        let Some(stored) = self.renewed(&stored, false).await?.filter(&ours) else { return Ok(None) };
+        Ok(Some(self.open(&stored).await?.access(&stored)))
+    }
+
+    fn pasted(&self, workspace: &WorkspaceId, provider: Provider) -> Option<&Access> {
+        self.pasted.tokens.get(&provider).filter(|_| *workspace == self.pasted.workspace)
+    }
+
+    /// What needs no look at the ledger: without a client of the provider nothing was connected.
+    fn at_once(&self, workspace: &WorkspaceId, provider: Provider) -> Option<Connection> {
+        match self.pasted(workspace, provider) {
+            _ if self.mode == Some(Via::Sandbox) => Some(sandbox()),
+            Some(access) => Some(Connection::Live(access.clone())),
+            None if self.oauth.has_client(provider) => None,
+            None => Some(self.not_connected()),
+        }
+    }
+
+    fn not_connected(&self) -> Connection {
+        if self.mode == Some(Via::Live) { Connection::None } else { sandbox() }
+    }
+
+    async fn open(&self, stored: &StoredConnection) -> Result<Tokens, VaultError> {
+        Tokens::open(&*self.vault, stored).await
+    }
+}
+
+fn show(stored: &StoredConnection, tokens: &Tokens) -> Connection {
+    let access = tokens.access(stored);
+    if stored.needs_reauth { Connection::NeedsReauth(access) } else { Connection::Live(access) }
+}
+
+fn sandbox() -> Connection {
+    Connection::Sandbox(SANDBOX_ADDRESS.parse().expect("the constant is an address"))
+}

@@ -1,0 +1,16 @@
+//! Jobs, cached for polling.
+
+use async_trait::async_trait;
+use domain::{Job, JobId};
+
+use super::{CacheError, Decision, RateLimit};
+
+/// Jobs, cached for polling.
+#[async_trait]
+pub trait JobCache: Send + Sync {
+    /// Caches jobs, each unless a later version of it is cached already.
+    async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError>;
+
+    /// The job as it was cached last. Counts the request in the same round trip, if there is a limit.
+    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Result<(Option<Job>, Decision), CacheError>;
+}

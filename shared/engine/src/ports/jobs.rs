@@ -1,0 +1,95 @@
+//! Jobs with their sealed contents.
+
+use async_trait::async_trait;
+use domain::{Job, JobId, JobStatus, WorkspaceId};
+use jiff::Timestamp;
+
+use super::{LedgerError, Sealed};
+
+/// Jobs with their sealed contents.
+#[async_trait]
+pub trait Jobs: Send + Sync {
+    /// Writes new jobs with their sealed contents: all of them, or none when any of their ids is taken.
+    async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError>;
+
+    /// The jobs of these ids, in order; none where there is no such job.
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError>;
+
+    /// The job of this id.
+    async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError> {
+        Ok(self.jobs(&[id]).await?.pop().flatten())
+    }
+
+    /// Writes the next version of a job over the version before it (`revision - 1`), and nothing
+    /// when the ledger holds another one. Repeating a write whose answer was lost counts as done.
+    async fn save(&self, job: &Job) -> Result<Save, LedgerError>;
+
+    /// The sealed contents of a job, until they are erased.
+    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError>;
+
+    /// A job with its sealed contents, until they are erased. A worker starts from both, so a ledger reads
+    /// them in one call where it can.
+    async fn job_with_contents(&self, id: JobId) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
+        let Some(job) = self.job(id).await? else { return Ok(None) };
+        Ok(Some((job, self.contents(id).await?)))
+    }
+
+    /// A workspace's jobs, newest first.
+    async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError>;
+
+    /// Jobs that have not ended and were due ([`Job::due_at`]) before `before`, longest due first, at most `limit`.
+    async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError>;
+
+    /// How many jobs of a workspace have not ended, counted to `at_most`. It may be some milliseconds behind.
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError>;
+
+    /// Since when the oldest job without a worker has waited ([`Job::waits_since`]). It may be some moments behind.
+    async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError>;
+
+    /// Ends all leases: only for a process that knows that no other works on this ledger. Returns how many there were.
+    async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError>;
+}
+
+/// A job's sealed params.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents(pub Sealed);
+
+/// The result of an insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insert {
+    /// All jobs were written.
+    Done,
+    /// None was: at least one of the ids is taken.
+    Taken,
+}
+
+/// The result of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Save {
+    /// The version was written.
+    Done,
+    /// The ledger holds another version than the one before: another process was quicker.
+    Stale,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Clone)]
+pub struct JobFilter {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// Only those of this status.
+    pub status: Option<JobStatus>,
+    /// Only those older than this one, the last of the page before.
+    pub after: Option<Position>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// A job's place in the list: by time of acceptance, then id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// When the job was accepted.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub job_id: JobId,
+}

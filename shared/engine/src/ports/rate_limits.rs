@@ -1,0 +1,62 @@
+//! Rate limits of keys and workspaces.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::{KeyId, WorkspaceId};
+
+use super::CacheError;
+
+/// The window of a [`RateLimit`].
+pub const RATE_LIMIT_WINDOW: Duration = Duration::from_mins(1);
+
+/// Counts of requests.
+#[async_trait]
+pub trait RateLimits: Send + Sync {
+    /// Counts a request.
+    async fn count(&self, limit: &RateLimit) -> Result<Decision, CacheError>;
+}
+
+/// The limits of a request: how many may come with its key, and for its workspace, within a minute.
+///
+/// Sliding window: the previous minute counts by the fraction of it still inside the window, so that no minute sees
+/// much more than a limit. Refused requests are not counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimit {
+    /// The API key.
+    pub key: KeyId,
+    /// How many requests it may make.
+    pub per_key: u32,
+    /// Its workspace.
+    pub workspace: WorkspaceId,
+    /// How many requests all of its keys together may make.
+    pub per_workspace: u32,
+}
+
+/// Whether a request is within its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is.
+    Allowed,
+    /// It is not.
+    Refused {
+        /// The limit that was reached.
+        limit: u32,
+        /// When one more request is within it, if nobody else asks.
+        retry_after: Duration,
+    },
+}
+
+impl Decision {
+    /// The stricter of two.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Refused { retry_after: first, .. }, Self::Refused { retry_after: second, .. }) if first < second => {
+                other
+            }
+            (Self::Allowed, _) => other,
+            _ => self,
+        }
+    }
+}

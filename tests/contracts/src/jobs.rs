@@ -1,0 +1,264 @@
+//! Behaviours of [`engine::ports::Jobs`].
+
+use std::collections::BTreeSet;
+
+use domain::{Evidence, Job, JobId, JobStatus, Lease, State};
+use engine::ports::{Insert, JobFilter, Position, Save};
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    sample_job,
+    support::{Adapter, at_once, contents, end, error, held, ids, insert, minute, save, workspace},
+};
+
+/// Jobs are inserted all or none, with their contents, once under any concurrency.
+pub async fn inserts_all_or_none(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("insert", seed);
+    let jobs: Vec<Job> = (0..20).map(|n| sample_job(&workspace, &format!("{n}"), now)).collect();
+    let with_contents = |jobs: &[Job]| -> Vec<_> {
+        jobs.iter().map(|job| (job.clone(), contents(job.client_request_id.as_str()))).collect()
+    };
+    assert_eq!(ledger.insert_jobs(&[]).await.expect("inserts"), Insert::Done);
+    assert_eq!(ledger.jobs(&[]).await.expect("reads"), []);
+    assert_eq!(ledger.insert_jobs(&with_contents(&jobs[..18])).await.expect("inserts"), Insert::Done);
+    // The first and last are new, the one between is not: neither is written.
+    let mixed = [jobs[18].clone(), jobs[3].cancelled(now).expect("pending"), jobs[19].clone()];
+    assert_eq!(ledger.insert_jobs(&with_contents(&mixed)).await.expect("inserts"), Insert::Taken);
+    let found = ledger.jobs(&ids(&[jobs[19].clone(), jobs[3].clone(), jobs[18].clone(), jobs[0].clone()])).await;
+    let expected = [None, Some(jobs[3].clone()), None, Some(jobs[0].clone())];
+    assert_eq!(found.expect("reads"), expected, "all or none, found in the order asked for");
+    assert_eq!(ledger.contents(jobs[18].job_id).await.expect("reads"), None, "all or none, contents too");
+    assert_eq!(ledger.contents(jobs[7].job_id).await.expect("reads"), Some(contents("7")));
+
+    let long = sample_job(&workspace, "long", now);
+    let large = contents(&"x".repeat(350 * 1024));
+    assert_eq!(ledger.insert_jobs(&[(long.clone(), large.clone())]).await.expect("inserts"), Insert::Done);
+    assert_eq!(ledger.contents(long.job_id).await.expect("reads"), Some(large), "256 KiB, sealed, fit");
+
+    let contested = sample_job(&workspace, "contested", now);
+    let attempts = (0..64).map(|n| {
+        let (ledger, mut job) = (ledger.clone(), contested.clone());
+        job.traceparent = Some(format!("{n}"));
+        async move {
+            let insert = ledger.insert_jobs(&[(job.clone(), contents(&format!("{n}")))]).await.expect("inserts");
+            (insert == Insert::Done).then_some(job)
+        }
+    });
+    let winners: Vec<Job> = at_once(attempts).await.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1, "of 64 inserts of one job at once exactly one is done");
+    let stored = ledger.jobs(&[contested.job_id]).await.expect("reads").remove(0).expect("it was inserted");
+    assert_eq!(stored, winners[0], "and it is the one that was told so");
+    let number = stored.traceparent.clone().unwrap_or_default();
+    assert_eq!(ledger.contents(contested.job_id).await.expect("reads"), Some(contents(&number)), "with its contents");
+    let both = ledger.job_with_contents(contested.job_id).await.expect("reads");
+    assert_eq!(both, Some((stored.clone(), Some(contents(&number)))), "both at once are the same");
+    let both = ledger.job_with_contents(jobs[18].job_id).await.expect("reads");
+    assert_eq!(both, None, "what was not inserted is not there");
+    end(&ledger, &jobs[..18], now).await;
+    end(&ledger, &[long, stored], now).await;
+}
+
+/// A save is done over the version before only, once under any concurrency; its repetition is done, too.
+pub async fn saves_only_over_the_version_before(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("save", seed);
+    let first = sample_job(&workspace, "a", now);
+    assert_eq!(ledger.save(&held(&first, now)).await.expect("saves"), Save::Stale, "there is no such job");
+    assert_eq!(ledger.jobs(&[first.job_id]).await.expect("reads"), [None], "a save does not insert");
+    insert(&ledger, &first).await;
+
+    let attempts = (0..32).map(|n| {
+        let (ledger, job) = (ledger.clone(), first.clone());
+        let lease = Lease { owner: Uuid::from_u128(n), until: minute(now, 5) };
+        async move {
+            let job = job.claimed(lease, now).expect("it can be claimed");
+            (ledger.save(&job).await.expect("saves") == Save::Done).then_some(job)
+        }
+    });
+    let winners: Vec<Job> = at_once(attempts).await.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1, "of 32 versions over the same one exactly one is done");
+    let claimed = winners[0].clone();
+    assert_eq!(ledger.jobs(&[first.job_id]).await.expect("reads"), [Some(claimed.clone())]);
+
+    assert_eq!(ledger.save(&claimed).await.expect("saves"), Save::Done, "a repeat of the same version is done");
+    let mut other = claimed.clone();
+    other.lease = Some(Lease { owner: Uuid::from_u128(99), until: minute(now, 5) });
+    assert_eq!(ledger.save(&other).await.expect("saves"), Save::Stale, "another of the same number is not");
+    let sending = claimed.sending(now).expect("allowed");
+    let done = sending.completed(json!({ "message_id": "m1", "n": 0.1, "nested": [null, "日本"] }), minute(now, 1));
+    let done = done.expect("allowed");
+    assert_eq!(ledger.save(&done).await.expect("saves"), Save::Stale, "no version is left out");
+    save(&ledger, &sending).await;
+    assert_eq!(ledger.save(&claimed).await.expect("saves"), Save::Stale, "an older version is not written again");
+    save(&ledger, &done).await;
+    assert_eq!(ledger.jobs(&[first.job_id]).await.expect("reads"), [Some(done.clone())], "it reads back equal");
+    assert_eq!(ledger.contents(first.job_id).await.expect("reads"), Some(contents("a")), "contents outlast the end");
+
+    let again = sample_job(&workspace, "a", minute(now, 2));
+    let insert = ledger.insert_jobs(&[(again, contents("again"))]).await.expect("inserts");
+    assert_eq!(insert, Insert::Taken, "a job that has ended still holds its key");
+}
+
+/// Jobs are listed newest first, page by page, each workspace its own, all or of one status.
+pub async fn lists_newest_first_in_pages(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let (ours, other) = (workspace("list", seed), workspace("foreign", seed));
+    // Five times, five jobs each.
+    let mut jobs: Vec<Job> =
+        (0..25).map(|n| sample_job(&ours, &format!("{n}"), minute(now, -i64::from(n % 5)))).collect();
+    let foreign = sample_job(&other, "0", now);
+    for job in jobs.iter().chain([&foreign]) {
+        insert(&ledger, job).await;
+    }
+    for job in jobs.iter_mut().take(10) {
+        *job = job.cancelled(now).expect("pending");
+        save(&ledger, job).await;
+    }
+    for job in jobs.iter_mut().skip(10).take(4) {
+        *job = held(job, now);
+        save(&ledger, job).await;
+    }
+    let listed = |status, limit, after| {
+        let filter = JobFilter { workspace: ours.clone(), status, after, limit };
+        let ledger = ledger.clone();
+        async move { ledger.list_jobs(&filter).await.expect("lists") }
+    };
+    let all = listed(None, 100, None).await;
+    let set = |jobs: &[Job]| ids(jobs).into_iter().collect::<BTreeSet<JobId>>();
+    assert_eq!((all.len(), set(&all)), (25, set(&jobs)), "all of the workspace's jobs, and no other's");
+    assert!(all.is_sorted_by(|a, b| a.created_at >= b.created_at), "newest first");
+    assert!(all.iter().all(|job| jobs.contains(job)), "in their newest version");
+    for limit in [1, 3, 5, 24, 25] {
+        let mut pages: Vec<Job> = Vec::new();
+        loop {
+            let after = pages.last().map(|last| Position { created_at: last.created_at, job_id: last.job_id });
+            let page = listed(None, limit, after).await;
+            assert!(page.len() <= limit, "at most as many as asked for");
+            if page.is_empty() {
+                break;
+            }
+            pages.extend(page);
+            assert!(pages.len() <= 25, "paging comes to an end");
+        }
+        assert_eq!(ids(&pages), ids(&all), "pages of {limit} are the list, equal times or not");
+    }
+    for (status, count) in
+        [(JobStatus::Error, 10), (JobStatus::Running, 4), (JobStatus::Pending, 11), (JobStatus::Completed, 0)]
+    {
+        let some = listed(Some(status), 100, None).await;
+        let expected: Vec<Job> = all.iter().filter(|job| job.state.status() == status).cloned().collect();
+        assert_eq!((some.len(), ids(&some)), (count, ids(&expected)), "of this status: {status:?}");
+        if let [first, rest @ ..] = &some[..] {
+            let after = Position { created_at: first.created_at, job_id: first.job_id };
+            assert_eq!(ids(&listed(Some(status), 100, Some(after)).await), ids(rest), "pages of one status go on, too");
+        }
+    }
+    jobs.retain(|job| !job.state.has_ended());
+    end(&ledger, &jobs, now).await;
+    end(&ledger, &[foreign], now).await;
+}
+
+/// Overdue jobs are found, longest due first.
+pub async fn finds_overdue_jobs(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("open", seed);
+    let mut jobs: Vec<Job> =
+        (0..6).map(|n| sample_job(&workspace, &format!("{n}"), minute(now, -60 + i64::from(n)))).collect();
+    for job in jobs.iter().rev() {
+        insert(&ledger, job).await;
+    }
+    let untouched = async |before| {
+        let jobs = ledger.overdue_jobs(before, 10_000).await.expect("reads");
+        assert!(jobs.is_sorted_by_key(Job::due_at), "oldest first");
+        jobs.into_iter().filter(|job| job.workspace_id == workspace).collect::<Vec<Job>>()
+    };
+    assert_eq!(untouched(jobs[3].due_at()).await, jobs[..3], "untouched since then: not one touched at the very time");
+    let few = ledger.overdue_jobs(now, 2).await.expect("reads");
+    assert_eq!(few.len(), 2, "no more than asked for");
+
+    jobs[0] = held(&jobs[0], now);
+    save(&ledger, &jobs[0]).await;
+    assert_eq!(untouched(now).await, jobs[1..], "a save touches");
+    let before = minute(now, 1);
+    assert_eq!(untouched(before).await.len(), 6, "leased, but touched by nobody since");
+    save(&ledger, &jobs[1].cancelled(now).expect("pending")).await;
+    jobs.remove(1);
+    assert_eq!(
+        ids(&untouched(before).await),
+        [ids(&jobs[1..]), ids(&jobs[..1])].concat(),
+        "what has ended is not open"
+    );
+    end(&ledger, &jobs, now).await;
+    assert_eq!(untouched(before).await, []);
+}
+
+/// The oldest job without a worker is known.
+pub async fn knows_since_when_the_oldest_unclaimed_job_waits(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("unclaimed", seed);
+    let oldest = async || ledger.oldest_unclaimed().await.expect("reads");
+    let before = oldest().await;
+    // Longer ago than what anybody else has in there.
+    let long_ago = |minutes: i64| minute(now, -1_000_000 + minutes);
+    let [first, second] = [("first", 0), ("second", 1)].map(|(key, at)| sample_job(&workspace, key, long_ago(at)));
+    for job in [&second, &first] {
+        insert(&ledger, job).await;
+    }
+    assert_eq!(oldest().await, Some(long_ago(0)));
+    let nudged = first.nudged(now).expect("open");
+    save(&ledger, &nudged).await;
+    assert_eq!(oldest().await, Some(long_ago(0)), "to be nudged of is not to be claimed");
+    let claimed = held(&nudged, now);
+    save(&ledger, &claimed).await;
+    assert_eq!(oldest().await, Some(long_ago(1)));
+    let waiting = claimed.lease_released(minute(now, 5), now).expect("open");
+    save(&ledger, &waiting).await;
+    assert_eq!(oldest().await, Some(long_ago(1)), "what waits after a worker had it was claimed");
+    let cancelled = second.cancelled(now).expect("pending");
+    save(&ledger, &cancelled).await;
+    assert_eq!(oldest().await, before, "what has ended waits for nobody");
+    let retried = cancelled.retried(long_ago(2)).expect("failed");
+    save(&ledger, &retried).await;
+    assert_eq!(oldest().await, Some(long_ago(2)), "a retry waits since it was asked for");
+    end(&ledger, &[waiting, retried], now).await;
+    assert_eq!(oldest().await, before);
+}
+
+/// Voiding leases ends them all and forgets nothing; for a ledger on which nothing else works.
+pub async fn voids_leases(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("leases", seed);
+    let queued = sample_job(&workspace, "queued", now);
+    let waiting = sample_job(&workspace, "waiting", now).lease_released(minute(now, 9), now).expect("it is open");
+    let claimed = held(&sample_job(&workspace, "claimed", now), now);
+    let evidence = Evidence { draft_id: "d1".to_owned(), internet_message_id: None };
+    let prepared = held(&sample_job(&workspace, "prepared", now), now).prepared(evidence, now).expect("allowed");
+    let sending = held(&sample_job(&workspace, "sending", now), now).sending(now).expect("allowed");
+    let ended = held(&sample_job(&workspace, "ended", now), now).completed(json!({}), now).expect("allowed");
+    let jobs = [queued, waiting, claimed, prepared, sending, ended];
+    for job in &jobs {
+        insert(&ledger, job).await;
+    }
+    let later = minute(now, 1);
+    let voided = ledger.void_leases(later).await.expect("voids");
+    assert!(voided >= 3, "it says how many leases there were: {voided}");
+    let after = ledger.jobs(&ids(&jobs)).await.expect("reads");
+    let after: Vec<Job> = after.into_iter().map(|job| job.expect("it is there")).collect();
+    for (job, was) in after.iter().zip(&jobs) {
+        let key = job.client_request_id.as_str();
+        assert_eq!(job.lease, None, "no lease is left: {key}");
+        if was.lease.is_none() {
+            assert_eq!(job, was, "a job without one is left as it was: {key}");
+            continue;
+        }
+        let state = if was.state == State::Claimed { State::Queued } else { was.state };
+        assert_eq!(
+            (job.state, &job.evidence),
+            (state, &was.evidence),
+            "what may have happened is not forgotten: {key}"
+        );
+        assert_eq!((job.revision, job.touched_at), (was.revision + 1, later), "it is a new version: {key}");
+        assert_eq!(job.not_before, None, "a worker may take it up at once: {key}");
+        assert_eq!(ledger.save(&was.failed(error(), now).expect("allowed")).await.expect("saves"), Save::Stale);
+    }
+    for job in after.iter().filter(|job| !job.state.has_ended()) {
+        save(&ledger, &job.failed(error(), later).expect("it is open")).await;
+    }
+}

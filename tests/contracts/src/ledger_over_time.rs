@@ -1,0 +1,175 @@
+//! Behaviours of a ledger over time, for adapters that go by [`ManualClock`]: what has expired is not found, erased or
+//! not.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{AuditBy, AuditEntry, AuditEvent, Job, JobErrorCode, Outcome, PlanId};
+use engine::ports::{AuditFilter, Clock, Insert, JobFilter, OutboxEntry, Save, StoredPlan};
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use crate::{
+    ManualClock, sample_job,
+    support::{Adapter, contents, error, held, insert, save, sealed, workspace},
+};
+
+const DAY: Duration = Duration::from_hours(24);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A record, and with it its key, is kept for 30 days after its job ended.
+pub async fn keeps_records_for_30_days(ledger: Adapter, clock: Arc<ManualClock>, seed: Uuid) {
+    for erase in [false, true] {
+        let key = |name: &str| format!("{name} {erase}");
+        let pass = async |time| pass(&ledger, &clock, time, erase).await;
+        let workspace = workspace("records", seed);
+        let open = sample_job(&workspace, &key("open"), clock.now());
+        let job = sample_job(&workspace, &key("job"), clock.now());
+        insert(&ledger, &open).await;
+        insert(&ledger, &job).await;
+        let ended = job.failed(error(), clock.now()).expect("open");
+        save(&ledger, &ended).await;
+
+        pass(almost(30 * DAY)).await;
+        assert_eq!(find(&ledger, &job).await, Some(ended.clone()), "a record is there for 30 days");
+        let again = sample_job(&workspace, &key("job"), clock.now());
+        let taken = ledger.insert_jobs(&[(again, contents("again"))]).await.expect("inserts");
+        assert_eq!(taken, Insert::Taken, "and holds its key as long");
+        pass(SECOND).await;
+        assert_eq!(find(&ledger, &job).await, None, "no longer");
+        let filter = JobFilter { workspace: workspace.clone(), status: None, after: None, limit: 100 };
+        let listed = ledger.list_jobs(&filter).await.expect("lists");
+        assert!(!listed.iter().any(|listed| listed.job_id == job.job_id), "nor is it listed");
+        let late = ended.retried(clock.now()).expect("failed");
+        assert_eq!(ledger.save(&late).await.expect("saves"), Save::Stale, "what has expired cannot be changed");
+        assert_eq!(find(&ledger, &open).await, Some(open.clone()), "an open job is not lost, however old");
+        assert_eq!(
+            ledger.contents(open.job_id).await.expect("reads"),
+            Some(contents(&key("open"))),
+            "nor are its contents"
+        );
+
+        let again = sample_job(&workspace, &key("job"), clock.now());
+        let insert = ledger.insert_jobs(&[(again.clone(), contents("again"))]).await.expect("inserts");
+        assert_eq!(insert, Insert::Done, "the key is free again");
+        assert_eq!(find(&ledger, &again).await, Some(again.clone()));
+        assert_eq!(ledger.contents(again.job_id).await.expect("reads"), Some(contents("again")));
+        let filter = AuditFilter { workspace: Some(workspace), after: None, limit: 100 };
+        let audit = ledger.list_audit(&filter).await.expect("lists");
+        let accepted =
+            audit.iter().filter(|entry| entry.event == AuditEvent::JobAccepted && entry.job_id == Some(job.job_id));
+        assert_eq!(accepted.count(), 2, "the audit tells of both");
+        for job in [open, again] {
+            save(&ledger, &job.failed(error(), clock.now()).expect("open")).await;
+        }
+    }
+}
+
+/// Contents are kept for 7 days after their job ended.
+pub async fn keeps_contents_for_7_days(ledger: Adapter, clock: Arc<ManualClock>, seed: Uuid) {
+    for erase in [false, true] {
+        let key = |name: &str| format!("{name} {erase}");
+        let pass = async |time| pass(&ledger, &clock, time, erase).await;
+        let workspace = workspace("contents", seed);
+        let there = async |job: &Job| {
+            let contents = ledger.contents(job.job_id).await.expect("reads");
+            let both = ledger.job_with_contents(job.job_id).await.expect("reads").expect("the record is there");
+            assert_eq!(both.1, contents, "both at once are the same");
+            contents.is_some()
+        };
+        let [kept, retried, late] =
+            ["kept", "retried", "late"].map(|name| sample_job(&workspace, &key(name), clock.now()));
+        for job in [&kept, &retried, &late] {
+            insert(&ledger, job).await;
+        }
+        pass(8 * DAY).await;
+        assert!(there(&kept).await, "contents of an open job are kept");
+        let kept = kept.failed(error(), clock.now()).expect("open");
+        save(&ledger, &kept).await;
+        let mut retried = retried.failed(error(), clock.now()).expect("open");
+        save(&ledger, &retried).await;
+        let claimed = held(&late, clock.now());
+        let sending = claimed.sending(clock.now()).expect("claimed");
+        let late = sending.unknown(clock.now()).expect("sending");
+        for version in [&claimed, &sending, &late] {
+            save(&ledger, version).await;
+        }
+        pass(almost(7 * DAY)).await;
+        assert!(there(&kept).await && there(&retried).await, "for 7 days after its end");
+        retried = retried.retried(clock.now()).expect("failed");
+        save(&ledger, &retried).await;
+        pass(SECOND).await;
+        assert!(!there(&kept).await && !there(&late).await, "and no longer");
+        assert!(find(&ledger, &kept).await.is_some(), "the record stays without them");
+        assert!(there(&retried).await, "a retry keeps what it needs");
+        let late = late.resolved(Outcome::NotSent, clock.now()).expect("unknown");
+        assert_eq!(late.error.as_ref().map(|error| error.code), Some(JobErrorCode::NotSent));
+        save(&ledger, &late).await;
+        assert!(!there(&late).await, "what has expired does not come back with a later end");
+        let late = late.retried(clock.now()).expect("failed");
+        save(&ledger, &late).await;
+        assert!(!there(&late).await, "nor with a retry");
+        pass(30 * DAY).await;
+        assert!(there(&retried).await, "a retried job is open, and keeps its contents");
+        for job in [retried, late] {
+            save(&ledger, &job.failed(error(), clock.now()).expect("open")).await;
+        }
+    }
+}
+
+/// Plans, outbox and audit are kept for their time.
+pub async fn keeps_the_rest_for_its_time(ledger: Adapter, clock: Arc<ManualClock>, seed: Uuid) {
+    for erase in [false, true] {
+        let key = |name: &str| format!("{name} {erase}");
+        let pass = async |time| pass(&ledger, &clock, time, erase).await;
+        let workspace = workspace("expiring", seed);
+        let now = clock.now();
+        let job = sample_job(&workspace, &key("outbox"), now);
+        let expires_at = now + SignedDuration::from_hours(1);
+        let entry = OutboxEntry {
+            job_id: job.job_id,
+            workspace: workspace.clone(),
+            written_at: now,
+            sealed: sealed("mail"),
+            expires_at,
+        };
+        ledger.put_outbox(&entry).await.expect("a put");
+        let plan = StoredPlan {
+            plan_id: PlanId(job.job_id.0),
+            workspace: workspace.clone(),
+            sealed: sealed("plan"),
+            expires_at,
+        };
+        let audit =
+            AuditEntry::new(plan.plan_id.0, Some(workspace.clone()), AuditEvent::PlanMade, AuditBy::Keyless, now);
+        ledger.put_plan(&plan, &audit).await.expect("a put");
+        pass(almost(Duration::from_hours(1))).await;
+        assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [entry]);
+        assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), Some(plan.clone()));
+        pass(SECOND).await;
+        assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [], "it has expired");
+        assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), None, "it has expired");
+
+        let filter = AuditFilter { workspace: Some(workspace), after: None, limit: 10 };
+        let told = async || ledger.list_audit(&filter).await.expect("reads").contains(&audit);
+        pass(almost(399 * DAY + Duration::from_hours(23))).await;
+        assert!(told().await, "an entry of the audit is there for 400 days");
+        pass(SECOND).await;
+        assert!(!told().await, "and no longer");
+    }
+}
+
+/// Lets time pass, and erases what has expired.
+async fn pass(ledger: &Adapter, clock: &ManualClock, time: Duration, erase: bool) {
+    clock.advance(time);
+    if erase {
+        ledger.erase_expired(clock.now()).await.expect("erases");
+    }
+}
+
+async fn find(ledger: &Adapter, job: &Job) -> Option<Job> {
+    ledger.jobs(&[job.job_id]).await.expect("reads").remove(0)
+}
+
+fn almost(time: Duration) -> Duration {
+    time.saturating_sub(SECOND)
+}
