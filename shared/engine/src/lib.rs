@@ -37,3 +37,4 @@ pub use engine::{Engine, Options, Parts};
 pub use message::{JobMessage, UnreadableMessage};
 pub use object::Object;
 pub use problem::{Problem, ProblemCode, Quota};
+pub use recent::Recent;

@@ -15,14 +15,14 @@ const REMEMBERED: usize = 10_000;
 
 /// A map whose values expire.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V> {
+pub struct Recent<K, V> {
     good_for: SignedDuration,
     read: Mutex<HashMap<K, (Timestamp, V)>>,
 }
 
 impl<K: Eq + Hash, V: Clone> Recent<K, V> {
     /// A map whose values expire after this long.
-    pub(crate) fn good_for(good_for: SignedDuration) -> Self {
+    pub fn good_for(good_for: SignedDuration) -> Self {
         Self { good_for, read: Mutex::default() }
     }
 
