@@ -1,4 +1,5 @@
-//! The one place that builds HTTP clients.
+//! Outbound HTTP, for everything that calls another server: how clients are built, how much of an answer is read,
+//! what a failure means for the request, and when to come again.
 
 use std::{
     fmt,
@@ -6,27 +7,37 @@ use std::{
     time::Duration,
 };
 
+use reqwest::{
+    RequestBuilder, Response, StatusCode,
+    header::{DATE, HeaderMap, RETRY_AFTER},
+};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-/// How long to wait, and whether to keep connections.
+/// The longest answer that providers and models need.
+pub(crate) const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The longest wait that a server may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
+
+/// Timeouts, and whether connections are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// For the connection with its TLS handshake. Shorter than `total`, so that what never got
-    /// through is told apart from what was never answered.
+    /// Limit of the connection with its TLS handshake. Shorter than `total`, so that a request that
+    /// never got through is told apart from one that was never answered.
     pub connect: Duration,
-    /// For the whole of a request, until the last byte of the answer.
+    /// Limit of the whole request, until the last byte of the answer.
     pub total: Duration,
-    /// Whether a connection waits for the next request.
+    /// Whether a connection stays open for the next request.
     pub keep_alive: bool,
 }
 
 impl ClientOptions {
-    /// For mail providers. Every request has a connection of its own: one that the other end
-    /// closed while it was idle would make a send's outcome unknown for nothing.
+    /// For mail providers. Every request opens its own connection: if the server closed an idle one,
+    /// the outcome of a send would be unknown for no reason.
     pub const PROVIDER: Self =
         Self { connect: Duration::from_secs(5), total: Duration::from_secs(15), keep_alive: false };
 
-    /// For the model. A connection that died meanwhile costs one of the planner's two tries.
+    /// For the model. A dead idle connection costs one of the planner's two tries.
     pub const MODEL: Self = Self { connect: Duration::from_secs(5), total: Duration::from_secs(25), keep_alive: true };
 }
 
@@ -38,9 +49,9 @@ pub struct HttpError(String);
 /// Builds a client: TLS by ring with Mozilla's roots, whatever is installed in the process; no
 /// redirects, no proxies, no retries.
 pub fn client(options: ClientOptions) -> Result<reqwest::Client, HttpError> {
-    // Parsed when they were published, not here.
+    // Static data: nothing is read or parsed at start.
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    // The provider is named here, not installed for the process: nothing to install twice.
+    // Passed in instead of installed for the process, so a second client cannot conflict with it.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| HttpError(error.to_string()))?
@@ -58,13 +69,13 @@ pub fn client(options: ClientOptions) -> Result<reqwest::Client, HttpError> {
     builder.build().map_err(|error| HttpError(error.to_string()))
 }
 
-/// Makes ring the process's TLS for libraries that take no client of ours. May be called again.
+/// Makes ring the process's TLS provider, for libraries that do not take a client. May be called again.
 pub fn install_tls() {
-    // An error says that one is installed already.
+    // It fails only if a provider is already installed.
     let _ = ring::default_provider().install_default();
 }
 
-/// A client that is built at its first use, so that a start costs nothing.
+/// A client that is built at its first use, to keep the start fast.
 #[derive(Clone)]
 pub struct LazyClient(Arc<Inner>);
 
@@ -74,12 +85,12 @@ struct Inner {
 }
 
 impl LazyClient {
-    /// A client to be built with these options.
+    /// A client with these options.
     pub fn new(options: ClientOptions) -> Self {
         Self(Arc::new(Inner { options, client: OnceLock::new() }))
     }
 
-    /// The client.
+    /// The client; builds it at the first call.
     pub fn get(&self) -> Result<&reqwest::Client, HttpError> {
         self.0.client.get_or_init(|| client(self.0.options)).as_ref().map_err(Clone::clone)
     }
@@ -91,17 +102,143 @@ impl fmt::Debug for LazyClient {
     }
 }
 
+/// Why a request has no answer. The messages are ours: reqwest's own contain the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The URL or a header is invalid: certainly not sent.
+    #[error("the request is invalid")]
+    Invalid,
+    /// No connection, or no TLS handshake, in time: certainly not sent.
+    #[error("no connection")]
+    NoConnection,
+    /// No answer in time: it may have been sent.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The connection broke, perhaps within the answer: it may have been sent.
+    #[error("the connection broke")]
+    Broken,
+    /// The answer is longer than the limit: it was sent.
+    #[error("the answer is too long")]
+    TooLong,
+}
+
+impl Failure {
+    /// Whether the request certainly did not reach the server.
+    pub fn is_not_sent(self) -> bool {
+        matches!(self, Self::Invalid | Self::NoConnection)
+    }
+}
+
+impl From<&reqwest::Error> for Failure {
+    fn from(error: &reqwest::Error) -> Self {
+        // A timeout of the connection is first of all no connection.
+        if error.is_connect() {
+            Self::NoConnection
+        } else if error.is_builder() {
+            Self::Invalid
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Broken
+        }
+    }
+}
+
+/// An answer of any status.
+pub(crate) struct Answer {
+    pub status: StatusCode,
+    pub retry_after: Option<Duration>,
+    pub body: Result<Vec<u8>, Failure>,
+}
+
+/// Sends a request and reads the answer, at most `max` bytes of body.
+pub(crate) async fn send(request: RequestBuilder, max: usize) -> Result<Answer, Failure> {
+    let response = request.send().await.map_err(|error| Failure::from(&error))?;
+    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    Ok(Answer { status, retry_after, body: read(response, max).await })
+}
+
+/// The whole body, if it is at most `max` bytes long.
+pub(crate) async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::from(&error))? {
+        if body.len() + chunk.len() > max {
+            return Err(Failure::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// How long a server asks to wait, a day at most: OpenAI's `retry-after-ms`, else `Retry-After` (RFC 9110,
+/// section 10.2.3) in seconds, with or without a fraction, or as a date. A date counts from the answer's own
+/// `Date`, so neither clock has to be right.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let number = |name: &str| {
+        let digits = text(name).filter(|text| text.bytes().all(|b| b.is_ascii_digit() || b == b'.'))?;
+        digits.parse::<f64>().ok()
+    };
+    let date = |name: &str| jiff::fmt::rfc2822::parse(text(name)?).ok();
+    if let Some(seconds) =
+        number("retry-after-ms").map(|millis| millis / 1000.0).or_else(|| number(RETRY_AFTER.as_str()))
+    {
+        return Duration::try_from_secs_f64(seconds.min(MAX_RETRY_AFTER.as_secs_f64())).ok();
+    }
+    let wait = date(DATE.as_str())?.duration_until(&date(RETRY_AFTER.as_str())?);
+    Some(Duration::try_from(wait).unwrap_or_default().min(MAX_RETRY_AFTER))
+}
+
+/// Whether a text of a server is a code, which may be logged, rather than prose, which may contain personal data.
+pub(crate) fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+}
+
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderValue;
+
     use super::*;
 
     #[test]
     fn clients_are_built_with_and_without_a_provider_of_the_process() {
         assert!(client(ClientOptions::PROVIDER).is_ok());
-        // Ignored: another test of this process may have been first.
-        let _ = ring::default_provider().install_default();
+        install_tls();
         assert!(client(ClientOptions { keep_alive: true, ..ClientOptions::PROVIDER }).is_ok());
         let lazy = LazyClient::new(ClientOptions::PROVIDER);
         assert!(lazy.get().is_ok() && lazy.get().is_ok());
+    }
+
+    #[test]
+    fn retry_after_is_a_number_or_a_date_and_at_most_a_day() {
+        let date = ("date", "Sun, 06 Nov 2016 08:49:37 GMT");
+        for (given, millis) in [
+            (vec![], None),
+            (vec![("retry-after", "7")], Some(7_000)),
+            (vec![("retry-after", " 0.25 ")], Some(250)),
+            (vec![("retry-after", "7"), ("retry-after-ms", "1500")], Some(1_500)),
+            (vec![("retry-after", "18446744073709551615")], Some(86_400_000)),
+            (vec![("retry-after-ms", "18446744073709551615")], Some(86_400_000)),
+            (vec![("retry-after", "-1")], None),
+            (vec![("retry-after", "1e9")], None),
+            (vec![("retry-after", "inf")], None),
+            (vec![("retry-after", ".")], None),
+            (vec![("retry-after", "soon")], None),
+            (vec![("retry-after", "Sun, 06 Nov 2016 08:50:37 GMT"), date], Some(60_000)),
+            (vec![("retry-after", "Sun, 06 Nov 2016 08:48:37 GMT"), date], Some(0)),
+            (vec![("retry-after", "Mon, 06 Nov 2017 08:48:37 GMT"), date], Some(86_400_000)),
+            (vec![("retry-after", "Sun, 06 Nov 2016 08:50:37 GMT")], None),
+        ] {
+            let headers: HeaderMap =
+                given.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
+            assert_eq!(retry_after(&headers), millis.map(Duration::from_millis), "{given:?}");
+        }
+    }
+
+    #[test]
+    fn prose_is_not_a_code() {
+        assert!(is_code("ErrorInvalidRecipients") && is_code("ACCESS_TOKEN_SCOPE_INSUFFICIENT"));
+        assert!(!is_code("Invalid To header: ana@example.com") && !is_code("") && !is_code(&"x".repeat(65)));
+        assert!(!is_code("tell Ana"));
     }
 }

@@ -1,5 +1,5 @@
-//! The SDK's requests by the process's one HTTP library, instead of a second client with its own pool and the
-//! system's root certificates, which are read and parsed one by one.
+//! The SDK's requests go through [`crate::http`], not through a second client with its own pool and the system's
+//! root certificates, which are slow to load.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use aws_smithy_runtime_api::{
     },
 };
 
-use crate::http::{ClientOptions, LazyClient};
+use crate::http::{ClientOptions, Failure, LazyClient};
 
-/// The SDK has its own limits, and a long poll may take 28 s of them; a connection gets 1 s, so that what cannot be
-/// reached is tried again in time.
+/// The SDK has its own timeouts, up to 28 s for a long poll. A connection gets 1 s, so that an unreachable host is
+/// tried again in time.
 const OPTIONS: ClientOptions =
     ClientOptions { connect: Duration::from_secs(1), total: Duration::from_secs(30), keep_alive: true };
 
-/// Connects as the mail providers' clients do: TLS by ring, with Mozilla's roots.
+/// The SDK's HTTP client.
 pub fn http_client() -> SharedHttpClient {
     SharedHttpClient::new(Http(LazyClient::new(OPTIONS)))
 }
@@ -56,7 +56,7 @@ impl HttpConnector for Http {
     }
 }
 
-/// The request with its body, which the services used here always have in memory.
+/// The request as reqwest's. Its body is always in memory for the services used here.
 fn prepared(request: HttpRequest) -> Result<reqwest::Request, BoxError> {
     let body = request.body().bytes().ok_or("the body is a stream")?.to_vec();
     let mut prepared = reqwest::Request::try_from(request.map(|_| "").try_into_http1x()?)?;
@@ -64,13 +64,12 @@ fn prepared(request: HttpRequest) -> Result<reqwest::Request, BoxError> {
     Ok(prepared)
 }
 
-/// What the SDK's retries go by: what had no answer may be tried again.
+/// The SDK retries by this kind: everything but an invalid request may be tried again.
 fn failed(error: reqwest::Error) -> ConnectorError {
-    let (connecting, unusable) = (error.is_connect(), error.is_builder());
-    let error = match error.is_timeout() {
-        true => ConnectorError::timeout(error.into()),
-        false if unusable => ConnectorError::user(error.into()),
-        false => ConnectorError::io(error.into()),
-    };
-    if connecting { error.never_connected() } else { error }
+    match Failure::from(&error) {
+        Failure::Invalid => ConnectorError::user(error.into()),
+        Failure::NoConnection => ConnectorError::io(error.into()).never_connected(),
+        Failure::TimedOut => ConnectorError::timeout(error.into()),
+        Failure::Broken | Failure::TooLong => ConnectorError::io(error.into()),
+    }
 }

@@ -19,7 +19,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use self::id_token::Expected;
-use crate::{exchange, http::LazyClient, secret::Secret};
+use crate::{
+    http::{self, LazyClient},
+    secret::Secret,
+};
 
 /// The clients that the operator has registered with the providers.
 pub struct OAuthClients {
@@ -92,15 +95,14 @@ impl OAuthClients {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .body(form(parameters));
-        // The words are ours: the error's own name the URL.
-        let response = request.send().await.map_err(|_| OAuthError::unavailable("no answer"))?;
-        let status = response.status();
-        let body = exchange::read(response).await.unwrap_or_default();
+        let answer =
+            http::send(request, http::MAX_ANSWER).await.map_err(OAuthError::unavailable)?;
+        let (status, body) = (answer.status, answer.body.unwrap_or_default());
         if status == StatusCode::OK {
             return Ok(body);
         }
         let error = serde_json::from_slice::<ErrorAnswer>(&body).ok().map(|answer| answer.error);
-        let code = error.filter(|code| exchange::is_code(code));
+        let code = error.filter(|code| http::is_code(code));
         // Never from a server that is failing.
         if status.is_client_error() && code.as_deref() == Some("invalid_grant") {
             return Err(OAuthError::InvalidGrant);
