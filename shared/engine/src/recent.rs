@@ -1,57 +1,97 @@
-//! A small cache of what this process has read.
+//! The in-process cache: each value expires after a while, and the oldest make room when there are too many.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     hash::Hash,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How long a value from the ledger is used without another look.
-const GOOD_FOR: SignedDuration = SignedDuration::from_secs(60);
-/// The most values that are remembered.
-const REMEMBERED: usize = 10_000;
+/// How long values of the ledger are cached by default.
+pub(crate) const GOOD_FOR: SignedDuration = SignedDuration::from_secs(60);
+/// How many values are cached by default.
+const CAPACITY: usize = 10_000;
 
-/// A map whose values expire.
+/// A cache whose values all live equally long.
 #[derive(Debug)]
 pub struct Recent<K, V> {
     good_for: SignedDuration,
-    read: Mutex<HashMap<K, (Timestamp, V)>>,
+    capacity: usize,
+    known: Mutex<Known<K, V>>,
 }
 
-impl<K: Eq + Hash, V: Clone> Recent<K, V> {
-    /// A map whose values expire after this long.
+#[derive(Debug)]
+struct Known<K, V> {
+    values: HashMap<K, (Timestamp, V)>,
+    /// When each value was put, oldest first. The earlier entries of a key that was put again are stale.
+    order: VecDeque<(Timestamp, K)>,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
+    /// A cache whose values live for this long.
     pub fn good_for(good_for: SignedDuration) -> Self {
-        Self { good_for, read: Mutex::default() }
+        Self::with_capacity(good_for, CAPACITY)
     }
 
-    pub(crate) fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
-        let known = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, value) = known.get(key)?;
-        (now.duration_since(*read_at).abs() < self.good_for).then(|| value.clone())
+    /// The same with at most this many values.
+    pub fn with_capacity(good_for: SignedDuration, capacity: usize) -> Self {
+        let known = Known { values: HashMap::new(), order: VecDeque::new() };
+        Self { good_for, capacity, known: Mutex::new(known) }
     }
 
-    /// Changes a value, and not its age.
-    pub(crate) fn change(&self, key: &K, change: impl FnOnce(&mut V)) {
-        if let Some((_, value)) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+    /// The value of a key, unless it has expired.
+    pub fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
+        let known = self.known();
+        known.values.get(key).filter(|(at, _)| self.is_good(*at, now)).map(|(_, value)| value.clone())
+    }
+
+    /// Changes a value in place. It expires no later than before.
+    pub fn change(&self, key: &K, change: impl FnOnce(&mut V)) {
+        if let Some((_, value)) = self.known().values.get_mut(key) {
             change(value);
         }
     }
 
-    pub(crate) fn remember(&self, key: K, value: V, now: Timestamp) {
-        let mut known = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.retain(|_, (read_at, _)| now.duration_since(*read_at).abs() < self.good_for);
+    /// Puts a value, in place of the key's earlier one.
+    pub fn remember(&self, key: K, value: V, now: Timestamp) {
+        let mut known = self.known();
+        known.values.insert(key.clone(), (now, value));
+        known.order.push_back((now, key));
+        while let Some((at, _)) = known.order.front()
+            && (!self.is_good(*at, now) || known.values.len() > self.capacity || known.order.len() > 2 * self.capacity)
+            && let Some((at, key)) = known.order.pop_front()
+        {
+            if known.values.get(&key).is_some_and(|(put_at, _)| *put_at == at) {
+                known.values.remove(&key);
+            }
         }
-        if known.len() < REMEMBERED {
-            known.insert(key, (now, value));
-        }
+    }
+
+    /// Removes a value, and returns it unless it has expired.
+    pub fn take(&self, key: &K, now: Timestamp) -> Option<V> {
+        let taken = self.known().values.remove(key);
+        taken.filter(|(at, _)| self.is_good(*at, now)).map(|(_, value)| value)
+    }
+
+    /// How many values are in memory, expired ones included.
+    pub fn count(&self) -> usize {
+        self.known().values.len()
+    }
+
+    /// A clock that was set back must not keep a value alive.
+    fn is_good(&self, at: Timestamp, now: Timestamp) -> bool {
+        now.duration_since(at).abs() < self.good_for
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known<K, V>> {
+        // A cache may lose values, so a panic elsewhere cannot have broken it.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Eq + Hash, V: Clone> Default for Recent<K, V> {
-    /// A map whose values expire after a minute.
+impl<K: Clone + Eq + Hash, V: Clone> Default for Recent<K, V> {
+    /// A cache whose values live for a minute.
     fn default() -> Self {
         Self::good_for(GOOD_FOR)
     }
@@ -61,16 +101,35 @@ impl<K: Eq + Hash, V: Clone> Default for Recent<K, V> {
 mod tests {
     use super::*;
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
     #[test]
-    fn a_value_is_good_for_a_while_and_there_are_never_too_many() {
-        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+    fn a_value_expires_and_a_change_does_not_renew_it() {
         let recent = Recent::default();
-        for n in 0..2 * REMEMBERED {
+        recent.remember("a", 1, at(0));
+        recent.change(&"a", |value| *value += 1);
+        assert_eq!((recent.recall(&"a", at(59)), recent.recall(&"a", at(60))), (Some(2), None));
+        assert_eq!((recent.recall(&"a", at(-59)), recent.recall(&"a", at(-60))), (Some(2), None));
+        recent.remember("a", 3, at(30));
+        assert_eq!((recent.recall(&"a", at(89)), recent.take(&"a", at(90))), (Some(3), None));
+        recent.remember("a", 4, at(90));
+        assert_eq!((recent.take(&"a", at(91)), recent.take(&"a", at(91))), (Some(4), None));
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_memory_is_bounded() {
+        let recent = Recent::with_capacity(GOOD_FOR, 10);
+        for n in 0..1_000 {
             recent.remember(n, n, at(0));
         }
-        assert_eq!((recent.recall(&7, at(59)), recent.recall(&7, at(60))), (Some(7), None));
-        assert_eq!(recent.read.lock().unwrap().len(), REMEMBERED);
-        recent.remember(1_000_000, 1, at(60));
-        assert_eq!((recent.recall(&1_000_000, at(61)), recent.read.lock().unwrap().len()), (Some(1), 1));
+        assert_eq!((recent.recall(&989, at(1)), recent.recall(&990, at(1)), recent.count()), (None, Some(990), 10));
+        for second in 0..1_000 {
+            recent.remember(7, second, at(0));
+        }
+        assert!(recent.known().order.len() <= 20);
+        recent.remember(1, 1, at(60));
+        assert_eq!((recent.count(), recent.known().order.len()), (1, 1), "expired values make room");
     }
 }

@@ -1,41 +1,43 @@
-//! The cache of one process.
+//! Claims, jobs, rollout percentages, consents, locks and rate limits in memory.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use domain::{Job, JobId, PayloadHash, Provider};
-use engine::ports::{
-    CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Clock, Consent, Consents, Decision, JobCache,
-    KeyClaim, Locks, RateLimit, RateLimits, RolloutCache,
+use engine::{
+    Recent,
+    ports::{
+        CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Clock, Consent, Consents, Decision, JobCache,
+        KeyClaim, Locks, RateLimit, RateLimits, RolloutCache,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::rate_limit::RateCounts;
 
-/// How long a claim holds, and how long a job is kept after it was put last.
+/// How long a claim is valid, and how long a job is cached after its last change.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long a rollout's share is kept.
+/// How long a rollout percentage is cached.
 const ROLLOUT: SignedDuration = SignedDuration::from_mins(1);
 
-/// The cache of one process. It keeps so many claims and so many jobs at most, the newest, so its
-/// memory does not grow with what has passed through.
+/// The cache of one process. It keeps only the newest claims and jobs, so its memory does not grow with the traffic.
 pub struct MemoryCache {
     clock: Arc<dyn Clock>,
     kept: Mutex<Kept>,
 }
 
 struct Kept {
-    claims: Recent<PayloadHash>,
-    jobs: Recent<Job>,
-    rollouts: BTreeMap<Provider, (u8, Timestamp)>,
-    /// With when each ends.
-    consents: HashMap<String, (Consent, Timestamp)>,
+    claims: Recent<JobId, PayloadHash>,
+    jobs: Recent<JobId, Job>,
+    rollouts: Recent<Provider, u8>,
+    consents: Recent<String, Consent>,
+    /// With the end of each.
     locks: HashMap<String, (Uuid, Timestamp)>,
     rate_counts: RateCounts,
 }
@@ -48,12 +50,11 @@ impl MemoryCache {
 
     /// An empty cache of at most `capacity` claims and as many jobs.
     pub fn with_capacity(clock: Arc<dyn Clock>, capacity: usize) -> Self {
-        let (claims, jobs) = (Recent::new(capacity), Recent::new(capacity));
         let kept = Kept {
-            claims,
-            jobs,
-            rollouts: BTreeMap::new(),
-            consents: HashMap::new(),
+            claims: Recent::with_capacity(KEPT_FOR, capacity),
+            jobs: Recent::with_capacity(KEPT_FOR, capacity),
+            rollouts: Recent::good_for(ROLLOUT),
+            consents: Recent::good_for(SignedDuration::try_from(CONSENT_WITHIN).unwrap_or(SignedDuration::MAX)),
             locks: HashMap::new(),
             rate_counts: RateCounts::default(),
         };
@@ -61,7 +62,7 @@ impl MemoryCache {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        // Nothing in here panics half-way, and what a cache holds need not be right for ever.
+        // A cache may lose values, so a panic elsewhere cannot have broken it.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,10 +79,10 @@ impl Claims for MemoryCache {
         let decision = kept.rate_counts.count(rate_limit, now);
         let known = &mut kept.claims;
         let results = claims.iter().map(|claim| {
-            if let Some(hash) = known.get(claim.job_id, now) {
-                return ClaimResult::Seen(hash.clone());
+            if let Some(hash) = known.recall(&claim.job_id, now) {
+                return ClaimResult::Seen(hash);
             }
-            known.put(claim.job_id, claim.payload_hash.clone(), now);
+            known.remember(claim.job_id, claim.payload_hash.clone(), now);
             ClaimResult::New
         });
         Ok((results.collect(), decision))
@@ -94,8 +95,8 @@ impl JobCache for MemoryCache {
         let now = self.clock.now();
         let known = &mut self.kept().jobs;
         for job in jobs {
-            if known.get(job.job_id, now).is_none_or(|kept| kept.revision <= job.revision) {
-                known.put(job.job_id, job.clone(), now);
+            if known.recall(&job.job_id, now).is_none_or(|kept| kept.revision <= job.revision) {
+                known.remember(job.job_id, job.clone(), now);
             }
         }
         Ok(())
@@ -108,7 +109,7 @@ impl JobCache for MemoryCache {
     ) -> Result<(Option<Job>, Decision), CacheError> {
         let (now, mut kept) = (self.clock.now(), self.kept());
         let decision = kept.rate_counts.count(rate_limit, now);
-        Ok((kept.jobs.get(id, now).cloned(), decision))
+        Ok((kept.jobs.recall(&id, now), decision))
     }
 }
 
@@ -141,30 +142,23 @@ impl Locks for MemoryCache {
 #[async_trait]
 impl Consents for MemoryCache {
     async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError> {
-        let now = self.clock.now();
-        let known = &mut self.kept().consents;
-        known.retain(|_, (_, until)| *until > now);
-        known.insert(id.to_owned(), (consent.clone(), after(now, CONSENT_WITHIN)));
+        self.kept().consents.remember(id.to_owned(), consent.clone(), self.clock.now());
         Ok(())
     }
 
     async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError> {
-        let now = self.clock.now();
-        let taken = self.kept().consents.remove(id);
-        Ok(taken.filter(|(_, until)| *until > now).map(|(consent, _)| consent))
+        Ok(self.kept().consents.take(&id.to_owned(), self.clock.now()))
     }
 }
 
 #[async_trait]
 impl RolloutCache for MemoryCache {
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {
-        let now = self.clock.now();
-        let known = self.kept().rollouts.get(&provider).copied();
-        Ok(known.filter(|(_, put_at)| now.duration_since(*put_at) < ROLLOUT).map(|(percent, _)| percent))
+        Ok(self.kept().rollouts.recall(&provider, self.clock.now()))
     }
 
     async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError> {
-        self.kept().rollouts.insert(provider, (percent, self.clock.now()));
+        self.kept().rollouts.remember(provider, percent, self.clock.now());
         Ok(())
     }
 }
@@ -178,38 +172,6 @@ impl CacheHealth for MemoryCache {
 
 fn after(now: Timestamp, duration: Duration) -> Timestamp {
     now.checked_add(duration).unwrap_or(Timestamp::MAX)
-}
-
-/// A map that forgets: each value after a while, and the oldest when there are too many.
-struct Recent<V> {
-    capacity: usize,
-    values: HashMap<JobId, (V, Timestamp)>,
-    /// The keys of `values`, each once, in the order they came.
-    order: VecDeque<JobId>,
-}
-
-impl<V> Recent<V> {
-    fn new(capacity: usize) -> Self {
-        Self { capacity, values: HashMap::new(), order: VecDeque::new() }
-    }
-
-    fn get(&self, key: JobId, now: Timestamp) -> Option<&V> {
-        self.values.get(&key).filter(|(_, until)| *until > now).map(|(value, _)| value)
-    }
-
-    fn put(&mut self, key: JobId, value: V, now: Timestamp) {
-        if self.values.insert(key, (value, now + KEPT_FOR)).is_none() {
-            self.order.push_back(key);
-        }
-        while let Some(oldest) = self.order.front() {
-            let expired = self.values.get(oldest).is_none_or(|(_, until)| *until <= now);
-            if !expired && self.order.len() <= self.capacity {
-                break;
-            }
-            self.values.remove(oldest);
-            self.order.pop_front();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -231,9 +193,7 @@ mod tests {
             cache.put_jobs(&[job]).await.unwrap();
         }
         let kept = cache.kept();
-        assert_eq!((kept.jobs.values.len(), kept.jobs.order.len()), (100, 100));
-        assert_eq!((kept.claims.values.len(), kept.claims.order.len()), (100, 100));
-        assert!(kept.jobs.values.capacity() < 1000 && kept.jobs.order.capacity() < 1000);
+        assert_eq!((kept.jobs.count(), kept.claims.count()), (100, 100));
     }
 
     #[tokio::test]
@@ -246,6 +206,6 @@ mod tests {
         }
         clock.advance(std::time::Duration::from_mins(15));
         cache.put_jobs(&[sample_job(&workspace, "new", clock.now())]).await.unwrap();
-        assert_eq!(cache.kept().jobs.values.len(), 1);
+        assert_eq!(cache.kept().jobs.count(), 1);
     }
 }
