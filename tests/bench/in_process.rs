@@ -6,7 +6,7 @@ use engine::{Caller, Parts, limits::Ticket};
 /// The parts of the use cases on a ledger in this folder, and a caller who may do everything.
 pub fn engine_in(folder: &Path, variables: &[(&str, &str)]) -> (Parts, Caller) {
     let data = folder.display().to_string();
-    let config = app::Config::read(app::Place::Local, &|name| match name {
+    let config = app::Config::read(app::Runtime::Local, &|name| match name {
         "ORCHESTRATOR_DATA" => Some(data.clone()),
         _ => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
     });

@@ -39,7 +39,7 @@ impl Inside {
     pub fn new(variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().display().to_string();
-        let config = app::Config::read(app::Place::Local, &|name| match name {
+        let config = app::Config::read(app::Runtime::Local, &|name| match name {
             "ORCHESTRATOR_DATA" => Some(data.clone()),
             name => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
         });

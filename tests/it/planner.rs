@@ -484,7 +484,8 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().display().to_string();
         let config =
-            app::Config::read(app::Place::Local, &|name| (name == "ORCHESTRATOR_DATA").then(|| data.clone())).unwrap();
+            app::Config::read(app::Runtime::Local, &|name| (name == "ORCHESTRATOR_DATA").then(|| data.clone()))
+                .unwrap();
         let mut parts = app::parts(&config).unwrap();
         let clock = contracts::ManualClock::new();
         let takes = Duration::from_secs(takes);

@@ -10,7 +10,7 @@ mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use app::{Config, Place};
+use app::{Config, Runtime};
 use engine::Engine;
 use lambda_runtime::Error;
 use web::Function;
@@ -43,7 +43,7 @@ impl Role {
 }
 
 fn main() -> ExitCode {
-    let config = Config::from_env(Place::Lambda);
+    let config = Config::from_env(Runtime::Lambda);
     let filter = config.as_ref().map_or("info", |config| config.log_filter.as_str());
     telemetry::logs::init(filter, true);
     let run = |config: &Config| -> Result<(), Error> {

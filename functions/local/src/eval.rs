@@ -1,10 +1,12 @@
+//! `orchestrator eval`.
+
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use app::Config;
 use clap::Args;
 use engine::evaluation::{Case, Prices};
 
-/// Plans every prompt of a file with the configured model, and prints how good the plans are. Nothing is kept or sent.
+/// Plans every prompt of a file with the configured model, and prints scores. Nothing is stored or sent.
 #[derive(Args)]
 pub struct Eval {
     /// One JSON object a line: `{"id", "prompt", "expect": "send" | "ask" | "none", "actions": [{"action", "to": []}]}`.
@@ -12,15 +14,15 @@ pub struct Eval {
     /// Print JSON, with every case, instead of a table.
     #[arg(long)]
     json: bool,
-    /// What a million tokens of requests cost, in dollars.
+    /// The price of a million input tokens, in dollars.
     #[arg(long, requires = "price_out")]
     price_in: Option<f64>,
-    /// What a million tokens of answers cost, in dollars.
+    /// The price of a million output tokens, in dollars.
     #[arg(long, requires = "price_in")]
     price_out: Option<f64>,
 }
 
-/// Evaluates; ends with 1 where a plan has a recipient that its prompt does not hold.
+/// Evaluates. The exit code is 1 if a plan has a recipient that its prompt does not contain.
 pub async fn run(config: &Config, command: Eval) -> Result<ExitCode, Box<dyn Error>> {
     let name = command.file.display().to_string();
     let text = std::fs::read_to_string(&command.file).map_err(|error| format!("{name}: {error}"))?;

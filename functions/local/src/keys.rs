@@ -1,3 +1,5 @@
+//! `orchestrator keys`.
+
 use std::error::Error;
 
 use app::Config;
@@ -5,34 +7,34 @@ use clap::Subcommand;
 use domain::{ActionId, ActorId, Allowlist, KeyId, Scope, WorkspaceId};
 use engine::{Engine, keys::NewKey};
 
-/// API keys of the ledger. A server that runs without keys goes on without them until its next start.
+/// API keys of the ledger. A server that started without keys does not require them until its next start.
 #[derive(Subcommand)]
 pub enum Keys {
-    /// Make a key and print it: once, since only its hash is kept.
+    /// Create a key and print it. It cannot be printed again, since only its hash is stored.
     Create {
-        /// The workspace that it belongs to.
+        /// The key's workspace.
         #[arg(long)]
         workspace: WorkspaceId,
-        /// What it may do, comma separated: actions:preview, actions:execute, connections:write, metrics:read, audit:read.
+        /// Its scopes, comma separated: actions:preview, actions:execute, connections:write, metrics:read, audit:read.
         #[arg(long, value_delimiter = ',', required = true)]
         scopes: Vec<Scope>,
-        /// The one actor it may act for; any, if left out.
+        /// The only actor that it may act for; default any.
         #[arg(long)]
         actor: Option<ActorId>,
-        /// The actions that it may run, comma separated; those of its workspace, if left out.
+        /// The actions that it may run, comma separated; default those of its workspace.
         #[arg(long, value_delimiter = ',')]
         allow: Option<Vec<ActionId>>,
     },
-    /// Print every key's id, workspace, actor (the first digits of its hash), scopes, actions and whether it was revoked.
+    /// Print each key's id, workspace, actor (the first digits of its hash), scopes, actions, and times of creation and revocation.
     List,
-    /// End a key. Servers hear of it within a minute.
+    /// Revoke a key. It takes effect within a minute.
     Revoke {
         /// The key's id, the part between the underscores.
         id: KeyId,
     },
 }
 
-/// Does what the command says, in the ledger that the environment names; a server may run beside it.
+/// Runs the command on the configured ledger. A server may run at the same time.
 pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
     let engine = app::engine(config)?;
     match command {
@@ -45,7 +47,7 @@ pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
         Keys::List => {
             for key in engine.keys.list().await? {
                 let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-                // The first digits of the SHA-256 of WORKSPACE:ACTOR, which is all that is kept.
+                // Only the SHA-256 of WORKSPACE:ACTOR is stored.
                 let actor = key.bound_actor.as_ref().map_or("any", |actor| &actor.as_str()[..16]);
                 let allow = key.allow.as_ref().map_or_else(|| "all".to_owned(), Allowlist::to_string);
                 let revoked = key.revoked_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
@@ -62,7 +64,7 @@ pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// These actions, if the catalogue has them all.
+/// These actions, if all are in the catalogue.
 pub fn known(engine: &Engine, actions: Vec<ActionId>) -> Result<Allowlist, Box<dyn Error>> {
     if let Some(unknown) = actions.iter().find(|action| engine.catalogue.find(action.as_str()).is_none()) {
         return Err(format!("there is no action {unknown}").into());

@@ -1,21 +1,23 @@
-//! The whole orchestrator in one process: the API, the page and the worker, with embedded parts.
+//! The program `orchestrator`: API, page and worker in one process, and the command line.
 
 mod ask;
+mod audit;
 mod eval;
 mod keys;
 mod replay;
+mod rollout;
 mod serve;
-mod settings;
+mod workspaces;
 
 use std::process::ExitCode;
 
-use app::{ClientConfig, Config, Place};
+use app::{ClientConfig, Config, Runtime};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Turns a sentence into typed actions and carries each out once.
+/// Turns a sentence into typed actions and carries out each one once.
 #[derive(Parser)]
 #[command(name = "orchestrator", version, after_help = ask::EXIT_CODES)]
 struct Arguments {
@@ -31,33 +33,33 @@ enum Command {
     Run(Run),
 }
 
-/// What this process does itself, with the parts that its environment names.
+/// Commands that run in this process, with the configuration of its environment.
 #[derive(Subcommand)]
 enum Run {
-    /// Serve the API and the page, and work the jobs (what happens without a command).
+    /// Serve the API and the page, and work jobs. This is the default.
     Serve,
-    /// Make, list and revoke API keys.
+    /// Create, list and revoke API keys.
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Plan the prompts of a file and show how good the plans are.
+    /// Plan the prompts of a file and score the plans.
     Eval(eval::Eval),
-    /// Show what today's code makes of a plan's stored answer.
+    /// Show how the current code reads the stored answer of a plan.
     Replay(replay::Replay),
     /// Set and print the share of actors that may use a provider.
     #[command(subcommand)]
-    Rollout(settings::Rollout),
-    /// Narrow what a workspace may run.
+    Rollout(rollout::Rollout),
+    /// Restrict the actions of a workspace.
     #[command(subcommand)]
-    Workspaces(settings::Workspaces),
-    /// Print the audit of a workspace, or of the whole deployment's settings.
+    Workspaces(workspaces::Workspaces),
+    /// Print the audit of a workspace, or of the whole deployment.
     Audit {
-        /// The workspace; what is of none, if left out.
+        /// The workspace; default the entries of no workspace.
         #[arg(long)]
         workspace: Option<domain::WorkspaceId>,
     },
-    /// Work the jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), and serve nothing.
+    /// Work jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), without serving the API.
     Worker,
-    /// Make the table LEDGER_TABLE as infra/template.yaml would: for DynamoDB on this machine.
+    /// Create the table LEDGER_TABLE as infra/template.yaml does, for a local DynamoDB.
     #[cfg(feature = "aws")]
     CreateTable,
 }
@@ -73,7 +75,7 @@ fn main() -> ExitCode {
             Ok(config) => runtime.block_on(ask::run(config, ask)).unwrap_or_else(|error| refuse(&*error)),
             Err(errors) => refuse(&errors),
         },
-        Command::Run(command) => match Config::from_env(Place::Local) {
+        Command::Run(command) => match Config::from_env(Runtime::Local) {
             Ok(config) => runtime.block_on(run(&config, command)),
             Err(errors) => refuse(&errors),
         },
@@ -90,9 +92,9 @@ async fn run(config: &Config, command: Run) -> ExitCode {
         Run::Keys(command) => keys::run(config, command).await.map(succeed),
         Run::Replay(command) => replay::run(config, command).await,
         Run::Worker => serve::work(config).await.map(succeed),
-        Run::Rollout(command) => settings::rollout(config, command).await.map(succeed),
-        Run::Workspaces(command) => settings::workspaces(config, command).await.map(succeed),
-        Run::Audit { workspace } => settings::audit(config, workspace).await.map(succeed),
+        Run::Rollout(command) => rollout::run(config, command).await.map(succeed),
+        Run::Workspaces(command) => workspaces::run(config, command).await.map(succeed),
+        Run::Audit { workspace } => audit::run(config, workspace).await.map(succeed),
     };
     match done {
         Ok(code) => code,

@@ -1,21 +1,23 @@
+//! `orchestrator replay`.
+
 use std::{error::Error, process::ExitCode};
 
 use app::Config;
 use clap::Args;
 use domain::{PlanId, WorkspaceId};
 
-/// Runs the stored answer of a plan through today's code, and prints where the two plans differ, as JSON.
-/// Ends with 0 where nothing differs, with 1 where something does, with 2 where there is no such plan.
+/// Reads the stored answer of a plan with the current code, and prints the differences between the two plans as JSON.
+/// The exit code is 0 without differences, 1 with some, and 2 if there is no such plan.
 #[derive(Args)]
 pub struct Replay {
-    /// The plan's id; it is kept for 24 hours.
+    /// The plan's id. Plans are stored for 24 hours.
     plan_id: PlanId,
-    /// The workspace that it was made in.
+    /// The plan's workspace.
     #[arg(long, default_value = "local")]
     workspace: WorkspaceId,
 }
 
-/// Replays, with the ledger and the settings that the environment names; a server may run beside it.
+/// Replays with the configured ledger. A server may run at the same time.
 pub async fn run(config: &Config, command: Replay) -> Result<ExitCode, Box<dyn Error>> {
     match app::engine(config)?.planner.replay(&command.workspace, command.plan_id).await {
         Ok(replay) => {

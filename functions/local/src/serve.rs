@@ -1,14 +1,16 @@
+//! `orchestrator serve` and `orchestrator worker`.
+
 use std::{error::Error, io, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use app::{Config, QueueConfig, WorkerTiming, run_dead_letters, run_housekeeping, run_worker};
 use engine::Engine;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
 
-/// How long jobs and requests in hand may take after the program was told to stop.
-const GRACE: Duration = Duration::from_secs(25);
+/// How long jobs and requests in progress may take after a signal to stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Serves until the process is told to stop (SIGTERM, Ctrl-C); then finishes what is in hand. A
-/// job that is not finished in time is picked up at the next start.
+/// Serves until SIGTERM or Ctrl-C, then finishes requests and jobs in progress. A job that does not finish in time is
+/// resumed at the next start.
 pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))
         .await
@@ -18,34 +20,34 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     if app.lock.is_some() {
         let open = app.engine.sweeper.pick_up().await?;
         if open > 0 {
-            tracing::info!(jobs.count = open, "open jobs of an earlier run are picked up");
+            tracing::info!(jobs.count = open, "resuming open jobs of an earlier run");
         }
     }
 
     let (stop, stopped) = watch::channel(false);
     println!("AI Orchestrator is listening on {url}");
     println!("Open {url}/dev/action-runner.html");
-    let mut told = stopped.clone();
+    let mut stopping = stopped.clone();
     let server = axum::serve(listener, app.router.clone()).with_graceful_shutdown(async move {
-        // The channel closes only when the process ends, which stops the server too.
-        let _ = told.wait_for(|stop| *stop).await;
+        // An error means that the channel is closed, so the process is ending.
+        let _ = stopping.wait_for(|stop| *stop).await;
     });
-    until_told(config, &app.engine, stop, stopped, tokio::spawn(async move { server.await })).await
+    run_until_signal(config, &app.engine, stop, stopped, tokio::spawn(async move { server.await })).await
 }
 
-/// Works the jobs of a queue that other processes fill, until the process is told to stop.
+/// Works jobs of a shared queue until SIGTERM or Ctrl-C.
 pub async fn work(config: &Config) -> Result<(), Box<dyn Error>> {
     if config.ledger_table.is_none() || config.queue == QueueConfig::Embedded {
-        return Err("a worker needs the ledger and the queue of others: set LEDGER_TABLE and QUEUE_URL".into());
+        return Err("a worker needs a shared ledger and queue: set LEDGER_TABLE and QUEUE_URL".into());
     }
     let engine = Arc::new(app::engine(config)?);
     let (stop, stopped) = watch::channel(false);
     println!("AI Orchestrator is working");
-    until_told(config, &engine, stop, stopped, tokio::spawn(async { Ok(()) })).await
+    run_until_signal(config, &engine, stop, stopped, tokio::spawn(async { Ok(()) })).await
 }
 
-/// Works jobs and keeps house until the process is told to stop; then finishes what is in hand.
-async fn until_told(
+/// Works jobs and keeps house until SIGTERM or Ctrl-C, then finishes those in progress.
+async fn run_until_signal(
     config: &Config,
     engine: &Arc<Engine>,
     stop: watch::Sender<bool>,
@@ -55,18 +57,18 @@ async fn until_told(
     let timing = WorkerTiming::default();
     let worker = tokio::spawn(run_worker(Arc::clone(engine), timing, stopped.clone()));
     let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(engine), timing, stopped));
-    let dead_letters = match app::dead_letters(config)? {
+    let dead_letters = match app::dead_letters(config) {
         Some(queue) => tokio::spawn(run_dead_letters(Arc::clone(engine), queue, stop.subscribe())),
         None => tokio::spawn(async {}),
     };
     signal().await?;
-    tracing::info!("stopping: jobs in hand are finished first");
+    tracing::info!("stopping when the jobs in progress have finished");
     stop.send_replace(true);
-    let in_hand = async {
+    let in_progress = async {
         let _ = tokio::join!(server, worker, dead_letters, housekeeping);
     };
-    if timeout(GRACE, in_hand).await.is_err() {
-        tracing::warn!("some jobs are not finished; they are picked up later");
+    if timeout(SHUTDOWN_TIMEOUT, in_progress).await.is_err() {
+        tracing::warn!("some jobs did not finish; they will be resumed");
     }
     Ok(())
 }

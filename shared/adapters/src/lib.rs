@@ -1,14 +1,15 @@
-//! How the engine touches the world: one folder or file for each thing behind a port.
+//! The engine's ports against real systems: one folder or file for each.
 //!
-//! - `aws`, only with the feature of that name: ledger in DynamoDB, queue in SQS, data keys of KMS, stored secrets
-//! - [`embedded`]: SQLite ledger (with the feature `sqlite`), cache and queue in process, key file, the system's clock and chance
+//! - `aws`, with the feature of that name: ledger in DynamoDB, queue in SQS, data keys of KMS, stored secrets
+//! - [`embedded`]: ledger in SQLite (with the feature `sqlite`); cache, token budget and queue in memory
+//! - [`redis`]: cache, token budget, queue and metrics on Redis or Valkey, one server or a cluster
+//! - [`vault`]: encryption with one key; [`secret`]: secrets given or stored; [`system`]: clock and ids
 //! - [`offline`] and [`openai`]: the planner by rules, and any chat completions endpoint
 //! - [`actions`]: the catalogue, one file an action; [`google`] and [`microsoft`] carry them
-//! - [`mime`] and [`graph_message`]: what goes over the wire; [`http`]: the clients that carry it
-//! - [`redis`]: cache and queue on Redis or Valkey, single or cluster
-//! - [`oauth`]: the endpoints that give and renew accounts' tokens
-//! - [`secret`]: what the environment holds, or only names
-//! - [`api`]: another orchestrator, asked by the command line
+//! - [`mime`] and [`graph_message`]: the formats of mails; [`http`]: outbound HTTP
+//! - [`redis`]: cache and queue on Redis or Valkey
+//! - [`oauth`]: the endpoints that issue and renew accounts' tokens
+//! - [`api`]: the client of our own HTTP API, for the command line
 
 pub mod actions;
 pub mod api;
@@ -25,8 +26,10 @@ pub mod offline;
 pub mod openai;
 pub mod redis;
 pub mod secret;
+pub mod system;
+pub mod vault;
 
+mod backoff;
 mod exchange;
-mod seal;
 
 pub use exchange::InvalidBaseUrl;

@@ -1,19 +1,18 @@
-//! Secrets: known from the start, or kept elsewhere and read at first need.
+//! Secrets: given by the environment, or stored in AWS Secrets Manager and read at each use.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt};
+#[cfg(feature = "aws")]
+use std::sync::Arc;
 
+#[cfg(feature = "aws")]
 use async_trait::async_trait;
 use engine::ports::Cause;
 use secrecy::SecretString;
 
-/// Where secrets are kept. Each reading may cost a call, unless the store remembers.
-#[async_trait]
-pub trait SecretStore: Send + Sync {
-    /// What the secret of this name is now.
-    async fn read(&self, name: &str) -> Result<SecretString, SecretError>;
-}
+#[cfg(feature = "aws")]
+use crate::aws::SecretsManager;
 
-/// A secret cannot be read now; another try may succeed. Says why, and nothing of the secret.
+/// A secret cannot be read now. The reason contains nothing of it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("a secret cannot be read: {0}")]
 pub struct SecretError(#[source] Cause);
@@ -25,34 +24,36 @@ impl SecretError {
     }
 }
 
-/// A secret, to be asked for at each use, so that a new one is heard of.
+/// A secret. Ask for it at each use, so that a rotation takes effect.
 #[derive(Clone)]
-pub struct Secret(Kept);
-
-#[derive(Clone)]
-enum Kept {
-    Here(SecretString),
-    There { store: Arc<dyn SecretStore>, name: Arc<str> },
+pub enum Secret {
+    /// The secret itself.
+    Given(SecretString),
+    /// A secret in Secrets Manager. Nothing is read before the first use.
+    #[cfg(feature = "aws")]
+    Stored {
+        /// The account's secrets.
+        manager: Arc<SecretsManager>,
+        /// The secret's ARN, as [`SecretsManager::read`] takes it.
+        arn: Arc<str>,
+    },
 }
 
 impl Secret {
-    /// The secret that a store keeps under a name. Nothing is read before the first use.
-    pub fn kept(store: Arc<dyn SecretStore>, name: &str) -> Self {
-        Self(Kept::There { store, name: name.into() })
-    }
-
-    /// What it is now.
+    /// The secret's current value.
+    #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "a stored secret is awaited"))]
     pub async fn get(&self) -> Result<SecretString, SecretError> {
-        match &self.0 {
-            Kept::Here(secret) => Ok(secret.clone()),
-            Kept::There { store, name } => store.read(name).await,
+        match self {
+            Self::Given(secret) => Ok(secret.clone()),
+            #[cfg(feature = "aws")]
+            Self::Stored { manager, arn } => manager.read(arn).await,
         }
     }
 }
 
 impl From<SecretString> for Secret {
     fn from(secret: SecretString) -> Self {
-        Self(Kept::Here(secret))
+        Self::Given(secret)
     }
 }
 

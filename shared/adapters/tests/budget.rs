@@ -8,8 +8,8 @@ use std::{
 };
 
 use adapters::{
-    embedded::{SystemClock, SystemIds},
     redis::{RedisBudget, RedisConnection},
+    system::{SystemClock, SystemIds},
 };
 use contracts::servers::RedisServer;
 use engine::ports::{Budget, Clock, Ids, Reservation, Reserved};

@@ -3,7 +3,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
-use adapters::embedded::{LocalVault, MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger, SystemClock};
+use adapters::{
+    embedded::{MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger},
+    system::{SystemClock, SystemIds},
+    vault::LocalVault,
+};
 use contracts::{ManualClock, sample_job, seed};
 use domain::{AuditBy, AuditEntry, AuditEvent, Job, Provider};
 use engine::ports::{Audit, AuditFilter, Clock, Contents, Insert, JobFilter, Jobs, Save, Sealed, Settings, Upkeep};

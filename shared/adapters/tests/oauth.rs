@@ -10,9 +10,11 @@ use std::{
 };
 
 use adapters::{
-    embedded::{LocalVault, MemoryCache, SqliteLedger, SystemClock, SystemIds},
+    embedded::{MemoryCache, SqliteLedger},
     http::{ClientOptions, LazyClient},
     oauth::{OAuthClient, OAuthClients},
+    system::{SystemClock, SystemIds},
+    vault::LocalVault,
 };
 use async_trait::async_trait;
 use contracts::{Emulate, ManualClock};

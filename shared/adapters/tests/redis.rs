@@ -8,7 +8,7 @@ use std::{
 };
 
 use adapters::{
-    embedded::{SystemClock, SystemIds},
+    system::{SystemClock, SystemIds},
     redis::{RedisBudget, RedisCache, RedisConnection, RedisQueue},
 };
 use contracts::{

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use adapters::{
-    embedded::SystemIds,
+    system::SystemIds,
     redis::{RedisConnection, RedisMetrics},
 };
 use contracts::{

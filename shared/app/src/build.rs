@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use adapters::{
     actions::{self, Apis},
-    embedded::{
-        FolderLock, LocalVault, MemoryBudget, MemoryCache, MemoryQueue, StoredKeyVault, SystemClock, SystemIds,
-    },
+    embedded::{FolderLock, MemoryBudget, MemoryCache, MemoryQueue},
     google::GmailApi,
     http::{self, ClientOptions, LazyClient},
     microsoft::GraphApi,
@@ -15,9 +13,11 @@ use adapters::{
     openai::OpenAi,
     redis::{RedisBudget, RedisCache, RedisConnection, RedisMetrics, RedisQueue},
     secret::Secret,
+    system::{SystemClock, SystemIds},
+    vault::LocalVault,
 };
 use axum::Router;
-use domain::{ActorHash, Provider, WorkspaceId};
+use domain::{ActorHash, WorkspaceId};
 use engine::{
     Engine, Options, Parts,
     accounts::PastedTokens,
@@ -25,36 +25,35 @@ use engine::{
     ports::{Access, BUDGET_WINDOW, Budget, CachePorts, Clock, Ids, LedgerPorts, Model, Queue, Vault},
 };
 use jiff::SignedDuration;
-use secrecy::ExposeSecret;
 use telemetry::{Metrics, Vocabulary};
 use web::{Function, Web, door::Door};
 
 use crate::{Config, QueueConfig, SealingConfig, SecretConfig};
 
-/// Longer than a worker's lease, so that a message does not come again while a worker has its job.
+/// Longer than a worker's lease, so that a message is not redelivered while a worker has its job.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
-/// A process follows a change of the rollout within this and a minute.
+/// How long a rollout percentage is cached in the process, beside the minute in Redis.
 const ROLLOUT_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
-/// The queue's name in Redis.
+/// Name of the queue in Redis.
 const QUEUE_NAME: &str = "jobs";
-/// The token budget's name in Redis.
+/// Name of the token budget in Redis.
 const BUDGET_NAME: &str = "budget";
-/// The metrics' name in Redis.
+/// Name of the metrics in Redis.
 const METRICS_NAME: &str = "metrics";
-/// The workspace of a server without keys.
+/// Workspace of a server without keys.
 const LOCAL: &str = "local";
 
-/// The program, put together and not yet running.
+/// The program, built but not running.
 pub struct App {
     /// The use cases.
     pub engine: Arc<Engine>,
     /// Every route.
     pub router: Router,
-    /// Where the ledger is this process's own: no other server works in its folder.
+    /// With the embedded ledger, keeps other servers out of its folder.
     pub lock: Option<FolderLock>,
 }
 
-/// A part that cannot be put together; says which, and why.
+/// A part that cannot be built, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{part}: {why}")]
 pub struct BuildError {
@@ -62,7 +61,7 @@ pub struct BuildError {
     why: String,
 }
 
-/// Puts the server together. `public_url` is where it is reached.
+/// Builds the server. `public_url` is its own address.
 pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
     let lock = match config.ledger_table {
         None => Some(FolderLock::acquire(&config.data).map_err(failed("the data folder"))?),
@@ -77,9 +76,9 @@ pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError>
     Ok(App { engine, router, lock })
 }
 
-/// Every route over these use cases. `public_url` is where they are reached.
+/// All routes over these use cases. `public_url` is their address.
 pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> Result<Router, BuildError> {
-    // With a key in the ledger, even a revoked one, every request needs one.
+    // As soon as the ledger has a key, even a revoked one, every request needs one.
     let door = if engine.keys.list().await.map_err(failed("the ledger"))?.is_empty() {
         let actor = LOCAL.parse().expect("the constant is an actor id");
         Door::Keyless { actor: ActorHash::of(&local(), &actor), workspace: local() }
@@ -89,8 +88,8 @@ pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> R
     Ok(web::router(web(config, engine, door, public_url)))
 }
 
-/// The routes that one function serves on Lambda: a credential is always wanted, and nothing is asked of
-/// the ledger before a request needs it.
+/// The routes of one function on Lambda. A key is always required, and the ledger is not read before a request
+/// needs it.
 pub fn function(config: &Config, engine: Arc<Engine>, function: Function) -> Router {
     web::router_of(function, web(config, engine, Door::Keys, ""))
 }
@@ -105,7 +104,7 @@ fn web(config: &Config, engine: Arc<Engine>, door: Door, public_url: &str) -> We
     }
 }
 
-/// The use cases over the adapters that the environment names.
+/// Builds the use cases with the adapters that the configuration selects.
 pub fn engine(config: &Config) -> Result<Engine, BuildError> {
     Ok(Engine::new(parts(config)?))
 }
@@ -114,8 +113,8 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
 pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
-    let aws = Aws::new(&clock);
-    let vault = vault(config, &aws, &clock)?;
+    let aws = Aws::new(&clock, &ids);
+    let vault = vault(config, &aws)?;
     let catalogue = Catalogue::new(actions::all(&apis(config)?));
     let metrics = Metrics::install(vocabulary(&catalogue));
     let stores = stores(config, &aws, &clock, &ids, metrics)?;
@@ -125,8 +124,8 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         cache: stores.cache,
         budget: stores.budget,
         queue: stores.queue,
-        model: model(config, &aws)?,
-        oauth: Arc::new(oauth(config, &aws, &clock)?),
+        model: model(config, &aws),
+        oauth: Arc::new(oauth(config, &aws, &clock)),
         vault,
         clock,
         ids,
@@ -145,7 +144,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
             pasted: pasted(config),
             max_tokens_per_minute: config.max_tokens_per_minute,
             limits: config.limits.clone(),
-            // Graph is asked twice for a send: whether the draft is still one, then to send it.
+            // A send by Graph is two requests: one reads the draft's state, one sends it.
             provider_timeout: ClientOptions::PROVIDER.total * 2,
             public_url: config.public_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", config.port)),
             visibility_timeout: VISIBILITY_TIMEOUT,
@@ -161,21 +160,21 @@ struct Stores {
     metrics: Metrics,
 }
 
-/// The names that become labels.
+/// The values of metric labels.
 fn vocabulary(catalogue: &Catalogue) -> Vocabulary {
     let actions = catalogue.iter().map(|action| action.about());
     let actions = actions.map(|about| (engine::labels::provider(about.provider), about.id)).collect();
     Vocabulary { actions, routes: web::ROUTES.iter().map(|(route, _)| *route).collect() }
 }
 
-fn vault(config: &Config, aws: &Aws, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Vault>, BuildError> {
+fn vault(config: &Config, aws: &Aws) -> Result<Arc<dyn Vault>, BuildError> {
     Ok(match &config.sealing {
         SealingConfig::KeyFile => Arc::new(LocalVault::from_file(&config.data).map_err(failed("TOKEN_KEY"))?),
-        SealingConfig::Key(SecretConfig::Value(key)) => {
-            Arc::new(LocalVault::from_text(key.expose_secret()).map_err(failed("TOKEN_KEY"))?)
+        SealingConfig::Key(key) => Arc::new(LocalVault::from_secret(aws.secret(key))),
+        #[cfg(feature = "aws")]
+        SealingConfig::Kms(key_id) => {
+            Arc::new(adapters::aws::KmsVault::new(Arc::clone(&aws.sdk), key_id, Arc::clone(&aws.clock)))
         }
-        SealingConfig::Key(key) => Arc::new(StoredKeyVault::new(aws.secret("TOKEN_KEY", key)?)),
-        SealingConfig::Kms(key_id) => aws.vault(key_id, clock)?,
     })
 }
 
@@ -186,17 +185,10 @@ fn stores(
     ids: &Arc<dyn Ids>,
     metrics: Metrics,
 ) -> Result<Stores, BuildError> {
-    let redis = match &config.redis_url {
-        None => None,
-        Some(url) => {
-            http::install_tls();
-            let connection = match url {
-                SecretConfig::Value(url) => RedisConnection::new(url.expose_secret()).map_err(failed("REDIS_URL"))?,
-                kept @ SecretConfig::Arn(_) => RedisConnection::with_secret(aws.secret("REDIS_URL", kept)?),
-            };
-            Some(Arc::new(connection))
-        }
-    };
+    let redis = config.redis_url.as_ref().map(|url| {
+        http::install_tls();
+        Arc::new(RedisConnection::with_secret(aws.secret(url)))
+    });
     let (cache, budget): (CachePorts, Arc<dyn Budget>) = match &redis {
         None => (
             CachePorts::of(Arc::new(MemoryCache::new(Arc::clone(clock)))),
@@ -214,7 +206,8 @@ fn stores(
         }
     };
     let queue: Arc<dyn Queue> = match (&config.queue, redis) {
-        (QueueConfig::Sqs(url), _) => aws.queue(url, clock, ids)?,
+        #[cfg(feature = "aws")]
+        (QueueConfig::Sqs(url), _) => aws.queue(url),
         (QueueConfig::Redis, Some(redis)) => {
             Arc::new(RedisQueue::new(redis, QUEUE_NAME, VISIBILITY_TIMEOUT, Arc::clone(clock), Arc::clone(ids)))
         }
@@ -223,8 +216,9 @@ fn stores(
         }
     };
     let ledger = match &config.ledger_table {
-        Some(table) => aws.ledger(table, clock, ids)?,
-        None => embedded_ledger(config, clock)?,
+        #[cfg(feature = "aws")]
+        Some(table) => LedgerPorts::of(Arc::new(aws.ledger(table))),
+        _ => embedded_ledger(config, clock)?,
     };
     Ok(Stores { ledger, cache, budget, queue, metrics })
 }
@@ -237,95 +231,81 @@ fn embedded_ledger(config: &Config, clock: &Arc<dyn Clock>) -> Result<LedgerPort
 
 #[cfg(not(feature = "sqlite"))]
 fn embedded_ledger(_: &Config, _: &Arc<dyn Clock>) -> Result<LedgerPorts, BuildError> {
-    Err(BuildError { part: "LEDGER_TABLE", why: "must be set: this build has no ledger of its own".to_owned() })
+    Err(BuildError { part: "LEDGER_TABLE", why: "must be set: this build has no embedded ledger".to_owned() })
 }
 
-/// Makes the table that `LEDGER_TABLE` names; one that is there already is left as it is.
+/// Creates the table `LEDGER_TABLE`, unless it exists.
 #[cfg(feature = "aws")]
 pub async fn create_table(config: &Config) -> Result<(), BuildError> {
     let table = config.ledger_table.as_ref().ok_or("must be set").map_err(failed("LEDGER_TABLE"))?;
-    let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
-    let ledger = adapters::aws::DynamoLedger::new(adapters::aws::Sdk::new(), table, clock, ids);
-    ledger.create_table().await.map_err(failed("LEDGER_TABLE"))
+    Aws::system().ledger(table).create_table().await.map_err(failed("LEDGER_TABLE"))
 }
 
-/// The queue of dead letters that `DEAD_LETTER_QUEUE_URL` names.
-pub fn dead_letters(config: &Config) -> Result<Option<Arc<dyn Queue>>, BuildError> {
-    let (clock, ids): (Arc<dyn Clock>, Arc<dyn Ids>) = (Arc::new(SystemClock), Arc::new(SystemIds));
-    config.dead_letter_queue.as_ref().map(|url| Aws::new(&clock).queue(url, &clock, &ids)).transpose()
+/// The dead-letter queue of `DEAD_LETTER_QUEUE_URL`.
+#[cfg(feature = "aws")]
+pub fn dead_letters(config: &Config) -> Option<Arc<dyn Queue>> {
+    config.dead_letter_queue.as_ref().map(|url| Aws::system().queue(url))
 }
 
-/// The adapters of AWS; in a build without the feature `aws`, what says that they are missing.
+/// Without AWS there is no dead-letter queue.
+#[cfg(not(feature = "aws"))]
+pub fn dead_letters(_: &Config) -> Option<Arc<dyn Queue>> {
+    None
+}
+
+/// The adapters of AWS. Empty in a build without the feature `aws`, where the configuration refers to none of them.
 struct Aws {
     #[cfg(feature = "aws")]
     sdk: Arc<adapters::aws::Sdk>,
     #[cfg(feature = "aws")]
     secrets: Arc<adapters::aws::SecretsManager>,
+    #[cfg(feature = "aws")]
+    clock: Arc<dyn Clock>,
+    #[cfg(feature = "aws")]
+    ids: Arc<dyn Ids>,
+}
+
+#[cfg(not(feature = "aws"))]
+impl Aws {
+    fn new(_: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Self {
+        Self {}
+    }
 }
 
 #[cfg(feature = "aws")]
-#[expect(clippy::unnecessary_wraps, reason = "without the feature there is an error here")]
 impl Aws {
-    fn new(clock: &Arc<dyn Clock>) -> Self {
+    fn new(clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Self {
         let sdk = adapters::aws::Sdk::new();
         let secrets = Arc::new(adapters::aws::SecretsManager::new(Arc::clone(&sdk), Arc::clone(clock)));
-        Self { sdk, secrets }
+        Self { sdk, secrets, clock: Arc::clone(clock), ids: Arc::clone(ids) }
     }
 
-    fn queue(&self, url: &str, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<Arc<dyn Queue>, BuildError> {
-        let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(clock), Arc::clone(ids));
-        Ok(Arc::new(adapters::aws::SqsQueue::new(sdk, url, clock, ids)))
+    /// By the system's clock and ids.
+    fn system() -> Self {
+        Self::new(&(Arc::new(SystemClock) as _), &(Arc::new(SystemIds) as _))
     }
 
-    fn ledger(&self, table: &str, clock: &Arc<dyn Clock>, ids: &Arc<dyn Ids>) -> Result<LedgerPorts, BuildError> {
-        let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(clock), Arc::clone(ids));
-        Ok(LedgerPorts::of(Arc::new(adapters::aws::DynamoLedger::new(sdk, table, clock, ids))))
+    fn queue(&self, url: &str) -> Arc<dyn Queue> {
+        let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(&self.clock), Arc::clone(&self.ids));
+        Arc::new(adapters::aws::SqsQueue::new(sdk, url, clock, ids))
     }
 
-    fn vault(&self, key_id: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Vault>, BuildError> {
-        Ok(Arc::new(adapters::aws::KmsVault::new(Arc::clone(&self.sdk), key_id, Arc::clone(clock))))
-    }
-
-    /// The secret that a variable holds or names.
-    fn secret(&self, _: &'static str, secret: &SecretConfig) -> Result<Secret, BuildError> {
-        Ok(match secret {
-            SecretConfig::Value(secret) => secret.clone().into(),
-            SecretConfig::Arn(arn) => Secret::kept(self.secrets.clone(), arn),
-        })
+    fn ledger(&self, table: &str) -> adapters::aws::DynamoLedger {
+        let (sdk, clock, ids) = (Arc::clone(&self.sdk), Arc::clone(&self.clock), Arc::clone(&self.ids));
+        adapters::aws::DynamoLedger::new(sdk, table, clock, ids)
     }
 }
 
-#[cfg(not(feature = "aws"))]
-#[expect(clippy::unused_self, reason = "with the feature it is used")]
 impl Aws {
-    fn new(_: &Arc<dyn Clock>) -> Self {
-        Self {}
-    }
-
-    fn queue(&self, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Result<Arc<dyn Queue>, BuildError> {
-        Err(missing("QUEUE_URL"))
-    }
-
-    fn ledger(&self, _: &str, _: &Arc<dyn Clock>, _: &Arc<dyn Ids>) -> Result<LedgerPorts, BuildError> {
-        Err(missing("LEDGER_TABLE"))
-    }
-
-    fn vault(&self, _: &str, _: &Arc<dyn Clock>) -> Result<Arc<dyn Vault>, BuildError> {
-        Err(missing("KMS_KEY_ID"))
-    }
-
-    fn secret(&self, variable: &'static str, secret: &SecretConfig) -> Result<Secret, BuildError> {
+    /// The secret that a variable contains or refers to.
+    #[cfg_attr(not(feature = "aws"), expect(clippy::unused_self, reason = "stored secrets need it"))]
+    fn secret(&self, secret: &SecretConfig) -> Secret {
         match secret {
-            SecretConfig::Value(secret) => Ok(secret.clone().into()),
-            SecretConfig::Arn(_) => Err(missing(variable)),
+            SecretConfig::Value(secret) => Secret::Given(secret.clone()),
+            #[cfg(feature = "aws")]
+            SecretConfig::Arn(arn) => Secret::Stored { manager: Arc::clone(&self.secrets), arn: arn.as_str().into() },
         }
     }
-}
-
-#[cfg(not(feature = "aws"))]
-fn missing(part: &'static str) -> BuildError {
-    let why = "needs a build with AWS: cargo run --features aws";
-    BuildError { part, why: why.to_owned() }
 }
 
 fn local() -> WorkspaceId {
@@ -339,30 +319,25 @@ fn apis(config: &Config) -> Result<Apis, BuildError> {
     Ok(Apis { gmail, graph })
 }
 
-fn model(config: &Config, aws: &Aws) -> Result<Arc<dyn Model>, BuildError> {
-    let Some(planner) = config.planner.clone() else { return Ok(Arc::new(OfflinePlanner::new())) };
+fn model(config: &Config, aws: &Aws) -> Arc<dyn Model> {
+    let Some(planner) = config.planner.clone() else { return Arc::new(OfflinePlanner::new()) };
     let http = LazyClient::new(ClientOptions::MODEL);
-    let key = planner.key.map(|key| aws.secret("OPENAI_API_KEY", &key)).transpose()?;
-    Ok(Arc::new(OpenAi::new(http, &planner.base_url, key, planner.model, planner.max_output_tokens)))
+    let key = planner.key.map(|key| aws.secret(&key));
+    Arc::new(OpenAi::new(http, &planner.base_url, key, planner.model, planner.max_output_tokens))
 }
 
-fn oauth(config: &Config, aws: &Aws, clock: &Arc<dyn Clock>) -> Result<OAuthClients, BuildError> {
+fn oauth(config: &Config, aws: &Aws, clock: &Arc<dyn Clock>) -> OAuthClients {
     let clients = config.oauth.iter().map(|(provider, client)| {
-        let variable = match provider {
-            Provider::Google => "GOOGLE_CLIENT_SECRET",
-            Provider::Microsoft => "MICROSOFT_CLIENT_SECRET",
-        };
         let client = OAuthClient {
             client_id: client.client_id.clone(),
-            client_secret: aws.secret(variable, &client.client_secret)?,
+            client_secret: aws.secret(&client.client_secret),
             auth_url: client.auth_url.clone(),
             token_url: client.token_url.clone(),
             revoke_url: client.revoke_url.clone(),
         };
-        Ok((*provider, client))
+        (*provider, client)
     });
-    let clients = clients.collect::<Result<_, BuildError>>()?;
-    Ok(OAuthClients::new(LazyClient::new(ClientOptions::PROVIDER), Arc::clone(clock), clients))
+    OAuthClients::new(LazyClient::new(ClientOptions::PROVIDER), Arc::clone(clock), clients.collect())
 }
 
 fn pasted(config: &Config) -> PastedTokens {

@@ -1,11 +1,11 @@
-//! The environment, read once, here, through a lookup that tests replace. Everything that is wrong
-//! is reported together, and no value of a secret is ever part of a report.
+//! The environment, read once, through a lookup that tests replace. All mistakes are reported together, and no
+//! report contains a secret.
 
 mod oauth;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
-use adapters::{embedded::LocalVault, redis::RedisConnection};
+use adapters::{redis::RedisConnection, vault::LocalVault};
 use domain::{ActionId, Allowlist, Provider, RecipientDomains, Via};
 use engine::limits::Limits;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,102 +14,103 @@ pub use self::oauth::OAuthConfig;
 
 const DEFAULT_PORT: u16 = 8787;
 
-/// Where the program runs, which decides what must be set and what is not set means.
+/// Where the program runs. It decides the defaults, and which variables must be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// On somebody's machine, by itself unless told otherwise.
+pub enum Runtime {
+    /// On a server or a developer's machine. All parts are embedded unless configured otherwise.
     Local,
-    /// On AWS Lambda, where nothing is kept in the process, and nothing is allowed unless told so.
+    /// On AWS Lambda, where the process keeps no state, and no action is allowed by default.
     Lambda,
 }
 
-/// What the operator has set; every field says which variable it comes from. Any secret but a pasted
-/// token may be the ARN of one in Secrets Manager instead.
+/// The operator's settings. Every field names its variable. With the feature `aws`, every secret but a pasted token
+/// may also be the ARN of a secret in Secrets Manager.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Who plans: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None is the offline planner.
+    /// The model: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None means the offline planner.
     pub planner: Option<PlannerConfig>,
-    /// `AI_MAX_TOKENS_PER_MIN`, 8000 unless set.
+    /// `AI_MAX_TOKENS_PER_MIN`; default 8000.
     pub max_tokens_per_minute: u64,
-    /// `ALLOW_ACTIONS_DEFAULT`, comma separated; `gmail.send,outlook.send` unless set, and empty allows nothing. On
-    /// Lambda, what is not set is empty.
+    /// `ALLOW_ACTIONS_DEFAULT`, comma separated; empty allows nothing. Default `gmail.send,outlook.send`, on Lambda
+    /// empty.
     pub allowlist: Allowlist,
-    /// `ALLOW_RECIPIENT_DOMAINS`, comma separated; any unless set.
+    /// `ALLOW_RECIPIENT_DOMAINS`, comma separated; default any.
     pub recipient_domains: RecipientDomains,
-    /// `REQUIRE_PLAN`, `true` or `false`: whether execute takes nothing but a `plan_id`; `false` unless set.
+    /// `REQUIRE_PLAN`, `true` or `false`: whether execute accepts only a `plan_id`; default `false`.
     pub require_plan: bool,
-    /// `ALLOW_ORIGINS`, comma separated: the pages of other origins that may call this API with a key; none unless set.
+    /// `ALLOW_ORIGINS`, comma separated: other origins whose pages may call this API with a key; default none.
     pub origins: Vec<String>,
-    /// `LIMIT_REQUESTS_PER_KEY` and `LIMIT_REQUESTS_PER_WORKSPACE` (in a minute), `LIMIT_OPEN_JOBS` (of a workspace),
-    /// `LIMIT_PROMPT_BYTES`; 120, 600, 1000 and 32768 unless set.
+    /// `LIMIT_REQUESTS_PER_KEY` and `LIMIT_REQUESTS_PER_WORKSPACE` (a minute), `LIMIT_OPEN_JOBS` (per workspace),
+    /// `LIMIT_PROMPT_BYTES`; default 120, 600, 1000 and 32768.
     pub limits: Limits,
-    /// `REDIS_URL`, what keeps cache and queue; in this process unless set, and on Lambda it must be.
+    /// `REDIS_URL`, for cache, rate limits, token budget and metrics; by default they are in memory. Required on Lambda.
     pub redis_url: Option<SecretConfig>,
-    /// `QUEUE_URL`, an SQS queue's address, or `redis` for a list in Redis; in this process unless set, and on Lambda it
-    /// must be.
+    /// `QUEUE_URL`, an SQS queue's URL, or `redis` for a list in Redis; by default the queue is in memory. Required on
+    /// Lambda.
     pub queue: QueueConfig,
-    /// `DEAD_LETTER_QUEUE_URL`, where SQS puts messages that were received too often; their jobs are settled.
+    /// `DEAD_LETTER_QUEUE_URL`, the SQS queue of messages that were received too often; their jobs are settled.
     pub dead_letter_queue: Option<String>,
-    /// `LEDGER_TABLE`, a DynamoDB table; the embedded ledger unless set, and on Lambda it must be.
+    /// `LEDGER_TABLE`, a DynamoDB table; by default the ledger is embedded. Required on Lambda.
     pub ledger_table: Option<String>,
-    /// `ORCHESTRATOR_DATA`, the folder of the embedded ledger; `.orchestrator` unless set.
+    /// `ORCHESTRATOR_DATA`, the folder of the embedded ledger; default `.orchestrator`.
     pub data: PathBuf,
-    /// `PORT`, 8787 unless set; 0 takes a free one.
+    /// `PORT`; default 8787, and 0 means any free one.
     pub port: u16,
-    /// `PUBLIC_URL`, this API's own address; `http://127.0.0.1:PORT` unless set. On Lambda, links are without a host
-    /// unless it is set, and with an OAuth client it must be.
+    /// `PUBLIC_URL`, this API's own address; default `http://127.0.0.1:PORT`. On Lambda there is no default: links have
+    /// no host, and an OAuth client requires it.
     pub public_url: Option<String>,
-    /// `PROVIDER_MODE`, `sandbox` or `live`; unless set, sandbox for each provider that is not connected; on Lambda,
+    /// `PROVIDER_MODE`, `sandbox` or `live`; by default, sandbox for each provider that is not connected; on Lambda,
     /// live.
     pub provider_mode: Option<Via>,
-    /// `GOOGLE_ACCESS_TOKEN` and `MICROSOFT_ACCESS_TOKEN`: connections of workspace `local`, with their
-    /// scopes from `GOOGLE_ACCESS_TOKEN_SCOPES` and `MICROSOFT_ACCESS_TOKEN_SCOPES`.
+    /// `GOOGLE_ACCESS_TOKEN` and `MICROSOFT_ACCESS_TOKEN`: connections of workspace `local`, with the
+    /// scopes `GOOGLE_ACCESS_TOKEN_SCOPES` and `MICROSOFT_ACCESS_TOKEN_SCOPES`.
     pub tokens: BTreeMap<Provider, TokenConfig>,
-    /// `GOOGLE_CLIENT_ID` and `MICROSOFT_CLIENT_ID` with their secrets and endpoints: what accounts are connected by.
+    /// `GOOGLE_CLIENT_ID` and `MICROSOFT_CLIENT_ID` with their secrets and endpoints, to connect accounts.
     pub oauth: BTreeMap<Provider, OAuthConfig>,
-    /// `GMAIL_BASE_URL`, `https://gmail.googleapis.com` unless set.
+    /// `GMAIL_BASE_URL`; default `https://gmail.googleapis.com`.
     pub gmail_base_url: String,
-    /// `GRAPH_BASE_URL`, `https://graph.microsoft.com/v1.0` unless set.
+    /// `GRAPH_BASE_URL`; default `https://graph.microsoft.com/v1.0`.
     pub graph_base_url: String,
-    /// What seals contents: `TOKEN_KEY` or `KMS_KEY_ID`, of which Lambda wants one.
+    /// The encryption of contents: `TOKEN_KEY` or `KMS_KEY_ID`; default a key file. Lambda requires one of the two.
     pub sealing: SealingConfig,
-    /// `ENABLE_DEV_UI`, `true` or `false`: whether there is the page under `/dev`; on Lambda it is not unless set.
+    /// `ENABLE_DEV_UI`, `true` or `false`: whether to serve the page under `/dev`; default `true`, on Lambda `false`.
     pub dev_ui: bool,
-    /// `FLAGS_GOOGLE_ROLLOUT_PERCENT`, 100 unless set; on Lambda 0.
+    /// `FLAGS_GOOGLE_ROLLOUT_PERCENT`; default 100, on Lambda 0.
     pub google_rollout_percent: u8,
-    /// `FLAGS_MICROSOFT_ROLLOUT_PERCENT`, 100 unless set; on Lambda 0.
+    /// `FLAGS_MICROSOFT_ROLLOUT_PERCENT`; default 100, on Lambda 0.
     pub microsoft_rollout_percent: u8,
-    /// `_HANDLER`, which Lambda sets to the function's handler; empty elsewhere.
+    /// `_HANDLER`, the function's handler, which Lambda sets; empty elsewhere.
     pub handler: String,
-    /// `RUST_LOG`, a filter of the tracing crates; `info` unless set.
+    /// `RUST_LOG`, a filter of the tracing crates; default `info`.
     pub log_filter: String,
-    /// `LOG_FORMAT`, `text` or `json`: a line of JSON for each event; text unless set.
+    /// `LOG_FORMAT`, `text` or `json`; default `text`.
     pub log_format: LogFormat,
 }
 
 /// A chat completions endpoint.
 #[derive(Debug, Clone)]
 pub struct PlannerConfig {
-    /// `AI_MODEL`, `gpt-4o-mini` unless set.
+    /// `AI_MODEL`; default `gpt-4o-mini`.
     pub model: String,
-    /// `AI_MAX_OUTPUT_TOKENS`, 800 unless set.
+    /// `AI_MAX_OUTPUT_TOKENS`; default 800.
     pub max_output_tokens: u32,
-    /// `OPENAI_BASE_URL`, `https://api.openai.com/v1` unless set.
+    /// `OPENAI_BASE_URL`; default `https://api.openai.com/v1`.
     pub base_url: String,
     /// `OPENAI_API_KEY`.
     pub key: Option<SecretConfig>,
 }
 
-/// A secret, or where it lies.
+/// A secret, or a reference to it.
 #[derive(Debug, Clone)]
 pub enum SecretConfig {
     /// The secret itself.
     Value(SecretString),
-    /// The ARN of a secret in Secrets Manager, with `:KEY::` at its end where the secret is a JSON object.
+    /// The ARN of a secret in Secrets Manager; with `:KEY::` appended, one field of a JSON object.
+    #[cfg(feature = "aws")]
     Arn(String),
 }
 
-/// What seals contents at rest.
+/// The encryption of contents at rest.
 #[derive(Debug, Clone)]
 pub enum SealingConfig {
     /// A key file in the data folder.
@@ -117,17 +118,19 @@ pub enum SealingConfig {
     /// `TOKEN_KEY`, 32 bytes in hex or base64.
     Key(SecretConfig),
     /// `KMS_KEY_ID`, a key's id, ARN or alias: data keys of AWS KMS.
+    #[cfg(feature = "aws")]
     Kms(String),
 }
 
-/// What brings jobs to workers.
+/// The queue of jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueueConfig {
-    /// A queue in this process.
+    /// In this process.
     Embedded,
     /// A list in Redis.
     Redis,
-    /// SQS, at this address.
+    /// The SQS queue with this URL.
+    #[cfg(feature = "aws")]
     Sqs(String),
 }
 
@@ -136,16 +139,16 @@ pub enum QueueConfig {
 pub struct TokenConfig {
     /// The bearer token.
     pub token: SecretString,
-    /// What it was granted.
+    /// Its scopes.
     pub scopes: Vec<String>,
 }
 
-/// What the command line needs to ask a running orchestrator.
+/// The command line's settings for requests to a running orchestrator.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// `ORCHESTRATOR_URL`, the orchestrator's address; `http://127.0.0.1:PORT` unless set.
+    /// `ORCHESTRATOR_URL`, its address; default `http://127.0.0.1:PORT`.
     pub url: String,
-    /// `ORCHESTRATOR_KEY`, the API key; none for an orchestrator without keys.
+    /// `ORCHESTRATOR_KEY`, the API key; none for a server without keys.
     pub key: Option<SecretString>,
 }
 
@@ -160,39 +163,27 @@ impl ClientConfig {
         let mut env = Env { lookup, errors: Vec::new() };
         let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
         let url = env.url("ORCHESTRATOR_URL").unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
-        let config = Self { url, key: env.text("ORCHESTRATOR_KEY").map(SecretString::from) };
-        if env.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(env.errors)) }
+        let key = env.text("ORCHESTRATOR_KEY").map(SecretString::from);
+        env.finish(Self { url, key })
     }
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For a person.
+    /// For people.
     Text,
-    /// For everyone else.
+    /// One line of JSON an event, for programs.
     Json,
 }
 
-impl FromStr for LogFormat {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("must be text or json"),
-        }
-    }
-}
-
-/// Everything that is wrong with the environment.
+/// All mistakes in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<String>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the environment is not right: {}", self.0.join("; "))
+        write!(f, "the environment is invalid: {}", self.0.join("; "))
     }
 }
 
@@ -200,15 +191,15 @@ impl std::error::Error for ConfigErrors {}
 
 impl Config {
     /// Reads the process's environment.
-    pub fn from_env(place: Place) -> Result<Self, ConfigErrors> {
-        Self::read(place, &variable)
+    pub fn from_env(runtime: Runtime) -> Result<Self, ConfigErrors> {
+        Self::read(runtime, &variable)
     }
 
-    /// Reads variables through `lookup`. One that is empty counts as not set, but for
-    /// `ALLOW_ACTIONS_DEFAULT`, where empty means nothing.
-    pub fn read(place: Place, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+    /// Reads variables through `lookup`. An empty variable counts as unset, except
+    /// `ALLOW_ACTIONS_DEFAULT`, where empty means no action.
+    pub fn read(runtime: Runtime, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut env = Env { lookup, errors: Vec::new() };
-        let local = place == Place::Local;
+        let local = runtime == Runtime::Local;
         let key = env.secret("OPENAI_API_KEY");
         let base_url = env.url("OPENAI_BASE_URL");
         let model = env.text("AI_MODEL").unwrap_or_else(|| "gpt-4o-mini".to_owned());
@@ -229,7 +220,7 @@ impl Config {
             let name = format!("{prefix}_ACCESS_TOKEN");
             if let Some(token) = env.text(&name).map(SecretString::from) {
                 tokens.insert(provider, TokenConfig { token, scopes });
-                env.refuse(!local, &format!("{name} is for a server on your own machine: connect the account instead"));
+                env.refuse(!local, &format!("{name} works only on your own machine: connect the account instead"));
             }
         }
         let mut oauth = BTreeMap::new();
@@ -242,8 +233,7 @@ impl Config {
             }
             let oauth = ["GOOGLE_CLIENT_ID", "MICROSOFT_CLIENT_ID"].into_iter().find(|name| env.text(name).is_some());
             if let Some(client) = oauth {
-                let says =
-                    format!("PUBLIC_URL must be set beside {client}: it is where the provider sends people back to");
+                let says = format!("{client} needs PUBLIC_URL, the address that the provider redirects people to");
                 env.refuse(env.text("PUBLIC_URL").is_none(), &says);
             }
         }
@@ -259,8 +249,17 @@ impl Config {
                 env.refuse(redis_url.is_none() && local, "QUEUE_URL is redis, so REDIS_URL must be set");
                 QueueConfig::Redis
             }
+            #[cfg(feature = "aws")]
             Some(_) => env.url("QUEUE_URL").map_or(QueueConfig::Embedded, QueueConfig::Sqs),
+            #[cfg(not(feature = "aws"))]
+            Some(_) => {
+                env.refuse(true, &needs_aws("QUEUE_URL"));
+                QueueConfig::Embedded
+            }
         };
+        for name in ["LEDGER_TABLE", "DEAD_LETTER_QUEUE_URL", "KMS_KEY_ID"] {
+            env.refuse(cfg!(not(feature = "aws")) && env.text(name).is_some(), &needs_aws(name));
+        }
         let rollout = if local { 100 } else { 0 };
         let config = Self {
             planner,
@@ -282,26 +281,34 @@ impl Config {
             data: env.text("ORCHESTRATOR_DATA").map_or_else(|| PathBuf::from(".orchestrator"), PathBuf::from),
             port: env.number("PORT", DEFAULT_PORT, 0..=u16::MAX),
             public_url: env.url("PUBLIC_URL"),
-            provider_mode: env.parsed("PROVIDER_MODE").or((!local).then_some(Via::Live)),
+            provider_mode: env
+                .choice("PROVIDER_MODE", [("sandbox", Via::Sandbox), ("live", Via::Live)])
+                .or((!local).then_some(Via::Live)),
             tokens,
             oauth,
             gmail_base_url: env.url("GMAIL_BASE_URL").unwrap_or_else(|| "https://gmail.googleapis.com".to_owned()),
             graph_base_url: env.url("GRAPH_BASE_URL").unwrap_or_else(|| "https://graph.microsoft.com/v1.0".to_owned()),
-            sealing: env.sealing(place),
+            sealing: env.sealing(local),
             dev_ui: env.flag("ENABLE_DEV_UI", local),
             google_rollout_percent: env.number("FLAGS_GOOGLE_ROLLOUT_PERCENT", rollout, 0..=100),
             microsoft_rollout_percent: env.number("FLAGS_MICROSOFT_ROLLOUT_PERCENT", rollout, 0..=100),
             handler: env.text("_HANDLER").unwrap_or_default(),
             log_filter: env.text("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
-            log_format: env.parsed("LOG_FORMAT").unwrap_or(LogFormat::Text),
+            log_format: env
+                .choice("LOG_FORMAT", [("text", LogFormat::Text), ("json", LogFormat::Json)])
+                .unwrap_or(LogFormat::Text),
         };
-        if env.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(env.errors)) }
+        env.finish(config)
     }
 }
 
 fn variable(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads it")]
     std::env::var(name).ok()
+}
+
+fn needs_aws(name: &str) -> String {
+    format!("{name} needs a build with AWS: cargo run --features aws")
 }
 
 struct Env<'a> {
@@ -310,6 +317,10 @@ struct Env<'a> {
 }
 
 impl Env<'_> {
+    fn finish<T>(self, config: T) -> Result<T, ConfigErrors> {
+        if self.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(self.errors)) }
+    }
+
     fn text(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
@@ -320,7 +331,7 @@ impl Env<'_> {
         }
     }
 
-    /// A secret, or the ARN of one in Secrets Manager.
+    /// A secret, or the ARN of a secret in Secrets Manager.
     fn secret(&mut self, name: &str) -> Option<SecretConfig> {
         let text = self.text(name)?;
         let Some((_, rest)) = text.strip_prefix("arn:").and_then(|rest| rest.split_once(':')) else {
@@ -329,38 +340,39 @@ impl Env<'_> {
         let parts: Vec<&str> = text.split(':').collect();
         let is_secret = rest.starts_with("secretsmanager:") && matches!(parts.len(), 7 | 10) && parts[5] == "secret";
         self.refuse(!is_secret, &format!("{name} is an ARN, but not of a secret in Secrets Manager"));
-        Some(SecretConfig::Arn(text))
+        self.refuse(cfg!(not(feature = "aws")), &needs_aws(name));
+        #[cfg(feature = "aws")]
+        let secret = SecretConfig::Arn(text);
+        #[cfg(not(feature = "aws"))]
+        let secret = SecretConfig::Value(text.into());
+        Some(secret)
     }
 
-    fn sealing(&mut self, place: Place) -> SealingConfig {
-        match (self.secret("TOKEN_KEY"), self.text("KMS_KEY_ID")) {
-            (Some(SecretConfig::Value(key)), None) => {
-                if let Err(error) = LocalVault::from_text(key.expose_secret()) {
-                    self.errors.push(format!("TOKEN_KEY: {error}"));
-                }
-                SealingConfig::Key(SecretConfig::Value(key))
-            }
-            (Some(key), None) => SealingConfig::Key(key),
+    fn sealing(&mut self, local: bool) -> SealingConfig {
+        let (key, kms) = (self.secret("TOKEN_KEY"), self.text("KMS_KEY_ID"));
+        if let Some(SecretConfig::Value(key)) = &key
+            && let Err(error) = LocalVault::from_text(key.expose_secret())
+        {
+            self.errors.push(format!("TOKEN_KEY: {error}"));
+        }
+        self.refuse(key.is_some() && kms.is_some(), "TOKEN_KEY and KMS_KEY_ID are both set; set only one");
+        self.refuse(key.is_none() && kms.is_none() && !local, "TOKEN_KEY or KMS_KEY_ID must be set");
+        match (key, kms) {
+            (Some(key), _) => SealingConfig::Key(key),
+            #[cfg(feature = "aws")]
             (None, Some(id)) => SealingConfig::Kms(id),
-            (Some(_), Some(_)) => {
-                self.refuse(true, "TOKEN_KEY and KMS_KEY_ID are both set, but one of them seals");
-                SealingConfig::KeyFile
-            }
-            (None, None) => {
-                self.refuse(place == Place::Lambda, "TOKEN_KEY or KMS_KEY_ID must be set");
-                SealingConfig::KeyFile
-            }
+            _ => SealingConfig::KeyFile,
         }
     }
 
-    fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
-        match self.text(name)?.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.errors.push(format!("{name} {error}"));
-                None
-            }
+    /// One of these words.
+    fn choice<T: Copy, const N: usize>(&mut self, name: &str, choices: [(&str, T); N]) -> Option<T> {
+        let text = self.text(name)?;
+        let chosen = choices.iter().find(|(word, _)| *word == text);
+        if chosen.is_none() {
+            self.errors.push(format!("{name} must be {}", choices.map(|(word, _)| word).join(" or ")));
         }
+        chosen.map(|(_, value)| *value)
     }
 
     fn number<T>(&mut self, name: &str, default: T, range: std::ops::RangeInclusive<T>) -> T
@@ -375,25 +387,16 @@ impl Env<'_> {
         default
     }
 
-    /// True or false; false unless set.
     fn flag(&mut self, name: &str, default: bool) -> bool {
-        match self.text(name).as_deref() {
-            None => default,
-            Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                self.errors.push(format!("{name} must be true or false"));
-                default
-            }
-        }
+        self.choice(name, [("true", true), ("false", false)]).unwrap_or(default)
     }
 
-    /// An address with http or https, without the slash at its end.
+    /// A URL with http or https, without its trailing slash.
     fn url(&mut self, name: &str) -> Option<String> {
         let text = self.text(name)?;
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace)) {
-            self.errors.push(format!("{name} must be an address that begins with https:// or http://"));
+            self.errors.push(format!("{name} must be a URL that begins with https:// or http://"));
             return None;
         }
         Some(text.trim_end_matches('/').to_owned())
@@ -407,14 +410,11 @@ impl Env<'_> {
     fn allowlist(&mut self, unset: &[&str]) -> Allowlist {
         let name = "ALLOW_ACTIONS_DEFAULT";
         let items = self.list(name).unwrap_or_else(|| unset.iter().map(|action| (*action).to_owned()).collect());
-        let mut actions: Vec<ActionId> = Vec::new();
-        for item in items {
-            match item.parse() {
-                Ok(action) => actions.push(action),
-                Err(error) => self.errors.push(format!("{name}: {error}")),
-            }
-        }
-        actions.into_iter().collect()
+        let parse = |item: String| {
+            let parsed = item.parse::<ActionId>();
+            parsed.inspect_err(|error| self.errors.push(format!("{name}: {error}"))).ok()
+        };
+        items.into_iter().filter_map(parse).collect()
     }
 
     fn origins(&mut self) -> Vec<String> {
@@ -424,26 +424,20 @@ impl Env<'_> {
             let named = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"/?#*@\\".contains(&b));
             named && !rest.bytes().any(|b| b.is_ascii_uppercase())
         };
-        if !origins.iter().all(is_one) {
-            let says =
-                "ALLOW_ORIGINS must be origins such as https://app.example.com, in lower case and without a path";
-            self.errors.push(says.to_owned());
-        }
+        let says = "ALLOW_ORIGINS must be origins such as https://app.example.com, in lower case and without a path";
+        self.refuse(!origins.iter().all(is_one), says);
         origins
     }
 
     fn recipient_domains(&mut self) -> RecipientDomains {
-        match self.list("ALLOW_RECIPIENT_DOMAINS") {
-            None => RecipientDomains::Any,
-            Some(domains) if domains.is_empty() => RecipientDomains::Any,
-            Some(domains) => {
-                if domains.iter().any(|domain| domain.contains(['@', ' ', '*']) || !domain.contains('.')) {
-                    let says = "ALLOW_RECIPIENT_DOMAINS must be domains such as example.com, comma separated";
-                    self.errors.push(says.to_owned());
-                }
-                RecipientDomains::Only(domains.iter().map(|domain| domain.to_ascii_lowercase()).collect())
-            }
+        let domains = self.list("ALLOW_RECIPIENT_DOMAINS").unwrap_or_default();
+        let is_wrong = |domain: &String| domain.contains(['@', ' ', '*']) || !domain.contains('.');
+        let says = "ALLOW_RECIPIENT_DOMAINS must be domains such as example.com, comma separated";
+        self.refuse(domains.iter().any(is_wrong), says);
+        if domains.is_empty() {
+            return RecipientDomains::Any;
         }
+        RecipientDomains::Only(domains.iter().map(|domain| domain.to_ascii_lowercase()).collect())
     }
 }
 
@@ -451,29 +445,31 @@ impl Env<'_> {
 mod tests {
     use super::*;
 
-    fn read_at(place: Place, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    fn read_at(runtime: Runtime, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
         let variables: BTreeMap<String, String> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Config::read(place, &|name| variables.get(name).cloned())
+        Config::read(runtime, &|name| variables.get(name).cloned())
     }
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
-        read_at(Place::Local, variables)
+        read_at(Runtime::Local, variables)
     }
 
     #[test]
-    fn nothing_set_is_the_offline_planner_and_the_sandbox() {
+    fn the_defaults_are_the_offline_planner_and_the_sandbox() {
         let config = read(&[]).unwrap();
         assert!(config.planner.is_none() && config.tokens.is_empty() && config.provider_mode.is_none());
         assert_eq!((config.port, config.max_tokens_per_minute, config.google_rollout_percent), (8787, 8000, 100));
         assert_eq!(config.allowlist.iter().count(), 2);
     }
 
+    #[cfg(feature = "aws")]
     const ARN: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:redis-AbCdEf";
 
+    #[cfg(feature = "aws")]
     #[test]
-    fn on_lambda_nothing_is_kept_in_the_process_and_nothing_is_allowed_unless_told() {
-        let error = read_at(Place::Lambda, &[]).unwrap_err().to_string();
+    fn lambda_requires_shared_stores_and_allows_nothing_by_default() {
+        let error = read_at(Runtime::Lambda, &[]).unwrap_err().to_string();
         for name in ["REDIS_URL", "QUEUE_URL", "LEDGER_TABLE", "TOKEN_KEY or KMS_KEY_ID"] {
             assert!(error.contains(name), "{name} is missing in: {error}");
         }
@@ -483,7 +479,7 @@ mod tests {
             ("LEDGER_TABLE", "ledger"),
             ("KMS_KEY_ID", "alias/orchestrator"),
         ];
-        let config = read_at(Place::Lambda, &variables).unwrap();
+        let config = read_at(Runtime::Lambda, &variables).unwrap();
         assert_eq!((config.allowlist.iter().count(), config.dev_ui), (0, false));
         assert_eq!((config.google_rollout_percent, config.microsoft_rollout_percent), (0, 0));
         assert_eq!(config.provider_mode, Some(Via::Live));
@@ -491,14 +487,15 @@ mod tests {
         assert!(matches!(config.redis_url, Some(SecretConfig::Arn(arn)) if arn == ARN));
 
         variables.extend([("TOKEN_KEY", ARN), ("GOOGLE_CLIENT_ID", "id"), ("MICROSOFT_ACCESS_TOKEN", "s3cret")]);
-        let error = read_at(Place::Lambda, &variables).unwrap_err().to_string();
+        let error = read_at(Runtime::Lambda, &variables).unwrap_err().to_string();
         for name in ["TOKEN_KEY and KMS_KEY_ID", "PUBLIC_URL", "MICROSOFT_ACCESS_TOKEN"] {
             assert!(error.contains(name) && !error.contains("s3cret"), "{name} is missing in: {error}");
         }
     }
 
+    #[cfg(feature = "aws")]
     #[test]
-    fn a_secret_may_be_an_arn_of_secrets_manager_and_no_other() {
+    fn a_secret_may_be_an_arn_of_secrets_manager_and_of_no_other_service() {
         let with_field = format!("{ARN}:url::");
         for arn in [ARN, &with_field, &ARN.replace("aws:", "aws-us-gov:")] {
             let config = read(&[("OPENAI_API_KEY", arn), ("TOKEN_KEY", arn)]).unwrap();
@@ -507,8 +504,24 @@ mod tests {
         }
         for wrong in ["arn:aws:s3:::bucket", &format!("{ARN}:url"), &ARN.replace("secret:", "topic:"), "arn:aws"] {
             let error = read(&[("OPENAI_API_KEY", wrong)]);
-            // What does not even look like an ARN is a key.
+            // A text that does not look like an ARN is a key.
             assert_eq!(error.is_err(), wrong.matches(':').count() > 1, "{wrong}");
+        }
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[test]
+    fn a_build_without_aws_refuses_every_variable_of_aws() {
+        let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:redis-AbCdEf";
+        for (name, value) in [
+            ("REDIS_URL", arn),
+            ("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs"),
+            ("DEAD_LETTER_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/dead"),
+            ("LEDGER_TABLE", "ledger"),
+            ("KMS_KEY_ID", "alias/orchestrator"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} needs a build with AWS")), "{error}");
         }
     }
 
@@ -525,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_needs_its_secret_and_finds_the_public_endpoints() {
+    fn an_oauth_client_needs_its_secret_and_has_public_endpoints() {
         let client =
             [("MICROSOFT_CLIENT_ID", "id"), ("MICROSOFT_CLIENT_SECRET", "hush"), ("MICROSOFT_TENANT", "t.example.com")];
         let config = read(&client).unwrap();
@@ -541,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_reported_together_and_no_secret_with_it() {
+    fn all_mistakes_are_reported_together_without_secrets() {
         let error = read(&[
             ("PORT", "70000"),
             ("PROVIDER_MODE", "dry"),

@@ -1,4 +1,4 @@
-//! The composition root: the environment becomes a [`Config`], a `Config` becomes an [`App`].
+//! The composition root: the environment becomes a [`Config`], and a `Config` becomes an [`App`].
 
 mod build;
 mod config;
@@ -8,6 +8,7 @@ mod worker;
 pub use build::create_table;
 pub use build::{App, BuildError, build, dead_letters, engine, function, parts, router};
 pub use config::{
-    ClientConfig, Config, ConfigErrors, LogFormat, Place, PlannerConfig, QueueConfig, SealingConfig, SecretConfig,
+    ClientConfig, Config, ConfigErrors, LogFormat, PlannerConfig, QueueConfig, Runtime, SealingConfig,
+    SecretConfig,
 };
 pub use worker::{WorkerTiming, run_dead_letters, run_housekeeping, run_worker};

@@ -1,4 +1,4 @@
-//! Drains the queue, and sweeps, until it is told to stop.
+//! The loops of a worker: working jobs, settling dead letters, and housekeeping.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,17 +13,19 @@ use tokio::{
     task::JoinSet,
 };
 
-/// How many jobs run side by side.
-const SIDE_BY_SIDE: usize = 10;
-/// How long to wait for a message at a time.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How many messages are handled at once.
+const CONCURRENCY: usize = 10;
+/// How long one receive waits for a message.
+const RECEIVE_WAIT: Duration = Duration::from_secs(20);
+/// The pause after a queue error.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
-/// The timing of a worker; the default is the product's.
+/// Lease and sweep interval. Tests shorten them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkerTiming {
     /// Lease length: after this, another worker may take the job.
     pub lease: SignedDuration,
-    /// How often to look for jobs whose message was lost.
+    /// How often the sweep looks for jobs whose message was lost.
     pub sweep: Duration,
 }
 
@@ -33,7 +35,7 @@ impl Default for WorkerTiming {
     }
 }
 
-/// Works jobs until `stop` turns true; then finishes those in hand.
+/// Works jobs until `stop` becomes true, then finishes those in progress.
 pub async fn run_worker(engine: Arc<Engine>, timing: WorkerTiming, stop: watch::Receiver<bool>) {
     let (queue, clock) = (Arc::clone(&engine.queue), Arc::clone(&engine.clock));
     let work = |message: String| {
@@ -47,7 +49,7 @@ pub async fn run_worker(engine: Arc<Engine>, timing: WorkerTiming, stop: watch::
     drain(&queue, &*clock, stop, work).await;
 }
 
-/// Settles the jobs of messages that went to the dead letters, until `stop` turns true.
+/// Settles the jobs of dead letters until `stop` becomes true.
 pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: watch::Receiver<bool>) {
     let clock = Arc::clone(&engine.clock);
     let settle = |message: String| {
@@ -61,8 +63,7 @@ pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: 
     drain(&queue, &*clock, stop, settle).await;
 }
 
-/// Gives each message of a queue to `handle`, some side by side, each in a task of its own, so that
-/// a panic ends one message's handling alone.
+/// Handles the messages of a queue, several at once, each in its own task, so that a panic affects one message only.
 async fn drain<F>(
     queue: &Arc<dyn Queue>,
     clock: &dyn Clock,
@@ -71,14 +72,14 @@ async fn drain<F>(
 ) where
     F: Future<Output = Disposition> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+    let slots = Arc::new(Semaphore::new(CONCURRENCY));
     let mut tasks = JoinSet::new();
     while !*stop.borrow() {
         let Ok(first) = Arc::clone(&slots).acquire_owned().await else { break };
         drop(first);
         let received = tokio::select! {
             _ = stop.changed() => break,
-            received = queue.receive(slots.available_permits().max(1), PATIENCE) => received,
+            received = queue.receive(slots.available_permits().max(1), RECEIVE_WAIT) => received,
         };
         match received {
             Ok(deliveries) => {
@@ -90,7 +91,7 @@ async fn drain<F>(
                         if handled.await == Disposition::Acknowledge
                             && let Err(error) = queue.acknowledge(&delivery.receipt).await
                         {
-                            // It comes again, and finds its job ended.
+                            // It is redelivered, and its job has ended.
                             tracing::warn!(%error, "a message was not acknowledged");
                         }
                         drop(slot);
@@ -98,8 +99,8 @@ async fn drain<F>(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the queue is asked again in a second");
-                clock.sleep(Duration::from_secs(1)).await;
+                tracing::warn!(%error, "the queue failed; the next receive follows in a second");
+                clock.sleep(ERROR_PAUSE).await;
             }
         }
         while let Some(ended) = tasks.try_join_next() {
@@ -111,14 +112,14 @@ async fn drain<F>(
     }
 }
 
-/// A panic ends one job's task, and its message comes again.
+/// Logs a panic. Its message is redelivered.
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
-        tracing::error!("a job's task panicked; its message comes again");
+        tracing::error!("a job's task panicked; its message is redelivered");
     }
 }
 
-/// Looks for overdue jobs and erases what has expired, again and again, until `stop` turns true.
+/// Queues overdue jobs and erases expired records, repeatedly, until `stop` becomes true.
 pub async fn run_housekeeping(engine: Arc<Engine>, timing: WorkerTiming, mut stop: watch::Receiver<bool>) {
     loop {
         tokio::select! {
@@ -126,10 +127,10 @@ pub async fn run_housekeeping(engine: Arc<Engine>, timing: WorkerTiming, mut sto
             () = engine.clock.sleep(timing.sweep) => {}
         }
         if let Err(error) = engine.sweeper.sweep().await {
-            tracing::warn!(%error, "the sweep is tried again later");
+            tracing::warn!(%error, "the sweep failed; it runs again later");
         }
         if let Err(error) = engine.sweeper.erase_expired().await {
-            tracing::warn!(%error, "what has expired is erased later");
+            tracing::warn!(%error, "expired records were not erased; the next run tries again");
         }
     }
 }
@@ -138,13 +139,13 @@ pub async fn run_housekeeping(engine: Arc<Engine>, timing: WorkerTiming, mut sto
 mod tests {
     use std::sync::Mutex;
 
-    use adapters::embedded::{MemoryQueue, SystemClock};
+    use adapters::{embedded::MemoryQueue, system::SystemClock};
     use engine::ports::QueuedMessage;
 
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_ends_one_message_alone_and_it_comes_again() {
+    async fn a_panic_affects_one_message_only_and_it_is_redelivered() {
         let visibility = Duration::from_millis(20);
         let queue: Arc<dyn Queue> = Arc::new(MemoryQueue::new(Arc::new(SystemClock), visibility));
         let message = |body: usize| QueuedMessage {
@@ -152,8 +153,8 @@ mod tests {
             workspace: "local".parse().unwrap(),
             delay: Duration::ZERO,
         };
-        // More than there are slots, so that a panic that kept its slot would stop the rest.
-        let count = 3 * SIDE_BY_SIDE;
+        // More messages than slots, so that a panic that kept its slot would stop the rest.
+        let count = 3 * CONCURRENCY;
         queue.send(&(0..count).map(message).collect::<Vec<_>>()).await.unwrap();
 
         let seen = Arc::new(Mutex::new(vec![0; count]));

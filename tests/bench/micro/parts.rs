@@ -10,12 +10,12 @@ use std::{
 
 use adapters::{
     actions::{self, Apis},
-    embedded::LocalVault,
     google::GmailApi,
     http::{ClientOptions, LazyClient},
     microsoft::GraphApi,
     mime,
     offline::OfflinePlanner,
+    vault::LocalVault,
 };
 use axum::{
     body::Body,

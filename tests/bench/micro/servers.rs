@@ -11,8 +11,8 @@ use std::{
 };
 
 use adapters::{
-    embedded::SystemIds,
     redis::{RedisBudget, RedisCache, RedisConnection, RedisMetrics},
+    system::SystemIds,
 };
 use contracts::servers::RedisServer;
 use criterion::{Bencher, Criterion};

@@ -10,7 +10,10 @@ use std::{
     thread,
 };
 
-use adapters::embedded::{SqliteLedger, SystemClock, SystemIds};
+use adapters::{
+    embedded::SqliteLedger,
+    system::{SystemClock, SystemIds},
+};
 use engine::ports::Ids;
 use redis::{Script, aio::MultiplexedConnection, cmd};
 use rusqlite::{Connection, params};

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use adapters::embedded::SystemIds;
+use adapters::system::SystemIds;
 use clap::ValueEnum;
 use engine::ports::Ids;
 use fakes::{Fakes, Fault, Provider, RandomFaults, Token, model::FakeModel};

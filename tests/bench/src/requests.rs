@@ -1,6 +1,6 @@
 //! What is asked.
 
-use adapters::embedded::SystemIds;
+use adapters::system::SystemIds;
 use engine::ports::Ids;
 use serde_json::{Value, json};
 

@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let began = Instant::now();
     let seed = arguments.seed.unwrap_or_else(|| {
-        let random = adapters::embedded::SystemIds.uuid().as_u128() & u128::from(u32::MAX);
+        let random = adapters::system::SystemIds.uuid().as_u128() & u128::from(u32::MAX);
         u64::try_from(random).expect("32 bits fit")
     });
     println!("seed {seed}\n");

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use adapters::{
     aws::{DynamoLedger, Sdk, SqsQueue, settings},
-    embedded::{SystemClock, SystemIds},
+    system::{SystemClock, SystemIds},
 };
 use aws_sdk_sqs::config::{Credentials, Region, SharedCredentialsProvider};
 use contracts::{Ministack, servers::RedisServer};

@@ -101,7 +101,7 @@ fn command(handler: &str, variables: &[(&str, String)]) -> Command {
 
 async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
     let (id, event) = api.events.lock().await.recv().await.expect("the test goes on");
-    let now = adapters::embedded::SystemClock.now().as_millisecond();
+    let now = adapters::system::SystemClock.now().as_millisecond();
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", (now + i64::try_from(TIME.as_millis()).unwrap()).to_string()),

@@ -1,4 +1,4 @@
-//! The commands that ask a running orchestrator, here or deployed.
+//! The commands that send requests to a running orchestrator, local or deployed.
 
 mod print;
 
@@ -18,40 +18,40 @@ use domain::Provider;
 use serde_json::{Map, Value, json};
 use tokio::time;
 
-/// Something went wrong, or a job ended in an error.
+/// A request or a job failed.
 const FAILED: u8 = 1;
-/// A plan asks a question first, or holds no action.
+/// A plan asks a question first, or has no action.
 const NOT_SENT: u8 = 3;
-/// A mail may or may not have gone out.
+/// The outcome of a send is unknown.
 const UNKNOWN: u8 = 4;
-/// How long one poll waits at the server.
+/// Seconds of one long poll.
 const WAIT: &str = "20";
-/// How often a list is looked at again.
-const PACE: Duration = Duration::from_secs(2);
+/// The pause between two polls.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Told by `--help`.
-pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was sent, since the plan asks \
-     something first or holds no action; 4 the outcome of a send is unknown.\n\n\
-     plan, execute, job, jobs, actions and connect ask the orchestrator at ORCHESTRATOR_URL (unless set, http://127.0.0.1:PORT) \
+/// The end of `--help`.
+pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was sent, because the plan asks a \
+     question or has no action; 4 the outcome of a send is unknown.\n\n\
+     plan, execute, job, jobs, actions and connect use the orchestrator at ORCHESTRATOR_URL (default http://127.0.0.1:PORT) \
      with the API key in ORCHESTRATOR_KEY.";
 
-/// What can be asked.
+/// These commands.
 #[derive(Subcommand)]
 pub enum Ask {
     /// Turn a sentence into a plan.
     Plan {
-        /// What is to be done, such as "send john@example.com a thank-you for the meeting".
+        /// The request, such as "send john@example.com a thank-you for the meeting".
         prompt: String,
-        /// The time zone that "Friday 3pm" is meant in, such as Europe/Berlin.
+        /// The time zone of times such as "Friday 3pm", for example Europe/Berlin.
         #[arg(long)]
         timezone: Option<String>,
-        /// Carry the plan out at once, unless it asks something first.
+        /// Execute the plan at once, unless it asks a question.
         #[arg(long)]
         execute: bool,
         #[command(flatten)]
         how: How,
     },
-    /// Carry out a plan as it was shown, or actions of your own, and wait for the end.
+    /// Execute a plan, or actions of your own, and wait until the jobs end.
     Execute {
         /// The plan's id.
         #[arg(required_unless_present = "file", conflicts_with = "file")]
@@ -65,14 +65,14 @@ pub enum Ask {
         #[command(flatten)]
         how: How,
     },
-    /// Show a job, or do something about it.
+    /// Show, cancel, retry or resolve a job.
     Job {
         /// The job's id.
         job_id: String,
-        /// Wait for its end.
+        /// Wait until it ends.
         #[arg(long)]
         wait: bool,
-        /// What to do; it is only shown, unless set.
+        /// What to do; default only show it.
         #[arg(long, value_enum)]
         act: Option<Act>,
         #[command(flatten)]
@@ -80,24 +80,24 @@ pub enum Ask {
     },
     /// List jobs, newest first.
     Jobs {
-        /// Only those of this status: pending, running, completed or error.
+        /// Only jobs with this status: pending, running, completed or error.
         #[arg(long)]
         status: Option<String>,
-        /// At most so many.
+        /// The most jobs to list.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
         limit: u8,
-        /// Go on, and tell of each job that is new or has changed, until Ctrl-C.
+        /// Keep listing jobs that are new or have changed, until Ctrl-C.
         #[arg(long)]
         watch: bool,
         #[command(flatten)]
         how: Output,
     },
-    /// List what can be done, and whether you may.
+    /// List the actions, and whether you may run them.
     Actions {
         #[command(flatten)]
         how: Output,
     },
-    /// Say where to connect an account, and wait until it is connected.
+    /// Print where to connect an account, and wait until it is connected.
     Connect {
         /// google or microsoft.
         provider: Provider,
@@ -109,38 +109,38 @@ pub enum Ask {
     },
 }
 
-/// For whom, and how to say it.
+/// The actor, and the output.
 #[derive(Args)]
 pub struct How {
-    /// Whom to act for.
+    /// The actor to act for.
     #[arg(long)]
     actor: Option<String>,
     #[command(flatten)]
     output: Output,
 }
 
-/// How to say it.
+/// The output.
 #[derive(Args, Clone, Copy)]
 pub struct Output {
-    /// Print JSON, as the API gave it.
+    /// Print the JSON of the API.
     #[arg(long)]
     json: bool,
 }
 
-/// What to do about a job.
+/// What to do with a job.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Act {
-    /// Do not begin it.
+    /// Cancel it before it starts.
     Cancel,
-    /// Try it again: one that certainly sent nothing.
+    /// Retry it. It certainly sent nothing.
     Retry,
-    /// Its outcome was unknown: it went.
+    /// Resolve its unknown outcome: it was sent.
     ResolveSent,
-    /// Its outcome was unknown: it did not go.
+    /// Resolve its unknown outcome: it was not sent.
     ResolveNotSent,
 }
 
-/// Asks, prints the answer to standard output and progress to standard error.
+/// Runs a command, and prints the answer to standard output and progress to standard error.
 pub async fn run(config: ClientConfig, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
     let api = Api::new(config.url, config.key);
     match ask {
@@ -221,7 +221,7 @@ async fn job(api: &Api, id: &str, wait: bool, act: Option<Act>, how: Output) -> 
         job = waiting("sending", ended(api, id)).await?;
     }
     say(how, &job, print::job)?;
-    // What was asked for was done; only a look, or a wait, tells of the job's own end.
+    // The request itself succeeded. Only showing a job, or waiting for it, reports the job's own outcome.
     Ok(ExitCode::from(if act.is_none() || wait { exit_code(&job) } else { 0 }))
 }
 
@@ -243,13 +243,13 @@ async fn jobs(
     }
     let mut seen: HashMap<String, Value> = HashMap::new();
     let mut page: Result<Value, ApiError> = Ok(page);
-    let mut told = false;
-    let mut ticks = time::interval(PACE);
+    let mut warned = false;
+    let mut ticks = time::interval(POLL_INTERVAL);
     loop {
         match page {
             Ok(page) => {
-                told = false;
-                // Oldest first, so that the newest line is the last one.
+                warned = false;
+                // Oldest first, so that the newest is on the last line.
                 for job in page["data"].as_array().into_iter().flatten().rev() {
                     let id = job["job_id"].as_str().unwrap_or_default();
                     if seen.get(id) != Some(&job["status"]) {
@@ -259,8 +259,8 @@ async fn jobs(
                 }
             }
             Err(error) if error.is_retriable() => {
-                // Once, however long it lasts.
-                if !std::mem::replace(&mut told, true) {
+                // Warn once, however long it lasts.
+                if !std::mem::replace(&mut warned, true) {
                     eprintln!("{error}");
                 }
             }
@@ -278,11 +278,11 @@ async fn connect(api: &Api, provider: Provider, wait: bool, how: Output) -> Resu
     let path = ["oauth", provider.as_str(), "status"];
     let mut status = api.get(&path, &[]).await?;
     if status["connected"] != true {
-        // The page starts it, since the consent is bound to the browser that asked for it.
+        // The page must start it, since consent is bound to the browser that requests it.
         eprintln!("Open {}/dev/action-runner.html and connect {provider} there.", api.url());
         if wait {
             let connected = async {
-                let mut ticks = time::interval(PACE);
+                let mut ticks = time::interval(POLL_INTERVAL);
                 loop {
                     ticks.tick().await;
                     match api.get(&path, &[]).await {
@@ -299,7 +299,7 @@ async fn connect(api: &Api, provider: Provider, wait: bool, how: Output) -> Resu
     Ok(ExitCode::from(if status["connected"] == true { 0 } else { NOT_SENT }))
 }
 
-/// The job when it has ended, however long that takes.
+/// Waits until a job has ended, and returns it.
 async fn ended(api: &Api, id: &str) -> Result<Value, ApiError> {
     loop {
         let job = api.get(&["ai", "jobs", id], &[("wait", WAIT)]).await?;
@@ -338,11 +338,11 @@ fn actions_of(file: &Path) -> Result<Value, Box<dyn Error>> {
         std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
     };
     let value: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-    // A whole plan is taken too.
+    // A whole plan is accepted, too.
     Ok(if value.is_array() { value } else { value["actions"].clone() })
 }
 
-/// Does it, and shows at a terminal for how long it has been doing so.
+/// Waits for a future, and shows the elapsed seconds on a terminal.
 async fn waiting<T>(what: &str, done: impl Future<Output = T>) -> T {
     let mut done = std::pin::pin!(done);
     let terminal = io::stderr().is_terminal();
@@ -360,7 +360,7 @@ async fn waiting<T>(what: &str, done: impl Future<Output = T>) -> T {
             _ = ticks.tick() => {
                 if terminal {
                     eprint!("\r{what}… {seconds} s");
-                    // What cannot be shown is not missed.
+                    // Progress is optional.
                     let _ = io::stderr().flush();
                 }
                 seconds += 1;
@@ -384,7 +384,7 @@ fn say(
     Ok(())
 }
 
-/// Prints one of many: with `--json`, as one line.
+/// Prints one job of a stream, with `--json` on one line.
 fn line(how: Output, job: &Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if how.json {

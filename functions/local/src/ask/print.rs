@@ -1,4 +1,4 @@
-//! Answers of the API as text for a person at a terminal.
+//! Answers of the API as text for a terminal.
 
 use std::{
     borrow::Cow,
@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-/// A plan, with what to answer and how to carry it out.
+/// A plan with its questions, and its id for execution.
 pub fn plan(out: &mut dyn Write, answer: &Value) -> Result<()> {
     let plan = &answer["plan"];
     for action in list(&plan["actions"]) {
@@ -38,7 +38,7 @@ pub fn accepted(out: &mut dyn Write, accepted: &Value) -> Result<()> {
     Ok(())
 }
 
-/// A list of jobs, a line each.
+/// Jobs, one a line.
 pub fn jobs(out: &mut dyn Write, jobs: &Value) -> Result<()> {
     list(jobs).iter().try_for_each(|job| job_line(out, job))
 }
@@ -53,7 +53,7 @@ pub fn job_line(out: &mut dyn Write, job: &Value) -> Result<()> {
     writeln!(out)
 }
 
-/// A job, a line for each of its fields.
+/// A job, one field a line.
 pub fn job(out: &mut dyn Write, job: &Value) -> Result<()> {
     for (name, value) in job.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         match value.as_object() {
@@ -67,7 +67,7 @@ pub fn job(out: &mut dyn Write, job: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The catalogue, a line each.
+/// The catalogue, one action a line.
 pub fn actions(out: &mut dyn Write, actions: &Value) -> Result<()> {
     for action in list(&actions["data"]) {
         let allowed = if action["allowed"] == true { "allowed" } else { "not allowed" };
@@ -106,13 +106,13 @@ fn text(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// Without what a terminal would obey: a subject may come from anyone.
+/// Replaces characters that control a terminal: a subject may come from anyone.
 fn safe(text: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| {
+    let controls = |c: char| {
         (c.is_control() && c != '\n')
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
     };
-    if text.contains(obeyed) { text.replace(obeyed, "\u{fffd}").into() } else { text.into() }
+    if text.contains(controls) { text.replace(controls, "\u{fffd}").into() } else { text.into() }
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_obeys_nothing_that_a_job_says() {
+    fn a_job_cannot_control_the_terminal() {
         let job_value = json!({ "job_id": "j", "status": "error", "action": "gmail.send", "created_at": "t",
             "error": { "code": "x", "message": "\u{1b}[2J\u{202e}gone" } });
         let line = printed(job_line, &job_value);

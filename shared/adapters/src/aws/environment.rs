@@ -1,4 +1,4 @@
-//! Region, credentials and addresses as AWS Lambda gives them to a function: in its environment.
+//! Region, credentials and endpoints from the environment, where AWS Lambda provides them.
 
 use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_types::{
@@ -7,9 +7,9 @@ use aws_types::{
     service_config::{LoadServiceConfig, ServiceConfigKey},
 };
 
-/// What a function finds there, and nothing else: no profile's file, no instance's address, no role to assume.
+/// The environment only: no profile files, no instance metadata, no role to assume.
 #[cfg(not(feature = "aws-chain"))]
-#[expect(clippy::disallowed_methods, reason = "the variables are the SDK's, which reads them where they are used")]
+#[expect(clippy::disallowed_methods, reason = "these variables are the SDK's own")]
 pub fn from_environment(settings: Builder) -> SdkConfig {
     read(settings, |name| std::env::var(name).ok())
 }
@@ -30,7 +30,7 @@ fn read(mut settings: Builder, lookup: Lookup) -> SdkConfig {
     settings.service_config(Endpoints(lookup)).build()
 }
 
-/// Each service's own address, or the one of all.
+/// The endpoint of one service, or the one for all services.
 #[derive(Debug)]
 struct Endpoints(Lookup);
 
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_function_finds_all_of_it_in_its_environment() {
+    async fn region_credentials_and_endpoints_are_read_from_the_environment() {
         let config = read(SdkConfig::builder(), |name| {
             let value = match name {
                 "AWS_REGION" => "eu-central-1",
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_made_up() {
+    fn an_empty_environment_configures_nothing() {
         let config = read(SdkConfig::builder(), |_| None);
         assert!(config.region().is_none() && config.credentials_provider().is_none());
         assert_eq!(endpoint(&config, "SQS"), None);

@@ -1,10 +1,8 @@
-//! AWS behind the ports: the ledger in a DynamoDB table, the queue in SQS, data keys of KMS, and
-//! secrets of Secrets Manager.
+//! AWS: the ledger in a DynamoDB table, the queue in SQS, data keys of KMS, and secrets of Secrets Manager.
 //!
-//! Nothing is built or connected before its first use, so a function that does not need a service
-//! does not pay for it. Region, credentials and `AWS_ENDPOINT_URL` come from where every AWS SDK
-//! takes them: with the feature `aws-chain` from the environment, profiles, web identities, containers and
-//! instances; without it from the environment alone, which is where a function on Lambda has them.
+//! Clients are built at their first use, so a function pays only for the services that it needs. With the feature
+//! `aws-chain`, region, credentials and `AWS_ENDPOINT_URL` come from the SDK's default chain: environment, profiles,
+//! web identities, containers and instances. Without it they come from the environment alone, as on Lambda.
 
 #[cfg(any(test, not(feature = "aws-chain")))]
 mod environment;
@@ -21,49 +19,48 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_types::{SdkConfig, sdk_config::Builder};
-use engine::ports::{Clock, Ids};
 pub use ledger::DynamoLedger;
 pub use queue::SqsQueue;
 pub use secrets::SecretsManager;
 use tokio::sync::OnceCell;
 pub use vault::KmsVault;
 
-/// How long one attempt of a call may take, and all of them together.
+/// Limit of one attempt of a call, and of all its attempts.
 const ATTEMPT: Duration = Duration::from_secs(3);
 const OPERATION: Duration = Duration::from_secs(8);
 
-/// What the clients of all services share: region, credentials, time limits, connections.
+/// Region, credentials, timeouts and connections, shared by the clients of all services.
 #[derive(Debug, Default)]
 pub struct Sdk {
     config: OnceCell<SdkConfig>,
 }
 
 impl Sdk {
-    /// As the environment has it, read at first use.
+    /// From the environment, read at first use.
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// As it was made elsewhere, of [`settings`].
+    /// From a configuration built on [`settings`].
     pub fn with(config: SdkConfig) -> Arc<Self> {
         Arc::new(Self { config: OnceCell::new_with(Some(config)) })
     }
 
-    /// What a service's client is made of.
+    /// The configuration for a service's client.
     pub async fn config(&self) -> &SdkConfig {
         self.config.get_or_init(found).await
     }
 }
 
-/// The time limits and retries of every call: a connection in 1 s, an attempt in 3 s, all in 8 s; what
-/// was throttled, or had no answer, is tried three times with growing pauses.
+/// Timeouts and retries of every call: 1 s to connect, 3 s an attempt, 8 s in all; throttled and unanswered calls are
+/// tried three times with growing pauses.
 pub fn settings() -> Builder {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .http_client(http::http_client())
         .timeout_config(limits())
         .retry_config(retries())
-        // An answer is read as a whole, within its attempt's time.
+        // An answer is read as a whole within its attempt's timeout.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
@@ -90,7 +87,7 @@ fn retries() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100))
 }
 
-/// A call that failed, by its name only: the service's own text may quote what it was sent.
+/// A call that failed, by the error's name only: the service's message may quote the request.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {what}")]
 struct CallFailed {
@@ -107,10 +104,4 @@ fn failure<E: ProvideErrorMetadata, R>(operation: &'static str, error: &SdkError
         _ => "the request cannot be made; are region and credentials set?",
     };
     CallFailed { operation, what: what.to_owned() }
-}
-
-/// Pauses before the next try, the longer the more there were: half of it certain, half of it chance.
-async fn back_off(clock: &dyn Clock, ids: &dyn Ids, first: Duration, tries: u32) {
-    let longest = first.saturating_mul(1 << tries.min(6));
-    clock.sleep(longest.mul_f64(0.5 + ids.fraction() / 2.0)).await;
 }

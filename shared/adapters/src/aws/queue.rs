@@ -1,3 +1,5 @@
+//! The queue in SQS.
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -11,24 +13,25 @@ use engine::ports::{Clock, Delivery, Ids, Queue, QueueError, QueuedMessage};
 use futures_util::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::{ATTEMPT, OPERATION, Sdk, back_off, failure};
+use super::{ATTEMPT, OPERATION, Sdk, failure};
+use crate::backoff::Backoff;
 
-/// SQS takes so many messages in one call, and gives as many.
+/// The most messages of one call.
 const BATCH: usize = 10;
-/// It delays a message no longer.
+/// The longest delay of a message.
 const LONGEST_DELAY: Duration = Duration::from_mins(15);
-/// It holds an empty receive no longer.
+/// The longest poll.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
-/// So many batches of one send are under way at once.
+/// How many batches of one send run at once.
 const AT_ONCE: usize = 4;
-/// How often messages are tried that SQS refused through a fault of its own.
+/// How often a message is tried that SQS refuses through a fault of its own.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The queue as a standard SQS queue, fair among workspaces: each is a message group.
 ///
-/// Dead letters and the visibility timeout are the queue's own settings. A send costs one call for
-/// every ten messages, a receive, an acknowledgement and the depth one each.
+/// Dead letters and the visibility timeout are settings of the queue itself. A send costs one call for
+/// every ten messages; a receive, an acknowledgement and the depth cost one each.
 pub struct SqsQueue {
     sdk: Arc<Sdk>,
     url: String,
@@ -47,26 +50,25 @@ impl SqsQueue {
         self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
     }
 
-    /// Sends one batch; what SQS did not take is tried again, and nothing else.
+    /// Sends one batch. Messages that SQS did not take are sent again, and no others.
     async fn send_batch(&self, messages: &[QueuedMessage]) -> Result<(), QueueError> {
         let mut entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
         let mut refused = None;
-        for tries in 0..TRIES {
-            if tries > 0 {
-                back_off(&*self.clock, &*self.ids, FIRST_PAUSE, tries - 1).await;
-            }
+        let mut backoff = Backoff::new(&*self.clock, &*self.ids, TRIES, FIRST_PAUSE);
+        loop {
             let call = self.client().await.send_message_batch().queue_url(&self.url);
             let answer = call.set_entries(Some(entries.clone())).send().await;
             let answer = answer.map_err(|error| QueueError::new(failure("SendMessageBatch", &error)))?;
             let not_taken = answer.failed();
-            // What is wrong with the message itself would be so again.
+            // The sender's fault would only repeat.
             refused = refused.or_else(|| not_taken.iter().find(|failed| failed.sender_fault()).map(code));
             entries.retain(|entry| not_taken.iter().any(|failed| failed.id() == entry.id() && !failed.sender_fault()));
             if entries.is_empty() {
                 break;
             }
-            if tries + 1 == TRIES {
+            if !backoff.again().await {
                 refused = refused.or_else(|| not_taken.first().map(code));
+                break;
             }
         }
         refused
@@ -88,7 +90,7 @@ fn entry((place, message): (usize, &QueuedMessage)) -> Result<SendMessageBatchRe
         .map_err(|error| QueueError::new(format!("SendMessageBatch: {error}")))
 }
 
-/// Whole seconds, rounded up, of what is at most minutes.
+/// Whole seconds, rounded up.
 fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX)
 }
@@ -104,7 +106,7 @@ impl Queue for SqsQueue {
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let Ok(max @ 1..) = i32::try_from(max.min(BATCH)) else { return Ok(Vec::new()) };
         let wait = wait.min(LONGEST_WAIT);
-        // A long poll is not a call that hangs.
+        // A long poll takes longer than other calls.
         let limits = TimeoutConfig::builder()
             .operation_attempt_timeout(wait + ATTEMPT)
             .operation_timeout(wait + OPERATION)
@@ -126,7 +128,7 @@ impl Queue for SqsQueue {
                 .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
                 .and_then(|count| count.parse().ok())
                 .unwrap_or(1);
-            // Without a receipt it could not be acknowledged: it comes again.
+            // A message without a receipt cannot be acknowledged, so it is left to be redelivered.
             Some(Delivery { body: message.body.unwrap_or_default(), receipt: message.receipt_handle?, receives })
         });
         Ok(deliveries.flatten().collect())
@@ -135,7 +137,7 @@ impl Queue for SqsQueue {
     async fn acknowledge(&self, receipt: &str) -> Result<(), QueueError> {
         match self.client().await.delete_message().queue_url(&self.url).receipt_handle(receipt).send().await {
             Ok(_) => Ok(()),
-            // It names no delivery, or none any more: there is nothing to acknowledge.
+            // The receipt is unknown or has expired: there is nothing to acknowledge.
             Err(error) if error.as_service_error().is_some_and(DeleteMessageError::is_receipt_handle_is_invalid) => {
                 Ok(())
             }

@@ -1,29 +1,27 @@
+//! Secrets of AWS Secrets Manager.
+
 use std::{collections::HashMap, sync::Arc};
 
-use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use engine::ports::Clock;
 use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::{Sdk, failure};
-use crate::secret::{SecretError, SecretStore};
+use crate::secret::SecretError;
 
-/// A secret that was read is good for so long: a rotation is heard of within it.
+/// How long a secret is cached: a rotation takes effect within it.
 const GOOD_FOR: SignedDuration = SignedDuration::from_mins(5);
 
-/// Secrets of AWS Secrets Manager, named by their ARNs, with `:KEY:STAGE:VERSION` at the end where one
-/// field of a JSON object is meant, as in ECS; stage and version may be empty.
-///
-/// A secret costs one call at its first use and one every five minutes of use, however many fields of
-/// it are used. When that call fails, the secret stays what it was.
+/// Secrets of AWS Secrets Manager. The first use of a secret costs one call, and further use one call every five
+/// minutes, for all its fields together. If such a call fails, the cached value stays in use.
 pub struct SecretsManager {
     sdk: Arc<Sdk>,
     clock: Arc<dyn Clock>,
     client: OnceCell<Client>,
-    /// By ARN, stage and version. Locked during a call, so that nobody reads the same twice.
+    /// By ARN, stage and version. Locked during a call, so that no secret is read twice at once.
     read: Mutex<HashMap<String, (Timestamp, SecretString)>>,
 }
 
@@ -31,6 +29,14 @@ impl SecretsManager {
     /// The account's secrets.
     pub fn new(sdk: Arc<Sdk>, clock: Arc<dyn Clock>) -> Self {
         Self { sdk, clock, client: OnceCell::new(), read: Mutex::default() }
+    }
+
+    /// The secret with this ARN; with `:KEY:STAGE:VERSION` appended, as in ECS, one field of a secret that is a JSON
+    /// object. Stage and version may be empty.
+    pub async fn read(&self, name: &str) -> Result<SecretString, SecretError> {
+        let name = Name::of(name);
+        let whole = self.whole(&name).await?;
+        if name.field.is_empty() { Ok(whole) } else { field(&whole, name.field) }
     }
 
     async fn whole(&self, name: &Name<'_>) -> Result<SecretString, SecretError> {
@@ -46,7 +52,7 @@ impl SecretsManager {
                 read.insert(key, (now, secret.clone()));
                 Ok(secret)
             }
-            // It is tried again at the next use.
+            // The next use tries again.
             Err(error) => known.map(|(_, secret)| secret.clone()).ok_or(error),
         }
     }
@@ -57,26 +63,16 @@ impl SecretsManager {
         let call = client.get_secret_value().secret_id(name.arn);
         let call = call.set_version_stage(given(name.stage)).set_version_id(given(name.version));
         let answer = call.send().await.map_err(|error| SecretError::new(failure("GetSecretValue", &error)))?;
-        let text = answer.secret_string.ok_or_else(|| SecretError::new("it is binary, and should be text"))?;
+        let text = answer.secret_string.ok_or_else(|| SecretError::new("it is binary, not text"))?;
         Ok(text.into())
     }
 }
 
-#[async_trait]
-impl SecretStore for SecretsManager {
-    async fn read(&self, name: &str) -> Result<SecretString, SecretError> {
-        let name = Name::of(name);
-        let whole = self.whole(&name).await?;
-        if name.field.is_empty() { Ok(whole) } else { field(&whole, name.field) }
-    }
-}
-
 fn field(whole: &SecretString, field: &str) -> Result<SecretString, SecretError> {
-    use secrecy::ExposeSecret;
     match serde_json::from_str(whole.expose_secret()) {
         Ok(Value::Object(mut fields)) => match fields.remove(field) {
             Some(Value::String(text)) => Ok(text.into()),
-            _ => Err(SecretError::new(format!("it has no text under the key {field}"))),
+            _ => Err(SecretError::new(format!("it has no text in the field {field}"))),
         },
         _ => Err(SecretError::new("it is not a JSON object")),
     }
@@ -91,7 +87,7 @@ struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// An ARN has seven parts; what follows is ours.
+    /// An ARN has seven parts; the rest is ours.
     fn of(text: &'a str) -> Self {
         let end = text.match_indices(':').nth(6).map_or(text.len(), |(at, _)| at);
         let (arn, rest) = text.split_at(end);

@@ -1,3 +1,5 @@
+//! The data folder: private to its owner, and to one server.
+
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     io,
@@ -5,31 +7,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folder of the embedded ledger cannot be worked in.
+/// The folder of the embedded ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// Another server has it.
+    /// Another server uses it.
     #[error("another server is already running on {}; stop it first, or set ORCHESTRATOR_DATA to another folder", .0.display())]
     Taken(PathBuf),
-    /// It cannot be read or written.
+    /// It cannot be created, read or written.
     #[error("{} cannot be used: {}", path.display(), source)]
     Io {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
 }
 
-/// Keeps a folder to one server, until it is dropped or its process ends, however it ends. The
-/// command line may open the ledger beside it.
+/// Locks a folder for one server, until it is dropped or its process ends in any way. The
+/// command line may still open the ledger.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    /// Takes the folder, which is made with mode 0700 when it is missing.
+    /// Locks the folder. If it is missing, it is created with mode 0700.
     pub fn acquire(folder: &Path) -> Result<Self, FolderError> {
         let unusable = |source| FolderError::Io { path: folder.to_owned(), source };
         make_folder(folder).map_err(unusable)?;
@@ -42,12 +44,12 @@ impl FolderLock {
     }
 }
 
-/// Makes a folder that only its owner can look into; one that is there is left as it is.
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+/// Creates a folder that only its owner can read, unless it exists.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Opens a file that only its owner can read; one that is there already is closed to others.
+/// Opens a file, creates it if it is missing, and makes it private to its owner.
 pub(super) fn open_private(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_for_one_server_at_a_time() {
+    fn a_second_server_on_a_folder_is_refused() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("data");
         let first = FolderLock::acquire(&folder).unwrap();
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_an_error() {
+    fn a_folder_that_cannot_be_created_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let refusal = FolderLock::acquire(&file.path().join("data")).unwrap_err();
         assert!(matches!(refusal, FolderError::Io { .. }), "{refusal}");

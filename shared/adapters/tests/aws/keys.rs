@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use adapters::{
     aws::{KmsVault, SecretsManager},
-    embedded::StoredKeyVault,
-    secret::{Secret, SecretStore},
+    secret::Secret,
+    vault::LocalVault,
 };
 use contracts::{
     ManualClock, Ministack,
@@ -154,9 +154,9 @@ async fn a_vaults_key_may_be_a_stored_secret() {
     let server = Ministack::shared();
     let store = Arc::new(SecretsManager::new(sdk(server.address()), ManualClock::new()));
     let arn = secret(&server, &"0f".repeat(32)).await;
-    contracts::vault(Arc::new(StoredKeyVault::new(Secret::kept(store.clone(), &arn))), seed()).await;
-    let not_a_key = secret(&server, "s3cret").await;
-    let vault = StoredKeyVault::new(Secret::kept(store, &not_a_key));
+    let stored = |arn: String| LocalVault::from_secret(Secret::Stored { manager: store.clone(), arn: arn.into() });
+    contracts::vault(Arc::new(stored(arn)), seed()).await;
+    let vault = stored(secret(&server, "s3cret").await);
     let refused = vault.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.unwrap_err();
     assert!(matches!(refused, VaultError::Unavailable(_)) && !refused.to_string().contains("s3cret"), "{refused}");
 }

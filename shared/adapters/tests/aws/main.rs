@@ -14,7 +14,7 @@ use std::{
 
 use adapters::{
     aws::{DynamoLedger, Sdk, SqsQueue, settings},
-    embedded::{SystemClock, SystemIds},
+    system::{SystemClock, SystemIds},
 };
 use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use contracts::{

@@ -1,8 +1,10 @@
+//! The OAuth clients of the environment.
+
 use domain::Provider;
 
 use super::{Env, SecretConfig};
 
-/// A client that the operator has registered with a provider, and where the provider is.
+/// An OAuth client that the operator registered with a provider, and the provider's endpoints.
 #[derive(Debug, Clone)]
 pub struct OAuthConfig {
     /// `GOOGLE_CLIENT_ID`, `MICROSOFT_CLIENT_ID`.
@@ -18,7 +20,7 @@ pub struct OAuthConfig {
 }
 
 impl OAuthConfig {
-    /// What the environment says of a provider; none where no client is registered.
+    /// The client of a provider, if the environment has one.
     pub(super) fn read(env: &mut Env<'_>, provider: Provider) -> Option<Self> {
         let prefix = provider.as_str().to_ascii_uppercase();
         let client_id = env.text(&format!("{prefix}_CLIENT_ID"));

@@ -9,8 +9,8 @@ use std::{
 };
 
 use adapters::{
-    embedded::SystemIds,
     redis::{RedisConnection, RedisMetrics},
+    system::SystemIds,
 };
 use clap::Parser;
 use telemetry::{

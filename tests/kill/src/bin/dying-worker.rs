@@ -7,7 +7,7 @@
 use std::{error::Error, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
 
 use adapters::redis::{RedisConnection, RedisQueue};
-use app::{Config, Place, QueueConfig, SecretConfig, WorkerTiming, run_housekeeping, run_worker};
+use app::{Config, QueueConfig, Runtime, SecretConfig, WorkerTiming, run_housekeeping, run_worker};
 use clap::{Parser, ValueEnum};
 use engine::Engine;
 use jiff::SignedDuration;
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let config = Config::from_env(Place::Local)?;
+    let config = Config::from_env(Runtime::Local)?;
     telemetry::logs::init(&config.log_filter, false);
     let mut parts = app::parts(&config)?;
     parts.options.visibility_timeout = seconds(arguments.visibility);

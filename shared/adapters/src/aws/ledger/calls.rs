@@ -25,122 +25,112 @@ use super::{
     items::{self, CONTENTS, Item},
     table::unbuilt,
 };
-use crate::aws::{back_off, failure};
+use crate::{aws::failure, backoff::Backoff};
 
-/// How often a call is tried that ran into somebody else's transaction, or of which a part was left undone.
+/// How often a call is tried that conflicts with another transaction or is answered in part.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// BatchGetItem takes so many keys.
+/// The most keys of a BatchGetItem.
 const BATCH: usize = 100;
-/// So many batches of one read are under way at once.
+/// How many batches of one read run at once.
 const AT_ONCE: usize = 8;
 
-/// What must be true of the item that is written over.
+/// The precondition of a write, on the item that it replaces.
 pub struct Condition {
     expression: &'static str,
-    values: HashMap<String, AttributeValue>,
+    values: Item,
 }
 
 impl Condition {
-    /// Nothing is there, or what is there has expired.
+    /// There is no item, or it has expired.
     pub fn free(now: Timestamp) -> Self {
-        Self::new("attribute_not_exists(pk) OR expires_micros <= :now", [(":now", now.as_microsecond())])
+        Self::new("attribute_not_exists(pk) OR expires_micros <= :now", [(":now", items::micros(now))])
     }
 
-    /// The version before this one is there, and has not expired.
+    /// The item is the revision before this one, and has not expired.
     pub fn version_before(revision: u64, now: Timestamp) -> Self {
-        Self::new(
-            "revision = :before AND (attribute_not_exists(expires_micros) OR expires_micros > :now)",
-            [(":before", before(revision)), (":now", now.as_microsecond())],
-        )
+        let values = [(":before", items::number(&before(revision))), (":now", items::micros(now))];
+        Self::new("revision = :before AND (attribute_not_exists(expires_micros) OR expires_micros > :now)", values)
     }
 
-    /// The version before this one is there, and is of an open job, which does not expire.
+    /// The item is the revision before this one, of an open job, which does not expire.
     pub fn open_before(revision: u64) -> Self {
-        Self::new("revision = :before AND attribute_exists(open_pk)", [(":before", before(revision))])
+        let values = [(":before", items::number(&before(revision)))];
+        Self::new("revision = :before AND attribute_exists(open_pk)", values)
     }
 
-    /// This version is there.
+    /// The item has this version.
     pub fn is_version(version: Uuid) -> Self {
-        Self { expression: "version = :version", values: version_value(version) }
+        Self::new("version = :version", [(":version", items::text(version.to_string()))])
     }
 
-    /// This version is there, or nothing.
+    /// The item has this version, or there is none.
     pub fn is_version_or_gone(version: Uuid) -> Self {
-        Self { expression: "attribute_not_exists(pk) OR version = :version", values: version_value(version) }
+        let values = [(":version", items::text(version.to_string()))];
+        Self::new("attribute_not_exists(pk) OR version = :version", values)
     }
 
-    fn new<const N: usize>(expression: &'static str, values: [(&str, i64); N]) -> Self {
-        let values = values.map(|(name, value)| (name.to_owned(), items::number(&value)));
-        Self { expression, values: values.into() }
+    fn new<const N: usize>(expression: &'static str, values: [(&str, AttributeValue); N]) -> Self {
+        Self { expression, values: items::item(values) }
     }
 }
 
-fn version_value(version: Uuid) -> HashMap<String, AttributeValue> {
-    HashMap::from([(":version".to_owned(), items::text(version.to_string()))])
-}
-
-/// What to look for in an index.
+/// A query of an index.
 pub struct Search {
     index: &'static str,
-    condition: String,
-    values: HashMap<String, AttributeValue>,
+    condition: &'static str,
+    values: Item,
     forward: bool,
 }
 
 impl Search {
-    /// One of the lists by time, newest first, from this place on.
+    /// A list by time, newest first, from this place on.
     pub fn list(list: String, after: Option<String>) -> Self {
-        Self::newest_first("by_workspace", "list_pk", list, after)
+        let conditions = ["list_pk = :pk", "list_pk = :pk AND list_sk < :range"];
+        Self::new("by_workspace", conditions, list, after.map(items::text), false)
     }
 
-    /// One of the lists by status and time.
+    /// A list by status and time, newest first.
     pub fn of_status(list: String, after: Option<String>) -> Self {
-        Self::newest_first("by_status", "status_pk", list, after)
+        let conditions = ["status_pk = :pk", "status_pk = :pk AND list_sk < :range"];
+        Self::new("by_status", conditions, list, after.map(items::text), false)
     }
 
-    /// Open jobs that were due before.
+    /// Open jobs that were due before this time, the longest overdue first.
     pub fn open_before(shard: u8, before: i64) -> Self {
-        let values = [(":pk", items::text(items::open_list(shard))), (":before", items::number(&before))];
-        Self {
-            index: "open_jobs",
-            condition: "open_pk = :pk AND due_at < :before".to_owned(),
-            values: values.map(|(name, value)| (name.to_owned(), value)).into(),
-            forward: true,
-        }
+        let conditions = ["open_pk = :pk", "open_pk = :pk AND due_at < :range"];
+        Self::new("open_jobs", conditions, items::open_list(shard), Some(items::number(&before)), true)
     }
 
-    /// Jobs that no worker has claimed, the longest waiting first.
+    /// Jobs that no worker has claimed, the oldest first.
     pub fn waiting(shard: u8) -> Self {
-        Self {
-            index: "waiting_jobs",
-            condition: "waits_pk = :pk".to_owned(),
-            values: HashMap::from([(":pk".to_owned(), items::text(items::waiting_list(shard)))]),
-            forward: true,
-        }
+        Self::new("waiting_jobs", ["waits_pk = :pk"; 2], items::waiting_list(shard), None, true)
     }
 
-    fn newest_first(index: &'static str, hash: &str, list: String, after: Option<String>) -> Self {
-        let mut values = HashMap::from([(":pk".to_owned(), items::text(list))]);
-        let mut condition = format!("{hash} = :pk");
-        if let Some(after) = after {
-            condition.push_str(" AND list_sk < :after");
-            values.insert(":after".to_owned(), items::text(after));
-        }
-        Self { index, condition, values, forward: false }
+    /// The conditions are without and with a range.
+    fn new(
+        index: &'static str,
+        conditions: [&'static str; 2],
+        pk: String,
+        range: Option<AttributeValue>,
+        forward: bool,
+    ) -> Self {
+        let condition = conditions[usize::from(range.is_some())];
+        let mut values = items::item([(":pk", items::text(pk))]);
+        values.extend(range.map(|range| (":range".to_owned(), range)));
+        Self { index, condition, values, forward }
     }
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 pub enum Written {
     Done,
-    /// Nothing was written. For each action that was refused by its condition, in their order, what
-    /// was there, empty if nothing was.
+    /// Nothing was written. For each action in order, if its condition failed, the item that exists, empty if none.
     Refused(Vec<Option<Item>>),
 }
 
 impl DynamoLedger {
-    /// A put, as one of a transaction's actions.
+    /// A put, as an action of a transaction.
     pub(super) fn put(&self, item: Item, condition: Option<&Condition>) -> Result<TransactWriteItem, LedgerError> {
         let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
         if let Some(condition) = condition {
@@ -152,8 +142,8 @@ impl DynamoLedger {
         Ok(TransactWriteItem::builder().put(put.build().map_err(unbuilt)?).build())
     }
 
-    /// Sets when a part of a job's contents ends, if they have not: as one of a transaction's
-    /// actions. They must have this many parts.
+    /// Sets the expiry of a part of a job's contents, as an action of a transaction. The contents must have this many
+    /// parts, and must not have expired.
     pub(super) fn set_end(
         &self,
         job: &Job,
@@ -166,7 +156,7 @@ impl DynamoLedger {
         update = match end {
             Some(end) => update
                 .update_expression("SET expires_micros = :micros, expires_at = :ttl")
-                .expression_attribute_values(":micros", items::number(&end.as_microsecond()))
+                .expression_attribute_values(":micros", items::micros(end))
                 .expression_attribute_values(":ttl", items::number(&items::ttl(end))),
             None => update.update_expression("REMOVE expires_micros, expires_at"),
         };
@@ -176,7 +166,7 @@ impl DynamoLedger {
                     "parts = :parts AND (attribute_not_exists(expires_micros) OR expires_micros > :now)",
                 )
                 .expression_attribute_values(":parts", items::number(&parts))
-                .expression_attribute_values(":now", items::number(&self.clock.now().as_microsecond()))
+                .expression_attribute_values(":now", items::micros(self.clock.now()))
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
         } else {
             update.condition_expression("attribute_exists(pk)")
@@ -184,11 +174,11 @@ impl DynamoLedger {
         Ok(TransactWriteItem::builder().update(update.build().map_err(unbuilt)?).build())
     }
 
-    /// Does all of these actions, or none.
+    /// Executes all of these actions, or none.
     ///
-    /// The SDK gives the call a token, by which its own retries after a lost answer are recognised.
+    /// The SDK sends a token, by which DynamoDB recognises the SDK's own retries after a lost answer.
     pub(super) async fn transact(&self, actions: &[TransactWriteItem]) -> Result<Written, LedgerError> {
-        let mut tries = 0;
+        let mut backoff = self.backoff();
         loop {
             let call = self.client().await.transact_write_items().set_transact_items(Some(actions.to_vec()));
             let Err(error) = call.send().await else { return Ok(Written::Done) };
@@ -205,21 +195,19 @@ impl DynamoLedger {
             }
             let code = reasons.iter().filter_map(|reason| reason.code()).find(|code| *code != "None");
             let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
-            tries += 1;
-            if tries == TRIES || !code.is_some_and(|code| passing.contains(&code)) {
+            if !code.is_some_and(|code| passing.contains(&code)) || !backoff.again().await {
                 return Err(LedgerError::new(format!("TransactWriteItems: {}", code.unwrap_or("cancelled"))));
             }
-            back_off(&*self.clock, &*self.ids, FIRST_PAUSE, tries - 1).await;
         }
     }
 
-    /// Writes one item. Gives back what was there if the condition refused it, empty if nothing was.
+    /// Writes one item. If its condition fails, returns the item that exists, empty if none.
     pub(super) async fn put_item(
         &self,
         item: Item,
         condition: Option<&Condition>,
     ) -> Result<Option<Item>, LedgerError> {
-        let mut tries = 0;
+        let mut backoff = self.backoff();
         loop {
             let mut call = self.client().await.put_item().table_name(&self.table).set_item(Some(item.clone()));
             if let Some(condition) = condition {
@@ -229,20 +217,17 @@ impl DynamoLedger {
                     .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
             }
             let Err(error) = call.send().await else { return Ok(None) };
-            tries += 1;
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
                     return Ok(Some(refused.item().cloned().unwrap_or_default()));
                 }
-                Some(PutItemError::TransactionConflictException(_)) if tries < TRIES => {
-                    back_off(&*self.clock, &*self.ids, FIRST_PAUSE, tries - 1).await;
-                }
+                Some(PutItemError::TransactionConflictException(_)) if backoff.again().await => {}
                 _ => return Err(LedgerError::new(failure("PutItem", &error))),
             }
         }
     }
 
-    /// Deletes one item; says whether the condition let it.
+    /// Deletes one item. Returns whether its condition held.
     pub(super) async fn delete_item(&self, key: Item, condition: &Condition) -> Result<bool, LedgerError> {
         let call = self.client().await.delete_item().table_name(&self.table).set_key(Some(key));
         let call = call
@@ -257,7 +242,7 @@ impl DynamoLedger {
         }
     }
 
-    /// Writes the parts of one record, the first on a condition; one that is refused is there already.
+    /// Writes the parts of one record, the first on a condition. If that fails, the record already exists.
     pub(super) async fn write(&self, parts: Vec<Item>, condition: Option<&Condition>) -> Result<(), LedgerError> {
         if let [only] = &parts[..] {
             return self.put_item(only.clone(), condition).await.map(drop);
@@ -270,7 +255,7 @@ impl DynamoLedger {
         self.transact(&actions).await.map(drop)
     }
 
-    /// Reads items of one kind, as they are now, by their partition keys.
+    /// Reads items with these partition keys and this sort key, consistently.
     pub(super) async fn get(&self, pks: HashSet<String>, sk: &str) -> Result<HashMap<String, Item>, LedgerError> {
         let keys: Vec<Item> = pks.iter().map(|pk| items::key(pk, sk)).collect();
         if let [key] = &keys[..] {
@@ -286,25 +271,29 @@ impl DynamoLedger {
 
     async fn get_batch(&self, mut keys: Vec<Item>) -> Result<Vec<Item>, LedgerError> {
         let mut found = Vec::with_capacity(keys.len());
-        for tries in 0..TRIES {
-            if tries > 0 {
-                back_off(&*self.clock, &*self.ids, FIRST_PAUSE, tries - 1).await;
-            }
+        let mut backoff = self.backoff();
+        loop {
             let asked = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             let call = self.client().await.batch_get_item().request_items(&self.table, asked.map_err(unbuilt)?);
             let answer = call.send().await.map_err(|error| LedgerError::new(failure("BatchGetItem", &error)))?;
             found.extend(answer.responses.unwrap_or_default().into_values().flatten());
-            // An answer holds 16 MB at most; the rest is asked for again.
+            // An answer has at most 16 MB; the rest is read again.
             let rest = answer.unprocessed_keys.unwrap_or_default().into_values();
             keys = rest.flat_map(|rest| rest.keys).collect();
             if keys.is_empty() {
                 return Ok(found);
             }
+            if !backoff.again().await {
+                return Err(LedgerError("BatchGetItem: the answer is incomplete".to_owned()));
+            }
         }
-        Err(LedgerError::new("BatchGetItem: it answers a part only"))
     }
 
-    /// The items of a partition from one sort key to another, both included, as they are now.
+    fn backoff(&self) -> Backoff<'_> {
+        Backoff::new(&*self.clock, &*self.ids, TRIES, FIRST_PAUSE)
+    }
+
+    /// The items of a partition from one sort key to another, both included, consistently.
     pub(super) async fn parts(&self, pk: &str, from: &str, to: &str) -> Result<Vec<Item>, LedgerError> {
         let mut parts = Vec::new();
         let mut start = None;
@@ -315,9 +304,11 @@ impl DynamoLedger {
                 .query()
                 .table_name(&self.table)
                 .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-                .expression_attribute_values(":pk", items::text(pk))
-                .expression_attribute_values(":from", items::text(from))
-                .expression_attribute_values(":to", items::text(to))
+                .set_expression_attribute_values(Some(items::item([
+                    (":pk", items::text(pk)),
+                    (":from", items::text(from)),
+                    (":to", items::text(to)),
+                ])))
                 .consistent_read(true)
                 .set_exclusive_start_key(start);
             let answer = call.send().await.map_err(|error| LedgerError::new(failure("Query", &error)))?;
@@ -329,21 +320,21 @@ impl DynamoLedger {
         }
     }
 
-    /// One look into an index, at no more than `limit` of its entries.
+    /// A query of an index for at most `limit` entries.
     async fn query(&self, search: &Search, limit: usize, start: Option<Item>) -> QueryFluentBuilder {
         self.client()
             .await
             .query()
             .table_name(&self.table)
             .index_name(search.index)
-            .key_condition_expression(&search.condition)
+            .key_condition_expression(search.condition)
             .set_expression_attribute_values(Some(search.values.clone()))
             .scan_index_forward(search.forward)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX).max(1))
             .set_exclusive_start_key(start)
     }
 
-    /// How many entries of an index there are, counted to `at_most`.
+    /// Counts the entries of an index, up to `at_most`.
     pub(super) async fn count(&self, search: &Search, at_most: usize) -> Result<usize, LedgerError> {
         let mut counted = 0;
         let mut start = None;
@@ -358,7 +349,7 @@ impl DynamoLedger {
         }
     }
 
-    /// A page of an index, and where the next one starts.
+    /// A page of an index, and the start of the next one.
     pub(super) async fn page(
         &self,
         search: &Search,

@@ -1,4 +1,4 @@
-//! How records lie in the table: see [`super::DynamoLedger`].
+//! The records as items of the table: see [`super::DynamoLedger`].
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use engine::ports::{LedgerError, OutboxEntry, Sealed, StoredConnection, StoredPl
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// One item of the table.
+/// Attributes by name: an item of the table, its key, or the values of an expression.
 pub type Item = HashMap<String, AttributeValue>;
 
 /// The sort keys, one for each kind of item.
@@ -22,14 +22,17 @@ pub const CONNECTION: &str = "CONNECTION";
 pub const WORKSPACE: &str = "WORKSPACE";
 pub const AUDIT: &str = "AUDIT";
 
-/// Open jobs lie in so many partitions, so that no one of them has to take every write.
+/// The list of all API keys.
+pub const KEYS_LIST: &str = "KEYS";
+
+/// Open jobs are spread over this many partitions, to spread the writes.
 pub const SHARDS: u8 = 16;
 
-/// An item holds at most 400 KB, names and keys included: what is longer goes on in further items.
+/// An item has at most 400 KB with its names and keys. Longer texts continue in further items.
 const PART: usize = 380_000;
-/// So many would be more than a transaction carries.
+/// More would not fit into one transaction.
 const MOST_PARTS: usize = 10;
-/// The last one that there can be, counted from 0.
+/// The number of the last possible part, counted from 0.
 pub const LAST_PART: usize = MOST_PARTS - 1;
 
 pub fn text(text: impl Into<String>) -> AttributeValue {
@@ -40,9 +43,25 @@ pub fn number(number: &impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
+/// A time in microseconds since 1970.
+pub fn micros(time: Timestamp) -> AttributeValue {
+    number(&time.as_microsecond())
+}
+
+pub fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+    attributes.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 /// An item's primary key.
 pub fn key(pk: &str, sk: &str) -> Item {
-    HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+    item([("pk", text(pk)), ("sk", text(sk))])
+}
+
+/// An item with this primary key and these attributes.
+fn keyed<const N: usize>(pk: &str, sk: &str, attributes: [(&str, AttributeValue); N]) -> Item {
+    let mut keyed = key(pk, sk);
+    keyed.extend(item(attributes));
+    keyed
 }
 
 pub fn job_pk(id: JobId) -> String {
@@ -57,12 +76,25 @@ pub fn rollout_pk(provider: Provider) -> String {
     format!("ROLLOUT#{}", provider.as_str())
 }
 
-/// The list of a workspace's jobs. A workspace's id holds no `#`.
+pub fn key_pk(id: &KeyId) -> String {
+    format!("KEY#{id}")
+}
+
+pub fn workspace_pk(id: &WorkspaceId) -> String {
+    format!("WORKSPACE#{id}")
+}
+
+/// A workspace's id contains no `#`.
+pub fn connection_pk(workspace: &WorkspaceId, provider: Provider) -> String {
+    format!("CONNECTION#{workspace}#{}", provider.as_str())
+}
+
+/// The list of a workspace's jobs. A workspace's id contains no `#`.
 pub fn jobs_list(workspace: &WorkspaceId) -> String {
     format!("W#{workspace}")
 }
 
-/// The list of those of one status.
+/// The list of its jobs with one status.
 pub fn status_list(workspace: &WorkspaceId, status: JobStatus) -> String {
     format!("W#{workspace}#{}", status.as_str())
 }
@@ -72,23 +104,24 @@ pub fn outbox_list(workspace: &WorkspaceId) -> String {
     format!("W#{workspace}#OUTBOX")
 }
 
-pub fn workspace_pk(id: &WorkspaceId) -> String {
-    format!("WORKSPACE#{id}")
-}
-
 /// The list of a workspace's audit, or of the whole deployment's.
 pub fn audit_list(workspace: Option<&WorkspaceId>) -> String {
     workspace.map_or_else(|| "AUDIT".to_owned(), |workspace| format!("W#{workspace}#AUDIT"))
 }
 
-/// An entry of the audit as an item.
-pub fn audit_item(entry: &AuditEntry) -> Result<Item, LedgerError> {
-    let mut item = key(&format!("AUDIT#{}", entry.entry_id), AUDIT);
-    item.insert("list_pk".to_owned(), text(audit_list(entry.workspace_id.as_ref())));
-    item.insert("list_sk".to_owned(), text(place(entry.at, entry.entry_id)));
-    item.insert("body".to_owned(), body(entry)?);
-    expire(&mut item, entry.expires_at());
-    Ok(item)
+/// A partition of open jobs.
+pub fn open_list(shard: u8) -> String {
+    format!("OPEN#{shard}")
+}
+
+/// A partition of jobs that no worker has claimed.
+pub fn waiting_list(shard: u8) -> String {
+    format!("WAITS#{shard}")
+}
+
+/// A place in a list: by time, then id.
+pub fn place(time: Timestamp, id: Uuid) -> String {
+    format!("{:020}#{id}", time.as_microsecond().max(0))
 }
 
 /// A record as JSON.
@@ -101,92 +134,68 @@ pub fn read_body<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, Ledge
     serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
 }
 
-/// A place in a list: by time, then id.
-pub fn place(time: Timestamp, id: Uuid) -> String {
-    format!("{:020}#{id}", time.as_microsecond().max(0))
-}
-
-/// The list of all API keys.
-pub const KEYS_LIST: &str = "KEYS";
-
-pub fn key_pk(id: &KeyId) -> String {
-    format!("KEY#{id}")
-}
-
-/// What is kept of an API key as an item.
-pub fn key_item(record: &KeyRecord) -> Result<Item, LedgerError> {
-    let mut item = key(&key_pk(&record.key_id), KEY);
-    item.insert("list_pk".to_owned(), text(KEYS_LIST));
-    item.insert("list_sk".to_owned(), text(format!("{:020}#{}", record.created_at.as_microsecond(), record.key_id)));
-    item.insert("body".to_owned(), text(serde_json::to_string(record).map_err(|_| unreadable())?));
+pub fn audit_item(entry: &AuditEntry) -> Result<Item, LedgerError> {
+    let list = [
+        ("list_pk", text(audit_list(entry.workspace_id.as_ref()))),
+        ("list_sk", text(place(entry.at, entry.entry_id))),
+        ("body", body(entry)?),
+    ];
+    let mut item = keyed(&format!("AUDIT#{}", entry.entry_id), AUDIT, list);
+    expire(&mut item, entry.expires_at());
     Ok(item)
 }
 
-/// What is kept of an API key in an item.
-pub fn read_key(item: &Item) -> Result<KeyRecord, LedgerError> {
-    serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
+pub fn key_item(record: &KeyRecord) -> Result<Item, LedgerError> {
+    let place = format!("{:020}#{}", record.created_at.as_microsecond(), record.key_id);
+    let list = [("list_pk", text(KEYS_LIST)), ("list_sk", text(place)), ("body", body(record)?)];
+    Ok(keyed(&key_pk(&record.key_id), KEY, list))
 }
 
-/// A workspace's id holds no `#`.
-pub fn connection_pk(workspace: &WorkspaceId, provider: Provider) -> String {
-    format!("CONNECTION#{workspace}#{}", provider.as_str())
+pub fn read_key(item: &Item) -> Result<KeyRecord, LedgerError> {
+    read_body(item)
 }
 
 pub fn connection_item(connection: &StoredConnection) -> Result<Item, LedgerError> {
-    let mut item = key(&connection_pk(&connection.workspace, connection.provider), CONNECTION);
-    item.insert("version".to_owned(), text(connection.version.to_string()));
-    item.insert("body".to_owned(), text(serde_json::to_string(connection).map_err(|_| unreadable())?));
-    Ok(item)
+    let attributes = [("version", text(connection.version.to_string())), ("body", body(connection)?)];
+    Ok(keyed(&connection_pk(&connection.workspace, connection.provider), CONNECTION, attributes))
 }
 
 pub fn read_connection(item: &Item) -> Result<StoredConnection, LedgerError> {
-    serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
+    read_body(item)
 }
 
-/// One of the partitions of open jobs.
-pub fn open_list(shard: u8) -> String {
-    format!("OPEN#{shard}")
-}
-
-/// One of the partitions of jobs that no worker has claimed.
-pub fn waiting_list(shard: u8) -> String {
-    format!("WAITS#{shard}")
-}
-
-/// A job as an item. It is in the index of open jobs as long as it is open, and in that of waiting ones until
-/// a worker claims it.
+/// A job as an item. An open job is in the index of open jobs, and until a worker claims it, in that of waiting ones.
 pub fn job_item(job: &Job) -> Result<Item, LedgerError> {
-    let body = serde_json::to_string(job).map_err(|_| unreadable())?;
-    let mut item = key(&job_pk(job.job_id), JOB);
-    item.insert("body".to_owned(), text(body));
-    item.insert("revision".to_owned(), number(&job.revision));
-    item.insert("list_pk".to_owned(), text(jobs_list(&job.workspace_id)));
-    item.insert("list_sk".to_owned(), text(place(job.created_at, job.job_id.0)));
-    item.insert("status_pk".to_owned(), text(status_list(&job.workspace_id, job.state.status())));
+    let attributes = [
+        ("body", body(job)?),
+        ("revision", number(&job.revision)),
+        ("list_pk", text(jobs_list(&job.workspace_id))),
+        ("list_sk", text(place(job.created_at, job.job_id.0))),
+        ("status_pk", text(status_list(&job.workspace_id, job.state.status()))),
+    ];
+    let mut job_item = keyed(&job_pk(job.job_id), JOB, attributes);
     if !job.state.has_ended() {
-        // The last byte of a job's id is of a hash.
+        // The last byte of a job's id is of a hash, so the shards are even.
         let [.., last] = job.job_id.0.into_bytes();
-        item.insert("open_pk".to_owned(), text(open_list(last % SHARDS)));
-        item.insert("due_at".to_owned(), number(&job.due_at().as_microsecond()));
+        let shard = last % SHARDS;
+        job_item.extend(item([("open_pk", text(open_list(shard))), ("due_at", micros(job.due_at()))]));
         if let Some(since) = job.waits_since() {
-            item.insert("waits_pk".to_owned(), text(waiting_list(last % SHARDS)));
-            item.insert("waits_since".to_owned(), number(&since.as_microsecond()));
+            job_item.extend(item([("waits_pk", text(waiting_list(shard))), ("waits_since", micros(since))]));
         }
     }
     if let Some(time) = job.record_expires_at() {
-        expire(&mut item, time);
+        expire(&mut job_item, time);
     }
-    Ok(item)
+    Ok(job_item)
 }
 
-/// The job in an item.
 pub fn read_job(item: &Item) -> Result<Job, LedgerError> {
-    serde_json::from_str(string(item, "body")?).map_err(|_| unreadable())
+    read_body(item)
 }
 
-/// A sealed text as an item, and further ones if it is too long for one; the first has the attributes.
+/// A sealed text in the first item, and in further ones if it is too long. Only the first has other attributes.
 pub fn sealed_items(mut first: Item, sealed: &Sealed, expires_at: Option<Timestamp>) -> Result<Vec<Item>, LedgerError> {
-    // A sealed text is ASCII, so that any cut is between characters.
+    // A sealed text is ASCII, so that it can be cut anywhere.
     let parts: Vec<&str> = sealed
         .0
         .as_bytes()
@@ -195,7 +204,7 @@ pub fn sealed_items(mut first: Item, sealed: &Sealed, expires_at: Option<Timesta
         .collect::<Result<_, _>>()
         .map_err(|_| LedgerError::permanent("a sealed text is not ASCII"))?;
     if parts.len() > MOST_PARTS {
-        return Err(LedgerError::permanent("a sealed text is longer than one transaction takes"));
+        return Err(LedgerError::permanent("a sealed text is too long for one transaction"));
     }
     let (pk, sk) = (string(&first, "pk")?.to_owned(), string(&first, "sk")?.to_owned());
     first.insert("parts".to_owned(), number(&parts.len().max(1)));
@@ -210,12 +219,12 @@ pub fn sealed_items(mut first: Item, sealed: &Sealed, expires_at: Option<Timesta
     Ok(items)
 }
 
-/// The sort key of a part; in the order of the parts, as there are at most ten.
+/// The sort key of a part. There are at most ten, so they sort in order.
 pub fn part_sk(sk: &str, part: usize) -> String {
     if part == 0 { sk.to_owned() } else { format!("{sk}#{part}") }
 }
 
-/// The sealed text of an item and those that go on with it.
+/// The sealed text of all its parts.
 pub fn join(parts: &[Item]) -> Result<Sealed, LedgerError> {
     Ok(Sealed(parts.iter().map(|part| string(part, "sealed")).collect::<Result<_, _>>()?))
 }
@@ -225,24 +234,23 @@ pub fn parts(first: &Item) -> usize {
 }
 
 pub fn plan_items(plan: &StoredPlan) -> Result<Vec<Item>, LedgerError> {
-    let mut first = key(&plan_pk(plan.plan_id), PLAN);
-    first.insert("workspace".to_owned(), text(plan.workspace.as_str()));
+    let first = keyed(&plan_pk(plan.plan_id), PLAN, [("workspace", text(plan.workspace.as_str()))]);
     sealed_items(first, &plan.sealed, Some(plan.expires_at))
 }
 
 pub fn outbox_items(entry: &OutboxEntry) -> Result<Vec<Item>, LedgerError> {
-    let mut first = key(&job_pk(entry.job_id), OUTBOX);
-    first.insert("list_pk".to_owned(), text(outbox_list(&entry.workspace)));
-    first.insert("list_sk".to_owned(), text(place(entry.written_at, entry.job_id.0)));
-    first.insert("written_at".to_owned(), number(&entry.written_at.as_microsecond()));
-    sealed_items(first, &entry.sealed, Some(entry.expires_at))
+    let list = [
+        ("list_pk", text(outbox_list(&entry.workspace))),
+        ("list_sk", text(place(entry.written_at, entry.job_id.0))),
+        ("written_at", micros(entry.written_at)),
+    ];
+    sealed_items(keyed(&job_pk(entry.job_id), OUTBOX, list), &entry.sealed, Some(entry.expires_at))
 }
 
-/// Lets an item end: exactly in `expires_micros`, which is what reads and conditions go by, and in
-/// whole seconds, not sooner, in `expires_at`, by which DynamoDB deletes it some day later.
+/// Sets an item's expiry: exactly in `expires_micros`, for reads and conditions, and rounded up to
+/// seconds in `expires_at`, after which DynamoDB deletes it within days.
 pub fn expire(item: &mut Item, time: Timestamp) {
-    let micros = time.as_microsecond();
-    item.insert("expires_micros".to_owned(), number(&micros));
+    item.insert("expires_micros".to_owned(), micros(time));
     item.insert("expires_at".to_owned(), number(&ttl(time)));
 }
 
@@ -274,7 +282,7 @@ pub fn job_id(item: &Item) -> Result<JobId, LedgerError> {
     string(item, "pk")?.strip_prefix("JOB#").and_then(|id| id.parse().ok()).ok_or_else(unreadable)
 }
 
-/// Says nothing of what is in it.
+/// The message contains nothing of the record.
 fn unreadable() -> LedgerError {
     LedgerError::permanent("a record cannot be read")
 }
@@ -304,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn ttl_never_ends_an_item_before_its_time() {
+    fn ttl_never_deletes_an_item_early() {
         assert_eq!([0, 1, 999_999, 1_000_000, 1_000_001].map(|micros| ttl(at(micros))), [0, 1, 1, 1, 2]);
         let mut item = key("p", PLAN);
         assert!(is_alive(&item, Timestamp::MAX));
@@ -313,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn places_sort_as_times_do() {
+    fn places_sort_like_times() {
         let id = sample_job(&"local".parse().unwrap(), "a", at(0)).job_id.0;
         let times = [at(-5), at(0), at(9), at(10), at(1_800_000_000_000_000), Timestamp::MAX];
         assert!(times.map(|time| place(time, id)).is_sorted());

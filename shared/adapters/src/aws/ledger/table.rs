@@ -1,4 +1,4 @@
-//! The table itself, for a local set-up and tests; on AWS the template makes it.
+//! Creates the table, for local use and tests; on AWS the template does.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use engine::ports::LedgerError;
 use super::DynamoLedger;
 use crate::aws::failure;
 
-/// The attributes that are keys.
+/// The attributes of the keys.
 const ATTRIBUTES: [(&str, ScalarAttributeType); 9] = [
     ("pk", ScalarAttributeType::S),
     ("sk", ScalarAttributeType::S),
@@ -27,7 +27,7 @@ const ATTRIBUTES: [(&str, ScalarAttributeType); 9] = [
     ("waits_since", ScalarAttributeType::N),
 ];
 
-/// The indexes, each of keys only.
+/// The indexes, with their hash and range keys. They project keys only.
 const INDEXES: [(&str, &str, &str); 4] = [
     ("by_workspace", "list_pk", "list_sk"),
     ("by_status", "status_pk", "list_sk"),
@@ -35,13 +35,12 @@ const INDEXES: [(&str, &str, &str); 4] = [
     ("waiting_jobs", "waits_pk", "waits_since"),
 ];
 
-/// How often the table is looked at until it is there, and how long apart.
-const LOOKS: u32 = 120;
+/// How often to check whether the table is active, and the pause between two checks.
+const CHECKS: u32 = 120;
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl DynamoLedger {
-    /// Makes the table with its indexes, billed by use, where it is missing, and has DynamoDB delete
-    /// what has expired. Returns when it can be used.
+    /// Creates the table with its indexes and TTL, billed by use, unless it exists. Returns when it is active.
     pub async fn create_table(&self) -> Result<(), LedgerError> {
         let client = self.client().await;
         let mut call = client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
@@ -79,7 +78,7 @@ impl DynamoLedger {
     }
 
     async fn until_active(&self) -> Result<(), LedgerError> {
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             let answer = self.client().await.describe_table().table_name(&self.table).send().await;
             let answer = answer.map_err(|error| LedgerError::new(failure("DescribeTable", &error)))?;
             if answer.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active) {
@@ -87,7 +86,7 @@ impl DynamoLedger {
             }
             self.clock.sleep(PAUSE).await;
         }
-        Err(LedgerError::new("the table is still being made"))
+        Err(LedgerError::new("the table is not active yet"))
     }
 }
 
@@ -98,7 +97,8 @@ fn keys(hash: &str, range: &str) -> Result<Vec<KeySchemaElement>, LedgerError> {
         .collect()
 }
 
-/// A request lacks a part. Never so here, but the builders cannot know.
+/// A builder lacks a required field. That never happens here, but the types cannot show it.
+#[expect(clippy::needless_pass_by_value, reason = "map_err passes it by value")]
 pub(super) fn unbuilt(error: BuildError) -> LedgerError {
     LedgerError::permanent(error)
 }

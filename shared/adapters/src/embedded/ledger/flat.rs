@@ -9,7 +9,7 @@ use engine::ports::{Ids as _, Position};
 use jiff::SignedDuration;
 
 use super::*;
-use crate::embedded::{SystemClock, SystemIds};
+use crate::system::{SystemClock, SystemIds};
 
 /// A ledger that counts its steps.
 struct Counted {

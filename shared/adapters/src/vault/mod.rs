@@ -1,4 +1,7 @@
-//! How a vault seals, whichever way it comes by its keys: AES-256-GCM under a random nonce, bound to a place.
+//! How vaults seal: AES-256-GCM under a random nonce, bound to a place. [`LocalVault`] holds its key; the vault of
+//! the feature `aws` takes data keys from AWS KMS.
+
+mod local;
 
 use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
@@ -7,14 +10,15 @@ use aes_gcm::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::WorkspaceId;
 use engine::ports::{Purpose, VaultError};
+pub use local::{KeyError, LocalVault};
 
-/// A key, ready to seal. A text is at most 64 GiB, and one key is for far fewer than 2^32 of them.
+/// A key, ready to seal. A text is at most 64 GiB, and one key seals far fewer than 2^32 of them.
 #[derive(Clone)]
 pub(crate) struct SealingKey(Aes256Gcm);
 
 impl SealingKey {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Self(Aes256Gcm::new_from_slice(key).expect("the key is as long as AES-256 wants it"))
+        Self(Aes256Gcm::new_from_slice(key).expect("an AES-256 key has 32 bytes"))
     }
 
     /// Base64url of nonce (96 random bits) and ciphertext.
@@ -28,7 +32,7 @@ impl SealingKey {
         Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &ciphertext].concat()))
     }
 
-    /// What [`SealingKey::seal`] made, for the same place and unchanged.
+    /// Opens the result of [`SealingKey::seal`] for the same place. Fails if it was changed.
     pub(crate) fn open(&self, place: &[u8], sealed: &str) -> Result<Vec<u8>, VaultError> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::DoesNotOpen)?;
         let (nonce, ciphertext) = bytes.split_first_chunk::<12>().ok_or(VaultError::DoesNotOpen)?;
@@ -38,7 +42,7 @@ impl SealingKey {
     }
 }
 
-/// The associated data: workspace, purpose and id, each after its length, so that no two places run together.
+/// The associated data: workspace, purpose and id, each with its length, so that no two places are equal.
 pub(crate) fn place(workspace: &WorkspaceId, purpose: Purpose, id: &str) -> Vec<u8> {
     let mut place = Vec::new();
     for part in [workspace.as_str(), purpose.as_str(), id] {

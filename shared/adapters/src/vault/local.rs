@@ -1,3 +1,5 @@
+//! The vault with one key of our own: from the key file, from `TOKEN_KEY`, or from a stored secret.
+
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
@@ -16,33 +18,41 @@ use base64::{
 };
 use domain::{WorkspaceId, sha256_hex};
 use engine::ports::{Purpose, Sealed, Vault, VaultError};
-use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, zeroize::Zeroizing};
+use tokio::sync::OnceCell;
 
-use super::folder::make_folder;
-use crate::seal::{SealingKey, place};
+use super::{SealingKey, place};
+use crate::{embedded::make_folder, secret::Secret};
 
-/// AES-256-GCM with one key held in memory.
+/// AES-256-GCM with one key, held in memory.
 ///
-/// A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`, the key id the first 8 hex
-/// digits of the key's SHA-256. Workspace, purpose and id are the associated data.
+/// A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`. The key id is the first 8 hex
+/// digits of the key's SHA-256; workspace, purpose and id are the associated data.
 pub struct LocalVault {
-    key_id: String,
+    /// Empty until first use, if the key is a stored secret. It never changes afterwards: another key would not open
+    /// the texts that the first one sealed.
+    key: OnceCell<NamedKey>,
+    stored: Option<Secret>,
+}
+
+struct NamedKey {
+    id: String,
     key: SealingKey,
 }
 
-/// There is no key to be had; never says anything of its bytes.
+/// There is no usable key. No message contains any of its bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The text is not a key.
     #[error("a key is 32 bytes, written as base64 or as 64 hex digits")]
     NotAKey,
-    /// The file can be read by others than its owner.
+    /// Other users can read the file.
     #[error("{} can be read by other users; make it private (chmod 600), or replace the key if they may have read it", .0.display())]
     Exposed(PathBuf),
-    /// The file holds something else.
-    #[error("{} does not hold a key: 32 bytes as base64 or as 64 hex digits", .0.display())]
+    /// The file does not contain a key.
+    #[error("{} does not contain a key: 32 bytes as base64 or as 64 hex digits", .0.display())]
     NotAKeyFile(PathBuf),
-    /// The file cannot be read or made.
+    /// The file cannot be read or created.
     #[error("the key file {} cannot be used: {}", path.display(), source)]
     Io {
         /// The file.
@@ -58,14 +68,19 @@ impl LocalVault {
         Self::new(&Zeroizing::new(key))
     }
 
-    /// A vault with a key as it stands in `TOKEN_KEY`: 32 bytes as base64 (either alphabet) or as 64 hex digits.
+    /// A vault with a key in the form of `TOKEN_KEY`: 32 bytes as base64 (either alphabet) or as 64 hex digits.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
         read_key(text).map(|key| Self::new(&key)).ok_or(KeyError::NotAKey)
     }
 
-    /// A vault with the key of the file `key` in a folder. Both are made when they are missing, for
-    /// the owner's eyes only; processes that do so at the same time end with the same key. A file
-    /// that others can read is refused.
+    /// A vault whose key is a secret in that form. It is read when a text is first sealed or opened.
+    pub fn from_secret(secret: Secret) -> Self {
+        Self { key: OnceCell::new(), stored: Some(secret) }
+    }
+
+    /// A vault with the key in the file `key` of a folder. Missing ones are created, private to their
+    /// owner; processes that do so at the same time end up with the same key. A file
+    /// that other users can read is refused.
     pub fn from_file(folder: &Path) -> Result<Self, KeyError> {
         let path = folder.join("key");
         let failed = |source| KeyError::Io { path: path.clone(), source };
@@ -83,15 +98,32 @@ impl LocalVault {
     }
 
     fn new(key: &[u8; 32]) -> Self {
-        let mut key_id = sha256_hex(key);
-        key_id.truncate(8);
-        Self { key_id, key: SealingKey::new(key) }
+        Self { key: OnceCell::new_with(Some(NamedKey::new(key))), stored: None }
+    }
+
+    async fn key(&self) -> Result<&NamedKey, VaultError> {
+        let read = async || {
+            let stored = self.stored.as_ref().ok_or("it was not set")?;
+            let text = stored.get().await.map_err(|error| error.to_string())?;
+            let key = read_key(text.expose_secret()).ok_or_else(|| KeyError::NotAKey.to_string())?;
+            Ok(NamedKey::new(&key))
+        };
+        self.key.get_or_try_init(read).await.map_err(VaultError::Unavailable)
+    }
+}
+
+impl NamedKey {
+    fn new(key: &[u8; 32]) -> Self {
+        let mut id = sha256_hex(key);
+        id.truncate(8);
+        Self { id, key: SealingKey::new(key) }
     }
 }
 
 impl fmt::Debug for LocalVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalVault").field("key_id", &self.key_id).finish_non_exhaustive()
+        let id = self.key.get().map(|key| key.id.as_str());
+        f.debug_struct("LocalVault").field("key_id", &id).finish_non_exhaustive()
     }
 }
 
@@ -104,8 +136,9 @@ impl Vault for LocalVault {
         id: &str,
         plaintext: &[u8],
     ) -> Result<Sealed, VaultError> {
-        let text = self.key.seal(&place(workspace, purpose, id), plaintext)?;
-        Ok(Sealed(format!("v1.{}.{text}", self.key_id)))
+        let NamedKey { id: key_id, key } = self.key().await?;
+        let text = key.seal(&place(workspace, purpose, id), plaintext)?;
+        Ok(Sealed(format!("v1.{key_id}.{text}")))
     }
 
     async fn open(
@@ -115,23 +148,18 @@ impl Vault for LocalVault {
         id: &str,
         sealed: &Sealed,
     ) -> Result<Vec<u8>, VaultError> {
-        let text = sealed
-            .0
-            .strip_prefix("v1.")
-            .and_then(|rest| rest.strip_prefix(self.key_id.as_str())?.strip_prefix('.'))
-            .ok_or(VaultError::DoesNotOpen)?;
-        self.key.open(&place(workspace, purpose, id), text)
+        let NamedKey { id: key_id, key } = self.key().await?;
+        let text = sealed.0.strip_prefix("v1.").and_then(|rest| rest.strip_prefix(key_id)?.strip_prefix('.'));
+        key.open(&place(workspace, purpose, id), text.ok_or(VaultError::DoesNotOpen)?)
     }
 }
 
 fn read_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     let text = text.trim();
     let mut key = Zeroizing::new([0; 32]);
-    if text.len() == 64 {
-        // Two digits a byte; anything but a digit ends it, signs too.
-        for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
-            *byte = digit(digits[0])? << 4 | digit(digits[1])?;
+    if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        for (place, byte) in key.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
         }
         return Some(key);
     }
@@ -139,15 +167,12 @@ fn read_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     let url_safe = text.contains(['-', '_']);
     let alphabet = if url_safe { base64::alphabet::URL_SAFE } else { base64::alphabet::STANDARD };
     let bytes = Zeroizing::new(GeneralPurpose::new(&alphabet, config).decode(text).ok()?);
-    if bytes.len() != key.len() {
-        return None;
-    }
-    key.copy_from_slice(&bytes);
+    *key = bytes.as_slice().try_into().ok()?;
     Some(key)
 }
 
-/// Writes a whole new key beside the file, then gives it the file's name unless another process was
-/// quicker: nobody ever sees half a key, or a second one.
+/// Writes a new key to a temporary file, then links it to its final name unless another process was
+/// faster: no process ever sees half a key, or a second one.
 fn make_key_file(folder: &Path, path: &Path) -> io::Result<()> {
     let mut random = Zeroizing::new([0; 40]);
     getrandom::fill(random.as_mut()).map_err(|error| io::Error::other(error.to_string()))?;
@@ -163,7 +188,7 @@ fn make_key_file(folder: &Path, path: &Path) -> io::Result<()> {
     });
     fs::remove_file(&draft)?;
     linked?;
-    // What the key seals is durable, so the key's name has to be, too.
+    // Sealed texts are durable, so the key's name must be as well.
     File::open(folder)?.sync_all()
 }
 

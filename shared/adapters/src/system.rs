@@ -1,3 +1,5 @@
+//! The system's clock and random ids.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -5,16 +7,16 @@ use engine::ports::{Clock, Ids};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// The system's time, in whole microseconds, so that a time reads back from any store as it was written.
+/// The system's time, in whole microseconds: every store keeps them exactly.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "this is what the port stands for")]
+        #[expect(clippy::disallowed_methods, reason = "the adapter of the port")]
         let now = Timestamp::now();
-        Timestamp::from_microsecond(now.as_microsecond()).expect("a time without its nanoseconds is still in range")
+        Timestamp::from_microsecond(now.as_microsecond()).expect("truncation keeps a time in range")
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -22,13 +24,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// The system's chance.
+/// Ids from the system's randomness.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemIds;
 
 impl Ids for SystemIds {
     fn uuid(&self) -> Uuid {
-        #[expect(clippy::disallowed_methods, reason = "this is what the port stands for")]
+        #[expect(clippy::disallowed_methods, reason = "the adapter of the port")]
         let uuid = Uuid::new_v4();
         uuid
     }
