@@ -1,3 +1,5 @@
+//! The token budget in memory.
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -9,7 +11,7 @@ use domain::WorkspaceId;
 use engine::ports::{BUDGET_BUCKETS, Budget, CacheError, Clock, Reservation, Reserved};
 use uuid::Uuid;
 
-/// The budget of one process, by its clock. It keeps what belongs to the window, and nothing older.
+/// The budget of one process. Its memory is bounded by the window.
 pub struct MemoryBudget {
     clock: Arc<dyn Clock>,
     /// Milliseconds of a bucket.
@@ -19,36 +21,36 @@ pub struct MemoryBudget {
 
 #[derive(Default)]
 struct Window {
-    /// Tokens of each bucket, by who has them.
+    /// Tokens of each bucket and workspace.
     used: BTreeMap<(i64, WorkspaceId), u64>,
-    /// What is not settled.
+    /// Reservations that are not settled.
     reserved: HashMap<Uuid, (i64, WorkspaceId, u64)>,
-    /// Who asked, and until when that counts.
+    /// Active workspaces, and the end of their activity.
     asked: HashMap<WorkspaceId, i64>,
     held_until: i64,
 }
 
-/// How many buckets count beside the current one.
+/// How many buckets count besides the current one.
 const BUCKETS: i64 = BUDGET_BUCKETS as i64;
 
 impl MemoryBudget {
-    /// A budget of which nothing is used; its limit is for any `window`, 20 ms at least.
+    /// An unused budget. The limit holds in any `window`, of at least 20 ms.
     pub fn new(clock: Arc<dyn Clock>, window: Duration) -> Self {
         let length = milliseconds(window / BUDGET_BUCKETS).max(1);
         Self { clock, length, window: Mutex::default() }
     }
 
-    /// How long what is granted counts, at most.
+    /// The longest time that a grant counts.
     fn span(&self) -> i64 {
         self.length * (BUCKETS + 1)
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Window, i64) -> T) -> T {
-        // Nothing in here panics half-way.
+        // No change can panic halfway.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now().as_millisecond();
         let current = now.div_euclid(self.length);
-        // A clock that was set back leaves buckets ahead of it; they count, for a window at most.
+        // A clock that was set back leaves buckets in the future. They count for at most a window.
         window.used.retain(|(bucket, _), _| (bucket - current).abs() <= BUCKETS);
         window.reserved.retain(|_, (bucket, ..)| (*bucket - current).abs() <= BUCKETS);
         window.asked.retain(|_, until| *until > now && *until - now <= self.span() * 2);
@@ -86,7 +88,7 @@ impl MemoryBudget {
                 break;
             }
         }
-        // It still counts when it comes back.
+        // It must still count when it tries again.
         window.asked.insert(asked.workspace.clone(), free + self.span());
         Reserved::Exhausted { retry_after: duration(free - now), left }
     }
@@ -103,7 +105,7 @@ impl Budget for MemoryBudget {
             if let Some((bucket, workspace, tokens)) = window.reserved.remove(&id)
                 && let Some(sum) = window.used.get_mut(&(bucket, workspace))
             {
-                // Few enough to add up, whatever a model says.
+                // Capped, so that sums cannot overflow, whatever a model reports.
                 *sum = *sum - tokens + used.min(1 << 40);
             }
         });
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_granted_late_in_a_bucket_counts_for_a_whole_window() {
+    async fn a_grant_late_in_a_bucket_counts_for_a_whole_window() {
         let clock = ManualClock::new();
         let budget = MemoryBudget::new(clock.clone(), Duration::from_mins(1));
         clock.advance(Duration::from_millis(2999));
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_memory_does_not_grow_with_what_was_reserved() {
+    async fn memory_does_not_grow_with_reservations() {
         let clock = ManualClock::new();
         let budget = MemoryBudget::new(clock.clone(), Duration::from_mins(1));
         for n in 0..10_000 {
@@ -163,7 +165,7 @@ mod tests {
         assert!(window.used.len() <= 63 && window.reserved.len() <= 63 && window.asked.len() <= 63);
     }
 
-    /// Somebody asks, after a while; and settles after these times, for these parts of it, or never.
+    /// A request after a pause, settled after these times for these percentages, or never.
     #[derive(Debug, Clone)]
     struct Asks {
         after: u64,
@@ -194,12 +196,12 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
         #[test]
-        fn no_settling_makes_budget(all in prop::collection::vec(somebody_asks(), 1..60)) {
+        fn settling_never_creates_budget(all in prop::collection::vec(somebody_asks(), 1..60)) {
             const WINDOW: u64 = 60_000;
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let clock = ManualClock::new();
             let budget = MemoryBudget::new(clock.clone(), Duration::from_millis(WINDOW));
-            // Everything that happens, by its time: an asking, or a settling of it.
+            // All events by time: a request, or a settlement of it.
             let mut events: Vec<(u64, usize, Option<u64>)> = Vec::new();
             let mut at = 0;
             for (n, asks) in all.iter().enumerate() {

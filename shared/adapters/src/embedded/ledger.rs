@@ -2,9 +2,9 @@
 
 mod audit;
 mod connections;
-#[cfg(test)]
-mod flat;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::{collections::HashSet, path::Path, sync::Arc};

@@ -1,3 +1,5 @@
+//! The queue in memory.
+
 use std::{
     collections::BTreeMap,
     pin::pin,
@@ -10,23 +12,23 @@ use engine::ports::{Clock, Delivery, Queue, QueueError, QueuedMessage};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-/// The queue of one process: messages wait by the clock, and come in the order in which they
-/// become visible. What it holds is lost with the process; the ledger knows which jobs are open.
+/// The queue of one process. Messages are delivered in the order in which they become visible. They are lost with the
+/// process, but the ledger knows which jobs are open.
 pub struct MemoryQueue {
     clock: Arc<dyn Clock>,
     visibility: Duration,
     messages: Mutex<Messages>,
-    /// Wakes everyone who waits when what there is to wait for has changed.
+    /// Wakes waiting receivers after a send.
     changed: Notify,
 }
 
-/// When a message becomes visible, and a number that no other has.
+/// When a message becomes visible, and a unique number.
 type Place = (Timestamp, u64);
 
 #[derive(Default)]
 struct Messages {
-    waiting: BTreeMap<Place, Message>,
-    in_flight: BTreeMap<Place, Message>,
+    /// All messages. A delivered one is at the end of its visibility timeout.
+    by_place: BTreeMap<Place, Message>,
     last_number: u64,
 }
 
@@ -36,51 +38,38 @@ struct Message {
 }
 
 impl MemoryQueue {
-    /// An empty queue, whose deliveries come again when they are not acknowledged for as long as `visibility`.
+    /// An empty queue. A message that is not acknowledged within `visibility` is redelivered.
     pub fn new(clock: Arc<dyn Clock>, visibility: Duration) -> Self {
         Self { clock, visibility, messages: Mutex::default(), changed: Notify::new() }
     }
 
     fn messages(&self) -> MutexGuard<'_, Messages> {
-        // Each change leaves the two maps whole, so a panic elsewhere cannot have broken them.
+        // No change can panic halfway, so the map is intact.
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is visible now, or says when something will be.
+    /// Takes visible messages, or returns the time of the next one.
     fn take(&self, max: usize, now: Timestamp) -> Result<Vec<Delivery>, Option<Timestamp>> {
         let mut messages = self.messages();
-        messages.return_overdue(now);
         let mut taken = Vec::new();
         while taken.len() < max {
-            let Some(entry) = messages.waiting.first_entry().filter(|entry| entry.key().0 <= now) else { break };
-            let mut message = entry.remove();
-            message.receives += 1;
-            let place = messages.place(later(now, self.visibility));
-            let receipt = format!("{}.{}", place.0.as_nanosecond(), place.1);
-            taken.push(Delivery { body: message.body.clone(), receipt, receives: message.receives });
-            messages.in_flight.insert(place, message);
+            let Some(entry) = messages.by_place.first_entry().filter(|entry| entry.key().0 <= now) else { break };
+            let Message { body, receives } = entry.remove();
+            let receives = receives + 1;
+            let place = messages.insert(later(now, self.visibility), Message { body: body.clone(), receives });
+            taken.push(Delivery { body, receipt: format!("{}.{}", place.0.as_nanosecond(), place.1), receives });
         }
-        if taken.is_empty() && max > 0 { Err(messages.next_visible()) } else { Ok(taken) }
+        let next = messages.by_place.first_key_value().map(|(place, _)| place.0);
+        if taken.is_empty() && max > 0 { Err(next) } else { Ok(taken) }
     }
 }
 
 impl Messages {
-    fn place(&mut self, visible: Timestamp) -> Place {
+    fn insert(&mut self, visible: Timestamp, message: Message) -> Place {
         self.last_number += 1;
-        (visible, self.last_number)
-    }
-
-    /// Deliveries that nobody acknowledged in time wait again.
-    fn return_overdue(&mut self, now: Timestamp) {
-        while let Some(entry) = self.in_flight.first_entry().filter(|entry| entry.key().0 <= now) {
-            let (place, message) = entry.remove_entry();
-            self.waiting.insert(place, message);
-        }
-    }
-
-    fn next_visible(&self) -> Option<Timestamp> {
-        let first = |map: &BTreeMap<Place, Message>| map.first_key_value().map(|(place, _)| place.0);
-        first(&self.waiting).into_iter().chain(first(&self.in_flight)).min()
+        let place = (visible, self.last_number);
+        self.by_place.insert(place, message);
+        place
     }
 }
 
@@ -91,8 +80,7 @@ impl Queue for MemoryQueue {
         {
             let mut queued = self.messages();
             for message in messages {
-                let place = queued.place(later(now, message.delay));
-                queued.waiting.insert(place, Message { body: message.body.clone(), receives: 0 });
+                queued.insert(later(now, message.delay), Message { body: message.body.clone(), receives: 0 });
             }
         }
         self.changed.notify_waiters();
@@ -102,7 +90,7 @@ impl Queue for MemoryQueue {
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let deadline = later(self.clock.now(), wait);
         loop {
-            // Listening begins before the look, so that no message slips in between.
+            // Listen before the check, so that no message is missed in between.
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             let now = self.clock.now();
@@ -111,7 +99,7 @@ impl Queue for MemoryQueue {
                 Err(_) if now >= deadline => return Ok(Vec::new()),
                 Err(next) => next.map_or(deadline, |next| next.min(deadline)),
             };
-            // Never negative, as `take` found nothing to be visible yet.
+            // Never negative: `take` found nothing visible yet.
             let pause = Duration::try_from(next.duration_since(now)).unwrap_or_default();
             tokio::select! {
                 () = changed => {}
@@ -121,21 +109,18 @@ impl Queue for MemoryQueue {
     }
 
     async fn acknowledge(&self, receipt: &str) -> Result<(), QueueError> {
-        // A late acknowledgement counts until the message has come again: then its place is another
-        // one, and the receipt names nothing, like one that never was.
+        // A late acknowledgement counts until the message is redelivered: then it has another place, and the old
+        // receipt refers to nothing.
         if let Some(place) = read_receipt(receipt) {
-            let mut messages = self.messages();
-            if messages.in_flight.remove(&place).is_none() {
-                messages.waiting.remove(&place);
-            }
+            self.messages().by_place.remove(&place);
         }
         Ok(())
     }
 
     async fn depth(&self) -> Result<u64, QueueError> {
-        let mut messages = self.messages();
-        messages.return_overdue(self.clock.now());
-        Ok(messages.waiting.len() as u64)
+        let now = self.clock.now();
+        let waits = |(place, message): &(&Place, &Message)| place.0 <= now || message.receives == 0;
+        Ok(self.messages().by_place.iter().filter(waits).count() as u64)
     }
 }
 
@@ -162,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn depth_counts_what_waits_and_not_what_is_in_flight() {
+    async fn depth_counts_waiting_messages_and_not_those_in_flight() {
         let clock = ManualClock::new();
         let queue = MemoryQueue::new(clock.clone(), VISIBILITY);
         queue.send(&[message("a", 0), message("b", 0), message("c", 60)]).await.unwrap();
@@ -172,11 +157,11 @@ mod tests {
         clock.advance(VISIBILITY);
         assert_eq!(queue.depth().await.unwrap(), 3, "it was not acknowledged in time");
         queue.acknowledge(&taken[0].receipt).await.unwrap();
-        assert_eq!(queue.depth().await.unwrap(), 2, "a late acknowledgement counts until the message has come again");
+        assert_eq!(queue.depth().await.unwrap(), 2, "a late acknowledgement counts until the redelivery");
     }
 
     #[tokio::test]
-    async fn an_overtaken_or_foreign_receipt_acknowledges_nothing() {
+    async fn an_outdated_or_unknown_receipt_acknowledges_nothing() {
         let clock = ManualClock::new();
         let queue = MemoryQueue::new(clock.clone(), VISIBILITY);
         queue.send(&[message("a", 0)]).await.unwrap();
@@ -192,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_receiver_wakes_for_what_comes_sooner_than_it_knew() {
+    async fn a_waiting_receiver_wakes_for_a_message_that_becomes_visible_sooner() {
         let clock = ManualClock::new();
         let queue = Arc::new(MemoryQueue::new(clock.clone(), VISIBILITY));
         queue.send(&[message("later", 60)]).await.unwrap();
@@ -208,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_receiver_waits_no_longer_than_it_said_and_sleeps_meanwhile() {
+    async fn a_receiver_waits_as_long_as_asked_and_sleeps_once() {
         let clock = ManualClock::new();
         let queue = Arc::new(MemoryQueue::new(clock.clone(), VISIBILITY));
         let receiver = tokio::spawn({

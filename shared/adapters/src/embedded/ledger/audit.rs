@@ -1,10 +1,12 @@
+//! The audit's table.
+
 use domain::{AuditEntry, WorkspaceId};
 use engine::ports::{AuditFilter, LedgerError};
 use rusqlite::{Connection, params};
 
 use super::{Failure, first, limit, micros, threads::Threads};
 
-/// An entry of the audit as it lies in its table.
+/// A row of the audit.
 pub(super) struct AuditRow {
     workspace: String,
     at: i64,
@@ -24,7 +26,7 @@ impl AuditRow {
         })
     }
 
-    /// Writes the row, unless it is there already.
+    /// Inserts the row, unless it exists.
     pub fn insert(&self, connection: &Connection) -> Result<(), Failure> {
         connection
             .prepare_cached(
@@ -36,7 +38,7 @@ impl AuditRow {
     }
 }
 
-/// The audit, newest first, but for what has expired.
+/// The audit, newest first, without expired entries.
 pub(super) async fn list(threads: &Threads, filter: &AuditFilter, now: i64) -> Result<Vec<AuditEntry>, LedgerError> {
     let (workspace, limit) = (name(filter.workspace.as_ref()), limit(filter.limit));
     let (at, id) = filter.after.map_or((i64::MAX, String::new()), |last| (micros(last.at), last.entry_id.to_string()));
@@ -53,7 +55,7 @@ pub(super) async fn list(threads: &Threads, filter: &AuditFilter, now: i64) -> R
     Ok(bodies.iter().map(|body| serde_json::from_str(body)).collect::<Result<_, _>>().map_err(Failure::from)?)
 }
 
-/// A workspace in the table, or the whole deployment, whose name is none of a workspace.
+/// The column's value: a workspace's id, or empty for the whole deployment.
 fn name(workspace: Option<&WorkspaceId>) -> String {
     workspace.map(WorkspaceId::to_string).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The table of connected accounts.
+//! The connected accounts' table.
 
 use domain::{Provider, WorkspaceId};
 use engine::ports::{LedgerError, Save, StoredConnection};
@@ -34,7 +34,7 @@ pub(super) async fn put(
     threads
         .write(move |connection| {
             let there = version_of(connection, &workspace, provider)?;
-            // The same version may be there because it was written before and only the answer was lost.
+            // The same version exists if an earlier write succeeded and only its answer was lost.
             if there.as_ref() == Some(&version) {
                 return Ok(Save::Done);
             }

@@ -1,4 +1,4 @@
-//! Opens the file and brings it up to the newest schema.
+//! Opens the ledger's file, and creates or migrates its schema.
 
 use std::{path::Path, time::Duration};
 
@@ -8,14 +8,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::Failure;
 use crate::embedded::folder::{make_folder, open_private};
 
-/// What takes the schema from each version to the next, oldest first; only ever added to.
-const MIGRATIONS: &[&str] = &[
-    include_str!("schema.sql"),
-    include_str!("connections.sql"),
-    include_str!("waiting.sql"),
-    include_str!("permissions.sql"),
-    include_str!("clustered.sql"),
-];
+/// The migrations, oldest first; only ever appended to. The file's `user_version` is the number of those applied.
+const MIGRATIONS: &[&str] = &[include_str!("0001_start.sql")];
+
+/// SQLite's `application_id` of a ledger, `orch` in ASCII. Files from before the first release lack it.
+const APPLICATION_ID: i64 = 0x6f72_6368;
 
 /// Two connections to the ledger in a folder: one to write, one to read.
 pub(super) fn open(folder: &Path) -> Result<(Connection, Connection), LedgerError> {
@@ -24,7 +21,7 @@ pub(super) fn open(folder: &Path) -> Result<(Connection, Connection), LedgerErro
     make_folder(folder).map_err(|error| unusable(&error))?;
     let path = folder.join("ledger.db");
     open_private(&path).map_err(|error| unusable(&error))?;
-    // One process at a time: the change to WAL does not wait for others by itself.
+    // One process at a time: SQLite does not wait for others when it changes to WAL.
     let turn = open_private(&folder.join("ledger.lock")).map_err(|error| unusable(&error))?;
     turn.lock().map_err(|error| unusable(&error))?;
     let opened = connect(&path).and_then(|mut writer| {
@@ -41,21 +38,26 @@ fn connect(path: &Path) -> Result<Connection, Failure> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    // A group of writes touches hundreds of pages, at random places of the indexes: they stay at hand (16 MiB), and
-    // go from the log into the file only once in 32 MiB of it, the many versions of a busy page as one.
+    // A group of writes touches hundreds of random index pages: a 16 MiB cache holds them, and a checkpoint every
+    // 32 MiB of log writes the many versions of a busy page only once.
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
-    // What undoes one write of a group is kept in memory, not in a file that is written beside every write.
+    // Savepoints keep their undo data in memory, not in a temporary file.
     connection.pragma_update(None, "temp_store", "memory")?;
     Ok(connection)
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failure> {
-    let known = i64::try_from(migrations.len()).expect("migrations are few");
-    let version = version(connection)?;
+    let known = i64::try_from(migrations.len()).expect("there are few migrations");
+    let version = pragma(connection, "user_version")?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && pragma(connection, "application_id")? != APPLICATION_ID {
+        let says = "ledger.db is not a ledger of this version: it is from before the first release, or of another \
+            program; move it away, or set ORCHESTRATOR_DATA to another folder";
+        return Err(Failure(says.to_owned()));
+    }
     if version > known {
-        let says =
-            format!("it is of schema {version}, written by a later version of this program, which knows {known}");
+        let says = format!("ledger.db has schema {version} of a later version of this program, which knows {known}");
         return Err(Failure::new(says));
     }
     // With WAL, readers do not wait for writers; FULL makes every commit durable before it returns.
@@ -67,21 +69,26 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failu
             step.execute_batch(migration)?;
         }
         step.pragma_update(None, "user_version", known)?;
+        step.pragma_update(None, "application_id", APPLICATION_ID)?;
         step.commit()?;
     }
     Ok(())
 }
 
-fn version(connection: &Connection) -> Result<i64, Failure> {
-    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+fn pragma(connection: &Connection, name: &str) -> Result<i64, Failure> {
+    Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn version(connection: &Connection) -> i64 {
+        pragma(connection, "user_version").unwrap()
+    }
+
     #[test]
-    fn an_empty_file_gets_every_step_and_an_older_one_the_missing_ones() {
+    fn an_empty_file_gets_every_migration_and_an_older_one_the_missing_ones() {
         let steps = ["CREATE TABLE a (x TEXT)", "CREATE TABLE b (x TEXT); INSERT INTO a VALUES ('kept')"];
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection, &steps[..1]).unwrap();
@@ -89,53 +96,38 @@ mod tests {
         migrate(&mut connection, &steps).unwrap();
         migrate(&mut connection, &steps).unwrap();
         let rows: i64 = connection.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
-        assert_eq!((version(&connection).unwrap(), rows), (2, 2));
+        assert_eq!((version(&connection), rows), (2, 2));
     }
 
     #[test]
-    fn what_was_written_before_a_step_is_found_after_it() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, &MIGRATIONS[..4]).unwrap();
-        connection
-            .execute_batch(
-                "INSERT INTO jobs VALUES
-                     ('b', 'acme', 1, 'pending', 1, 2, 3, NULL, '{\"b\":1}', 4), ('a', 'acme', 5, 'error', 0, 6, 7, 8, '{}', NULL);
-                 INSERT INTO contents VALUES ('a', 'sealed a', 9), ('b', 'sealed b', NULL);
-                 INSERT INTO audit VALUES ('1', NULL, 1, 10, '{}'), ('2', 'acme', 2, 11, '{\"x\":1}');",
-            )
-            .unwrap();
-        migrate(&mut connection, MIGRATIONS).unwrap();
-        let told = |columns: &str, of: &str| -> Vec<String> {
-            let mut query = connection.prepare(&format!("SELECT json_array({columns}) FROM {of}")).unwrap();
-            query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
-        };
-        let columns =
-            "job_id, workspace, created_at, status, open, due_at, waits_since, revision, jobs.expires_at, body, sealed,
-            contents.expires_at";
-        let jobs = [
-            r#"["b","acme",1,"pending",1,2,4,3,null,"{\"b\":1}","sealed b",null]"#,
-            r#"["a","acme",5,"error",0,6,null,7,8,"{}","sealed a",9]"#,
-        ];
-        assert_eq!(told(columns, "jobs JOIN contents ON job = number ORDER BY number"), jobs);
-        let audit = [r#"["",1,"1",10,"{}"]"#, r#"["acme",2,"2",11,"{\"x\":1}"]"#];
-        assert_eq!(told("workspace, at, entry_id, expires_at, body", "audit"), audit);
-    }
-
-    #[test]
-    fn a_step_that_fails_changes_nothing() {
+    fn a_migration_that_fails_changes_nothing() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection, &["CREATE TABLE a (x TEXT)", "no such command"]).unwrap_err();
-        assert_eq!(version(&connection).unwrap(), 0);
+        assert_eq!(version(&connection), 0);
         migrate(&mut connection, &["CREATE TABLE a (x TEXT)"]).unwrap();
     }
 
     #[test]
-    fn a_later_schema_is_refused_and_left_alone() {
+    fn a_schema_of_a_later_version_is_refused_and_not_changed() {
         let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
         connection.pragma_update(None, "user_version", 7).unwrap();
         let Failure(refusal) = migrate(&mut connection, MIGRATIONS).unwrap_err();
         let refusal = refusal.to_string();
         assert!(refusal.contains("schema 7") && refusal.contains("later version"), "{refusal}");
-        assert_eq!(version(&connection).unwrap(), 7);
+        assert_eq!(version(&connection), 7);
+    }
+
+    #[test]
+    fn a_file_from_before_the_first_release_is_refused_and_not_changed() {
+        for before in [1, 5, 7] {
+            let mut connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch("CREATE TABLE jobs (job_id TEXT PRIMARY KEY)").unwrap();
+            connection.pragma_update(None, "user_version", before).unwrap();
+            let Failure(refusal) = migrate(&mut connection, MIGRATIONS).unwrap_err();
+            assert!(refusal.contains("before the first release") && refusal.contains("move it away"), "{refusal}");
+            let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+            assert_eq!((version(&connection), tables), (before, 2), "the table and its index");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The two threads that hold the connections, so that no async task ever waits for the disk.
+//! The two threads that own the connections, so that no async task waits for the disk.
 
 use std::{
     error::Error,
@@ -10,7 +10,7 @@ use engine::ports::{Cause, LedgerError};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-/// Why an operation failed; never a value, only what kind of thing went wrong.
+/// Why an operation failed. It never contains a value.
 #[derive(Debug, Clone)]
 pub(super) struct Failure(pub Cause);
 
@@ -48,12 +48,12 @@ impl From<Failure> for LedgerError {
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
-/// A write that somebody waits for.
+/// A pending write.
 trait Write: Send {
-    /// Does it, and does it anew when the group has to begin again; says whether it is to be kept.
+    /// Runs it, again if its group is repeated. Returns whether to keep it.
     fn run(&mut self, connection: &Connection) -> bool;
 
-    /// Answers whoever asked for it, once it is known whether it is durable.
+    /// Answers its caller, once it is durable or has failed.
     fn answer(self: Box<Self>, durable: Result<(), Failure>);
 }
 
@@ -70,16 +70,16 @@ impl<T: Send, F: Fn(&Connection) -> Result<T, Failure> + Send> Write for Asked<T
 
     fn answer(self: Box<Self>, durable: Result<(), Failure>) {
         if let Some(done) = self.done {
-            // Who asked may have gone meanwhile.
+            // The caller may be gone.
             drop(self.answer.send(durable.and(done)));
         }
     }
 }
 
-/// The most writes of one commit, so that the first of them does not wait for ever.
+/// The most writes of one commit, which bounds how long the first one waits.
 const GROUP: usize = 256;
 
-/// Hands operations to the threads. They end when it is dropped, after what they were given.
+/// Sends operations to the threads. When it is dropped, they finish their work and end.
 pub(super) struct Threads {
     reads: Sender<Read>,
     writes: Sender<Box<dyn Write>>,
@@ -106,13 +106,13 @@ impl Threads {
         read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let (answer, answered) = oneshot::channel();
-        // Who asked may have gone meanwhile.
+        // The caller may be gone.
         let read = Box::new(move |connection: &Connection| drop(answer.send(read(connection))));
         self.reads.send(read).map_err(|_| stopped())?;
         Ok(answered.await.map_err(|_| stopped())??)
     }
 
-    /// Runs a write, alone or not at all, and returns when it is durable. An error undoes it. It may have to run again.
+    /// Runs a write and returns when it is durable. An error undoes it. It may run more than once.
     pub async fn write<T: Send + 'static>(
         &self,
         write: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -124,11 +124,11 @@ impl Threads {
 }
 
 fn stopped() -> LedgerError {
-    LedgerError::new("the operation was given up")
+    LedgerError::new("the operation was abandoned")
 }
 
-/// Commits together whatever is waiting: a commit costs as much for many writes as for one, and
-/// while it lasts the next ones gather.
+/// Commits all waiting writes together: a commit costs the same for many writes as for one, and
+/// the next ones gather meanwhile.
 fn write_groups(connection: &mut Connection, waiting: &Receiver<Box<dyn Write>>) {
     while let Ok(first) = waiting.recv() {
         let group = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1));
@@ -140,7 +140,8 @@ fn write_groups(connection: &mut Connection, waiting: &Receiver<Box<dyn Write>>)
     }
 }
 
-/// Hardly any write fails, so nothing is kept to undo one alone: when one does, those that were done begin anew.
+/// No savepoints on the fast path, as failures are rare. If a write fails, the group is rolled back and repeated with
+/// one savepoint per write.
 fn commit_together(
     connection: &mut Connection,
     group: impl Iterator<Item = Box<dyn Write>>,
@@ -161,13 +162,13 @@ fn commit_together(
     Ok(transaction.commit()?)
 }
 
-/// What is not kept is undone alone, which costs a copy of every page that a write changes.
+/// Undoes failed writes one by one. A savepoint costs a copy of every page that a write changes.
 fn commit_each_or_not(connection: &mut Connection, writes: &mut [Box<dyn Write>]) -> Result<(), Failure> {
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for write in writes {
         let savepoint = transaction.savepoint()?;
         let keep = write.run(&savepoint);
-        // When even that fails, the whole group does.
+        // If even this fails, the whole group does.
         if keep { savepoint.commit()? } else { savepoint.finish()? }
     }
     Ok(transaction.commit()?)
@@ -184,7 +185,7 @@ mod tests {
         (Box::new(Asked { write, done: None, answer }), told)
     }
 
-    /// A write of `row`, which fails afterwards if it is told to, and what it will have answered.
+    /// A write of `row`, which then fails on demand, and its answer.
     fn write(row: &'static str, fails: bool) -> (Box<dyn Write>, Told) {
         asked(move |connection: &Connection| {
             connection.execute("INSERT INTO rows VALUES (?1)", [row]).unwrap();
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_is_undone_and_the_others_of_its_group_are_not() {
+    fn a_failed_write_is_undone_and_the_rest_of_its_group_is_kept() {
         let (_folder, mut connection) = file();
         let (writes, answers): (Vec<_>, Vec<_>) =
             [("a", false), ("b", true), ("c", false)].map(|(row, fails)| write(row, fails)).into_iter().unzip();
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_before_the_commit_and_everybody_is_when_it_fails() {
+    fn no_caller_is_answered_before_the_commit_and_all_are_if_it_fails() {
         let (folder, mut connection) = file();
         let (first, mut answer) = write("a", false);
         let mut done = Vec::new();
@@ -228,7 +229,7 @@ mod tests {
         assert!(answer.try_recv().is_err(), "answered before the commit was known");
         drop(done);
 
-        // Somebody else holds the file: the group cannot begin.
+        // Another connection locks the file: the group cannot begin.
         connection.busy_timeout(std::time::Duration::ZERO).unwrap();
         let other = Connection::open(folder.path().join("rows.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -237,13 +238,13 @@ mod tests {
         send.send(second).unwrap();
         drop(send);
         write_groups(&mut connection, &waiting);
-        assert!(answer.blocking_recv().is_err(), "given up, so that who asked is told an error");
+        assert!(answer.blocking_recv().is_err(), "the caller gets an error");
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(rows(&connection), ["a"]);
     }
 
     #[test]
-    fn a_group_whose_transaction_is_lost_fails_as_a_whole() {
+    fn a_group_that_loses_its_transaction_fails_as_a_whole() {
         let (_folder, mut connection) = file();
         let (breaks, answer) = asked(|connection: &Connection| {
             connection.execute_batch("ROLLBACK").unwrap();

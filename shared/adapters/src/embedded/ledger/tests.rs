@@ -1,5 +1,5 @@
-//! That everything costs the same among many rows as among few, in steps of SQLite's machine: a query that has no
-//! index, or a sort where the index should give the order, takes more of them.
+//! Every operation costs the same with many rows as with few, counted in steps of SQLite's virtual machine. A query
+//! without an index, or a sort that an index should save, takes more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,12 +21,11 @@ struct Counted {
 }
 
 impl Counted {
-    /// With so many jobs that have ended, each with its contents and audit, and with so many keys; a few of the jobs
-    /// are open.
+    /// A ledger with this many jobs, each with contents and audit, and as many keys. All but a few jobs have ended.
     async fn with(rows: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (mut writer, mut reader) = schema::open(folder.path()).unwrap();
-        // Nothing of it is kept.
+        // The file is thrown away.
         writer.pragma_update(None, "synchronous", "off").unwrap();
         let steps = Arc::new(AtomicU64::new(0));
         for connection in [&mut writer, &mut reader] {
@@ -64,7 +63,7 @@ impl Counted {
         counted
     }
 
-    /// The job of this place, each a second older than the one before.
+    /// The job with this number, each a second older than the one before.
     fn job(&self, place: usize) -> Job {
         let age = SignedDuration::from_secs(i64::try_from(place).unwrap());
         sample_job(&self.workspace, &format!("{place:05}"), self.now - age)
@@ -81,7 +80,7 @@ impl Counted {
         self.steps.load(Ordering::Relaxed) - before
     }
 
-    /// What each operation costs.
+    /// The cost of each operation.
     async fn costs(&self) -> Vec<(&'static str, u64)> {
         let (ledger, now) = (&self.ledger, self.now);
         let old = self.job(15);
@@ -115,10 +114,10 @@ impl Counted {
         ]
     }
 
-    /// A key that is not a record, which only the query has to find.
+    /// Looks up a key whose body is no record: only the query counts.
     async fn key(&self) -> Result<(), LedgerError> {
         let read = self.ledger.key(&"000000000003".parse().unwrap()).await;
-        assert!(read.is_err_and(|error| error.to_string().contains("not what it should be")));
+        assert!(read.is_err_and(|error| error.to_string().contains("invalid format")));
         Ok(())
     }
 }
@@ -128,7 +127,7 @@ fn contents() -> Contents {
 }
 
 #[tokio::test]
-async fn everything_costs_the_same_among_thirty_rows_and_three_thousand() {
+async fn every_operation_costs_the_same_with_thirty_rows_as_with_three_thousand() {
     let (few, many) = (Counted::with(30).await.costs().await, Counted::with(3_000).await.costs().await);
     assert_eq!(few, many);
 }
