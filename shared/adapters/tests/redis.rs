@@ -8,8 +8,8 @@ use std::{
 };
 
 use adapters::{
-    system::{SystemClock, SystemIds},
     redis::{RedisBudget, RedisCache, RedisConnection, RedisQueue},
+    system::{SystemClock, SystemIds},
 };
 use contracts::{
     proxies::RedisProxy,
@@ -90,21 +90,10 @@ mod cluster {
     contracts::cache_tests!(cluster());
 }
 
-mod cluster_found_out {
-    use super::*;
-
-    fn cluster() -> (Arc<RedisCache>, Timestamp, Arc<RedisServer>) {
-        let server = RedisServer::shared(true);
-        (cache(&server.url()), SystemClock.now(), server)
-    }
-
-    contracts::cache_tests!(cluster());
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_budget_keeps_its_contract() {
     let (single, cluster) = (RedisServer::start(false), RedisServer::start(true));
-    for url in [single.url(), cluster_url(&cluster), cluster.url()] {
+    for url in [single.url(), cluster_url(&cluster)] {
         contracts::budget(budget(&url, &seed().to_string(), BUDGET_WINDOW), seed()).await;
     }
     let over_time = |url: &str| {
@@ -154,11 +143,14 @@ async fn the_queue_keeps_its_contract_on_a_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_of_two_is_found_out_from_either_node() {
+async fn a_cluster_of_two_is_served_from_either_node_and_names_the_flag_that_it_needs() {
     let nodes = RedisServer::start_two();
-    for url in [nodes[0].url(), nodes[1].url(), cluster_url(&nodes[0])] {
+    let unflagged = cache(&nodes[0].url()).put_jobs(&jobs(10)).await.unwrap_err().to_string();
+    assert!(unflagged.contains("add ?cluster=true to REDIS_URL"), "{unflagged}");
+    for node in &nodes {
+        let url = cluster_url(node);
         let cache = cache(&url);
-        // Ten jobs lie on both nodes, so this finds out; claims would too, but see themselves when repeated.
+        // Ten jobs belong to both nodes.
         cache.put_jobs(&jobs(10)).await.unwrap();
         for job in jobs(10) {
             assert!(cache.cached_job(job.job_id, None).await.unwrap().0.is_some());

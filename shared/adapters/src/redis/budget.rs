@@ -1,3 +1,5 @@
+//! The token budget in Redis.
+
 use std::{
     sync::{
         Arc,
@@ -8,27 +10,27 @@ use std::{
 
 use async_trait::async_trait;
 use engine::ports::{BUDGET_BUCKETS, Budget, CacheError, Reservation, Reserved};
-use redis::{Cmd, FromRedisValue, Value, from_redis_value};
+use redis::{Cmd, FromRedisValue};
 use uuid::Uuid;
 
 use super::{connection::RedisConnection, milliseconds, script::Script};
 
 /// The budget of all instances, by the server's time. Each operation is one script that may be repeated: a
-/// reservation is known by its id, a settling takes it away, a hold is only ever made longer.
+/// reservation is known by its id, settling removes it, and a hold is only ever extended.
 pub struct RedisBudget {
     connection: Arc<RedisConnection>,
-    /// The window, who asked, the hold.
+    /// The keys of the window, the active workspaces and the hold.
     keys: [String; 3],
     window: Duration,
     reserve: Script,
     settle: Script,
     hold: Script,
-    /// The server's time of the last grant to this process.
+    /// The server's time at the last grant to this process.
     granted_at: AtomicI64,
 }
 
 impl RedisBudget {
-    /// The budget of this name (letters, digits, `-` and `_`), whose limit is for any `window`, 20 ms at least.
+    /// The budget with this name (letters, digits, `-` and `_`). The limit holds in any `window`, of at least 20 ms.
     pub fn new(connection: Arc<RedisConnection>, name: &str, window: Duration) -> Self {
         Self {
             connection,
@@ -42,8 +44,7 @@ impl RedisBudget {
     }
 
     async fn call<T: FromRedisValue>(&self, script: &Script, call: Cmd) -> Result<T, CacheError> {
-        let answer = script.query(&self.connection, [call]).await?.pop().unwrap_or(Value::Nil);
-        from_redis_value(answer).map_err(|_| CacheError::permanent("the answer cannot be read"))
+        script.query_one(&self.connection, call).await.map_err(CacheError::from)
     }
 }
 
@@ -70,7 +71,7 @@ impl Budget for RedisBudget {
     async fn settle(&self, id: Uuid, used: u64) -> Result<(), CacheError> {
         let [window, ..] = &self.keys;
         let mut call = self.settle.call(&[window]);
-        // Few enough that Lua's numbers hold them, whatever a model says.
+        // Capped, so that sums are exact in Lua, whatever a model reports.
         call.arg(id.to_string()).arg(used.min(1 << 40));
         self.call::<u8>(&self.settle, call).await?;
         Ok(())

@@ -1,9 +1,11 @@
+//! The queue in Redis.
+
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use engine::ports::{Clock, Delivery, Ids, Queue, QueueError, QueuedMessage};
 use jiff::Timestamp;
-use redis::{Cmd, FromRedisValue, Value, from_redis_value};
+use redis::{Cmd, FromRedisValue};
 use tokio::sync::Notify;
 
 use super::{
@@ -12,18 +14,18 @@ use super::{
     script::Script,
 };
 
-/// The pauses of a receiver between its looks: the first, and the longest. A message that another
-/// process sent comes this much later at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
+/// The first and the longest pause of a receiver between polls. The longest is the most that a message of another
+/// process is late.
+const POLL_PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(100));
 
 /// A queue on a Redis list, by the server's time.
 ///
-/// Each operation is one script, so a crash falls before or after it, never between. A receive moves messages
-/// to the set of those in flight, with a deadline; the first receive after it brings back what
-/// was not acknowledged, whichever worker it was that died.
+/// Each operation is one script, so a crash happens before or after it, never within. A receive moves messages
+/// to the set of those in flight, with a deadline. The first receive after the deadline, by any worker, redelivers
+/// those that were not acknowledged.
 ///
-/// A receiver that waits looks again and again. A blocking command would tell it sooner, but it would need a
-/// connection of its own per receiver, on a cluster too, and could be told from a dead server only by waiting longer.
+/// A waiting receiver polls. A blocking command would be faster, but it would need its own connection per receiver,
+/// on a cluster too, and a dead server would look like an empty queue.
 pub struct RedisQueue {
     connection: Arc<RedisConnection>,
     clock: Arc<dyn Clock>,
@@ -31,7 +33,7 @@ pub struct RedisQueue {
     visibility: Duration,
     keys: [String; 5],
     scripts: Scripts,
-    /// Wakes the receivers of this process at once.
+    /// Wakes the receivers of this process.
     sent: Notify,
 }
 
@@ -43,8 +45,8 @@ struct Scripts {
 }
 
 impl RedisQueue {
-    /// The queue of this name (letters, digits, `-` and `_`), whose deliveries come again when they
-    /// are not acknowledged for as long as `visibility`. `clock` is for the pauses of a receiver only.
+    /// The queue with this name (letters, digits, `-` and `_`). A message that is not acknowledged within `visibility`
+    /// is redelivered. `clock` is only for the pauses of a receiver.
     pub fn new(
         connection: Arc<RedisConnection>,
         name: &str,
@@ -63,12 +65,11 @@ impl RedisQueue {
     }
 
     async fn call<T: FromRedisValue>(&self, script: &Script, call: Cmd) -> Result<T, QueueError> {
-        let answer = script.query(&self.connection, [call]).await?.pop().unwrap_or(Value::Nil);
-        from_redis_value(answer).map_err(|_| QueueError::permanent("the answer cannot be read"))
+        script.query_one(&self.connection, call).await.map_err(QueueError::from)
     }
 
-    /// Takes what can be seen now. Repeating it does harm to nothing: what a lost answer held comes again after
-    /// the visibility timeout, as it would if the receiver had died.
+    /// Takes visible messages. It may be repeated: the messages of a lost answer are redelivered after
+    /// the visibility timeout, as if the receiver had died.
     async fn take(&self, max: usize) -> Result<Vec<Delivery>, QueueError> {
         let mut call = self.scripts.receive.call(&self.keys);
         call.arg(max).arg(milliseconds(self.visibility));
@@ -84,7 +85,7 @@ impl Queue for RedisQueue {
         if messages.is_empty() {
             return Ok(());
         }
-        // Each message has its id before it goes out, so a repeated send finds those that arrived.
+        // Each message gets its id before it is sent, so a repeated send skips those that arrived.
         let mut call = self.scripts.send.call(&self.keys);
         for message in messages {
             call.arg(self.ids.uuid().to_string()).arg(&message.body).arg(milliseconds(message.delay));
@@ -96,9 +97,9 @@ impl Queue for RedisQueue {
 
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let deadline = self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
-        let (mut pause, longest) = PAUSES;
+        let (mut pause, longest) = POLL_PAUSES;
         loop {
-            // Listening begins before the look, so that no message slips in between.
+            // Listen before polling, so that no message is missed in between.
             let mut sent = pin!(self.sent.notified());
             sent.as_mut().enable();
             let deliveries = self.take(max).await?;
@@ -115,7 +116,7 @@ impl Queue for RedisQueue {
     }
 
     async fn acknowledge(&self, receipt: &str) -> Result<(), QueueError> {
-        // A receipt that is none of ours names nothing. Of the same acknowledgement twice, the second finds nothing.
+        // An unknown receipt and a repeated acknowledgement change nothing.
         let Some((id, receives)) = receipt.rsplit_once('.') else { return Ok(()) };
         let mut call = self.scripts.acknowledge.call(&self.keys);
         call.arg(id).arg(receives);

@@ -1,8 +1,12 @@
-use redis::{Arg, Cmd, ErrorKind, Pipeline, ServerErrorKind, ToRedisArgs, Value, cmd};
+//! Lua scripts, called by their hash.
+
+use redis::{
+    Arg, Cmd, ErrorKind, FromRedisValue, Pipeline, ServerErrorKind, ToRedisArgs, Value, cmd, from_redis_value,
+};
 
 use super::connection::{Fault, RedisConnection, together};
 
-/// A Lua script. It is called by its hash, and sent once to a server that does not know it.
+/// A Lua script. Its source is sent only to a server that does not know its hash.
 pub(super) struct Script {
     source: &'static str,
     hash: String,
@@ -13,15 +17,21 @@ impl Script {
         Self { source, hash: redis::Script::new(source).get_hash().to_owned() }
     }
 
-    /// A call about these keys, all of one slot. What is added to it are the script's arguments.
+    /// A call with these keys, all of one slot. Add the script's arguments to it.
     pub fn call(&self, keys: &[impl ToRedisArgs]) -> Cmd {
         let mut call = cmd("EVALSHA");
         call.arg(&self.hash).arg(keys.len()).arg(keys);
         call
     }
 
-    /// Asks all of it, calls of the script and other commands, in one round trip to a server that knows the script; one
-    /// that does not gets all of it twice. Only for what may be repeated, as [`RedisConnection::query`] says.
+    /// Sends one call.
+    pub async fn query_one<T: FromRedisValue>(&self, connection: &RedisConnection, call: Cmd) -> Result<T, Fault> {
+        let answer = self.query(connection, [call]).await?.pop().unwrap_or(Value::Nil);
+        from_redis_value(answer).map_err(|_| Fault::Unreadable)
+    }
+
+    /// Sends calls of the script and other commands in one round trip. A server that does not know the script gets
+    /// all of them twice, so each must be safe to repeat, as for [`RedisConnection::query`].
     pub async fn query(
         &self,
         connection: &RedisConnection,
@@ -36,7 +46,7 @@ impl Script {
         }
     }
 
-    /// EVAL takes the source along and makes the server remember it, whichever node of a cluster it is.
+    /// EVAL sends the source, and the server, or the node of a cluster, remembers it.
     fn with_source(&self, commands: &Pipeline) -> Pipeline {
         together(commands.cmd_iter().map(|command| {
             if command.args_iter().nth(1) != Some(Arg::Simple(self.hash.as_bytes())) {

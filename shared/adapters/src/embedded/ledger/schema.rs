@@ -54,7 +54,7 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Failu
     if tables > 0 && pragma(connection, "application_id")? != APPLICATION_ID {
         let says = "ledger.db is not a ledger of this version: it is from before the first release, or of another \
             program; move it away, or set ORCHESTRATOR_DATA to another folder";
-        return Err(Failure(says.to_owned()));
+        return Err(Failure::new(says));
     }
     if version > known {
         let says = format!("ledger.db has schema {version} of a later version of this program, which knows {known}");
@@ -113,6 +113,7 @@ mod tests {
         migrate(&mut connection, MIGRATIONS).unwrap();
         connection.pragma_update(None, "user_version", 7).unwrap();
         let Failure(refusal) = migrate(&mut connection, MIGRATIONS).unwrap_err();
+            let refusal = refusal.to_string();
         let refusal = refusal.to_string();
         assert!(refusal.contains("schema 7") && refusal.contains("later version"), "{refusal}");
         assert_eq!(version(&connection), 7);
@@ -125,6 +126,7 @@ mod tests {
             connection.execute_batch("CREATE TABLE jobs (job_id TEXT PRIMARY KEY)").unwrap();
             connection.pragma_update(None, "user_version", before).unwrap();
             let Failure(refusal) = migrate(&mut connection, MIGRATIONS).unwrap_err();
+            let refusal = refusal.to_string();
             assert!(refusal.contains("before the first release") && refusal.contains("move it away"), "{refusal}");
             let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
             assert_eq!((version(&connection), tables), (before, 2), "the table and its index");

@@ -26,9 +26,9 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-/// A record that is not what it should be. The JSON error's own text may quote the record, so it is left out.
+/// A record with an invalid format. The JSON error's own text may quote the record, so it is left out.
 #[derive(Debug, thiserror::Error)]
-#[error("a record is not what it should be, at line {line} column {column}")]
+#[error("a record has an invalid format, at line {line} column {column}")]
 struct Unreadable {
     line: usize,
     column: usize,

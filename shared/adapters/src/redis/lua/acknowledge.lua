@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- KEYS: ready, delayed, flight, messages, receives. ARGV: id, count of deliveries.
--- A late acknowledgement counts until the message has come again; then the count is another one.
+-- KEYS: ready, delayed, flight, messages, receives. ARGV: id, number of deliveries.
+-- A late acknowledgement counts until the message is redelivered, which changes its count.
 if redis.call('HGET', KEYS[5], ARGV[1]) ~= ARGV[2] then
   return 0
 end

@@ -1,7 +1,7 @@
--- KEYS: the counts of a key and of its workspace. ARGV: milliseconds of the window, the limit of each.
--- Counts a request in the window of the clock; what came in the one before counts in part, the less the longer it is ago.
--- One that is refused by either does not count. Gives which refused it, 0 if neither, and the milliseconds to wait.
--- A repetition counts once more, which does no harm.
+-- KEYS: the counts of an API key and of its workspace. ARGV: milliseconds of the window, both limits.
+-- Sliding window: requests of the window before count by the fraction of it that is still inside. A refused request is
+-- not counted. Returns which limit refused it (0 if neither), and the milliseconds to wait. A repetition counts twice,
+-- which is harmless.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local window = tonumber(ARGV[1])

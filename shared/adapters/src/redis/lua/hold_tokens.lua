@@ -1,4 +1,4 @@
--- KEYS: held. ARGV: milliseconds. Never shortens a hold that is on.
+-- KEYS: held. ARGV: milliseconds. Never shortens an existing hold.
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
 end

@@ -1,5 +1,5 @@
--- KEYS: job. ARGV: revision, status, body, seconds to keep it.
--- Keeps the job, unless a later version of it is kept already.
+-- KEYS: job. ARGV: revision, status, body, seconds until it expires.
+-- Stores the job, unless a later revision is stored.
 local kept = redis.call('HGET', KEYS[1], 'revision')
 if kept and tonumber(kept) > tonumber(ARGV[1]) then
   return 0

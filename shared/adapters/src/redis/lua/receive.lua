@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- KEYS: ready, delayed, flight, messages, receives. ARGV: how many at most, milliseconds of visibility timeout.
--- Gives id, text and count of deliveries of each message that it takes.
+-- KEYS: ready, delayed, flight, messages, receives. ARGV: the most messages, milliseconds of the visibility timeout.
+-- Returns id, text and number of deliveries of each message that it takes.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Delayed messages whose time has come, and deliveries that nobody acknowledged in time, wait with the others.
+-- First, due delayed messages and deliveries that were not acknowledged in time become ready.
 for _, from in ipairs({ KEYS[2], KEYS[3] }) do
   for _, id in ipairs(redis.call('ZRANGE', from, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do
     redis.call('LPUSH', KEYS[1], id)

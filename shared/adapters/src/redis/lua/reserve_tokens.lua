@@ -1,14 +1,14 @@
--- KEYS: window, asked, held. ARGV: id, workspace, tokens, limit, milliseconds of a bucket, how many buckets count
--- beside the current one. Of the window, `r:ID` is BUCKET:TOKENS:WORKSPACE of what is not settled, and
--- `u:BUCKET:WORKSPACE` the tokens that a workspace has of a bucket: one key, so that both are lost together.
--- Gives 0 granted, 1 exhausted or 2 held; milliseconds to wait; tokens left; the time; whether there was a window.
+-- KEYS: window, asked, held. ARGV: id, workspace, tokens, limit, milliseconds of a bucket, number of buckets that count
+-- besides the current one. In the window, `r:ID` is BUCKET:TOKENS:WORKSPACE of an unsettled reservation, and
+-- `u:BUCKET:WORKSPACE` a workspace's tokens in a bucket: one key, so that both are lost together.
+-- Returns 0 granted, 1 exhausted or 2 held; milliseconds to wait; tokens left; the time; whether the window existed.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local id, workspace, tokens, limit = 'r:' .. ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local length, buckets = tonumber(ARGV[5]), tonumber(ARGV[6])
 local current, span = math.floor(now / length), length * (buckets + 1)
 local known = redis.call('EXISTS', KEYS[1])
--- The same again, whose answer was lost.
+-- A repetition, after a lost answer.
 if redis.call('HEXISTS', KEYS[1], id) == 1 then
   return { 0, 0, 0, now, known }
 end
@@ -25,7 +25,7 @@ local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   local bucket, whose = string.match(fields[i], '^u:(%d+):(.*)$')
   local at = tonumber(bucket or string.match(fields[i + 1], '^%d+'))
-  -- A clock that was set back leaves buckets ahead of it; they count, for a window at most.
+  -- A clock that was set back leaves buckets in the future. They count for at most a window.
   if math.abs(at - current) > buckets then
     redis.call('HDEL', KEYS[1], fields[i])
   elseif bucket then
@@ -56,6 +56,6 @@ for _, use in ipairs(uses) do
     break
   end
 end
--- It still counts when it comes back.
+-- The workspace must still count when it tries again.
 redis.call('ZADD', KEYS[2], free + span, workspace)
 return { 1, free - now, left, now, known }

@@ -1,5 +1,5 @@
 -- KEYS: ready, delayed, flight, messages, receives. ARGV: id, text and milliseconds of delay of each message.
--- A message that is here already is left alone, so that a send may be repeated.
+-- A message that exists is not changed, so that a send may be repeated.
 for i = 1, #ARGV, 3 do
   local id, text, delay = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
   if redis.call('HSETNX', KEYS[4], id, text) == 1 then

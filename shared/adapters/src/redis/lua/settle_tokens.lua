@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- KEYS: window. ARGV: id, tokens that were used. What it takes away it finds once.
+-- KEYS: window. ARGV: id, used tokens. It removes the reservation, so a repetition changes nothing.
 local reserved = redis.call('HGET', KEYS[1], 'r:' .. ARGV[1])
 if not reserved then
   return 0

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- KEYS: lock. ARGV: owner. One that has ended may be another's by now.
+-- KEYS: lock. ARGV: owner. After an expiry the lock may have another owner.
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   return redis.call('DEL', KEYS[1])
 end
