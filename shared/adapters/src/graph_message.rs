@@ -2,10 +2,9 @@
 
 use domain::{Address, Mail};
 use engine::ports::RenderError;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// Renders a mail: the HTML if there is one, else the text.
+/// Renders a mail: its HTML if it has one, else its text.
 pub fn render(mail: &Mail) -> Result<String, RenderError> {
     let (content_type, content) = mail.html.as_ref().map_or(("Text", &mail.text), |html| ("HTML", html));
     let mut message = Map::new();
@@ -22,8 +21,10 @@ pub fn render(mail: &Mail) -> Result<String, RenderError> {
         }
     }
     let body = json!({ "message": message, "saveToSentItems": true }).to_string();
-    read_back(&body, mail, content_type, content)?;
-    Ok(body)
+    match difference(&body, mail) {
+        None => Ok(body),
+        Some(field) => Err(RenderError(format!("its {field} would not arrive as written"))),
+    }
 }
 
 /// The message alone, for a draft.
@@ -40,69 +41,31 @@ fn recipient(address: &Address) -> Value {
     json!({ "emailAddress": email })
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SendMail {
-    message: Message,
-    save_to_sent_items: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Message {
-    subject: String,
-    body: ItemBody,
-    #[serde(default)]
-    to_recipients: Vec<Recipient>,
-    #[serde(default)]
-    cc_recipients: Vec<Recipient>,
-    #[serde(default)]
-    bcc_recipients: Vec<Recipient>,
-    #[serde(default)]
-    reply_to: Vec<Recipient>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ItemBody {
-    content_type: String,
-    content: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Recipient {
-    email_address: EmailAddress,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EmailAddress {
-    address: String,
-    name: Option<String>,
-}
-
-/// Reads the text back into types of its own and compares.
-fn read_back(body: &str, mail: &Mail, content_type: &str, content: &str) -> Result<(), RenderError> {
-    let SendMail { message, save_to_sent_items } =
-        serde_json::from_str(body).map_err(|_| RenderError("it is not a Graph message".to_owned()))?;
-    let same = |wanted: &[Address], found: &[Recipient]| {
-        wanted.len() == found.len()
-            && wanted.iter().zip(found).all(|(wanted, Recipient { email_address: found })| {
-                found.address == wanted.addr_spec() && found.name.as_deref() == wanted.name()
+/// Reads the body back: the field that differs from the mail, if one does.
+fn difference(body: &str, mail: &Mail) -> Option<&'static str> {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let message = &body["message"];
+    let same = |found: &Value, wanted: &[Address]| {
+        let found = found.as_array().map_or(&[][..], Vec::as_slice);
+        found.len() == wanted.len()
+            && found.iter().zip(wanted).all(|(found, wanted)| {
+                let email = &found["emailAddress"];
+                email["address"] == wanted.addr_spec() && email["name"].as_str() == wanted.name()
             })
     };
+    let content = mail.html.as_ref().unwrap_or(&mail.text);
+    let content_type = if mail.html.is_some() { "HTML" } else { "Text" };
+    let lists = [&mail.to, &mail.cc, &mail.bcc, &mail.reply_to];
+    let fields = 2 + lists.iter().filter(|list| !list.is_empty()).count();
     let checks = [
-        ("to", same(&mail.to, &message.to_recipients)),
-        ("cc", same(&mail.cc, &message.cc_recipients)),
-        ("bcc", same(&mail.bcc, &message.bcc_recipients)),
-        ("reply_to", same(&mail.reply_to, &message.reply_to)),
-        ("subject", mail.subject == message.subject),
-        ("body", message.body.content_type == content_type && message.body.content == content),
-        ("saveToSentItems", save_to_sent_items),
+        ("to", same(&message["toRecipients"], &mail.to)),
+        ("cc", same(&message["ccRecipients"], &mail.cc)),
+        ("bcc", same(&message["bccRecipients"], &mail.bcc)),
+        ("reply_to", same(&message["replyTo"], &mail.reply_to)),
+        ("subject", message["subject"] == mail.subject),
+        ("body", message["body"] == json!({ "contentType": content_type, "content": content })),
+        ("fields", message.as_object().is_some_and(|message| message.len() == fields)),
+        ("saveToSentItems", body["saveToSentItems"] == true),
     ];
-    match checks.into_iter().find(|(_, holds)| !holds) {
-        None => Ok(()),
-        Some((field, _)) => Err(RenderError(format!("its {field} would not arrive as written"))),
-    }
+    checks.into_iter().find(|(_, same)| !same).map(|(field, _)| field)
 }

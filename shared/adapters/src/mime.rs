@@ -1,8 +1,8 @@
 //! A mail as RFC 5322 text.
 //!
-//! The headers are written here: a display name or subject that is not plain ASCII, or that looks
-//! like an encoded word (RFC 2047), becomes encoded words, so that it reads back as it was meant.
-//! mail-builder writes the bodies. mail-parser reads the whole back, and what differs is an error.
+//! The headers are written here, not by mail-builder, which writes text that looks like an encoded word (RFC 2047)
+//! unchanged, so readers would decode it. Such a name or subject, and any that is not plain ASCII, becomes encoded
+//! words here. mail-builder writes the bodies. mail-parser reads the result back, and any difference is an error.
 
 mod read_back;
 
@@ -12,10 +12,10 @@ use engine::ports::{RenderError, Stamp};
 use jiff::{Timestamp, tz::TimeZone};
 use mail_builder::{headers::content_type::ContentType, mime::MimePart};
 
-/// The longest line we write for folding's sake (RFC 2047, section 2); RFC 5322 demands 998.
+/// The longest header line with encoded words (RFC 2047, section 2). RFC 5322 allows 998.
 const LINE: usize = 76;
 
-/// Renders a mail. Line ends of the bodies become CRLF.
+/// Renders a mail. Line endings of the bodies become CRLF.
 pub fn render(mail: &Mail, stamp: &Stamp) -> Result<String, RenderError> {
     let headers = Headers::of(mail, stamp)?;
     let text = with_crlf(&mail.text);
@@ -65,7 +65,7 @@ impl Headers {
         Ok(Self(headers))
     }
 
-    /// The names of every header of the message, the body's included.
+    /// The names of all headers of the message, with its content type.
     fn names(&self) -> Vec<&'static str> {
         self.0.iter().map(|(name, _)| *name).chain(["Content-Type"]).collect()
     }
@@ -88,8 +88,8 @@ fn subject(subject: &str) -> String {
     if is_plain(subject) || subject.is_empty() { subject.to_owned() } else { encoded_words(subject) }
 }
 
-/// Whether a text may stand in a header as it is: short, printable ASCII, no white space that a
-/// reader could drop, nothing that looks like an encoded word.
+/// Whether a header may contain a text unchanged: short, printable ASCII, without white space that a reader could
+/// drop, and without anything that looks like an encoded word.
 fn is_plain(text: &str) -> bool {
     (1..=60).contains(&text.len())
         && text.bytes().all(|b| (b' '..=b'~').contains(&b))
@@ -98,9 +98,9 @@ fn is_plain(text: &str) -> bool {
         && text.trim() == text
 }
 
-/// Encoded words (RFC 2047, section 2), each of whole characters, each on a line of its own.
+/// Encoded words (RFC 2047, section 2), each with whole characters and on its own line.
 fn encoded_words(text: &str) -> String {
-    /// 39 bytes are 52 in Base64 and 64 with the frame, which leaves room for a header's name.
+    /// 39 bytes are 52 in Base64 and 64 with the delimiters, which leaves room for a header's name.
     const MOST: usize = 39;
     let mut words = Vec::new();
     let mut rest = text;
@@ -117,20 +117,20 @@ fn rfc5322_date(date: Timestamp) -> Result<String, RenderError> {
         .map_err(|_| RenderError("the date is before year 0".to_owned()))
 }
 
-/// `id@domain`, without its brackets. An id that could end the header line is refused.
+/// `id@domain`, without brackets. An id that could end the header line is refused.
 fn message_id(id: &str, from: Option<&Address>) -> Result<String, RenderError> {
     if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         return Err(RenderError("the message's id is not alphanumeric".to_owned()));
     }
-    // The reserved name (RFC 2606) where the sender's domain is not known; Gmail sets its own anyway.
+    // Without a sender, a reserved domain (RFC 2606); Gmail sets its own anyway.
     Ok(format!("{id}@{}", from.map_or_else(|| "orchestrator.invalid".to_owned(), Address::domain)))
 }
 
-/// A boundary that stands in neither body, the same for the same mail and stamp.
+/// A boundary that neither body contains, always the same for the same mail and stamp.
 fn boundary(stamp: &Stamp, text: &str, html: &str) -> String {
     let fixed = format!("part-{}", stamp.id.as_deref().unwrap_or("of-this-mail"));
     if text.contains(&fixed) || html.contains(&fixed) {
-        // A text cannot hold its own digest.
+        // A text cannot contain its own digest.
         let digest = sha256_hex(format!("{}\0{text}\0{html}", text.len()).as_bytes());
         return format!("part-{}", &digest[..40]);
     }

@@ -1,4 +1,4 @@
-//! The second opinion before a send: what another library reads in the rendered text.
+//! The check before a send: another library must read the same mail in the rendered text.
 
 use domain::{Address, Mail};
 use engine::ports::{RenderError, Stamp};
@@ -6,7 +6,7 @@ use mail_parser::{Addr, Message, MessageParser, MessagePart, PartType};
 
 use super::message_id;
 
-/// Fails on anything in `body` that is not what was asked for: recipients, names, subject, bodies, headers.
+/// Fails if `body` differs from the mail in any recipient, name, subject, text or header.
 pub(super) fn check(
     body: &str,
     mail: &Mail,
@@ -20,7 +20,7 @@ pub(super) fn check(
     let message = MessageParser::new().parse(body.as_bytes()).ok_or_else(|| differs("message"))?;
 
     let mut found: Vec<&str> = message.headers().iter().map(mail_parser::Header::name).collect();
-    // One body carries its transfer encoding beside its type.
+    // A single body has its transfer encoding beside its type.
     if html.is_none() {
         must(found.pop() == Some("Content-Transfer-Encoding"), "headers")?;
     }
@@ -77,7 +77,7 @@ fn must(holds: bool, what: &str) -> Result<(), RenderError> {
     if holds { Ok(()) } else { Err(differs(what)) }
 }
 
-/// Names the field, never what stands in it.
+/// Names the field, never its content.
 fn differs(what: &str) -> RenderError {
     RenderError(format!("its {what} would not arrive as written"))
 }
