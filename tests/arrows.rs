@@ -1,5 +1,5 @@
 //! Enforces the arrows of docs/ARCHITECTURE.md: which crate may import which, and which may touch the world. Also finds
-//! unused dependencies.
+//! unused dependencies, and mails where any action should do.
 
 use std::{
     fs,
@@ -22,6 +22,42 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// The crates that only adapters may import.
 const WORLD: &[&str] = &["redis", "reqwest", "rusqlite"];
+
+/// The sources that work for any action.
+const ANY_ACTION: &[&str] = &["shared/engine/src", "shared/web/src", "shared/domain/src/job.rs"];
+
+/// The files among them that may name a mail.
+const NAME_A_MAIL: &[&str] = &[
+    // The claim `email` of an id token.
+    "shared/engine/src/ports/provider.rs",
+    // Prompts of tests.
+    "shared/engine/src/evaluation.rs",
+    "shared/engine/src/plan/condition.rs",
+    // Examples of the OpenAPI document.
+    "shared/web/src/endpoints/execute.rs",
+    "shared/web/src/endpoints/job_view.rs",
+    "shared/web/src/endpoints/list_actions.rs",
+    "shared/web/src/endpoints/plan2.rs",
+    "shared/web/src/endpoints/preview_action.rs",
+];
+
+#[test]
+fn only_the_named_files_that_work_for_any_action_name_a_mail() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut found = Vec::new();
+    for source in ANY_ACTION {
+        for file in files(&root.join(source), &["rs", "txt"]) {
+            let text = fs::read_to_string(&file).expect("a source is text").to_lowercase();
+            if ["mail", "outlook"].iter().any(|word| text.contains(word)) {
+                found.push(file.strip_prefix(&root).expect("it is below the root").to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    let mut named: Vec<String> = NAME_A_MAIL.iter().map(|file| (*file).to_owned()).collect();
+    named.sort();
+    assert_eq!(found, named);
+}
 
 #[test]
 fn crates_import_only_what_the_architecture_allows() {
@@ -54,15 +90,15 @@ fn every_crate_uses_its_dependencies_and_the_workspace_lints() {
             fs::read_to_string(manifest).expect("a manifest can be read").contains("[lints]\nworkspace = true\n");
         assert!(lints, "{name} does not use the lints of the workspace");
 
-        let mut files = rust_files(manifest.parent().expect("a manifest is in a folder"));
+        let mut sources = files(manifest.parent().expect("a manifest is in a folder"), &["rs"]);
         for target in package["targets"].as_array().expect("a package has targets") {
             let path = PathBuf::from(text(&target["src_path"]));
             match path.parent() {
-                Some(folder) if path.ends_with("main.rs") => files.extend(rust_files(folder)),
-                _ => files.push(path),
+                Some(folder) if path.ends_with("main.rs") => sources.extend(files(folder, &["rs"])),
+                _ => sources.push(path),
             }
         }
-        let code: String = files.iter().map(|file| fs::read_to_string(file).expect("Rust is text")).collect();
+        let code: String = sources.iter().map(|file| fs::read_to_string(file).expect("Rust is text")).collect();
         for dependency in dependencies(&package) {
             let path = format!("{}::", text(&dependency["name"]).replace('-', "_"));
             let used = code
@@ -93,16 +129,20 @@ fn text(value: &Value) -> &str {
 }
 
 /// The Rust files below a folder, except in hidden and target folders.
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).expect("the folder can be read") {
+/// The files below a path, or the file itself, with one of these extensions.
+fn files(path: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).expect("the folder can be read") {
         let path = entry.expect("the entry can be read").path();
         let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
         if path.is_dir() && !name.starts_with('.') && name != "target" {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+            found.extend(files(&path, extensions));
+        } else if path.extension().is_some_and(|extension| extensions.iter().any(|known| extension == *known)) {
+            found.push(path);
         }
     }
-    files
+    found
 }

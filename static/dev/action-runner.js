@@ -1,12 +1,13 @@
-// The Dev UI: a prompt, its plan, the jobs that run it, and the sandbox's outbox.
+// The Dev UI: a prompt, its plan, the plan's jobs, and the sandbox's outbox.
 
+import { loadAccounts } from './accounts.js';
 import { key } from './api.js';
 import { $, bus, busyWhile, el } from './dom.js';
 import { jobs } from './jobs.js';
 import { loadMetrics, startMetrics } from './metrics.js';
-import { letterOf, loadOutbox, showAll } from './outbox.js';
+import { loadOutbox, outboxEntry, showAll } from './outbox.js';
 import { makePlan, refreshPlan, timezone } from './plan.js';
-import { loadProviders } from './providers.js';
+import './providers.js';
 
 const EXAMPLES = [
   'Send email to john@example.com saying thanks for the meeting',
@@ -15,7 +16,7 @@ const EXAMPLES = [
   'Send Maria a mail saying I am running late',
 ];
 
-const loadAll = () => Promise.all([loadProviders(), jobs.load(), loadOutbox(), loadMetrics()]);
+const loadAll = () => Promise.all([loadAccounts(), jobs.load(), loadOutbox(), loadMetrics()]);
 
 // ---------------------------------------------------------------------------------------------
 // The key
@@ -60,23 +61,23 @@ $('key-forget').addEventListener('click', () => {
 });
 
 // ---------------------------------------------------------------------------------------------
-// Events between the parts of the page
+// Events between the parts
 
 bus.addEventListener('catalogue', refreshPlan);
 bus.addEventListener('planned', () => {
-  // The plan needs the room of the examples.
+  // The plan needs the room more than the examples.
   $('examples-box').open = false;
   loadMetrics();
 });
 bus.addEventListener('job-added', ({ detail: view }) => {
-  const letter = letterOf(view.job.job_id);
-  if (letter) view.describe(letter);
+  const entry = outboxEntry(view.job.job_id);
+  if (entry) view.describe(entry);
 });
 bus.addEventListener('job-ended', ({ detail: view }) => {
   loadOutbox();
   loadMetrics();
   // The account may have been disconnected, or its consent may have ended.
-  if (['connection-required', 'reauth-required'].includes(view.job.error?.code)) loadProviders();
+  if (['connection-required', 'reauth-required'].includes(view.job.error?.code)) loadAccounts();
 });
 
 // ---------------------------------------------------------------------------------------------
@@ -104,16 +105,18 @@ $('examples').append(
   ),
 );
 
-$('prompt').addEventListener('input', () => {
-  if ($('prompt').getAttribute('aria-invalid')) $('plan-error').replaceChildren();
-  $('prompt').removeAttribute('aria-invalid');
-});
-$('prompt').addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  $(event.shiftKey ? 'plan-execute' : 'plan').click();
-});
-$('prompt-hint').textContent = timezone() ? `Times are in ${timezone()}.` : '';
+for (const box of [$('prompt'), $('context')]) {
+  box.addEventListener('input', () => {
+    if (box.getAttribute('aria-invalid')) $('plan-error').replaceChildren();
+    box.removeAttribute('aria-invalid');
+  });
+  box.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    $(event.shiftKey ? 'plan-execute' : 'plan').click();
+  });
+}
+$('prompt-hint').textContent = timezone() ? `Your time zone is ${timezone()}.` : '';
 
 busyWhile($('plan'), () => makePlan(false));
 busyWhile($('plan-execute'), () => makePlan(true));

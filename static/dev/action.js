@@ -1,51 +1,43 @@
-// One action of a plan: a mail as it will go out, with what speaks against it, an editor and a preview.
+// One action of a plan as it would be carried out, with its warnings, an editor and a preview.
 
+import { addressOf, catalogue, modeOf, providerName } from './accounts.js';
 import { api } from './api.js';
-import { announce, asText, button, el, foreign, freshId, isObject, list, pairs, present, same, source, visible } from './dom.js';
+import { announce, asText, button, el, foreign, freshId, isObject, list, pairs, present, same, source } from './dom.js';
+import { fieldEditor, fieldsOf, paramsView, summaryOf } from './params.js';
 import { connectButton, problemView } from './problems.js';
-import { addressOf, catalogue, providerName, reasons, stateOf } from './providers.js';
 
-const ADDRESSES = ['to', 'cc', 'bcc', 'reply_to'];
-const LABELS = { to: 'To', cc: 'Cc', bcc: 'Bcc', reply_to: 'Reply-To', subject: 'Subject', text: 'Text', html: 'HTML source' };
-const STATES = { live: 'Live', sandbox: 'Sandbox', not_connected: 'Not connected', expired: 'Consent ended' };
-/** How long after the last keystroke an edited mail is checked. */
+const MODES = { live: 'Live', sandbox: 'Sandbox', not_connected: 'Not connected', needs_reauth: 'Consent ended' };
+/** Warnings about the account, which a connect button answers. The value tells whether it was connected before. */
+const CONNECT = new Map([
+  ['not-connected', false],
+  ['needs-reauth', true],
+]);
+/** How long after the last keystroke an edited action is checked. */
 const PAUSE = 400;
 
+/** A warning of a plan or of a preview. */
+export const warningView = ({ code, text }) => el('p', { 'data-test': 'warning', 'data-code': asText(code) }, foreign(text));
+
 export class ActionCard {
-  constructor(action, index, { alone, changed }) {
+  constructor(action, index, { alone, changed, warnings }) {
     this.original = action;
     this.params = structuredClone(this.planned);
     this.changed = changed;
     this.leftOut = false;
-    this.warnings = [];
+    this.plannedWarnings = warnings;
+    this.previewWarnings = [];
+    this.heading = el('h3');
+    this.origin = el('span', { class: 'muted' });
     this.badges = el('span', { class: 'badges' });
     this.shown = el('div', { class: 'stack' });
     this.against = el('div', { class: 'stack' });
     this.editor = el('div', { class: 'fields', hidden: true });
     this.previewSlot = el('div', { class: 'preview', hidden: true });
-    this.previewButton = button('Preview', () => this.togglePreview(), {
-      class: 'small',
-      'data-test': 'preview',
-      'aria-expanded': 'false',
-    });
-    this.editButton = el(
-      'button',
-      { type: 'button', class: 'small', 'data-test': 'edit', 'aria-expanded': 'false', onclick: () => this.toggleEditor() },
-      'Edit',
-    );
-    this.undoButton = el(
-      'button',
-      { type: 'button', class: 'small', hidden: true, 'data-test': 'undo', onclick: () => this.undo() },
-      'Undo changes',
-    );
-    this.outButton =
-      !alone &&
-      el(
-        'button',
-        { type: 'button', class: 'small', 'data-test': 'leave-out', 'aria-pressed': 'false', onclick: () => this.toggleOut() },
-        'Leave out',
-      );
-    this.buttons = el('div', { class: 'row' }, present([this.previewButton, this.editButton, this.undoButton, this.outButton]));
+    const small = (label, test, work, props = {}) => button(label, work, { class: 'small', 'data-test': test, ...props });
+    this.previewButton = small('Preview', 'preview', () => this.togglePreview(), { 'aria-expanded': 'false' });
+    this.editButton = small('Edit', 'edit', () => this.toggleEditor(), { 'aria-expanded': 'false' });
+    this.undoButton = small('Undo changes', 'undo', () => this.undo(), { hidden: true });
+    this.outButton = !alone && small('Leave out', 'leave-out', () => this.toggleOut(), { 'aria-pressed': 'false' });
     this.node = el(
       'article',
       {
@@ -54,17 +46,11 @@ export class ActionCard {
         'data-action': asText(action.action),
         'aria-label': `Action ${index + 1}: ${asText(action.action)}`,
       },
-      el(
-        'div',
-        { class: 'call-head' },
-        el('h3', {}, foreign(providerName(action.provider))),
-        foreign(action.action, { class: 'mono muted' }),
-        this.badges,
-      ),
+      el('div', { class: 'call-head' }, this.heading, this.origin, this.badges),
       this.shown,
       this.editor,
       this.against,
-      this.buttons,
+      el('div', { class: 'row' }, present([this.previewButton, this.editButton, this.undoButton, this.outButton])),
       this.previewSlot,
     );
   }
@@ -75,9 +61,23 @@ export class ActionCard {
   get edited() {
     return !same(this.params, this.planned);
   }
-  /** The server rendered it, and nothing speaks against it. */
+  get fields() {
+    return fieldsOf(this.original.action, this.params);
+  }
+  get summary() {
+    return summaryOf(this.original.action, this.params);
+  }
+  /** The plan's warnings are about the action as it was planned. Preview repeats most of them. */
+  get warnings() {
+    const all = new Map();
+    for (const warning of [...(this.edited ? [] : this.plannedWarnings), ...this.previewWarnings]) {
+      all.set(`${warning.code} ${warning.text}`, warning);
+    }
+    return [...all.values()];
+  }
+  /** The server rendered it, without a warning. */
   get clear() {
-    return Boolean(this.rendered) && this.warnings.length === 0 && reasons(this.original.action).length === 0;
+    return Boolean(this.rendered) && this.warnings.length === 0;
   }
 
   request() {
@@ -90,11 +90,13 @@ export class ActionCard {
   }
 
   refresh() {
-    const entry = catalogue.get(this.original.action);
-    const state = stateOf(this.original.provider);
+    const { action, provider } = this.original;
+    const [entry, mode] = [catalogue.get(action), modeOf(provider)];
+    this.heading.replaceChildren(foreign(entry?.title ?? action));
+    this.origin.replaceChildren(foreign(providerName(provider)), ' · ', foreign(action, { class: 'mono' }));
     this.badges.replaceChildren(
       ...present([
-        STATES[state] && el('span', { class: `badge ${state}` }, STATES[state]),
+        MODES[mode] && el('span', { class: `badge ${mode}` }, MODES[mode]),
         entry?.allowed === false && el('span', { class: 'badge error' }, 'Not allowed'),
         this.edited && el('span', { class: 'badge edited' }, 'Edited'),
         this.leftOut && el('span', { class: 'badge' }, 'Left out'),
@@ -102,53 +104,35 @@ export class ActionCard {
     );
     this.node.classList.toggle('left-out', this.leftOut);
     this.undoButton.hidden = !this.edited || Boolean(this.closed);
-    this.renderMail();
+    this.renderParams();
     this.renderAgainst();
   }
 
-  renderMail() {
-    const { params } = this;
-    const from = this.rendered?.from ?? addressOf(this.original.provider);
-    const rows = [['From', from ? foreign(from) : el('span', { class: 'muted' }, 'the connected account')]];
-    for (const name of ADDRESSES) {
-      if (name in params) rows.push([LABELS[name], list(params[name]).map((address) => el('div', {}, foreign(address)))]);
-    }
-    if ('subject' in params) rows.push([LABELS.subject, foreign(params.subject, { class: 'subject' })]);
-    for (const [name, value] of Object.entries(params)) {
-      if (!(name in LABELS)) rows.push([foreign(name), foreign(value)]);
-    }
-    const open = this.shown.querySelector('details')?.open;
-    this.shown.replaceChildren(
-      ...present([
-        pairs(rows),
-        'text' in params &&
-          el('div', { class: 'sheet', dir: 'auto', tabindex: '0', role: 'group', 'aria-label': 'Text' }, visible(asText(params.text))),
-        'html' in params && el('details', { open }, el('summary', {}, LABELS.html), source(params.html, LABELS.html)),
-      ]),
-    );
+  renderParams() {
+    const { action, provider } = this.original;
+    const account = this.rendered?.from ?? addressOf(provider);
+    const rows = [
+      [
+        catalogue.get(action)?.effect === 'send' ? 'From' : 'Account',
+        account ? foreign(account) : el('span', { class: 'muted' }, 'the connected account'),
+      ],
+    ];
+    this.shown.replaceChildren(...paramsView(rows, this.fields, this.shown.querySelector('details')?.open));
   }
 
   renderAgainst() {
-    const why = reasons(this.original.action);
-    const state = stateOf(this.original.provider);
-    // The preview says it too, in fewer words.
-    const said = /is not connected$|is not allowed here/;
-    const warnings = why.length > 0 ? this.warnings.filter((warning) => !said.test(warning)) : this.warnings;
+    const { provider } = this.original;
+    const { warnings } = this;
+    const account = warnings.find(({ code }) => CONNECT.has(code));
     const hadFocus = this.against.contains(document.activeElement) ? document.activeElement.dataset.test : null;
     this.against.replaceChildren(
       ...present([
-        (why.length > 0 || warnings.length > 0) &&
+        warnings.length > 0 &&
           el(
             'div',
             { class: 'notice', 'data-test': 'warnings' },
-            [...why, ...warnings].map((text) => el('p', {}, foreign(text))),
-            ['not_connected', 'expired'].includes(state) &&
-              !this.closed &&
-              el(
-                'div',
-                { class: 'row' },
-                connectButton(this.original.provider, state === 'expired' ? 'reauth-required' : 'connection-required'),
-              ),
+            warnings.map(warningView),
+            account && !this.closed && el('div', { class: 'row' }, connectButton(provider, CONNECT.get(account.code))),
           ),
         this.invalid && !this.editing && problemView(this.invalid),
       ]),
@@ -156,7 +140,7 @@ export class ActionCard {
     if (hadFocus) this.against.querySelector(`[data-test="${hadFocus}"]`)?.focus();
   }
 
-  /** Has the server render the action as it is now: what goes out, from whom, and what to know. */
+  /** Has the server render the action as it is now: its exact content, its account and its warnings. */
   async check() {
     const asked = JSON.stringify(this.params);
     let [rendered, invalid] = [null, null];
@@ -165,20 +149,20 @@ export class ActionCard {
     } catch (error) {
       invalid = error;
     }
-    // It was edited meanwhile; a later check will tell.
+    // It was edited meanwhile, and a later check will tell.
     if (asked !== JSON.stringify(this.params)) return;
     this.rendered = rendered;
     this.invalid = invalid;
-    this.warnings = list(rendered?.warnings).map(asText);
+    this.previewWarnings = list(rendered?.warnings).filter(isObject);
     this.refuse(
       list(invalid?.fields?.errors).map(({ pointer, detail }) => ({ field: /^\/params\/([^/]+)/.exec(asText(pointer))?.[1], detail })),
     );
-    this.renderMail();
+    this.renderParams();
     this.renderAgainst();
     if (!this.previewSlot.hidden) this.renderPreview();
   }
 
-  /** Marks the fields of the editor that something is wrong with. */
+  /** Marks the editor's wrong fields. */
   refuse(errors) {
     for (const box of this.editor.querySelectorAll('[data-field]')) {
       const wrong = errors.filter(({ field }) => field === box.dataset.field).map(({ detail }) => asText(detail));
@@ -203,59 +187,26 @@ export class ActionCard {
     if (open) this.editor.querySelector('textarea, input').focus();
   }
 
+  /** The required fields and those in use, then the others in a fold. */
   renderEditor() {
-    const names = Object.keys(LABELS).filter((name) => name in this.params || ['to', 'cc', 'subject', 'text'].includes(name));
-    const more = Object.keys(this.params).filter((name) => !(name in LABELS) && typeof this.params[name] === 'string');
+    const edit = (field) => fieldEditor(field, (value) => this.set(field.name, value));
+    const used = ({ required, value }) => required || value !== undefined;
+    const others = this.fields.filter((field) => !used(field));
     this.editor.replaceChildren(
-      ...[...names, ...more].map((name) => {
-        const [id, wrong] = [freshId('edit'), freshId('wrong')];
-        const long = name === 'text' || name === 'html';
-        const box =
-          name === 'subject'
-            ? el('input', { id, dir: 'auto' })
-            : el('textarea', {
-                id,
-                dir: 'auto',
-                rows: long ? '5' : '1',
-                class: long ? 'text' : 'addresses',
-                spellcheck: String(name === 'text'),
-              });
-        box.dataset.test = `edit-${name}`;
-        box.dataset.field = name;
-        box.setAttribute('aria-describedby', wrong);
-        box.value = editable(this.params[name]);
-        box.addEventListener('input', () => this.set(name, box.value));
-        return el(
-          'div',
-          { class: 'field' },
-          el(
-            'label',
-            { for: id },
-            LABELS[name] ?? foreign(name),
-            ADDRESSES.includes(name) && el('span', { class: 'hint' }, ', one address a line'),
-          ),
-          box,
-          el('p', { class: 'wrong', id: wrong, 'data-test': `wrong-${name}` }),
-        );
-      }),
+      ...this.fields.filter(used).map(edit),
+      ...present([
+        others.length > 0 && el('details', {}, el('summary', {}, 'More fields'), el('div', { class: 'fields' }, others.map(edit))),
+      ]),
     );
   }
 
   set(name, value) {
-    const before = this.planned[name];
-    const lines = value
-      .split('\n')
-      .map((line) => line.trim())
-      .filter(Boolean);
-    let next = ADDRESSES.includes(name) ? (lines.length > 1 ? lines : lines[0]) : value;
-    // What reads as before is as before, to the letter.
-    if (value === editable(before)) next = before;
-    if (next === undefined || (next === '' && name === 'html')) delete this.params[name];
-    else this.params[name] = next;
+    if (value === undefined) delete this.params[name];
+    else this.params[name] = value;
     this.stale();
   }
 
-  /** What was rendered is not what there is now. */
+  /** The rendered text no longer fits the params. */
   stale() {
     this.rendered = null;
     this.changed();
@@ -276,12 +227,12 @@ export class ActionCard {
     this.changed();
   }
 
-  /** What is written is what is sent: the editor closes. */
+  /** Closes the editor: what it shows is what is executed. */
   settle() {
     if (this.editing) this.toggleEditor(false);
   }
 
-  /** After it was executed there is nothing more to change. */
+  /** After the execution nothing can be changed. */
   close() {
     this.closed = true;
     this.editButton.hidden = true;
@@ -294,7 +245,7 @@ export class ActionCard {
     this.previewButton.textContent = open ? 'Hide preview' : 'Preview';
     this.previewButton.setAttribute('aria-expanded', String(open));
     if (!open) return;
-    // What the account or the allowlist does to it may have changed since the plan came.
+    // The account or the allowlist may have changed since the plan came.
     await this.check();
     this.renderPreview();
     announce(this.rendered ? 'Preview shown.' : '');
@@ -303,15 +254,11 @@ export class ActionCard {
   renderPreview() {
     const { rendered } = this;
     if (!rendered) {
-      this.previewSlot.replaceChildren(el('p', { class: 'hint' }, this.invalid ? 'As it is, it cannot go out.' : 'Rendering…'));
+      this.previewSlot.replaceChildren(el('p', { class: 'hint' }, this.invalid ? 'It cannot be executed as it is.' : 'Rendering…'));
       return;
     }
-    const raw = rendered.content_type === 'message/rfc822' ? 'Raw message' : 'Raw request';
-    const views = [
-      [raw, 'preview-body', rendered.body],
-      'text' in this.params && ['Text', 'preview-text', this.params.text],
-      'html' in this.params && ['HTML as source', 'preview-html', this.params.html],
-    ].filter(Boolean);
+    const texts = this.fields.filter(({ kind, value }) => ['text', 'html'].includes(kind) && value !== undefined);
+    const views = [['Raw', 'preview-body', rendered.body], ...texts.map(({ name, label, value }) => [label, `preview-${name}`, value])];
     this.previewSlot.replaceChildren(
       tabs(
         'Preview',
@@ -319,7 +266,7 @@ export class ActionCard {
       ),
       pairs(
         [
-          ['Goes out as', foreign(rendered.content_type ?? '', { class: 'mono' })],
+          ['Content type', foreign(rendered.content_type ?? '', { class: 'mono' })],
           ['SHA-256', foreign(rendered.sha256 ?? '', { class: 'mono' })],
         ],
         'pairs tight',
@@ -327,20 +274,22 @@ export class ActionCard {
       el(
         'p',
         { class: 'fine' },
-        'The same code sends it, with its own date and ids. HTML is shown as source: nothing of a mail runs or loads here.',
+        'Execute renders it with the same code, but with its own date and ids.',
+        texts.some(({ kind }) => kind === 'html') && ' HTML is shown as source: nothing in it runs or loads here.',
       ),
     );
   }
 }
 
-/** A param as a text box holds it. */
-const editable = (value) => list(value).map(asText).join('\n').replace(/\r\n?/g, '\n');
-
-/** Views of one thing, one at a time; arrow keys go from tab to tab. */
+/** Views of one thing in tabs. Arrow keys go from tab to tab. */
 function tabs(label, views) {
   const panels = views.map(([, content]) => el('div', { role: 'tabpanel', id: freshId('panel') }, content));
   const buttons = views.map(([name], i) =>
-    el('button', { type: 'button', role: 'tab', id: freshId('tab'), 'aria-controls': panels[i].id, 'data-test': `tab-${i}` }, name),
+    el(
+      'button',
+      { type: 'button', role: 'tab', id: freshId('tab'), 'aria-controls': panels[i].id, 'data-test': `tab-${i}` },
+      foreign(name),
+    ),
   );
   const select = (chosen) =>
     buttons.forEach((tab, i) => {

@@ -1,8 +1,8 @@
-// Requests to the API, and their key.
+// Requests to the API, and the API key.
 
 import { asText, duration, isObject, tell } from './dom.js';
 
-/** The problem of a failed request, with the fields of RFC 9457. */
+/** A failed request, as RFC 9457 describes it. */
 export class Problem extends Error {
   constructor(fields) {
     super(asText(fields.title ?? 'The request failed'));
@@ -14,17 +14,17 @@ export class Problem extends Error {
   get code() {
     return this.fields.code;
   }
-  /** Whether a retry may help: the network, a limit, or a server error. */
+  /** Whether a retry may help: network errors, rate limits, server errors. */
   get passing() {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
-/** The API key. It is stored only in this tab's session. */
+/** The API key, kept in this tab's session only. */
 export const key = {
   value: null,
   read() {
-    // If the browser refuses storage, the key lasts as long as the page.
+    // Without storage the key lives as long as the page.
     try {
       this.value = sessionStorage.getItem('api-key');
     } catch {
@@ -42,10 +42,10 @@ export const key = {
   },
 };
 
-/** Calls the API; returns its JSON, or its text with `text`. Throws a Problem. */
+/** Calls the API. Returns its JSON, or with `text` its text. Throws a Problem. */
 export async function api(method, path, body, { timeout = 30_000, text: wantsText = false } = {}) {
   const headers = { accept: wantsText ? 'text/plain, application/problem+json' : 'application/json, application/problem+json' };
-  // Also without a body: in keyless mode the server refuses writes that lack it.
+  // Even without a body: the server refuses writes without it, so that no other site can make them.
   if (method !== 'GET') headers['content-type'] = 'application/json';
   if (key.value) headers.authorization = `Bearer ${key.value}`;
   let response;

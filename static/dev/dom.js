@@ -6,15 +6,15 @@ export { el, present };
 
 export const $ = (id) => document.getElementById(id);
 
-/** Events between the parts of the page. */
+/** Events between the parts of the page: `accounts`, `catalogue`, `planned`, `job-added`, `job-ended`, `key-wanted`. */
 export const bus = new EventTarget();
 export const tell = (what, detail) => bus.dispatchEvent(new CustomEvent(what, { detail }));
 
-/** Foreign text, isolated from the surrounding text's direction. */
+/** Text from elsewhere, isolated from the direction of the text around it. */
 export const foreign = (text, props = {}) =>
   el('span', { dir: 'auto', ...props, class: `foreign ${props.class ?? ''}`.trim() }, visible(asText(text)));
 
-/** Shows the characters that change the reading direction by their code, so that they cannot disguise an address. */
+/** Shows characters that change the reading direction by their code, so that they cannot disguise an address. */
 export const visible = (text) =>
   text.replace(
     /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
@@ -33,13 +33,6 @@ export function same(a, b) {
     return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && same(a[key], b[key]));
   }
   return a === b;
-}
-
-/** The subject and recipients of a mail in one line. */
-export function summary({ subject, to }) {
-  const names = list(to).map(asText);
-  const who = names.length > 2 ? `${names[0]} and ${names.length - 1} more` : names.join(' and ');
-  return { subject: asText(subject) || '(no subject)', who };
 }
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -73,15 +66,15 @@ export function pairs(rows, className = 'pairs') {
   );
 }
 
-/** A long text in a box that the keyboard can scroll. */
+/** A long text that scrolls, by keyboard too. */
 export const source = (text, label, props = {}) => el('pre', { tabindex: '0', role: 'group', 'aria-label': label, ...props }, asText(text));
 
-/** Announces text to screen readers. */
+/** Tells screen readers. */
 export function announce(text) {
   $('announcer').textContent = text;
 }
 
-/** A button that ignores clicks while its work is under way, and keeps the focus. */
+/** A button whose work may take a while. Meanwhile it ignores clicks and keeps the focus. */
 export function button(label, work, props = {}) {
   return busyWhile(el('button', { type: 'button', ...props }, label), work);
 }
@@ -100,7 +93,7 @@ export function busyWhile(node, work) {
 }
 
 let ids = 0;
-/** A unique id for an element that another one refers to. */
+/** An id for an element that another element refers to. */
 export const freshId = (what) => {
   ids += 1;
   return `${what}-${ids}`;

@@ -1,11 +1,12 @@
-// Jobs: each is polled until it ends and has buttons for what can be done; the history is filtered by status.
+// Jobs: followed until they end, with their buttons, and the history by status.
 
+import { catalogue, providerName } from './accounts.js';
 import { api, Problem } from './api.js';
-import { providerName } from './catalogue.js';
 import {
   $,
   announce,
   asText,
+  bus,
   busyWhile,
   button,
   count,
@@ -17,15 +18,14 @@ import {
   pairs,
   present,
   sleep,
-  summary,
   tell,
   time,
 } from './dom.js';
 import { connectButton, showProblem } from './problems.js';
 
-// A browser opens six connections to one server. The rest stay free for the person's own requests.
+// A browser opens six connections to one server. The others stay free for the person's requests.
 const POLLS_AT_ONCE = 3;
-// A wait ends early only when the job ends. Short waits show progress; jobs that take long are polled less often.
+// A wait ends early only with its job, so short waits show the progress. A long job is polled less often.
 const [SHORT_WAIT, LONG_WAIT, LONG_AFTER] = [1, 5, 15_000];
 const PAGE = 8;
 
@@ -57,17 +57,29 @@ class JobView {
     this.update(job);
   }
 
-  /** Adds the mail's subject and recipients, if they are known. Jobs of the API have no contents. */
-  describe(mail) {
-    this.mail ??= summary(mail);
+  /** Names the job by `{ title, recipients, more }`, if nothing did before. */
+  describe(summary) {
+    this.summary ??= summary;
     this.renderHead();
   }
 
+  get title() {
+    const { action } = this.job;
+    return asText(this.summary?.title || (catalogue.get(action)?.title ?? action ?? 'Job'));
+  }
+
   renderHead() {
-    const { action, provider } = this.job;
-    const via = provider ? providerName(provider) : '';
-    this.heading.replaceChildren(foreign(this.mail?.subject ?? action ?? 'Job'));
-    this.to.replaceChildren(...present(this.mail ? [this.mail.who && ['to ', foreign(this.mail.who)], via && ` · ${via}`] : [via]));
+    const recipients = list(this.summary?.recipients).map(asText);
+    const all = recipients.length + (Number(this.summary?.more) || 0);
+    const to = all > 2 ? `${recipients[0]} and ${all - 1} more` : recipients.join(' and ');
+    const via = providerName(this.job.provider);
+    this.heading.replaceChildren(foreign(this.title));
+    this.to.replaceChildren(...present([to && ['to ', foreign(to)], to && via && ' · ', via && foreign(via)]));
+  }
+
+  /** Whether the action reaches other people; the words for its end depend on it. */
+  get sends() {
+    return (this.job.effect ?? catalogue.get(this.job.action)?.effect) === 'send';
   }
 
   get cancelled() {
@@ -81,8 +93,9 @@ class JobView {
     if (!isObject(job)) return;
     this.job = { ...this.job, ...job };
     const { job: it } = this;
+    if (isObject(it.summary)) this.summary = it.summary;
     this.node.dataset.status = it.status;
-    this.node.dataset.jobId = it.job_id;
+    this.node.dataset.job = it.job_id;
     this.badge.className = `badge ${this.unknown ? 'unknown' : this.cancelled ? 'cancelled' : it.status}`;
     this.badge.textContent = this.unknown
       ? 'Outcome unknown'
@@ -93,7 +106,7 @@ class JobView {
     this.tick();
     this.outcome.replaceChildren(
       ...present([
-        it.replayed && el('p', { class: 'hint' }, 'This request was already accepted. Nothing is done twice.'),
+        it.replayed && el('p', { class: 'hint' }, 'This request was already known, so nothing is done twice.'),
         it.status === 'completed' && this.resultView(it.result),
         it.status === 'error' && it.error && this.errorView(it.error),
       ]),
@@ -130,19 +143,21 @@ class JobView {
       status !== 'error'
         ? result?.outbox === true
           ? 'In the outbox'
-          : result?.done
-            ? 'Done'
-            : 'Sent'
+          : this.sends && !result?.done
+            ? 'Sent'
+            : 'Done'
         : this.unknown
           ? 'Unknown'
           : this.cancelled
             ? 'Cancelled'
-            : 'Not sent';
+            : this.sends
+              ? 'Not sent'
+              : 'Not done';
     const waits = status === 'pending' && attempts > 0;
     const working = waits ? `Waiting to retry after ${count(attempts, 'attempt')}` : 'Working';
     const at = { pending: waits ? 1 : 0, running: 1 }[status] ?? 2;
     const shape = JSON.stringify([at, working, last, status]);
-    // Badges suffice for the history. Steps are for jobs that run while the page is open.
+    // In the history the badge is enough; steps are for jobs in progress.
     this.steps.hidden = !this.stepShape && ended({ status });
     if (this.steps.hidden || shape === this.stepShape) return;
     this.stepShape = shape;
@@ -163,8 +178,7 @@ class JobView {
 
   resultView(result) {
     if (!isObject(result)) return result === null || result === undefined ? null : el('p', { 'data-test': 'job-result' }, foreign(result));
-    const id = result.message_id ?? result.internet_message_id;
-    // The steps already say that it is in the outbox.
+    // The steps already show that it is in the outbox.
     if (result.outbox === true) return null;
     if (result.done) return el('p', { class: 'hint', 'data-test': 'job-result' }, foreign(result.done));
     return el(
@@ -172,17 +186,8 @@ class JobView {
       { class: 'stack', 'data-test': 'job-result' },
       present([
         result.presumed === true &&
-          el(
-            'p',
-            { class: 'notice' },
-            'Presumed sent: the provider’s answer was lost, but the draft is gone, and only sending removes it.',
-          ),
-        (result.from || id) &&
-          el(
-            'p',
-            { class: 'hint' },
-            present(['Sent', result.from && [' from ', foreign(result.from)], id && [' as ', foreign(id, { class: 'mono' })], '.']),
-          ),
+          el('p', { class: 'notice' }, 'Presumed sent: the provider’s answer was lost, but only a send removes the draft in this way.'),
+        el('p', { class: 'hint' }, this.sends ? 'Sent from ' : 'Done in ', foreign(result.from ?? 'the connected account'), '.'),
       ]),
     );
   }
@@ -197,7 +202,7 @@ class JobView {
       el('p', { class: 'fine' }, foreign(error.code, { class: 'mono' })),
       provider &&
         ['connection-required', 'reauth-required'].includes(error.code) &&
-        el('div', { class: 'row' }, connectButton(provider, error.code)),
+        el('div', { class: 'row' }, connectButton(provider, error.code === 'reauth-required')),
     );
   }
 
@@ -214,7 +219,6 @@ class JobView {
     this.buttonShape = shape;
     const hadFocus = this.buttons.contains(document.activeElement);
     this.buttons.replaceChildren(
-      ...present([this.unknown && el('p', { class: 'hint wide' }, 'Check the account’s Sent folder, then choose what you found.')]),
       ...wanted.map(([label, what, body]) =>
         button(label, () => this.act(what, body), { class: 'small', 'data-test': `job-${what}`, 'data-outcome': body.outcome }),
       ),
@@ -231,12 +235,12 @@ class JobView {
     } catch (error) {
       showProblem(this.trouble, error, { focus: true });
     }
-    // Whether or not it worked, show the job's current state.
+    // The ledger decides, whatever the request returned.
     try {
       this.update(await api('GET', path));
       jobs.announceEnd(this);
     } catch {
-      /* polling shows it */
+      /* the next poll will tell */
     }
     jobs.watch(this);
   }
@@ -260,20 +264,20 @@ export const jobs = {
   queue: [],
   polling: 0,
   filter: '',
-  /** The cursor of the next page by filter; null if there is none. */
+  /** The cursor of the next page by filter; null after the last page. */
   cursors: new Map(),
 
   get(id) {
     return this.views.get(id);
   },
 
-  /** Adds jobs that were just accepted, the first on top, each with its params. */
+  /** Shows jobs that were just accepted, the first on top, each with its summary. */
   accept(accepted) {
-    // The new jobs must be visible.
+    // A filter must not hide them.
     if (this.filter !== '') this.choose('');
-    for (const [job, params] of accepted.toReversed()) {
+    for (const [job, summary] of accepted.toReversed()) {
       const view = this.add({ status: 'pending', ...job });
-      if (params) view.describe(params);
+      if (summary) view.describe(summary);
       $('jobs').prepend(view.node);
     }
     this.get(accepted[0]?.[0].job_id)?.heading.focus({ preventScroll: true });
@@ -289,7 +293,7 @@ export const jobs = {
       this.views.set(job.job_id, view);
       // Newest first. A job that was accepted here keeps its place.
       const after = [...$('jobs').children].find((node) => {
-        const other = this.views.get(node.dataset.jobId)?.job.created_at;
+        const other = this.views.get(node.dataset.job)?.job.created_at;
         return other && job.created_at && Date.parse(other) < Date.parse(job.created_at);
       });
       $('jobs').insertBefore(view.node, after ?? null);
@@ -300,7 +304,7 @@ export const jobs = {
     return view;
   },
 
-  /** Shows a job if it passes the filter. */
+  /** Shows or hides a job by the filter. */
   sift(view) {
     const hide = this.filter !== '' && view.job.status !== this.filter;
     if (hide && view.node.contains(document.activeElement)) $('jobs-title').focus();
@@ -361,7 +365,7 @@ export const jobs = {
         this.announceEnd(view);
         return;
       }
-      // Do not poll without pause if the server answers at once.
+      // Pause if the server answers at once.
       if (performance.now() - began < 500) await sleep(700);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -381,7 +385,7 @@ export const jobs = {
 
   announceEnd(view) {
     if (!ended(view.job)) return;
-    announce(`${view.mail?.subject ?? asText(view.job.action ?? 'The job')}: ${view.badge.textContent}.`);
+    announce(`${view.title}: ${view.badge.textContent}.`);
     tell('job-ended', view);
   },
 
@@ -403,6 +407,9 @@ export const jobs = {
   },
 
   start() {
+    bus.addEventListener('catalogue', () => {
+      for (const view of this.views.values()) view.renderHead();
+    });
     busyWhile($('jobs-refresh'), () => this.load());
     busyWhile($('jobs-more'), () => this.load(true));
     for (const box of document.querySelectorAll('input[name="filter"]')) {

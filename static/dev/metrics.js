@@ -1,4 +1,4 @@
-// A strip of numbers from GET /metrics, which counts the whole deployment.
+// Numbers from GET /metrics, which counts the whole deployment.
 
 import { api } from './api.js';
 import { $, duration, el } from './dom.js';
@@ -19,7 +19,7 @@ export function samples(text) {
     ]);
 }
 
-/** Sums a metric's samples with these labels; undefined if there are none. */
+/** The sum of a metric's samples with these labels; undefined without samples. */
 export function sum(all, name, wanted = {}) {
   const found = all.filter(
     ([known, labels]) => known === name && Object.entries(wanted).every(([label, value]) => labels[label] === value),
@@ -28,7 +28,7 @@ export function sum(all, name, wanted = {}) {
 }
 
 function tiles(all) {
-  // A label without a sample counts 0.
+  // A status without a sample yet counts as 0.
   const jobs = (status) => sum(all, 'ai_jobs_total', { status }) ?? 0;
   const took = sum(all, 'ai_job_duration_seconds_sum') / sum(all, 'ai_job_duration_seconds_count');
   return [
@@ -59,7 +59,7 @@ export async function loadMetrics() {
     );
     $('metrics').hidden = false;
   } catch {
-    // A key without metrics:read sees no numbers; nothing else depends on them.
+    // A key without metrics:read gets none, and nothing else depends on them.
     $('metrics').hidden = true;
   }
 }

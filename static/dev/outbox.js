@@ -1,21 +1,21 @@
-// The mails that sandbox mode would have sent.
+// The sandbox's outbox: what would have gone to a provider.
 
 import { api } from './api.js';
 import { $, asText, el, foreign, isObject, list, present, source, time } from './dom.js';
 import { jobs } from './jobs.js';
 import { showProblem } from './problems.js';
 
-/** How many mails are shown at first. */
+/** How many entries are shown until a person asks for more. */
 const FIRST = 6;
-/** The mails by their job. */
-const letters = new Map();
+/** Every entry that was read, by its job. */
+const entries = new Map();
 let loading = null;
 let all = false;
 
-export const letterOf = (jobId) => letters.get(jobId);
+export const outboxEntry = (jobId) => entries.get(jobId);
 
 export function loadOutbox() {
-  // One request at a time; each further call adds one after it.
+  // One request at a time; a call meanwhile makes one more after it.
   loading = (loading ?? Promise.resolve()).then(read);
   return loading;
 }
@@ -29,48 +29,49 @@ async function read() {
   try {
     const { data } = (await api('GET', '/dev/outbox')) ?? {};
     $('outbox-error').replaceChildren();
-    // The server lists the newest first. Entries never change, so the shown ones stay, open or closed.
-    for (const letter of list(data).filter(isObject).toReversed()) {
-      if (letters.has(letter.job_id)) continue;
-      letters.set(letter.job_id, letter);
-      jobs.get(letter.job_id)?.describe(letter);
-      $('outbox').prepend(view(letter));
+    // The server lists the newest first. Entries never change, so those on show stay, open or closed.
+    for (const entry of list(data).filter(isObject).toReversed()) {
+      if (entries.has(entry.job_id)) continue;
+      entries.set(entry.job_id, entry);
+      jobs.get(entry.job_id)?.describe(entry);
+      $('outbox').prepend(view(entry));
     }
     fold();
   } catch (error) {
-    // A deployment without a sandbox has no outbox.
+    // A deployment without a sandbox has no outbox, which is no error.
     if (error.status === 404) fold();
     else showProblem($('outbox-error'), error);
   }
 }
 
 function fold() {
-  $('outbox-empty').hidden = letters.size > 0;
-  $('outbox-more').hidden = all || letters.size <= FIRST;
+  $('outbox-empty').hidden = entries.size > 0;
+  $('outbox-more').hidden = all || entries.size <= FIRST;
   [...$('outbox').children].forEach((node, i) => {
     node.hidden = !all && i >= FIRST;
   });
 }
 
-const view = (letter) =>
+const view = (entry) =>
   el(
     'li',
-    { class: 'card letter', 'data-test': 'outbox-entry', 'data-job-id': letter.job_id },
-    el('h3', {}, foreign(letter.subject || '(no subject)')),
-    el('p', {}, el('span', { class: 'muted' }, 'to '), foreign(list(letter.to).map(asText).join(', '))),
+    { class: 'card entry', 'data-test': 'outbox-entry', 'data-job-id': entry.job_id },
+    el('h3', {}, foreign(entry.title || '(no title)')),
+    list(entry.recipients).length > 0 &&
+      el('p', {}, el('span', { class: 'muted' }, 'to '), foreign(list(entry.recipients).map(asText).join(', '))),
     el(
       'p',
       { class: 'fine' },
       present([
-        letter.from && ['from ', foreign(letter.from), ' · '],
-        foreign(letter.action ?? '', { class: 'mono' }),
-        letter.written_at && [' · ', time(letter.written_at)],
+        entry.from && ['from ', foreign(entry.from), ' · '],
+        foreign(entry.action ?? '', { class: 'mono' }),
+        entry.written_at && [' · ', time(entry.written_at)],
       ]),
     ),
     el(
       'details',
       {},
-      el('summary', {}, 'Raw ', foreign(letter.content_type ?? 'body')),
-      source(letter.body, 'Raw body', { 'data-test': 'outbox-body' }),
+      el('summary', {}, 'Raw ', foreign(entry.content_type ?? 'body')),
+      source(entry.body, 'Raw body', { 'data-test': 'outbox-body' }),
     ),
   );

@@ -1,40 +1,52 @@
-// The plan: made from the prompt, reviewed, edited, executed.
+// The plan: made from the prompt, shown, corrected and executed.
 
-import { ActionCard } from './action.js';
-import { withAnswers } from './answers.js';
+import { consequence } from './accounts.js';
+import { ActionCard, warningView } from './action.js';
 import { api, Problem } from './api.js';
-import { $, announce, asText, button, count, duration, el, foreign, freshId, isObject, list, tell } from './dom.js';
+import { contextText, isTooLong, TOO_LONG } from './context.js';
+import { $, announce, asText, button, count, duration, el, foreign, isObject, list, tell } from './dom.js';
 import { jobs } from './jobs.js';
 import { showProblem } from './problems.js';
-import { stateOf } from './providers.js';
+import { answeredView, questionForm } from './questions.js';
 
 /** The shown plan, or null. */
 let shown = null;
 let planning = false;
 
-export const refreshPlan = () => shown?.refresh();
+/** The catalogue or a connection changed. */
+export function refreshPlan() {
+  shown?.refresh();
+  if (!shown?.done) shown?.check();
+}
 
 export const timezone = () => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  // Some browsers return a name that is not a zone if they do not know it.
+  // Some browsers do not know it and give a name that is no zone.
   return zone && zone !== 'Etc/Unknown' ? zone : undefined;
 };
 
-/** Plans the prompt. With `thenExecute` it also executes the plan, unless there is a question, a note or a warning. */
+/** Plans the prompt. With `thenExecute` the plan is executed too, unless there is a question, a note or a warning. */
 export async function makePlan(thenExecute) {
-  const prompt = $('prompt').value.trim();
-  $('plan-error').replaceChildren();
-  if (prompt === '') {
-    $('plan-error').replaceChildren(
-      el('p', { class: 'notice bad', role: 'alert', id: 'prompt-error', 'data-test': 'error' }, 'Describe what should be done first.'),
-    );
-    $('prompt').setAttribute('aria-invalid', 'true');
-    $('prompt').focus();
+  const [prompt, context] = [$('prompt').value.trim(), contextText()];
+  const [box, wrong] =
+    prompt === '' ? [$('prompt'), 'Write what should be done first.'] : isTooLong(context) ? [$('context'), TOO_LONG] : [];
+  if (wrong) {
+    $('plan-error').replaceChildren(el('p', { class: 'notice bad', role: 'alert', id: 'prompt-error', 'data-test': 'error' }, wrong));
+    box.setAttribute('aria-invalid', 'true');
+    box.closest('details')?.setAttribute('open', '');
+    box.focus();
     return;
   }
+  await ask({ prompt, context, answered: new Map() }, thenExecute);
+}
+
+/** Plans a request. `answered` holds every answer to earlier questions by its id, since the server keeps none. */
+async function ask(request, thenExecute) {
   if (planning) return;
   planning = true;
-  // Remove the earlier plan so that nobody mistakes it for the new one.
+  $('plan-error').replaceChildren();
+  // An earlier plan must not be mistaken for the new one. Questions come back if their answers did not get through.
+  const before = shown;
   shown = null;
   $('plan-slot').replaceChildren();
   const began = performance.now();
@@ -46,9 +58,12 @@ export async function makePlan(thenExecute) {
   $('planning').hidden = false;
   announce('Planning.');
   try {
-    const answer = await api('POST', '/ai/plan2', { prompt, timezone: timezone() }, { timeout: 120_000 });
+    const { prompt, context, answered } = request;
+    const answers = answered.size > 0 ? [...answered].map(([id, { value }]) => ({ id, value })) : undefined;
+    const body = { prompt, context, answers, timezone: timezone() };
+    const answer = await api('POST', '/ai/plan2', body, { timeout: 120_000 });
     if (!isObject(answer?.plan) || !Array.isArray(answer.plan.actions)) throw new Problem({ title: 'The response has no plan' });
-    const plan = new PlanView(prompt, answer.plan, answer.meta ?? {});
+    const plan = new PlanView(request, answer.plan, answer.meta ?? {});
     shown = plan;
     $('plan-slot').replaceChildren(plan.node);
     tell('planned');
@@ -62,10 +77,14 @@ export async function makePlan(thenExecute) {
           thenExecute ? ' Nothing was executed. Review the plan first.' : ''
         }`,
       );
-      (plan.firstAnswer ?? plan.heading).focus();
+      (plan.form ?? plan.heading).focus();
     }
   } catch (error) {
     announce('');
+    if (request.answered.size > 0 && before) {
+      shown = before;
+      $('plan-slot').replaceChildren(before.node);
+    }
     showProblem($('plan-error'), error, { focus: true });
   } finally {
     planning = false;
@@ -75,14 +94,32 @@ export async function makePlan(thenExecute) {
 }
 
 class PlanView {
-  constructor(prompt, planned, meta) {
-    this.prompt = prompt;
+  constructor(request, planned, meta) {
     this.id = planned.plan_id;
-    this.questions = list(planned.questions).map(asText);
+    this.questions = list(planned.clarifications).filter(isObject);
     this.notes = planned.notes;
+    const open = new Set(this.questions.map(({ id }) => id));
+    const closed = new Map([...request.answered].filter(([id]) => !open.has(id)));
+    // A warning about a field stands at its action.
+    const at = ({ field }) => /^\/actions\/(\d+)/.exec(asText(field ?? ''))?.[1];
+    const warnings = list(planned.warnings).filter(isObject);
+    this.warnings = warnings.filter((warning) => !planned.actions[at(warning)]);
     this.cards = planned.actions.map(
-      (action, index) => new ActionCard(action, index, { alone: planned.actions.length === 1, changed: () => this.refresh() }),
+      (action, index) =>
+        new ActionCard(action, index, {
+          alone: planned.actions.length === 1,
+          changed: () => this.refresh(),
+          warnings: warnings.filter((warning) => at(warning) === String(index)),
+        }),
     );
+    if (this.questions.length > 0) {
+      this.form = questionForm(this.questions, request.answered, (given) => {
+        const answered = new Map(closed);
+        for (const [one, value] of given) answered.set(one.id, { one: request.answered.get(one.id)?.one ?? one, value });
+        ask({ ...request, answered }, false);
+      });
+    }
+    const answerAgain = (id) => ask({ ...request, answered: new Map([...closed].filter(([other]) => other !== id)) }, false);
 
     const intent = asText(planned.intent ?? '').replaceAll('_', ' ');
     const facts = [
@@ -105,7 +142,9 @@ class PlanView {
       { class: 'card plan', 'data-test': 'plan-view', 'aria-labelledby': 'plan-title' },
       el('div', { class: 'plan-head' }, this.heading, el('p', { class: 'fine' }, foreign(facts))),
       this.stopped,
-      this.questions.length > 0 && this.questionForm(),
+      closed.size > 0 && answeredView(closed, answerAgain),
+      this.form?.node,
+      this.warnings.length > 0 && el('div', { class: 'notice', 'data-test': 'warnings' }, this.warnings.map(warningView)),
       this.notes && el('div', { class: 'notice', 'data-test': 'notes' }, el('p', {}, foreign(this.notes))),
       this.cards.map((card) => card.node),
       this.cards.length > 0
@@ -122,80 +161,40 @@ class PlanView {
   get changed() {
     return this.cards.some((card) => card.edited || card.leftOut);
   }
-  /** Whether there is no question, note or warning. */
+  /** Why a person should look first; undefined if there is no reason. */
+  get reason() {
+    if (this.questions.length > 0) return 'there is a question';
+    if (this.notes) return 'there is a note';
+    return this.warnings.length > 0 || !this.cards.every((card) => card.clear) ? 'there is a warning' : undefined;
+  }
   get clear() {
-    return this.cards.length > 0 && this.questions.length === 0 && !this.notes && this.cards.every((card) => card.clear);
+    return this.cards.length > 0 && !this.reason;
   }
 
-  /** Lets the server render every action, which also returns the warnings. */
+  /** Has the server render every action, which brings their warnings. */
   async check() {
     await Promise.all(this.cards.map((card) => card.check()));
   }
 
-  questionForm() {
-    const boxes = this.questions.map((question) => {
-      const id = freshId('answer');
-      return { question, id, box: el('input', { id, dir: 'auto', autocomplete: 'off', 'data-test': 'answer' }) };
-    });
-    this.firstAnswer = boxes[0].box;
-    return el(
-      'form',
-      {
-        class: 'notice ask',
-        onsubmit: (event) => {
-          event.preventDefault();
-          const answered = boxes.map(({ question, box }) => ({ question, answer: box.value }));
-          if (answered.every(({ answer }) => answer.trim() === '')) {
-            this.firstAnswer.focus();
-            return;
-          }
-          // What is planned is always what stands in the prompt, where a person sees it.
-          $('prompt').value = withAnswers(this.prompt, answered);
-          makePlan(false);
-        },
-      },
-      el('h3', {}, boxes.length === 1 ? 'One question first' : `${boxes.length} questions first`),
-      el(
-        'ul',
-        { class: 'questions', 'data-test': 'questions' },
-        boxes.map(({ question, id, box }) => el('li', { class: 'field' }, el('label', { for: id }, foreign(question)), box)),
-      ),
-      el(
-        'div',
-        { class: 'row' },
-        el('button', { class: 'small primary', 'data-test': 'answer-plan' }, 'Plan with this'),
-        el('span', { class: 'hint' }, 'What you answer becomes part of the prompt.'),
-      ),
-    );
-  }
-
   showStopped() {
     if (this.cards.length === 0) return;
-    const why = this.questions.length > 0 ? 'there is a question' : this.notes ? 'there is a note' : 'there is a warning';
     this.stopped.replaceChildren(
       el(
         'p',
         { class: 'notice calm', 'data-test': 'stopped' },
-        el('span', {}, el('strong', {}, 'Nothing was sent. '), `Review the plan first: ${why}.`),
+        el('span', {}, el('strong', {}, 'Nothing was executed. '), `Review the plan first: ${this.reason}.`),
       ),
     );
   }
 
-  /** Updates everything that depends on edits, the catalogue or the execution. */
+  /** Updates everything that depends on edits, on the catalogue and on the execution. */
   refresh() {
     for (const card of this.cards) card.refresh();
-    const states = this.included.map((card) => stateOf(card.original.provider));
     const several = this.cards.length > 1 ? ` ${this.included.length} of ${this.cards.length}` : '';
     this.executeButton.textContent = `Execute${this.included.length < this.cards.length ? several : ''}${this.cards.some((card) => card.edited) ? ' as edited' : ''}`;
     this.executeButton.hidden = this.included.length === 0;
     this.footHint.textContent =
-      this.included.length === 0
-        ? 'Everything is left out.'
-        : states.includes('live')
-          ? 'Sends real mail.'
-          : states.every((state) => state === 'sandbox')
-            ? 'Nothing leaves this server: sandbox mail goes to the outbox.'
-            : '';
+      this.included.length === 0 ? 'Everything is left out.' : consequence(this.included.map(({ original }) => original));
   }
 
   async execute() {
@@ -215,14 +214,14 @@ class PlanView {
         el(
           'p',
           { class: 'hint', 'data-test': 'accepted' },
-          `Accepted as ${count(accepted.length, 'job')}${accepted.some((job) => job.replayed) ? ', already known: nothing is done twice' : ''}.`,
+          `Accepted as ${count(accepted.length, 'job')}${accepted.some((job) => job.replayed) ? ', already known, so nothing is done twice' : ''}.`,
         ),
       );
       announce(`Accepted as ${count(accepted.length, 'job')}.`);
-      jobs.accept(accepted.map((job, i) => [{ ...cards[i]?.about(), ...job }, cards[i]?.params]));
+      jobs.accept(accepted.map((job, i) => [{ ...cards[i]?.about(), ...job }, cards[i]?.summary]));
     } catch (error) {
       announce('');
-      // Show the errors of an action at the action too.
+      // An error about one action is shown at that action too.
       list(error.fields?.errors).forEach(({ pointer, detail }) => {
         const [, place, field] = /^\/actions\/(\d+)\/params\/([^/]+)/.exec(asText(pointer)) ?? [];
         if (place) cards[place]?.refuse([{ field, detail }]);
@@ -233,16 +232,16 @@ class PlanView {
     }
   }
 
-  /** Executes an unchanged plan by its id, and a changed one as actions. */
+  /** Executes an unchanged plan by its id, a changed plan as actions. */
   async request(cards) {
     if (!this.changed) return api('POST', '/ai/execute', { plan_id: this.id }, { timeout: 60_000 });
-    // Edited actions keep their ids. If an earlier request did reach the server, it refuses a second mail instead of
-    // sending it.
+    // An edited action keeps its id. If an earlier try got through unnoticed, the server then refuses
+    // a second one instead of doing it.
     const actions = cards.map((card) => card.request());
     try {
       return await api('POST', '/ai/execute', { actions, actor_id: 'dev-ui' }, { timeout: 60_000 });
     } catch (error) {
-      // A key that is bound to an actor acts for that actor.
+      // A key that is bound to an actor acts for no other.
       if (error.code !== 'actor-mismatch') throw error;
       return api('POST', '/ai/execute', { actions }, { timeout: 60_000 });
     }

@@ -1,27 +1,25 @@
-// Problems for people: what happened, what to do, and the button that does it.
+// Problems for people: what went wrong, what to do, and the button that does it.
 
+import { connect, providerName } from './accounts.js';
 import { Problem } from './api.js';
-import { providerName } from './catalogue.js';
-import { asText, button, duration, el, foreign, list, tell } from './dom.js';
+import { asText, button, duration, el, foreign, list } from './dom.js';
 
-/** A button to connect an account that is missing or whose consent has ended. */
-export const connectButton = (provider, code) => {
-  const again = code === 'reauth-required' ? ' again' : '';
-  return button(`Connect ${providerName(provider)}${again}`, () => tell('connect', provider), {
+/** The button that connects a provider's account, or connects it again after its consent ended. */
+export const connectButton = (provider, again) =>
+  button(['Connect ', foreign(providerName(provider)), again && ' again'], () => connect(provider), {
     class: 'small',
     'data-test': 'connect',
     'data-provider': provider,
   });
-};
 
-/** A notice about a problem. With `dismiss` it has a button that calls it. */
+/** A problem as a notice. With `dismiss` it has a button that calls it. */
 export function problemView(error, dismiss) {
-  // Anything but a Problem is a bug of this page, so log it too.
+  // Anything but a Problem is a bug of this page, so it goes to the console too.
   if (!(error instanceof Problem)) console.error(error);
-  const p = error instanceof Problem ? error.fields : { title: 'This page has a bug', detail: String(error) };
-  const provider = /^(?:https?:\/\/[^/]+)?\/oauth\/([a-z]+)(?:\/|$)/.exec(asText(p.connect_url))?.[1];
+  const p = error instanceof Problem ? error.fields : { title: 'This page failed', detail: String(error) };
+  const provider = /^(?:https?:\/\/[^/]+)?\/oauth\/([a-z0-9_-]+)(?:\/|$)/.exec(asText(p.connect_url))?.[1];
   const explained = /^\/problems\/[a-z0-9-]+$/.test(asText(p.type));
-  // The detail often repeats the only entry.
+  // The detail often tells a single place already.
   const places = list(p.errors).filter((entry) => entry?.detail !== p.detail);
   const fine = [
     p.status ? `HTTP ${asText(p.status)}` : null,
@@ -49,16 +47,16 @@ export function problemView(error, dismiss) {
       el(
         'div',
         { class: 'row' },
-        provider && connectButton(provider, p.code),
+        provider && connectButton(provider, p.code === 'reauth-required'),
         explained && el('a', { href: p.type, target: '_blank', rel: 'noopener' }, 'What this means'),
         dismiss && el('button', { type: 'button', class: 'small', onclick: dismiss }, 'Dismiss'),
       ),
   );
 }
 
-/** Shows a problem in a slot and replaces an earlier one. `focus` moves the focus to it. */
+/** Shows a problem in a slot, in place of an earlier one. With `focus` it gets the focus, since the person waits for it. */
 export function showProblem(slot, error, { focus = false } = {}) {
-  // The key form already asks.
+  // The key form is open already.
   if (error.status === 401) return;
   const view = problemView(error, () => {
     slot.replaceChildren();

@@ -17,7 +17,7 @@ pub fn engine_in(folder: &Path, variables: &[(&str, &str)]) -> (Parts, Caller) {
         bound_actor: None,
         default_actor: ActorHash::of(&workspace, &"local".parse().expect("an id")),
         workspace,
-        scopes: Scope::ALL.into(),
+        scopes: Scope::all(),
         allow: None,
         ticket: Ticket::default(),
     };

@@ -54,6 +54,8 @@ async fn main() {
     let prompt = format!("Thank {} for the meeting, each in a mail of their own", people.join(", "));
     let plan = async || {
         let request = PlanRequest {
+            context: None,
+            answers: Vec::new(),
             prompt: prompt.clone(),
             workspace_id: None,
             actor_id: None,

@@ -1,4 +1,4 @@
-// The pages for everybody: keyboard, screen reader, phone and dark mode. And against attackers: hostile text stays text.
+// Care: keyboard, screen reader, narrow and dark screens, and text by people who mean harm.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -24,9 +24,24 @@ test('a script in a subject, a name, an error and a result stays text', async (t
   assert.match(await by(page, 'outbox-entry').innerText(), /<script>/);
   assert.equal(await ran(page), false, 'in a subject');
 
-  // Responses that the program itself would never send.
+  // The API's answers are replaced by hostile ones.
   const answers = {
-    '**/actions': { data: [{ id: `gmail.send${BAD}`, provider: BAD, description: BAD, allowed: false, mode: BAD, address: BAD }] },
+    '**/actions': {
+      data: [
+        {
+          id: BAD,
+          title: BAD,
+          provider: BAD,
+          effect: BAD,
+          description: BAD,
+          allowed: false,
+          mode: BAD,
+          address: BAD,
+          params_schema: { required: [BAD], properties: { [BAD]: { title: BAD, 'x-kind': BAD }, html: { title: BAD, 'x-kind': 'html' } } },
+        },
+      ],
+      providers: [{ id: BAD, name: BAD, account: BAD, revoke_page: 'javascript:globalThis.hacked = true' }],
+    },
     '**/oauth/*/status': { provider: BAD, mode: 'live', address: BAD },
     '**/ai/jobs?*': {
       data: ['completed', 'error'].map((status, i) => ({
@@ -44,7 +59,7 @@ test('a script in a subject, a name, an error and a result stays text', async (t
       has_more: true,
     },
     '**/dev/outbox': {
-      data: [{ job_id: BAD, subject: BAD, to: [BAD], from: BAD, action: BAD, content_type: BAD, body: BAD, written_at: BAD }],
+      data: [{ job_id: BAD, title: BAD, recipients: [BAD], from: BAD, action: BAD, content_type: BAD, body: BAD, written_at: BAD }],
     },
     '**/ai/plan2': {
       plan: {
@@ -52,7 +67,16 @@ test('a script in a subject, a name, an error and a result stays text', async (t
         intent: BAD,
         confidence: 1,
         notes: BAD,
-        questions: [BAD],
+        questions: [BAD, BAD, BAD],
+        clarifications: [
+          { id: BAD, kind: BAD, about: BAD, field: BAD, text: BAD, options: null },
+          { id: `${BAD}2`, kind: 'confirm', about: BAD, field: null, text: BAD, options: null },
+          { id: `${BAD}3`, kind: 'choice', about: BAD, field: null, text: BAD, options: [{ value: BAD, label: BAD }] },
+        ],
+        warnings: [
+          { code: BAD, field: BAD, text: BAD },
+          { code: BAD, field: `/actions/0/params/${BAD}`, text: BAD },
+        ],
         actions: [
           {
             provider: BAD,
@@ -64,7 +88,7 @@ test('a script in a subject, a name, an error and a result stays text', async (t
       },
       meta: { model: BAD, duration: 1, tokens_in: 1, tokens_out: 1 },
     },
-    '**/actions/preview': { content_type: BAD, body: BAD, sha256: BAD, from: BAD, warnings: [BAD] },
+    '**/actions/preview': { content_type: BAD, body: BAD, sha256: BAD, from: BAD, warnings: [{ code: BAD, field: BAD, text: BAD }] },
   };
   for (const [path, json] of Object.entries(answers)) await page.route(path, (route) => route.fulfill({ json }));
   await page.route('**/ai/execute', (route) =>
@@ -97,7 +121,7 @@ test('a script in a subject, a name, an error and a result stays text', async (t
   assert.equal(await page.locator('a[href^="javascript:"]').count(), 0);
 });
 
-test('only web addresses are opened', async (t) => {
+test('an address that is no web address is not opened', async (t) => {
   const server = await world.server({ PROVIDER_MODE: 'live' });
   const page = await open(t, server.page);
   await page.route('**/oauth/*/start', (route) => route.fulfill({ json: { authorization_url: 'javascript:globalThis.hacked = true' } }));
@@ -107,7 +131,7 @@ test('only web addresses are opened', async (t) => {
   assert.equal(await ran(page), false);
 });
 
-test('everything works with the keyboard, and the focus is always visible', async (t) => {
+test('everything can be done with the keyboard, and the focus is always visible', async (t) => {
   const server = await world.server();
   const page = await open(t, server.page);
   await by(page, 'provider').first().waitFor();
@@ -116,7 +140,7 @@ test('everything works with the keyboard, and the focus is always visible', asyn
       const node = document.activeElement;
       const box = node.getBoundingClientRect();
       return {
-        hook: node.dataset.test ?? node.id,
+        hook: node.dataset.test ?? node.closest('[data-test=answer]')?.dataset.test ?? node.id,
         text: node.textContent.trim(),
         lost: node === document.body,
         seen: box.width > 0 && box.height > 0,
@@ -166,7 +190,7 @@ test('everything works with the keyboard, and the focus is always visible', asyn
   assert.equal(await page.locator('#announcer').getAttribute('role'), 'status');
 });
 
-test('a screen reader hears every change', async (t) => {
+test('screen readers are told what happens', async (t) => {
   const server = await world.server();
   const page = await open(t, server.page);
   await page.evaluate(() => {

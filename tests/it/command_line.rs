@@ -1,4 +1,4 @@
-//! The commands that ask a running server.
+//! The commands that call a running server.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::support::{GMAIL_SEND, Server, gmail};
 
-/// The program with an address to ask, and nothing else in its environment.
+/// The program with a server's address, and nothing else in its environment.
 fn asks(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
     command.env_clear().env("ORCHESTRATOR_URL", url).args(arguments);
     command
 }
 
-/// Its exit code and what it said, without keeping the fakes of this process from answering.
+/// Its exit code and its output. It does not block the fakes of this process.
 async fn ask(url: &str, arguments: &[&str]) -> (i32, String, String) {
     let mut command = asks(url, arguments);
     let Output { status, stdout, stderr } =
@@ -30,7 +30,7 @@ fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| panic!("no JSON: {text}"))
 }
 
-/// Goes on until it is dropped.
+/// Runs until it is dropped.
 struct Watch(Child);
 
 impl Drop for Watch {
@@ -60,7 +60,7 @@ async fn a_sentence_becomes_a_plan_and_a_mail() {
     assert_eq!((code, &json_of(&out)["status"]), (0, &json!("completed")));
     let (code, out, _) = ask(&server.url, &["jobs", "--status", "completed"]).await;
     assert!(code == 0 && out.starts_with(job_id), "{out}");
-    // The plan again is the job again.
+    // The same plan is the same job.
     let (code, out, _) = ask(&server.url, &["execute", &plan_id, "--no-wait"]).await;
     assert!(code == 0 && out.contains(job_id) && out.contains("the same job as before"), "{out}");
     assert_eq!(server.counts().await, (1, 1));
@@ -75,6 +75,46 @@ async fn a_plan_at_once_stops_where_it_would_have_to_guess() {
     let (code, out, _) = ask(&server.url, &["plan", "Send John a thank-you for the meeting", "--execute"]).await;
     assert!(code == 3 && out.contains("? "), "{code}: {out}");
     assert_eq!(server.counts().await, (1, 1));
+}
+
+#[tokio::test]
+async fn a_question_is_answered_by_its_id_with_the_same_prompt() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let prompt = "Send Maria a mail saying I am running late";
+    let (code, out, _) = ask(&server.url, &["plan", prompt]).await;
+    assert!(code == 3 && out.contains("(address): --answer q_"), "{code}: {out}");
+    let (code, out, _) = ask(&server.url, &["plan", prompt, "--json"]).await;
+    let question = json_of(&out)["plan"]["clarifications"][0].clone();
+    assert_eq!((code, &question["kind"]), (3, &json!("address")));
+    let id = question["id"].as_str().unwrap();
+
+    let usable = format!("{id}=maria@example.com");
+    let (code, out, _) = ask(&server.url, &["plan", prompt, "--answer", &usable, "--execute"]).await;
+    assert!(code == 0 && out.contains("maria@example.com") && out.contains("completed"), "{code}: {out}");
+    let (code, out, _) = ask(&server.url, &["plan", prompt, "--answer", &format!("{id}=maria")]).await;
+    assert!(code == 3 && out.contains(id), "it is asked again: {out}");
+    let (code, _, says) = ask(&server.url, &["plan", prompt, "--answer", "q_0000000000000000=maria"]).await;
+    assert!(code == 1 && says.contains("/answers/0/id"), "{code}: {says}");
+    let (code, _, says) = ask(&server.url, &["plan", prompt, "--answer", "maria@example.com"]).await;
+    assert!(code == 2 && says.contains("ID=VALUE"), "{code}: {says}");
+    assert_eq!(server.counts().await, (1, 1));
+}
+
+#[tokio::test]
+async fn text_by_somebody_else_comes_from_a_file_and_names_no_recipient() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let context = folder.path().join("mail.txt");
+    std::fs::write(&context, "From: bo@example.com\nWhen do we meet?").unwrap();
+    let file = context.to_str().unwrap();
+    let (code, out, _) = ask(&server.url, &["plan", THANKS, "--context", file]).await;
+    assert!(code == 0 && out.contains("john@example.com") && !out.contains("bo@example.com"), "{code}: {out}");
+    std::fs::write(&context, "x".repeat(32 * 1024 + 1)).unwrap();
+    let (code, _, says) = ask(&server.url, &["plan", THANKS, "--context", file]).await;
+    assert!(code == 1 && says.contains("/context"), "{code}: {says}");
+    let (code, _, says) = ask(&server.url, &["plan", THANKS, "--context", "no such file"]).await;
+    assert!(code == 1 && says.contains("no such file"), "{code}: {says}");
 }
 
 #[tokio::test]
@@ -112,7 +152,7 @@ async fn actions_come_from_standard_input_and_a_watch_tells_of_them() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    // A whole plan is as good as its list of actions.
+    // A whole plan is accepted like its list of actions.
     let plan = json!({ "actions": [gmail("one", "Hi"), gmail("two", "Hi again")] });
     execute.stdin.take().unwrap().write_all(plan.to_string().as_bytes()).unwrap();
     assert!(execute.wait_with_output().unwrap().status.success());

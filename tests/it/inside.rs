@@ -11,7 +11,7 @@ use domain::{ActorId, PlanId, Scope, WorkspaceId};
 use engine::{
     Caller, Engine, Parts, Problem,
     execute::{Accepted, ExecuteRequest, What},
-    plan::{PlanRequest, Planned},
+    plan::{GivenAnswer, PlanRequest, Planned},
     ports::{Answer, Finish, JobFilter, Model, ModelError, ModelRequest, Usage},
 };
 use serde_json::{Value, json};
@@ -63,8 +63,30 @@ impl Inside {
     }
 
     pub async fn plan(&self, prompt: &str, actor: Option<&str>) -> Result<Planned, Problem> {
+        self.request(prompt, None, Vec::new(), actor).await
+    }
+
+    /// The plan of a prompt about somebody else's text, with answers to earlier questions.
+    pub async fn plan_with(
+        &self,
+        prompt: &str,
+        context: Option<&str>,
+        answers: Vec<GivenAnswer>,
+    ) -> Result<Planned, Problem> {
+        self.request(prompt, context, answers, None).await
+    }
+
+    async fn request(
+        &self,
+        prompt: &str,
+        context: Option<&str>,
+        answers: Vec<GivenAnswer>,
+        actor: Option<&str>,
+    ) -> Result<Planned, Problem> {
         let request = PlanRequest {
             prompt: prompt.to_owned(),
+            context: context.map(str::to_owned),
+            answers,
             workspace_id: None,
             actor_id: actor.map(|actor| actor.parse().unwrap()),
             timezone: Some("Europe/Berlin".to_owned()),
@@ -109,7 +131,7 @@ pub fn caller(workspace: &str) -> Caller {
         bound_actor: None,
         default_actor: domain::ActorHash::of(&workspace, &"local".parse().unwrap()),
         workspace,
-        scopes: Scope::ALL.into(),
+        scopes: Scope::all(),
         allow: None,
         ticket: engine::limits::Ticket::default(),
     }

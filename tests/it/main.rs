@@ -9,6 +9,7 @@ mod bad_input;
 mod calls;
 mod canary;
 mod catalogue;
+mod clarifications;
 mod command_line;
 mod crash;
 mod grounding;

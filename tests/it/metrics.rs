@@ -1,5 +1,4 @@
-//! What everyone can scrape: the numbers of the whole deployment, in a form that others read, however hostile
-//! the requests.
+//! `/metrics`: the counts of the whole deployment, in a format that other tools read, even after hostile requests.
 
 use std::{
     collections::BTreeSet,
@@ -30,7 +29,7 @@ fn series(text: &str) -> BTreeSet<String> {
     samples.map(|line| line.rsplit_once(' ').expect("a name and a value").0.to_owned()).collect()
 }
 
-/// Gives a program something to read, and returns whether it is content, with what it says.
+/// Runs a program with this input; returns whether it succeeded, and its output.
 fn reads(program: &mut Command, text: &str) -> (bool, String) {
     let started = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut reader = started.expect("scripts/test installs what this needs");
@@ -40,19 +39,17 @@ fn reads(program: &mut Command, text: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&says).into_owned())
 }
 
-/// Whether promtool and Python's parser of OpenMetrics take what a server prints.
+/// Asserts that promtool and Python's parser accept a server's text, whatever the `Accept` header.
 async fn is_valid(client: &Client) {
-    let (kind, text) = scrape(client, "text/plain").await;
+    let (kind, text) = scrape(client, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5").await;
     assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
     let (content, says) = reads(Command::new("promtool").args(["check", "metrics"]), &text);
     assert!(content && says.trim().is_empty(), "{says}\n{text}");
-    let (kind, text) = scrape(client, "application/openmetrics-text;version=1.0.0,text/plain;q=0.5").await;
-    assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let parse = "import sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as read\n\
+    let parse = "import sys\nfrom prometheus_client.parser import text_string_to_metric_families as read\n\
                  print(len(list(read(sys.stdin.read()))))";
     let (content, says) = reads(Command::new("python3").args(["-c", parse]), &text);
     assert!(content, "{says}\n{text}");
-    assert_eq!(says.trim().parse().ok(), Some(telemetry::names::ALL.len()), "every metric is told");
+    assert_eq!(says.trim().parse().ok(), Some(telemetry::names::ALL.len()), "every metric is listed");
 }
 
 #[tokio::test]

@@ -500,11 +500,13 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
                 bound_actor: None,
                 default_actor: domain::ActorHash::of(&"local".parse().unwrap(), &"local".parse().unwrap()),
                 allow: None,
-                scopes: domain::Scope::ALL.into(),
+                scopes: domain::Scope::all(),
                 ticket: engine::limits::Ticket::default(),
             };
             let request = engine::plan::PlanRequest {
                 prompt: PROMPT.to_owned(),
+                context: None,
+                answers: Vec::new(),
                 workspace_id: None,
                 actor_id: None,
                 timezone: None,

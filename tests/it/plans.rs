@@ -59,7 +59,7 @@ async fn nothing_changes_between_plan_and_execute_but_what_is_allowed() {
     let mine = ledger.plan(&workspace, shown.plan_id, now).await.unwrap().unwrap();
     stolen.plan_id = domain::PlanId(uuid(9));
     let entry = inside.engine.auditor.entry_of(&inside.caller, domain::AuditEvent::PlanMade);
-    ledger.put_plan(&stolen, &entry).await.unwrap();
+    ledger.put_plans(std::slice::from_ref(&stolen), &entry).await.unwrap();
     assert_eq!(inside.execute(stolen.plan_id).await.unwrap_err().code, ProblemCode::Internal);
     assert!(!mine.sealed.0.contains("john"), "it is sealed");
 
@@ -135,7 +135,7 @@ async fn a_replay_shows_what_todays_code_makes_of_an_answer() {
     assert_eq!(pointers, ["/actions/1", "/notes"]);
     assert_eq!(replay.differences[0].then["params"]["to"], "eve@evil.example");
 
-    inside.change(|parts| parts.catalogue = engine::catalogue::Catalogue::new(Vec::new()));
+    inside.change(|parts| parts.catalogue = engine::catalogue::Catalogue::new(Vec::new(), Vec::new()));
     let replay = inside.engine.planner.replay(&workspace, plan.plan_id).await.unwrap();
     assert!(replay.catalogue_changed);
     assert!(replay.differences.iter().any(|d| d.pointer == "/problem" && d.now == "planner-invalid-answer"));
@@ -168,10 +168,10 @@ async fn the_command_replays_beside_a_server_and_its_exit_code_says_whether_it_d
     }
 }
 
-/// Evaluates a file of cases by rules, in this process.
+/// Evaluates a file of cases with the rules planner, in this process.
 async fn evaluated(file: &str) -> engine::evaluation::Report {
     let mut inside = Inside::new(&[]);
-    inside.change(|parts| parts.model = std::sync::Arc::new(adapters::offline::OfflinePlanner::new()));
+    inside.change(|parts| parts.model = std::sync::Arc::new(adapters::rules::RulesPlanner));
     let path = format!("{}/../../tests/fixtures/eval/{file}", env!("CARGO_MANIFEST_DIR"));
     let cases = engine::evaluation::Case::read(&std::fs::read_to_string(path).unwrap()).unwrap();
     let report = inside.engine.evaluator.evaluate(&inside.caller.workspace, &cases, None).await;
@@ -180,12 +180,45 @@ async fn evaluated(file: &str) -> engine::evaluation::Report {
 }
 
 #[tokio::test]
-async fn the_planner_by_rules_is_right_or_asks() {
-    for (file, percent) in [("plain.jsonl", 90), ("fresh.jsonl", 75)] {
+async fn the_rules_planner_is_right_or_asks() {
+    for file in ["plain.jsonl", "plain_english.jsonl"] {
         let report = evaluated(file).await;
         assert_eq!((report.cases, report.valid, report.invented, report.stopped), (40, 40, 0, 0));
         assert_eq!(report.wrong_actions, 0, "{file}: what is not right is a question or a refusal");
-        assert!(report.right * 100 >= report.cases * percent, "{file}");
+        assert!(report.right_actions * 100 >= report.to_send * 75, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn every_sentence_that_we_show_is_planned_or_asks_for_its_address() {
+    let mut inside = Inside::new(&[]);
+    inside.change(|parts| parts.model = std::sync::Arc::new(adapters::rules::RulesPlanner));
+    let root = format!("{}/../..", env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| std::fs::read_to_string(format!("{root}/{file}")).unwrap();
+    let mut sentences: Vec<String> = Vec::new();
+    for (file, before, after) in [
+        ("README.md", "-- plan \"", '"'),
+        ("README.md", "\"prompt\": \"", '"'),
+        ("static/dev/action-runner.html", "placeholder=\"Send", '"'),
+        ("static/dev/action-runner.js", "  'Send", '\''),
+        ("static/dev/action-runner.js", "  'Use", '\''),
+        ("static/dev/action-runner.js", "  'Email", '\''),
+        ("functions/local/src/ask/mod.rs", "such as \"", '"'),
+        ("shared/web/src/endpoints/plan2.json", "\"prompt\": \"", '"'),
+        ("shared/web/src/endpoints/plan2.rs", "example = \"Send", '"'),
+    ] {
+        let text = read(file);
+        let verb = before.rsplit(['"', '\'']).next().unwrap();
+        let found = text.split(before).skip(1).map(|rest| format!("{verb}{}", rest.split(after).next().unwrap()));
+        let count = sentences.len();
+        sentences.extend(found);
+        assert!(sentences.len() > count, "{file} shows no sentence after {before}");
+    }
+    sentences.retain(|sentence| sentence != "…");
+    for sentence in sentences {
+        let plan = inside.plan(&sentence, None).await.unwrap().plan;
+        let asks = sentence.contains("Maria") && plan.questions == ["What is Maria's address?"];
+        assert!(asks || (plan.actions.len() == 1 && plan.questions.is_empty()), "{sentence}: {plan:?}");
     }
 }
 

@@ -49,6 +49,8 @@ async fn todays_date_is_that_of_the_callers_time_zone() {
     {
         let request = engine::plan::PlanRequest {
             prompt: PROMPT.to_owned(),
+            context: None,
+            answers: Vec::new(),
             workspace_id: None,
             actor_id: None,
             timezone: Some(zone.to_owned()),
@@ -63,24 +65,34 @@ async fn todays_date_is_that_of_the_callers_time_zone() {
 #[tokio::test]
 async fn the_catalogues_examples_are_plans_that_stand() {
     let catalogue = Inside::new(&[]).engine.catalogue.clone();
-    let all: Vec<&str> = catalogue.iter().map(|action| action.about().id).collect();
+    let all: Vec<&str> = catalogue.iter().map(|action| action.spec().id).collect();
     let inside = Inside::new(&[("ALLOW_ACTIONS_DEFAULT", &all.join(","))]);
     for action in catalogue.iter() {
-        let about = action.about();
-        assert!(!about.guide.examples.is_empty(), "{} has no example", about.id);
-        for example in about.guide.examples {
+        let spec = action.spec();
+        let examples = spec.instructions.examples;
+        assert!(examples.iter().any(|example| example.question.is_none()), "{} has no example", spec.id);
+        for example in examples {
             let params = example.params.iter().map(|params| serde_json::from_str::<Value>(params).unwrap());
             let actions: Vec<Value> = params
-                .map(|params| serde_json::json!({ "provider": about.provider, "action": about.id, "params": params }))
+                .map(|params| serde_json::json!({ "provider": spec.provider, "action": spec.id, "params": params }))
                 .collect();
-            let plan = inside.when(answer(&actions), example.request).await.unwrap().plan;
-            assert_eq!((plan.actions.len(), plan.questions.as_slice()), (example.params.len(), &[][..]));
+            let mut says = answer(&actions);
+            says["questions"] = serde_json::json!(example.question.as_slice());
+            let plan = inside.when(says, example.request).await.unwrap().plan;
+            assert_eq!(
+                (plan.actions.len(), plan.questions.len()),
+                (example.params.len(), usize::from(example.question.is_some()))
+            );
             // Every key of the schema is there, as strict mode wants it.
             let asked = inside.model.last();
-            let told = format!("Message: {}\n{{\"intent\":\"{}\"", example.request, example.intent);
+            let told = format!(
+                "Message: {}\n{{\"intent\":\"{}\"",
+                example.request,
+                if example.question.is_some() { "ask_first" } else { spec.instructions.intent }
+            );
             assert!(asked.instructions.contains(&told), "{told}");
             let branches = asked.schema.pointer("/properties/actions/items/anyOf").unwrap().as_array().unwrap();
-            let branch = branches.iter().find(|b| b.pointer("/properties/action/enum/0").unwrap() == about.id).unwrap();
+            let branch = branches.iter().find(|b| b.pointer("/properties/action/enum/0").unwrap() == spec.id).unwrap();
             let mut wanted: Vec<&str> = branch
                 .pointer("/properties/params/required")
                 .unwrap()

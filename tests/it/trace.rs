@@ -1,4 +1,4 @@
-//! One trace from the plan through the queue to the worker's lines, and what no line says.
+//! One trace from the plan through the queue to the worker's log lines, and secrets that no line contains.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::support::{Server, reply, until};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// The log's lines, each of which has to be an object.
+/// The log's lines, each of which must be a JSON object.
 fn lines(log: &str) -> Vec<Value> {
     let line = |line: &str| {
         let parsed: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));

@@ -279,6 +279,7 @@ def one_mail(stack, fakes):
     plan = stack.expect(200, "POST", "/ai/plan2", {"prompt": "Write to john@example.com that we meet at noon"}, "app")
     check(len(plan["plan"]["actions"]) == 1 and plan["meta"]["model"] == "gpt-4o-mini", "the model planned a mail", plan)
     check(plan["accounts"] == [{"provider": "google", "mode": "live", "address": OWNER}], "from the account", plan)
+    question(stack)
     request = {"plan_id": plan["plan"]["plan_id"]}
     accepted = stack.expect(202, "POST", "/ai/execute", request, "app")
     job_id = accepted["job_ids"][0]
@@ -289,6 +290,16 @@ def one_mail(stack, fakes):
     check(seen["total"] == 1, "exactly one mail was delivered", seen)
     check(seen["operations"].count("google.token") == 2, "with a token that the worker refreshed", seen["operations"])
     return request, job_id
+
+
+def question(stack):
+    """A question is kept in the table until it is answered."""
+    prompt = {"prompt": "If it rains, write to john@example.com that we meet indoors"}
+    asked = stack.expect(200, "POST", "/ai/plan2", prompt, "app")["plan"]
+    check(not asked["actions"] and len(asked["clarifications"]) == 1, "a condition is asked about", asked)
+    answers = [{"id": asked["clarifications"][0]["id"], "value": True}]
+    told = stack.expect(200, "POST", "/ai/plan2", {**prompt, "answers": answers}, "app")["plan"]
+    check(len(told["actions"]) == 1 and not told["questions"], "and planned after the answer", told)
 
 
 def no_second_mail(stack, fakes, request, job_id):
@@ -364,7 +375,8 @@ def audit(stack):
     """The audit has each event once."""
     stack.expect(403, "GET", "/audit", key="app")
     events = [entry["event"] for entry in stack.expect(200, "GET", "/audit?limit=100", key="auditor")["data"]]
-    expected = ["connection.made", "plan.made", "job.accepted", "job.completed", "connection.removed"]
+    plans = ["plan.made"] * 3
+    expected = ["connection.made", *plans, "job.accepted", "job.completed", "connection.removed"]
     check([event for event in reversed(events) if event in expected] == expected, "the audit has every event once, in order", events)
 
 

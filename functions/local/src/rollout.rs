@@ -38,7 +38,7 @@ pub async fn run(config: &Config, command: Rollout) -> Result<(), Box<dyn Error>
         Rollout::Get { provider: Some(provider) } => print_percent(&engine, provider).await?,
         Rollout::Get { provider: None } => {
             for provider in Provider::ALL {
-                print_percent(&engine, provider).await?;
+                print_percent(&engine, *provider).await?;
             }
         }
     }

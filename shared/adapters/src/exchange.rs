@@ -1,8 +1,8 @@
-//! One request to a mail provider, and what its failure means for the mail.
+//! One request to a provider, and what its failure means.
 
 use std::time::Duration;
 
-use engine::ports::{Access, SendError};
+use engine::ports::{Access, ProviderError};
 use reqwest::{
     Method, RequestBuilder, StatusCode, Url,
     header::{AUTHORIZATION, HeaderValue},
@@ -23,13 +23,13 @@ pub(crate) struct Endpoint {
     base: Url,
 }
 
-/// What a request does if it succeeds.
+/// What it means that a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Nothing leaves the account, so a lost answer is harmless.
-    NothingSent,
-    /// A mail is sent, so a lost answer leaves its outcome unknown.
-    Sends,
+pub(crate) enum LostAnswer {
+    /// The request changes nothing that anybody else sees.
+    Harmless,
+    /// The request may have been carried out.
+    Unknown,
 }
 
 /// An answer.
@@ -73,54 +73,54 @@ impl Endpoint {
         method: Method,
         url: Url,
         access: &Access,
-        effect: Effect,
+        lost: LostAnswer,
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Reply, SendError> {
-        let client = self.client.get().map_err(|error| SendError::NotReached(error.to_string()))?;
+    ) -> Result<Reply, ProviderError> {
+        let client = self.client.get().map_err(|error| ProviderError::Unreachable(error.to_string()))?;
         // No provider issues a token that a header cannot hold.
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access.token.expose_secret()))
-            .map_err(|_| SendError::Unauthorized)?;
+            .map_err(|_| ProviderError::Unauthorized)?;
         bearer.set_sensitive(true);
         let request = finish(client.request(method, url).header(AUTHORIZATION, bearer));
         match http::send(request, MAX_ANSWER).await {
             Ok(http::Answer { status, retry_after, body }) => Ok(Reply { status, retry_after, body: body.ok() }),
-            Err(failure) if failure.is_not_sent() => Err(SendError::NotReached(failure.to_string())),
-            Err(failure) => Err(effect.broken(failure.to_string())),
+            Err(failure) if failure.is_not_sent() => Err(ProviderError::Unreachable(failure.to_string())),
+            Err(failure) => Err(lost.broken(failure.to_string())),
         }
     }
 }
 
 impl Reply {
     /// The error that an unexpected reply means.
-    pub(crate) fn failure(&self, effect: Effect, problem: &Problem) -> SendError {
+    pub(crate) fn failure(&self, lost: LostAnswer, problem: &Problem) -> ProviderError {
         let label = match problem.code.as_deref().filter(|code| is_code(code)) {
             Some(code) => format!("status {} {code}", self.status.as_u16()),
             None => format!("status {}", self.status.as_u16()),
         };
         match self.status.as_u16() {
-            401 => SendError::Unauthorized,
-            429 => SendError::RateLimited(self.retry_after),
-            403 if problem.limits_rate => SendError::RateLimited(self.retry_after),
-            403 if problem.lacks_permission => SendError::Forbidden(label),
+            401 => ProviderError::Unauthorized,
+            429 => ProviderError::RateLimited(self.retry_after),
+            403 if problem.limits_rate => ProviderError::RateLimited(self.retry_after),
+            403 if problem.lacks_permission => ProviderError::Forbidden(label),
             // The server did not receive the whole request (RFC 9110, section 15.5.9).
-            408 => SendError::NotReached(label),
-            400..=499 => SendError::Rejected(label),
+            408 => ProviderError::Unreachable(label),
+            400..=499 => ProviderError::Rejected(label),
             // A 503 with Retry-After is throttling, which both providers document to happen before
             // they act. A bare 503 may come from a gateway that lost the answer to a completed send.
-            503 if self.retry_after.is_some() => SendError::RateLimited(self.retry_after),
+            503 if self.retry_after.is_some() => ProviderError::RateLimited(self.retry_after),
             // 5xx; a redirect, which is not followed and may answer a completed request; a 2xx
             // with an unexpected body.
-            _ => effect.broken(label),
+            _ => lost.broken(label),
         }
     }
 }
 
-impl Effect {
+impl LostAnswer {
     /// The request may have reached the provider, and there is no reliable answer.
-    fn broken(self, what: String) -> SendError {
+    fn broken(self, what: String) -> ProviderError {
         match self {
-            Self::NothingSent => SendError::NotReached(what),
-            Self::Sends => SendError::MaybeSent(what),
+            Self::Harmless => ProviderError::Unreachable(what),
+            Self::Unknown => ProviderError::AnswerLost(what),
         }
     }
 }

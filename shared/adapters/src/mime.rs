@@ -8,7 +8,7 @@ mod read_back;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{Address, Mail, sha256_hex};
-use engine::ports::{RenderError, Stamp};
+use engine::ports::{RenderContext, RenderError};
 use jiff::{Timestamp, tz::TimeZone};
 use mail_builder::{headers::content_type::ContentType, mime::MimePart};
 
@@ -16,8 +16,8 @@ use mail_builder::{headers::content_type::ContentType, mime::MimePart};
 const LINE: usize = 76;
 
 /// Renders a mail. Line endings of the bodies become CRLF.
-pub fn render(mail: &Mail, stamp: &Stamp) -> Result<String, RenderError> {
-    let headers = Headers::of(mail, stamp)?;
+pub fn render(mail: &Mail, context: &RenderContext) -> Result<String, RenderError> {
+    let headers = Headers::of(mail, context)?;
     let text = with_crlf(&mail.text);
     let html = mail.html.as_deref().map(with_crlf);
 
@@ -30,13 +30,13 @@ pub fn render(mail: &Mail, stamp: &Stamp) -> Result<String, RenderError> {
         None => text_part.write_part(&mut bytes),
         Some(html) => {
             let alternative =
-                ContentType::new("multipart/alternative").attribute("boundary", boundary(stamp, &text, html));
+                ContentType::new("multipart/alternative").attribute("boundary", boundary(context, &text, html));
             MimePart::new(alternative, vec![text_part, MimePart::new("text/html", html.as_str())])
                 .write_part(&mut bytes);
         }
     }
     let body = String::from_utf8(bytes).map_err(|_| RenderError("it is not UTF-8".to_owned()))?;
-    read_back::check(&body, mail, &text, html.as_deref(), stamp, &headers.names())?;
+    read_back::check(&body, mail, &text, html.as_deref(), context, &headers.names())?;
     Ok(body)
 }
 
@@ -44,9 +44,9 @@ pub fn render(mail: &Mail, stamp: &Stamp) -> Result<String, RenderError> {
 struct Headers(Vec<(&'static str, String)>);
 
 impl Headers {
-    fn of(mail: &Mail, stamp: &Stamp) -> Result<Self, RenderError> {
+    fn of(mail: &Mail, context: &RenderContext) -> Result<Self, RenderError> {
         let mut headers = Vec::new();
-        if let Some(from) = &stamp.from {
+        if let Some(from) = &context.from {
             headers.push(("From", mailbox(from)));
         }
         for (name, list) in [("To", &mail.to), ("Cc", &mail.cc), ("Bcc", &mail.bcc), ("Reply-To", &mail.reply_to)] {
@@ -55,11 +55,11 @@ impl Headers {
             }
         }
         headers.push(("Subject", subject(&mail.subject)));
-        if let Some(date) = stamp.date {
+        if let Some(date) = context.date {
             headers.push(("Date", rfc5322_date(date)?));
         }
-        if let Some(id) = &stamp.id {
-            headers.push(("Message-ID", format!("<{}>", message_id(id, stamp.from.as_ref())?)));
+        if let Some(id) = &context.id {
+            headers.push(("Message-ID", format!("<{}>", message_id(id, context.from.as_ref())?)));
         }
         headers.push(("MIME-Version", "1.0".to_owned()));
         Ok(Self(headers))
@@ -126,9 +126,9 @@ fn message_id(id: &str, from: Option<&Address>) -> Result<String, RenderError> {
     Ok(format!("{id}@{}", from.map_or_else(|| "orchestrator.invalid".to_owned(), Address::domain)))
 }
 
-/// A boundary that neither body contains, always the same for the same mail and stamp.
-fn boundary(stamp: &Stamp, text: &str, html: &str) -> String {
-    let fixed = format!("part-{}", stamp.id.as_deref().unwrap_or("of-this-mail"));
+/// A boundary that neither body contains, always the same for the same mail and context.
+fn boundary(context: &RenderContext, text: &str, html: &str) -> String {
+    let fixed = format!("part-{}", context.id.as_deref().unwrap_or("of-this-mail"));
     if text.contains(&fixed) || html.contains(&fixed) {
         // A text cannot contain its own digest.
         let digest = sha256_hex(format!("{}\0{text}\0{html}", text.len()).as_bytes());

@@ -1,11 +1,9 @@
 //! Secrets: given by the environment, or stored in AWS Secrets Manager and read at each use.
 
-use std::{error::Error, fmt};
 #[cfg(feature = "aws")]
 use std::sync::Arc;
+use std::{error::Error, fmt};
 
-#[cfg(feature = "aws")]
-use async_trait::async_trait;
 use engine::ports::Cause;
 use secrecy::SecretString;
 

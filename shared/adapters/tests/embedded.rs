@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duratio
 
 use adapters::{
     embedded::{MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger},
-    system::{SystemClock, SystemIds},
+    system::SystemClock,
     vault::LocalVault,
 };
 use contracts::{ManualClock, sample_job, seed};

@@ -128,7 +128,7 @@ async fn google_is_connected_renewed_and_revoked() {
     assert!(ended(&clients.refresh(provider, &token).await));
     drop(server);
     let gone = clients.refresh(provider, &token).await.unwrap_err();
-    assert!(matches!(&gone, OAuthError::Unavailable(cause) if cause.to_string() == "no answer"), "{gone}");
+    assert!(matches!(&gone, OAuthError::Unavailable(cause) if cause.to_string() == "no connection"), "{gone}");
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ fn request(prompt: &str) -> ModelRequest {
         message: prompt.to_owned(),
         schema: schema(),
         actions: Vec::new(),
+        answers: Vec::new(),
         timeout: Duration::from_secs(20),
     }
 }

@@ -1,4 +1,4 @@
-//! The metrics' store on real Redis servers, single and cluster, and through what servers go through.
+//! The store of metric counts on real Redis servers, single and cluster, through outages, restarts and full memory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use telemetry::{Increment, MetricStore, NotAdded};
 
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What a flush waits.
+/// The timeout of a flush in production.
 const SHORT: Duration = Duration::from_millis(100);
 
 fn metrics(url: &str) -> Arc<RedisMetrics> {
@@ -42,7 +42,7 @@ async fn the_store_keeps_its_contract() {
 }
 
 #[tokio::test]
-async fn a_flush_and_a_scrape_are_a_round_trip_each_even_to_a_server_that_knows_nothing() {
+async fn a_flush_and_a_scrape_are_one_round_trip_each_even_to_a_restarted_server() {
     let server = RedisServer::start(false);
     let proxy = RedisProxy::start(server.port());
     let metrics = metrics(&proxy.url());
@@ -54,11 +54,11 @@ async fn a_flush_and_a_scrape_are_a_round_trip_each_even_to_a_server_that_knows_
     metrics.read(&["a_total", "b_total"]).await.unwrap();
     assert_eq!(proxy.round_trips(), [["EVAL orc:{metrics}:a_total"]]);
     let keys = server.command("KEYS *");
-    assert_eq!(keys.matches("orc:{metrics}:").count(), 3, "two hashes and a mark: {keys}");
+    assert_eq!(keys.matches("orc:{metrics}:").count(), 3, "two hashes and the flush's key: {keys}");
 }
 
 #[tokio::test]
-async fn what_was_not_sent_is_refused_and_what_was_not_answered_is_lost() {
+async fn an_unsent_flush_is_refused_and_an_unanswered_one_is_lost() {
     let nobody = metrics(&format!("redis://127.0.0.1:{}", free_port()));
     assert!(matches!(nobody.add(&one("a_total"), SHORT).await, Err(NotAdded::Refused(_))));
     nobody.read(&["a_total"]).await.unwrap_err();
@@ -69,20 +69,20 @@ async fn what_was_not_sent_is_refused_and_what_was_not_answered_is_lost() {
     server.command("CONFIG SET maxmemory 1");
     assert!(matches!(metrics.add(&one("a_total"), PATIENCE).await, Err(NotAdded::Refused(_))));
     server.command("CONFIG SET maxmemory 0");
-    assert_eq!(count(&metrics, "a_total").await, 1, "what is refused was not done");
+    assert_eq!(count(&metrics, "a_total").await, 1, "a refused flush adds nothing");
 
     server.command("SET orc:{metrics}:broken_total text");
     let both: Vec<Increment> = ["broken_total", "a_total"].into_iter().flat_map(one).collect();
-    assert!(matches!(metrics.add(&both, PATIENCE).await, Err(NotAdded::Lost(_))), "a part was added");
+    assert!(matches!(metrics.add(&both, PATIENCE).await, Err(NotAdded::Lost(_))), "some counts were added");
     assert_eq!(count(&metrics, "a_total").await, 2);
 
     server.pause();
     assert!(matches!(metrics.add(&one("a_total"), SHORT).await, Err(NotAdded::Lost(_))));
     server.resume();
-    assert_eq!(count(&metrics, "a_total").await, 3, "it was done after all");
+    assert_eq!(count(&metrics, "a_total").await, 3, "the lost flush arrived");
 
-    // The old connection is dead, which is noticed when it is used: the flush goes over a new one.
+    // The flush finds the old connection dead and uses a new one.
     server.restart();
     metrics.add(&one("a_total"), PATIENCE).await.unwrap();
-    assert_eq!(count(&metrics, "a_total").await, 1, "once, in a server that has forgotten the rest");
+    assert_eq!(count(&metrics, "a_total").await, 1, "once, in a server without its former data");
 }

@@ -3,15 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use adapters::{
-    actions::{self, Apis},
     embedded::{FolderLock, MemoryBudget, MemoryCache, MemoryQueue},
-    google::GmailApi,
     http::{self, ClientOptions, LazyClient},
-    microsoft::GraphApi,
     oauth::{OAuthClient, OAuthClients},
-    offline::OfflinePlanner,
     openai::OpenAi,
+    providers::{self, Apis, specs},
     redis::{RedisBudget, RedisCache, RedisConnection, RedisMetrics, RedisQueue},
+    rules::RulesPlanner,
     secret::Secret,
     system::{SystemClock, SystemIds},
     vault::LocalVault,
@@ -26,9 +24,9 @@ use engine::{
 };
 use jiff::SignedDuration;
 use telemetry::{Metrics, Vocabulary};
-use web::{Function, Web, door::Door};
+use web::{Authenticator, Function, Web};
 
-use crate::{Config, QueueConfig, SealingConfig, SecretConfig};
+use crate::{Config, QueueConfig, SealingConfig, SecretConfig, config::TokenConfig};
 
 /// Longer than a worker's lease, so that a message is not redelivered while a worker has its job.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -79,25 +77,25 @@ pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError>
 /// All routes over these use cases. `public_url` is their address.
 pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> Result<Router, BuildError> {
     // As soon as the ledger has a key, even a revoked one, every request needs one.
-    let door = if engine.keys.list().await.map_err(failed("the ledger"))?.is_empty() {
+    let authenticator = if engine.keys.list().await.map_err(failed("the ledger"))?.is_empty() {
         let actor = LOCAL.parse().expect("the constant is an actor id");
-        Door::Keyless { actor: ActorHash::of(&local(), &actor), workspace: local() }
+        Authenticator::Keyless { actor: ActorHash::of(&local(), &actor), workspace: local() }
     } else {
-        Door::Keys
+        Authenticator::Keys
     };
-    Ok(web::router(web(config, engine, door, public_url)))
+    Ok(web::router(web(config, engine, authenticator, public_url)))
 }
 
 /// The routes of one function on Lambda. A key is always required, and the ledger is not read before a request
 /// needs it.
 pub fn function(config: &Config, engine: Arc<Engine>, function: Function) -> Router {
-    web::router_of(function, web(config, engine, Door::Keys, ""))
+    web::router_of(function, web(config, engine, Authenticator::Keys, ""))
 }
 
-fn web(config: &Config, engine: Arc<Engine>, door: Door, public_url: &str) -> Web {
+fn web(config: &Config, engine: Arc<Engine>, authenticator: Authenticator, public_url: &str) -> Web {
     Web {
         engine,
-        door: Arc::new(door),
+        authenticator: Arc::new(authenticator),
         public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
         dev_ui: config.dev_ui,
         origins: config.origins.iter().cloned().collect(),
@@ -115,9 +113,11 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     let ids: Arc<dyn Ids> = Arc::new(SystemIds);
     let aws = Aws::new(&clock, &ids);
     let vault = vault(config, &aws)?;
-    let catalogue = Catalogue::new(actions::all(&apis(config)?));
+    let catalogue = Catalogue::new(specs(), providers::actions(&apis(config)?));
     let metrics = Metrics::install(vocabulary(&catalogue));
     let stores = stores(config, &aws, &clock, &ids, metrics)?;
+    let every_action = || catalogue.iter().map(|action| action.spec().action_id()).collect();
+    let allowlist = config.allowlist.clone().unwrap_or_else(every_action);
     Ok(Parts {
         catalogue,
         ledger: stores.ledger,
@@ -131,20 +131,16 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         ids,
         metrics: stores.metrics,
         options: Options {
-            allowlist: config.allowlist.clone(),
+            allowlist,
             recipient_domains: config.recipient_domains.clone(),
             require_plan: config.require_plan,
-            rollout: [
-                (Provider::Google, config.google_rollout_percent),
-                (Provider::Microsoft, config.microsoft_rollout_percent),
-            ]
-            .into(),
+            rollout: config.providers.iter().map(|(id, provider)| (*id, provider.rollout_percent)).collect(),
             rollout_good_for: ROLLOUT_GOOD_FOR,
             provider_mode: config.provider_mode,
             pasted: pasted(config),
             max_tokens_per_minute: config.max_tokens_per_minute,
             limits: config.limits.clone(),
-            // A send by Graph is two requests: one reads the draft's state, one sends it.
+            // One call may be two requests, such as one that reads a draft's state and one that sends it.
             provider_timeout: ClientOptions::PROVIDER.total * 2,
             public_url: config.public_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}", config.port)),
             visibility_timeout: VISIBILITY_TIMEOUT,
@@ -160,11 +156,11 @@ struct Stores {
     metrics: Metrics,
 }
 
-/// The values of metric labels.
+/// The label values that only the running program knows.
 fn vocabulary(catalogue: &Catalogue) -> Vocabulary {
-    let actions = catalogue.iter().map(|action| action.about());
-    let actions = actions.map(|about| (engine::labels::provider(about.provider), about.id)).collect();
-    Vocabulary { actions, routes: web::ROUTES.iter().map(|(route, _)| *route).collect() }
+    let actions = catalogue.iter().map(|action| action.spec());
+    let actions = actions.map(|spec| (spec.provider.as_str(), spec.id));
+    Vocabulary::new(actions, web::routes().into_keys())
 }
 
 fn vault(config: &Config, aws: &Aws) -> Result<Arc<dyn Vault>, BuildError> {
@@ -313,21 +309,20 @@ fn local() -> WorkspaceId {
 }
 
 fn apis(config: &Config) -> Result<Apis, BuildError> {
-    let client = LazyClient::new(ClientOptions::PROVIDER);
-    let gmail = GmailApi::new(client.clone(), &config.gmail_base_url).map_err(failed("GMAIL_BASE_URL"))?;
-    let graph = GraphApi::new(client, &config.graph_base_url).map_err(failed("GRAPH_BASE_URL"))?;
-    Ok(Apis { gmail, graph })
+    let addresses = config.providers.values().flat_map(|provider| provider.apis.clone()).collect();
+    Apis::new(&LazyClient::new(ClientOptions::PROVIDER), &addresses).map_err(failed("a provider's API"))
 }
 
 fn model(config: &Config, aws: &Aws) -> Arc<dyn Model> {
-    let Some(planner) = config.planner.clone() else { return Arc::new(OfflinePlanner::new()) };
+    let Some(planner) = config.planner.clone() else { return Arc::new(RulesPlanner) };
     let http = LazyClient::new(ClientOptions::MODEL);
     let key = planner.key.map(|key| aws.secret(&key));
     Arc::new(OpenAi::new(http, &planner.base_url, key, planner.model, planner.max_output_tokens))
 }
 
 fn oauth(config: &Config, aws: &Aws, clock: &Arc<dyn Clock>) -> OAuthClients {
-    let clients = config.oauth.iter().map(|(provider, client)| {
+    let clients = config.providers.iter().filter_map(|(provider, config)| {
+        let client = config.client.as_ref()?;
         let client = OAuthClient {
             client_id: client.client_id.clone(),
             client_secret: aws.secret(&client.client_secret),
@@ -335,15 +330,15 @@ fn oauth(config: &Config, aws: &Aws, clock: &Arc<dyn Clock>) -> OAuthClients {
             token_url: client.token_url.clone(),
             revoke_url: client.revoke_url.clone(),
         };
-        (*provider, client)
+        Some((*provider, client))
     });
     OAuthClients::new(LazyClient::new(ClientOptions::PROVIDER), Arc::clone(clock), clients.collect())
 }
 
 fn pasted(config: &Config) -> PastedTokens {
-    let tokens = config.tokens.iter().map(|(provider, pasted)| {
-        let (token, scopes) = (pasted.token.clone(), pasted.scopes.clone());
-        (*provider, Access { token, scopes, address: None, account: None })
+    let tokens = config.providers.iter().filter_map(|(provider, config)| {
+        let TokenConfig { token, scopes } = config.token.clone()?;
+        Some((*provider, Access { token, scopes, address: None, account: None }))
     });
     PastedTokens { workspace: local(), tokens: tokens.collect() }
 }

@@ -1,16 +1,16 @@
 //! The environment, read once, through a lookup that tests replace. All mistakes are reported together, and no
 //! report contains a secret.
 
-mod oauth;
+mod providers;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
 
-use adapters::{redis::RedisConnection, vault::LocalVault};
+use adapters::{providers::specs, redis::RedisConnection, vault::LocalVault};
 use domain::{ActionId, Allowlist, Provider, RecipientDomains, Via};
 use engine::limits::Limits;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::oauth::OAuthConfig;
+pub use self::providers::{ProviderConfig, TokenConfig};
 
 const DEFAULT_PORT: u16 = 8787;
 
@@ -27,13 +27,13 @@ pub enum Runtime {
 /// may also be the ARN of a secret in Secrets Manager.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The model: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None means the offline planner.
+    /// The model: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None means the built-in rules.
     pub planner: Option<PlannerConfig>,
     /// `AI_MAX_TOKENS_PER_MIN`; default 8000.
     pub max_tokens_per_minute: u64,
-    /// `ALLOW_ACTIONS_DEFAULT`, comma separated; empty allows nothing. Default `gmail.send,outlook.send`, on Lambda
-    /// empty.
-    pub allowlist: Allowlist,
+    /// `ALLOW_ACTIONS_DEFAULT`, comma separated; empty allows nothing. None means every action of the catalogue, the
+    /// default; on Lambda the default is empty.
+    pub allowlist: Option<Allowlist>,
     /// `ALLOW_RECIPIENT_DOMAINS`, comma separated; default any.
     pub recipient_domains: RecipientDomains,
     /// `REQUIRE_PLAN`, `true` or `false`: whether execute accepts only a `plan_id`; default `false`.
@@ -62,23 +62,12 @@ pub struct Config {
     /// `PROVIDER_MODE`, `sandbox` or `live`; by default, sandbox for each provider that is not connected; on Lambda,
     /// live.
     pub provider_mode: Option<Via>,
-    /// `GOOGLE_ACCESS_TOKEN` and `MICROSOFT_ACCESS_TOKEN`: connections of workspace `local`, with the
-    /// scopes `GOOGLE_ACCESS_TOKEN_SCOPES` and `MICROSOFT_ACCESS_TOKEN_SCOPES`.
-    pub tokens: BTreeMap<Provider, TokenConfig>,
-    /// `GOOGLE_CLIENT_ID` and `MICROSOFT_CLIENT_ID` with their secrets and endpoints, to connect accounts.
-    pub oauth: BTreeMap<Provider, OAuthConfig>,
-    /// `GMAIL_BASE_URL`; default `https://gmail.googleapis.com`.
-    pub gmail_base_url: String,
-    /// `GRAPH_BASE_URL`; default `https://graph.microsoft.com/v1.0`.
-    pub graph_base_url: String,
+    /// Each provider's OAuth client, pasted token, rollout and API addresses.
+    pub providers: BTreeMap<Provider, ProviderConfig>,
     /// The encryption of contents: `TOKEN_KEY` or `KMS_KEY_ID`; default a key file. Lambda requires one of the two.
     pub sealing: SealingConfig,
     /// `ENABLE_DEV_UI`, `true` or `false`: whether to serve the page under `/dev`; default `true`, on Lambda `false`.
     pub dev_ui: bool,
-    /// `FLAGS_GOOGLE_ROLLOUT_PERCENT`; default 100, on Lambda 0.
-    pub google_rollout_percent: u8,
-    /// `FLAGS_MICROSOFT_ROLLOUT_PERCENT`; default 100, on Lambda 0.
-    pub microsoft_rollout_percent: u8,
     /// `_HANDLER`, the function's handler, which Lambda sets; empty elsewhere.
     pub handler: String,
     /// `RUST_LOG`, a filter of the tracing crates; default `info`.
@@ -132,15 +121,6 @@ pub enum QueueConfig {
     /// The SQS queue with this URL.
     #[cfg(feature = "aws")]
     Sqs(String),
-}
-
-/// A token that was pasted by hand.
-#[derive(Debug, Clone)]
-pub struct TokenConfig {
-    /// The bearer token.
-    pub token: SecretString,
-    /// Its scopes.
-    pub scopes: Vec<String>,
 }
 
 /// The command line's settings for requests to a running orchestrator.
@@ -210,31 +190,11 @@ impl Config {
             base_url: base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
             key,
         });
-        let mut tokens = BTreeMap::new();
-        for (provider, prefix, scope) in [
-            (Provider::Google, "GOOGLE", "https://www.googleapis.com/auth/gmail.send"),
-            (Provider::Microsoft, "MICROSOFT", "https://graph.microsoft.com/Mail.Send"),
-        ] {
-            let scopes = env.text(&format!("{prefix}_ACCESS_TOKEN_SCOPES")).unwrap_or_else(|| scope.to_owned());
-            let scopes = scopes.split_whitespace().map(str::to_owned).collect();
-            let name = format!("{prefix}_ACCESS_TOKEN");
-            if let Some(token) = env.text(&name).map(SecretString::from) {
-                tokens.insert(provider, TokenConfig { token, scopes });
-                env.refuse(!local, &format!("{name} works only on your own machine: connect the account instead"));
-            }
-        }
-        let mut oauth = BTreeMap::new();
-        for provider in [Provider::Google, Provider::Microsoft] {
-            oauth.extend(OAuthConfig::read(&mut env, provider).map(|client| (provider, client)));
-        }
+        let specs = specs().into_iter();
+        let providers = specs.map(|spec| (spec.id, ProviderConfig::read(&mut env, spec, local))).collect();
         if !local {
             for name in ["REDIS_URL", "QUEUE_URL", "LEDGER_TABLE"] {
                 env.refuse(env.text(name).is_none(), &format!("{name} must be set"));
-            }
-            let oauth = ["GOOGLE_CLIENT_ID", "MICROSOFT_CLIENT_ID"].into_iter().find(|name| env.text(name).is_some());
-            if let Some(client) = oauth {
-                let says = format!("{client} needs PUBLIC_URL, the address that the provider redirects people to");
-                env.refuse(env.text("PUBLIC_URL").is_none(), &says);
             }
         }
         let redis_url = env.secret("REDIS_URL");
@@ -260,11 +220,10 @@ impl Config {
         for name in ["LEDGER_TABLE", "DEAD_LETTER_QUEUE_URL", "KMS_KEY_ID"] {
             env.refuse(cfg!(not(feature = "aws")) && env.text(name).is_some(), &needs_aws(name));
         }
-        let rollout = if local { 100 } else { 0 };
         let config = Self {
             planner,
             max_tokens_per_minute: env.number("AI_MAX_TOKENS_PER_MIN", 8000, 1..=1_000_000_000),
-            allowlist: env.allowlist(if local { &["gmail.send", "outlook.send"] } else { &[] }),
+            allowlist: env.allowlist(local),
             recipient_domains: env.recipient_domains(),
             require_plan: env.flag("REQUIRE_PLAN", false),
             origins: env.origins(),
@@ -284,14 +243,9 @@ impl Config {
             provider_mode: env
                 .choice("PROVIDER_MODE", [("sandbox", Via::Sandbox), ("live", Via::Live)])
                 .or((!local).then_some(Via::Live)),
-            tokens,
-            oauth,
-            gmail_base_url: env.url("GMAIL_BASE_URL").unwrap_or_else(|| "https://gmail.googleapis.com".to_owned()),
-            graph_base_url: env.url("GRAPH_BASE_URL").unwrap_or_else(|| "https://graph.microsoft.com/v1.0".to_owned()),
+            providers,
             sealing: env.sealing(local),
             dev_ui: env.flag("ENABLE_DEV_UI", local),
-            google_rollout_percent: env.number("FLAGS_GOOGLE_ROLLOUT_PERCENT", rollout, 0..=100),
-            microsoft_rollout_percent: env.number("FLAGS_MICROSOFT_ROLLOUT_PERCENT", rollout, 0..=100),
             handler: env.text("_HANDLER").unwrap_or_default(),
             log_filter: env.text("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: env
@@ -407,14 +361,15 @@ impl Env<'_> {
         Some(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
     }
 
-    fn allowlist(&mut self, unset: &[&str]) -> Allowlist {
+    /// None where it is not set, and everything is allowed by default.
+    fn allowlist(&mut self, local: bool) -> Option<Allowlist> {
         let name = "ALLOW_ACTIONS_DEFAULT";
-        let items = self.list(name).unwrap_or_else(|| unset.iter().map(|action| (*action).to_owned()).collect());
+        let items = self.list(name).or((!local).then(Vec::new))?;
         let parse = |item: String| {
             let parsed = item.parse::<ActionId>();
             parsed.inspect_err(|error| self.errors.push(format!("{name}: {error}"))).ok()
         };
-        items.into_iter().filter_map(parse).collect()
+        Some(items.into_iter().filter_map(parse).collect())
     }
 
     fn origins(&mut self) -> Vec<String> {
@@ -456,11 +411,15 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_offline_planner_and_the_sandbox() {
+    fn the_defaults_are_the_rules_planner_and_the_sandbox() {
         let config = read(&[]).unwrap();
-        assert!(config.planner.is_none() && config.tokens.is_empty() && config.provider_mode.is_none());
-        assert_eq!((config.port, config.max_tokens_per_minute, config.google_rollout_percent), (8787, 8000, 100));
-        assert_eq!(config.allowlist.iter().count(), 2);
+        assert!(config.planner.is_none() && config.provider_mode.is_none());
+        assert_eq!((config.port, config.max_tokens_per_minute), (8787, 8000));
+        assert!(config.allowlist.is_none(), "everything in the catalogue");
+        for provider in config.providers.values() {
+            assert!(provider.token.is_none() && provider.client.is_none() && provider.apis.is_empty());
+            assert_eq!(provider.rollout_percent, 100);
+        }
     }
 
     #[cfg(feature = "aws")]
@@ -480,8 +439,8 @@ mod tests {
             ("KMS_KEY_ID", "alias/orchestrator"),
         ];
         let config = read_at(Runtime::Lambda, &variables).unwrap();
-        assert_eq!((config.allowlist.iter().count(), config.dev_ui), (0, false));
-        assert_eq!((config.google_rollout_percent, config.microsoft_rollout_percent), (0, 0));
+        assert_eq!((config.allowlist.map(|allow| allow.iter().count()), config.dev_ui), (Some(0), false));
+        assert!(config.providers.values().all(|provider| provider.rollout_percent == 0));
         assert_eq!(config.provider_mode, Some(Via::Live));
         assert!(matches!(config.sealing, SealingConfig::Kms(id) if id == "alias/orchestrator"));
         assert!(matches!(config.redis_url, Some(SecretConfig::Arn(arn)) if arn == ARN));
@@ -527,7 +486,7 @@ mod tests {
 
     #[test]
     fn an_empty_allowlist_is_set_and_allows_nothing() {
-        assert_eq!(read(&[("ALLOW_ACTIONS_DEFAULT", "")]).unwrap().allowlist.iter().count(), 0);
+        assert_eq!(read(&[("ALLOW_ACTIONS_DEFAULT", "")]).unwrap().allowlist.unwrap().iter().count(), 0);
     }
 
     #[test]
@@ -542,9 +501,10 @@ mod tests {
         let client =
             [("MICROSOFT_CLIENT_ID", "id"), ("MICROSOFT_CLIENT_SECRET", "hush"), ("MICROSOFT_TENANT", "t.example.com")];
         let config = read(&client).unwrap();
-        let microsoft = &config.oauth[&Provider::Microsoft];
+        let clients = config.providers.values().filter(|provider| provider.client.is_some()).count();
+        let microsoft = config.providers[&Provider::Microsoft].client.as_ref().unwrap();
         assert_eq!(microsoft.token_url, "https://login.microsoftonline.com/t.example.com/oauth2/v2.0/token");
-        assert!(config.oauth.len() == 1 && microsoft.revoke_url.is_none() && !format!("{config:?}").contains("hush"));
+        assert!(clients == 1 && microsoft.revoke_url.is_none() && !format!("{config:?}").contains("hush"));
         for (set, missing) in
             [("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"), ("GOOGLE_CLIENT_SECRET", "GOOGLE_CLIENT_ID")]
         {

@@ -8,7 +8,6 @@ mod worker;
 pub use build::create_table;
 pub use build::{App, BuildError, build, dead_letters, engine, function, parts, router};
 pub use config::{
-    ClientConfig, Config, ConfigErrors, LogFormat, PlannerConfig, QueueConfig, Runtime, SealingConfig,
-    SecretConfig,
+    ClientConfig, Config, ConfigErrors, LogFormat, PlannerConfig, QueueConfig, Runtime, SealingConfig, SecretConfig,
 };
 pub use worker::{WorkerTiming, run_dead_letters, run_housekeeping, run_worker};

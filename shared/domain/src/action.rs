@@ -1,65 +1,62 @@
-use std::{fmt, str::FromStr};
+//! Providers, and the two ways in which a job is carried out.
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::InvalidId;
 
-/// A company whose service carries actions out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// A company whose service carries out actions.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = InvalidId, parse_err_fn = unknown_provider)]
 pub enum Provider {
-    /// Gmail.
+    /// Google.
     Google,
-    /// Outlook, by Microsoft Graph.
+    /// Microsoft.
     Microsoft,
 }
 
 impl Provider {
     /// Every provider.
-    pub const ALL: [Self; 2] = [Self::Google, Self::Microsoft];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The provider's name in requests, variables and labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Google => "google",
-            Self::Microsoft => "microsoft",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+fn unknown_provider(_: &str) -> InvalidId {
+    InvalidId("there is no such provider")
 }
 
-impl FromStr for Provider {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::ALL.into_iter().find(|p| p.as_str() == text).ok_or(InvalidId("a provider is google or microsoft"))
-    }
-}
-
-/// Which way a job's action goes out. Fixed when the job is accepted: a mail that was meant for
-/// the outbox is never sent because an account was connected meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How a job is carried out. Fixed at acceptance: a job accepted for the outbox is never sent, even if an account is
+/// connected later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = InvalidId, parse_err_fn = unknown_mode)]
 pub enum Via {
     /// Written to the outbox.
     Sandbox,
-    /// Sent by the provider.
+    /// Carried out by the provider.
     Live,
 }
 
-impl FromStr for Via {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        match text {
-            "sandbox" => Ok(Self::Sandbox),
-            "live" => Ok(Self::Live),
-            _ => Err(InvalidId("must be sandbox or live")),
-        }
-    }
+fn unknown_mode(_: &str) -> InvalidId {
+    InvalidId("must be sandbox or live")
 }

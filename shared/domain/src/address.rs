@@ -1,11 +1,15 @@
+//! Mail addresses.
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A mailbox: an ASCII addr-spec (RFC 5322, section 3.4.1, as a dot-atom) and perhaps a display name in any script.
+use crate::unicode::reorders;
+
+/// A mailbox: an ASCII addr-spec (RFC 5322, section 3.4.1, as a dot-atom) and an optional display name in any script.
 ///
-/// Written `john@example.com` or `Zoë Groß <zoe@example.org>`. Two addresses are equal when their
-/// local parts are the same and their domains differ at most in case; the display name does not count.
+/// Written `john@example.com` or `Zoë Groß <zoe@example.org>`. Two addresses are equal if their local parts are equal
+/// and their domains differ at most in case. Equality ignores the display name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
@@ -14,7 +18,7 @@ pub struct Address {
     domain: String,
 }
 
-/// Why a text is not an address we send to; names the text, and says what to change.
+/// Why a text is not an address that we send to. Its message quotes the text and says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{shown}\" {why}")]
 pub struct InvalidAddress {
@@ -23,19 +27,19 @@ pub struct InvalidAddress {
 }
 
 impl InvalidAddress {
-    /// Why, without the text.
+    /// The reason, without the text.
     pub fn why(&self) -> &str {
         &self.why
     }
 }
 
-/// RFC 5321, section 4.5.3.1: octets in a local part, a domain and a path without its brackets.
+/// RFC 5321, section 4.5.3.1: the most octets of a local part, and of a path without its brackets.
 const MAX_LOCAL: usize = 64;
 const MAX_ADDRESS: usize = 254;
 const MAX_NAME: usize = 255;
 
 impl Address {
-    /// The bare address, `local@domain`, as it was written.
+    /// The address without its name, `local@domain`, as written.
     pub fn addr_spec(&self) -> String {
         format!("{}@{}", self.local, self.domain)
     }
@@ -55,13 +59,13 @@ impl Address {
         self.domain.to_ascii_lowercase()
     }
 
-    /// Whether a text writes this address, cases aside. Some providers fold the case of the local
-    /// part too, so a difference in case alone is taken for the same person.
+    /// Whether two addresses differ at most in case. Some providers ignore the case of the local part, so both may reach
+    /// the same person.
     pub fn same_but_for_case(&self, other: &Self) -> bool {
         self.addr_spec().eq_ignore_ascii_case(&other.addr_spec())
     }
 
-    /// The same mailbox written as `other` writes it, with this one's display name.
+    /// The address as `other` spells it, with the display name of `self`.
     #[must_use]
     pub fn spelled_as(self, other: &Self) -> Self {
         Self { name: self.name, local: other.local.clone(), domain: other.domain.clone() }
@@ -140,14 +144,9 @@ impl FromStr for Address {
     }
 }
 
-/// Characters that end or reorder a header line for some reader: controls, line and paragraph separators.
+/// Whether a character ends a header line for some reader: controls, line and paragraph separators.
 pub(crate) fn breaks_a_header(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-/// Characters that show a text in another order than it is written (Unicode UAX #9).
-fn reorders(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 fn display_name(text: &str) -> Result<Option<String>, &'static str> {
@@ -161,7 +160,7 @@ fn display_name(text: &str) -> Result<Option<String>, &'static str> {
         None => text.to_owned(),
     };
     if name.chars().any(reorders) {
-        return Err("has a display name that reverses the order of its text");
+        return Err("has a display name with a character that changes the order of its text");
     }
     if name.chars().count() > MAX_NAME {
         return Err("has a display name longer than 255 characters");
@@ -199,7 +198,9 @@ fn is_domain(text: &str) -> bool {
             && !l.starts_with('-')
             && !l.ends_with('-')
     };
-    text.contains('.') && text.split('.').all(label) && !text.rsplit('.').next().is_some_and(all_digits)
+    // No top-level domain has a hyphen, but for those in Punycode (RFC 3696, section 2, and RFC 5890).
+    let top = |l: &str| !all_digits(l) && (!l.contains('-') || l.to_ascii_lowercase().starts_with("xn--"));
+    text.contains('.') && text.split('.').all(label) && text.rsplit('.').next().is_some_and(top)
 }
 
 fn all_digits(label: &str) -> bool {
@@ -207,7 +208,7 @@ fn all_digits(label: &str) -> bool {
 }
 
 fn refuse(text: &str, why: &str) -> InvalidAddress {
-    // The text comes from outside: it is shown escaped and cut, so that it can neither deceive nor flood.
+    // The text comes from outside: escaped, it cannot deceive; cut, it cannot flood a log.
     let shown: String = text.chars().take(100).flat_map(char::escape_debug).collect();
     InvalidAddress { shown, why: why.to_owned() }
 }
@@ -228,6 +229,7 @@ mod tests {
             ("\"Zoë Groß\" <zoe@example.org>", Some("Zoë Groß"), "zoe@example.org"),
             (r#""a \"b\" \\ c" <x@example.org>"#, Some(r#"a "b" \ c"#), "x@example.org"),
             ("o'brien+news@sub.example.co.uk", None, "o'brien+news@sub.example.co.uk"),
+            ("a@example.xn--p1ai", None, "a@example.xn--p1ai"),
             ("田中 <t@example.jp>", Some("田中"), "t@example.jp"),
         ] {
             let address: Address = text.parse().unwrap();
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_is_refused_by_name() {
+    fn an_invalid_address_is_refused_and_quoted() {
         for text in [
             "",
             "john",
@@ -250,6 +252,7 @@ mod tests {
             ".a@example.com",
             "a@example..com",
             "a@1.2.3.4",
+            "a@example.com--say",
             "a@b@example.com",
             "\"a b\"@example.com",
             "zoë@example.com",
@@ -257,6 +260,8 @@ mod tests {
             "a@example.com\r\nBcc: b@example.com",
             "a\u{0}@example.com",
             "A\u{202E}moc <a@example.com>",
+            "A\u{200F}moc <a@example.com>",
+            "A\u{61C}moc <a@example.com>",
             "a\" <a@example.com>",
             "a <b> <c@example.com>",
             "a@example.com>",
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_is_compared_without_case_and_the_name_not_at_all() {
+    fn equality_ignores_the_case_of_the_domain_and_the_display_name() {
         let a: Address = "A <john@Example.COM>".parse().unwrap();
         assert_eq!(a, "john@example.com".parse().unwrap());
         assert_ne!(a, "John@example.com".parse().unwrap());
@@ -278,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_parses_or_is_refused_and_what_parses_reads_back(text in "\\PC{0,60}|[a-z<>\"@. \\\\,]{0,30}") {
+        fn a_parsed_address_reads_back_as_itself(text in "\\PC{0,60}|[a-z<>\"@. \\\\,]{0,30}") {
             if let Ok(address) = text.parse::<Address>() {
                 let again: Address = address.to_string().parse().unwrap();
                 prop_assert_eq!(again.name(), address.name());

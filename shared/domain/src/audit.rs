@@ -1,65 +1,68 @@
+//! The audit log.
+
 use std::{fmt, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use strum::{Display, EnumString, IntoStaticStr};
 use uuid::Uuid;
 
-use crate::{ActionId, ActorHash, JobId, KeyId, PlanId, Provider, WorkspaceId};
+use crate::{ActionId, ActorHash, InvalidId, JobId, KeyId, PlanId, Provider, WorkspaceId, serde_text::serde_as_text};
 
-/// How many days an entry is kept.
+/// Retention of an entry, in days.
 const KEPT_DAYS: i64 = 400;
 
-/// One line of the audit: who asked for what, which rule decided, what came of it. Hashes, never contents.
+/// An entry of the audit log: who asked for what, which rule decided, and the result. It has hashes, never contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// The entry's id.
     pub entry_id: Uuid,
-    /// Whose it is; none where it is about the whole deployment.
+    /// The workspace; none for an event of the whole deployment.
     pub workspace_id: Option<WorkspaceId>,
     /// When it happened.
     pub at: Timestamp,
     /// What happened.
     pub event: AuditEvent,
-    /// Who did it.
+    /// The author.
     pub by: AuditBy,
-    /// The API key that it was done with, or to.
+    /// The API key that was used, or changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
-    /// Whom it was done for.
+    /// The actor of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<ActorHash>,
-    /// The rules that said yes; of what was refused, the one that said no.
+    /// The rules that allowed it, or the rule that refused it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
-    /// The code of the problem, or of the job's error.
+    /// The code of the problem or of the job's error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Whose service.
+    /// The provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Provider>,
-    /// Which action.
+    /// The action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<ActionId>,
-    /// Which job.
+    /// The job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
-    /// Which plan.
+    /// The plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_id: Option<PlanId>,
-    /// The SHA-256 of what was asked: of a job its payload hash, of a plan its prompt.
+    /// The SHA-256 of the request: the payload hash of a job, the hash of a plan's prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// The SHA-256 of what was sent, as in the job's result.
+    /// The SHA-256 of the sent content, as in the job's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_sha256: Option<String>,
-    /// What a setting was changed to: a percent, actions, scopes.
+    /// The new value of a setting: a percent, actions, scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
 
 impl AuditEntry {
-    /// An entry that says no more than this.
+    /// An entry without optional fields.
     pub const fn new(
         entry_id: Uuid,
         workspace_id: Option<WorkspaceId>,
@@ -87,13 +90,13 @@ impl AuditEntry {
         }
     }
 
-    /// When it is to be erased: 400 days after it happened.
+    /// When the entry expires: 400 days after the event.
     pub fn expires_at(&self) -> Timestamp {
         self.at.checked_add(SignedDuration::from_hours(24 * KEPT_DAYS)).unwrap_or(Timestamp::MAX)
     }
 }
 
-/// An id that the same parts always give: a version 8 UUID of their SHA-256. No part holds a line break.
+/// A version 8 UUID of the SHA-256 of these parts, none of which contains a line break: the same parts give the same id.
 pub(crate) fn entry_id(parts: &[&str]) -> Uuid {
     let digest = Sha256::digest(parts.join("\n").as_bytes());
     let mut bytes = [0; 16];
@@ -101,88 +104,104 @@ pub(crate) fn entry_id(parts: &[&str]) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-macro_rules! names {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
-
-        impl $name {
-            /// Its name.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-        }
-    };
+/// The event of an audit entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+pub enum AuditEvent {
+    /// A plan was made.
+    #[strum(serialize = "plan.made")]
+    PlanMade,
+    /// A rule refused a plan request.
+    #[strum(serialize = "plan.refused")]
+    PlanRefused,
+    /// A rule refused an execute request.
+    #[strum(serialize = "execute.refused")]
+    ExecuteRefused,
+    /// A job was accepted.
+    #[strum(serialize = "job.accepted")]
+    JobAccepted,
+    /// A job completed.
+    #[strum(serialize = "job.completed")]
+    JobCompleted,
+    /// A job failed, without any effect.
+    #[strum(serialize = "job.failed")]
+    JobFailed,
+    /// A job ended with an unknown outcome.
+    #[strum(serialize = "job.unknown")]
+    JobUnknown,
+    /// A caller cancelled a job.
+    #[strum(serialize = "job.cancelled")]
+    JobCancelled,
+    /// A caller retried a job.
+    #[strum(serialize = "job.retried")]
+    JobRetried,
+    /// A rule refused a retry.
+    #[strum(serialize = "job.retry-refused")]
+    RetryRefused,
+    /// A caller resolved an unknown outcome.
+    #[strum(serialize = "job.resolved")]
+    JobResolved,
+    /// An account was connected.
+    #[strum(serialize = "connection.made")]
+    ConnectionMade,
+    /// An account was disconnected.
+    #[strum(serialize = "connection.removed")]
+    ConnectionRemoved,
+    /// An API key was created.
+    #[strum(serialize = "key.created")]
+    KeyCreated,
+    /// An API key was revoked.
+    #[strum(serialize = "key.revoked")]
+    KeyRevoked,
+    /// The percent of a rollout was set.
+    #[strum(serialize = "rollout.changed")]
+    RolloutChanged,
+    /// The settings of a workspace were changed.
+    #[strum(serialize = "workspace.changed")]
+    WorkspaceChanged,
 }
 
-names! {
-    /// What the audit tells of.
-    AuditEvent {
-        /// A prompt was planned.
-        PlanMade = "plan.made",
-        /// A rule refused a request to plan.
-        PlanRefused = "plan.refused",
-        /// A rule refused a request to execute.
-        ExecuteRefused = "execute.refused",
-        /// A job was accepted.
-        JobAccepted = "job.accepted",
-        /// It went.
-        JobCompleted = "job.completed",
-        /// It certainly did not go.
-        JobFailed = "job.failed",
-        /// It may or may not have gone.
-        JobUnknown = "job.unknown",
-        /// A caller took it back.
-        JobCancelled = "job.cancelled",
-        /// A caller had it tried again.
-        JobRetried = "job.retried",
-        /// A rule refused to have it tried again.
-        RetryRefused = "job.retry-refused",
-        /// A caller said what became of it.
-        JobResolved = "job.resolved",
-        /// An account was connected.
-        ConnectionMade = "connection.made",
-        /// An account was disconnected.
-        ConnectionRemoved = "connection.removed",
-        /// An API key was made.
-        KeyCreated = "key.created",
-        /// An API key was ended.
-        KeyRevoked = "key.revoked",
-        /// A share of a rollout was set.
-        RolloutChanged = "rollout.changed",
-        /// What a workspace may do was set.
-        WorkspaceChanged = "workspace.changed",
+impl AuditEvent {
+    /// The event's name.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-names! {
-    /// Who did what the audit tells of.
-    AuditBy {
-        /// An API key.
-        Key = "key",
-        /// Somebody on this machine, without a key.
-        Keyless = "keyless",
-        /// A worker.
-        Worker = "worker",
-        /// The command line.
-        CommandLine = "command-line",
+/// The author of an audited event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum AuditBy {
+    /// An API key.
+    Key,
+    /// A request in keyless mode.
+    Keyless,
+    /// A worker.
+    Worker,
+    /// The command line.
+    CommandLine,
+}
+
+impl AuditBy {
+    /// The author's name.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-/// A rule that says whether something may be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+serde_as_text!(AuditEvent, AuditBy, Rule);
+
+/// A rule that allows or refuses a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     /// The deployment's allowlist, `ALLOW_ACTIONS_DEFAULT`.
     Deployment,
-    /// What the workspace may do.
+    /// The actions of the workspace.
     Workspace,
-    /// What the API key may do, and whether it still is one.
+    /// The actions of the API key, and whether the key is valid.
     Key,
-    /// The domains that mail may go to, `ALLOW_RECIPIENT_DOMAINS`.
+    /// The domains that may receive mail, `ALLOW_RECIPIENT_DOMAINS`.
     Recipients,
-    /// The rollout gate, with the percent that it went by.
+    /// The rollout gate, with its percent at the time.
     Rollout(u8),
 }
 
@@ -199,26 +218,12 @@ impl fmt::Display for Rule {
 }
 
 impl FromStr for Rule {
-    type Err = crate::InvalidId;
+    type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = [Self::Deployment, Self::Workspace, Self::Key, Self::Recipients];
         let percent = || text.strip_prefix("rollout ")?.parse().ok().map(Self::Rollout);
-        known.into_iter().find(|rule| rule.to_string() == text).or_else(percent).ok_or(crate::InvalidId("not a rule"))
-    }
-}
-
-impl From<Rule> for String {
-    fn from(rule: Rule) -> Self {
-        rule.to_string()
-    }
-}
-
-impl TryFrom<String> for Rule {
-    type Error = crate::InvalidId;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+        known.into_iter().find(|rule| rule.to_string() == text).or_else(percent).ok_or(InvalidId("not a rule"))
     }
 }
 

@@ -1,8 +1,15 @@
+//! Addresses in a text: whole addresses, and words that only look like one.
+
 use std::ops::Range;
 
-use crate::{Address, address::is_atext, quotations};
+use crate::{
+    Address,
+    address::is_atext,
+    quotations,
+    unicode::{is_hidden, reorders},
+};
 
-/// An address that stands in a text as a whole, and where.
+/// A whole address in a text, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
     /// The address, without a display name.
@@ -11,17 +18,16 @@ pub struct Mention {
     pub start: usize,
     /// The byte offset after its last character.
     pub end: usize,
-    /// It stands in a quotation, a quoted line or a forwarded mail: in somebody else's words.
+    /// It is part of a quotation, a quoted line or a forwarded mail, so not the author's own words.
     pub quoted: bool,
 }
 
-/// Every address that stands in `text` as a whole, in order, each as often as it stands there.
+/// Every whole address in `text`, in order, with repetitions.
 ///
-/// `john@example.com` is not in `xjohn@example.com`, nor in `john@example.com.evil.org`, nor in
-/// `john@example.com@evil.org`: what runs on to the left or right is part of the word, and a word
-/// that is not an address is none. A full stop, comma or bracket around it is punctuation. Scripts
-/// that are written without spaces (Han, kana, hangul) end the word; letters that look like others, marks on
-/// letters and characters that nobody sees do not.
+/// `xjohn@example.com`, `john@example.com.evil.org` and `john@example.com@evil.org` do not contain `john@example.com`:
+/// the word extends to both sides, and it is an address as a whole or not at all. A full stop, comma or bracket around a
+/// word is punctuation. Scripts without spaces (Han, kana, hangul) end a word; lookalike letters, combining marks and
+/// invisible characters do not.
 pub fn mentions(text: &str) -> Vec<Mention> {
     let quotations = quotations(text);
     let found = words(text).into_iter().filter_map(|word| match word {
@@ -32,9 +38,8 @@ pub fn mentions(text: &str) -> Vec<Mention> {
     found.map(|mention| Mention { quoted: within(&mention), ..mention }).collect()
 }
 
-/// The words of `text` that look like an address to a person, and are none: with letters of other scripts, with
-/// characters that nobody sees, behind one that turns the text around. Each is written in ASCII, so that it cannot
-/// deceive.
+/// The words of `text` that look like an address but are none: they contain letters of other scripts or invisible
+/// characters, or follow a character that reverses the text. Each is escaped to ASCII, so that it cannot deceive.
 pub fn doubtful_addresses(text: &str) -> Vec<String> {
     let doubtful = words(text).into_iter().filter_map(|word| match word {
         Word::Address(_) => None,
@@ -43,7 +48,7 @@ pub fn doubtful_addresses(text: &str) -> Vec<String> {
     doubtful.collect()
 }
 
-/// A text with its doubtful addresses written in ASCII.
+/// The text with its doubtful addresses escaped to ASCII.
 pub fn disarmed(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut from = 0;
@@ -60,7 +65,7 @@ pub fn disarmed(text: &str) -> String {
     safe
 }
 
-/// A text with every character outside ASCII, and every control, as an escape: `j\u{f6}hn`.
+/// The text with every control and every character outside ASCII escaped: `j\u{f6}hn`.
 pub fn in_ascii(text: &str) -> String {
     let mut ascii = String::with_capacity(text.len());
     for c in text.chars() {
@@ -72,17 +77,17 @@ pub fn in_ascii(text: &str) -> String {
     ascii
 }
 
-/// No address has a longer part than this, so nobody needs to look further.
+/// The search around an @ ends here: no part of an address is longer.
 const LONGEST: usize = 300;
 
-/// A word with an @ in it.
+/// A word with an @.
 enum Word {
     Address(Mention),
     Doubtful(Range<usize>),
 }
 
 fn words(text: &str) -> Vec<Word> {
-    // What stands behind such a character is shown the other way round.
+    // The text after such a character is shown in another order.
     let turned = text.find(['\u{202D}', '\u{202E}']).unwrap_or(text.len());
     text.match_indices(['@', '\u{FF20}', '\u{FE6B}']).filter_map(|(at, mark)| word_at(text, at, mark, turned)).collect()
 }
@@ -94,7 +99,7 @@ fn word_at(text: &str, at: usize, mark: &str, turned: usize) -> Option<Word> {
     let mut right = 0;
     let mut following = text[behind..].chars().take(LONGEST).peekable();
     while let Some(c) = following.next() {
-        // A full stop of another script is one of a domain only before a letter that may be a domain's.
+        // A full stop of another script belongs to a domain only before an ASCII letter or digit.
         let stop = is_other_stop(c) && following.peek().is_some_and(char::is_ascii_alphanumeric);
         if !(in_word(c) || is_mark(c) || stop) {
             break;
@@ -102,9 +107,17 @@ fn word_at(text: &str, at: usize, mark: &str, turned: usize) -> Option<Word> {
         right += c.len_utf8();
     }
     let before = &text[at - left..at];
-    // A quote or other mark in front of the word is punctuation, though RFC 5322 would let it be part of it.
+    // A leading quote or other mark is punctuation, although RFC 5322 allows it in a local part.
     let local = before.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_' && c != '+' && !reorders(c));
     let domain = text[behind..behind + right].trim_end_matches(|c: char| !c.is_alphanumeric());
+    // Emphasis and isolates (UAX #9) around the whole word are no part of it: they change nothing inside.
+    let (mut local, mut after) = (local, &text[behind + domain.len()..behind + right]);
+    let around = [('_', '_'), ('\u{2066}', '\u{2069}'), ('\u{2068}', '\u{2069}')];
+    while let Some((inner, rest)) =
+        around.iter().find_map(|(open, close)| Some((local.strip_prefix(*open)?, after.strip_prefix(*close)?)))
+    {
+        (local, after) = (inner, rest);
+    }
     let place = at - local.len()..behind + domain.len();
     let word = &text[place.clone()];
     let is_whole = !local.is_empty() && !domain.is_empty();
@@ -112,39 +125,25 @@ fn word_at(text: &str, at: usize, mark: &str, turned: usize) -> Option<Word> {
         return Some(Word::Doubtful(place));
     }
     let address = word.parse().ok()?;
-    // `a@b@example.com`: the word goes on to the left over another @.
+    // `a@b@example.com`: the word continues to the left, across another @.
     let joined = text[..at - left].ends_with(is_mark);
     (!joined).then_some(Word::Address(Mention { address, start: place.start, end: place.end, quoted: false }))
 }
 
-/// Whether a character continues the word that an address stands in.
+/// Whether a character continues the word around an @.
 fn in_word(c: char) -> bool {
     is_atext(c) || c == '.' || is_hidden(c) || (c.is_alphanumeric() && !is_written_without_spaces(c))
 }
 
-/// Han, kana, hangul and their like, but for the wide forms of Latin letters and digits.
+/// Han, kana, hangul and similar scripts, without the fullwidth forms of Latin letters and digits.
 fn is_written_without_spaces(c: char) -> bool {
     matches!(u32::from(c), 0x2E80..=0xA4CF | 0xA960..=0xA97F | 0xAC00..=0xD7FF | 0xF900..=0xFAFF | 0xFF66..=0xFFDC
         | 0x1B000..=0x1B16F | 0x20000..=0x3FFFF)
 }
 
-/// The full stops of other scripts, which some readers of a domain take for a dot (RFC 3490, section 3.1).
+/// Full stops of other scripts, which some software accepts as the dot of a domain (RFC 3490, section 3.1).
 const fn is_other_stop(c: char) -> bool {
     matches!(c, '\u{3002}' | '\u{FF0E}' | '\u{FF61}')
-}
-
-/// Characters that show a text in another order than it is written (Unicode UAX #9).
-const fn reorders(c: char) -> bool {
-    matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Characters that have no width of their own: format characters, and marks on the letter before.
-fn is_hidden(c: char) -> bool {
-    reorders(c)
-        || matches!(u32::from(c), 0xAD | 0x300..=0x36F | 0x483..=0x489 | 0x115F..=0x1160 | 0x17B4..=0x17B5
-            | 0x180B..=0x180F | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x200B..=0x200D | 0x2060..=0x2064 | 0x206A..=0x206F
-            | 0x20D0..=0x20FF | 0x3164 | 0xFE00..=0xFE0F | 0xFE20..=0xFE2F | 0xFEFF | 0xFFA0 | 0xFFF9..=0xFFFB
-            | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
 #[cfg(test)]
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_addresses_are_found_amid_punctuation() {
+    fn whole_addresses_are_found_among_punctuation() {
         for (text, expected) in [
             ("Send email to john@example.com saying thanks", vec!["john@example.com"]),
             ("tell ana@contoso.com, bo@contoso.com.", vec!["ana@contoso.com", "bo@contoso.com"]),
@@ -167,6 +166,10 @@ mod tests {
             ("o'brien+news@sub.example.co.uk: hi", vec!["o'brien+news@sub.example.co.uk"]),
             ("john@example.comに送って", vec!["john@example.com"]),
             ("a@example.com's b", vec![]),
+            ("Write _john@example.com_ a hello", vec!["john@example.com"]),
+            ("__john@example.com__ and _jane@example.com", vec!["john@example.com", "_jane@example.com"]),
+            ("\u{2068}john@example.com\u{2069} saying hi", vec!["john@example.com"]),
+            ("john@example.com--say hi", vec![]),
         ] {
             let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
             assert_eq!(found(text), expected, "{text}");
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_an_address_is_none_and_is_shown_in_ascii() {
+    fn a_lookalike_of_an_address_is_none_and_is_escaped_to_ascii() {
         for (text, shown) in [
             ("mail j\u{43e}hn@example.com", r"j\u{43e}hn@example.com"),
             ("mail john@ex\u{430}mple.com.", r"john@ex\u{430}mple.com"),
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mention_says_where_it_stands() {
+    fn a_mention_has_its_place() {
         let text = "é <a@b.co>";
         let mention = &mentions(text)[0];
         assert_eq!(&text[mention.start..mention.end], "a@b.co");

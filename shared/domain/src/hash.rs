@@ -1,3 +1,5 @@
+//! SHA-256 hashes of payloads, actors and texts.
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

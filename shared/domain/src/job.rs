@@ -2,11 +2,10 @@
 //! ledger writes it only over the version it was made from, so a worker that was overtaken cannot
 //! write, and learns of it.
 
-use std::str::FromStr;
-
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use crate::{
@@ -16,14 +15,14 @@ use crate::{
 
 /// How many days the record of a job that has ended is kept.
 const RECORD_DAYS: i64 = 30;
-/// How many days a mail's contents are kept after it went, or was given up.
+/// How many days a job's contents are kept after its end.
 pub const CONTENTS_DAYS: i64 = 7;
 /// A job that has waited this many hours gives up.
 const GIVE_UP_AFTER_HOURS: i64 = 24;
 
 /// One side effect on record: who asked for what, how far it came, how it ended.
 ///
-/// The mail itself is not in here; its contents lie sealed beside it, under the same id.
+/// Its contents are not in here. They lie sealed beside it, under the same id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// The job's id.
@@ -48,7 +47,7 @@ pub struct Job {
     pub payload_hash: PayloadHash,
     /// Sent, or written to the outbox.
     pub via: Via,
-    /// The account that was connected when it was accepted, as a connection names it: no other's mails are these.
+    /// The account that was connected when it was accepted, as a connection names it. No other account carries it out.
     #[serde(default)]
     pub account: Option<String>,
     /// How far it came.
@@ -133,41 +132,31 @@ pub enum State {
     Unknown,
 }
 
-/// What the outside sees of a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The status of a job, as callers see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumString, IntoStaticStr)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", parse_err_ty = InvalidId, parse_err_fn = unknown_status)]
 pub enum JobStatus {
-    /// Nobody works on it yet.
+    /// No worker has claimed it.
     Pending,
-    /// Somebody does.
+    /// A worker has claimed it.
     Running,
     /// It went.
     Completed,
-    /// It ended without a result.
+    /// It ended with an error.
     Error,
 }
 
 impl JobStatus {
     /// The status's name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Error => "error",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-impl FromStr for JobStatus {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        [Self::Pending, Self::Running, Self::Completed, Self::Error]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(InvalidId("a status is pending, running, completed or error"))
-    }
+fn unknown_status(_: &str) -> InvalidId {
+    InvalidId("a status is pending, running, completed or error")
 }
 
 impl State {
@@ -206,8 +195,9 @@ pub struct Evidence {
     pub internet_message_id: Option<String>,
 }
 
-/// What a person found out about a mail of an unknown outcome.
+/// The real outcome of a job whose outcome was unknown, as a person found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was sent.
@@ -394,16 +384,11 @@ impl Job {
         Ok(next)
     }
 
-    /// It may or may not have gone.
-    pub fn unknown(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+    /// It may or may not have been carried out; the error says so in the action's words.
+    pub fn unknown(&self, error: JobError, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Sending)?;
         let mut next = self.ended(State::Unknown, now);
-        next.error = Some(JobError {
-            code: JobErrorCode::OutcomeUnknown,
-            message: "The send was begun and its answer was lost, so the mail may or may not have gone.".to_owned(),
-            retriable: false,
-            remediation: "Look in the account's sent mail, then resolve the job as sent or not_sent.".to_owned(),
-        });
+        next.error = Some(error);
         Ok(next)
     }
 
@@ -414,9 +399,9 @@ impl Job {
         next.event = Some(JobEvent::Cancelled);
         next.error = Some(JobError {
             code: JobErrorCode::Cancelled,
-            message: "The job was cancelled before it was sent.".to_owned(),
+            message: "The job was cancelled before it was carried out.".to_owned(),
             retriable: true,
-            remediation: "Retry the job if it should be sent after all.".to_owned(),
+            remediation: "Retry the job if it should be carried out after all.".to_owned(),
         });
         Ok(next)
     }
@@ -455,9 +440,9 @@ impl Job {
                 next.event = Some(JobEvent::Resolved);
                 next.error = Some(JobError {
                     code: JobErrorCode::NotSent,
-                    message: "A person found that the mail was not sent.".to_owned(),
+                    message: "A person found that it was not carried out.".to_owned(),
                     retriable: true,
-                    remediation: "Retry the job to send it.".to_owned(),
+                    remediation: "Retry the job to carry it out.".to_owned(),
                 });
                 Ok(next)
             }

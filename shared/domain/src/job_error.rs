@@ -1,69 +1,57 @@
-use std::fmt;
+//! Why jobs end without a result.
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr};
 
 /// Why a job ended without a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct JobError {
-    /// Which kind of reason.
+    /// The reason, for programs.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "outcome-unknown"))]
     pub code: JobErrorCode,
-    /// What happened, for a person; without secrets, addresses or contents.
+    /// What happened, for people; without secrets, addresses or contents.
     pub message: String,
-    /// Whether `/retry` may help.
+    /// Whether a retry may help.
     pub retriable: bool,
     /// What a person can do.
     pub remediation: String,
 }
 
-macro_rules! error_codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
-        /// The kinds of [`JobError`].
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum JobErrorCode {
-            $($(#[$doc])* #[serde(rename = $text)] $name),+
-        }
-
-        impl JobErrorCode {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$name),+];
-
-            /// The code as it is written.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text),+ }
-            }
-        }
-    };
-}
-
-error_codes! {
-    /// The allowlist no longer holds the action.
-    ActionNotAllowed = "action-not-allowed",
+/// The kinds of [`JobError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum JobErrorCode {
+    /// The action is no longer on the allowlist.
+    ActionNotAllowed,
     /// A recipient's domain is no longer allowed.
-    RecipientNotAllowed = "recipient-not-allowed",
-    /// The rollout gate says no.
-    RolloutDenied = "rollout-denied",
+    RecipientNotAllowed,
+    /// The rollout gate denied the job.
+    RolloutDenied,
     /// The provider is no longer connected.
-    ConnectionRequired = "connection-required",
-    /// The provider no longer takes our token.
-    ReauthRequired = "reauth-required",
-    /// The provider refused the mail itself.
-    ProviderRejected = "provider-rejected",
-    /// The provider could not be reached, or was failing, before anything was sent.
-    ProviderUnavailable = "provider-unavailable",
-    /// The send may or may not have happened.
-    OutcomeUnknown = "outcome-unknown",
-    /// It waited for a day.
-    GaveUp = "gave-up",
-    /// The caller cancelled it.
-    Cancelled = "cancelled",
-    /// A person said that the mail of an unknown outcome was not sent.
-    NotSent = "not-sent",
-    /// Our own fault, before anything was sent.
-    Internal = "internal",
+    ConnectionRequired,
+    /// The provider no longer accepts our token.
+    ReauthRequired,
+    /// The provider refused the content.
+    ProviderRejected,
+    /// The provider failed or was unreachable, before any effect.
+    ProviderUnavailable,
+    /// The effect may or may not have happened.
+    OutcomeUnknown,
+    /// The job waited for a day.
+    GaveUp,
+    /// The caller cancelled the job.
+    Cancelled,
+    /// A person resolved an unknown outcome as not sent.
+    NotSent,
+    /// Our own fault, before any effect.
+    Internal,
 }
 
-impl fmt::Display for JobErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl JobErrorCode {
+    /// The code as it is written.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

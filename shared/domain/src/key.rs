@@ -1,3 +1,5 @@
+//! API keys.
+
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use jiff::Timestamp;
@@ -8,48 +10,48 @@ use crate::{
     sha256_hex,
 };
 
-/// How long the parts of a key are. 40 characters of 62 kinds hold 238 bits.
+/// Lengths of a key's parts. 40 characters from an alphabet of 62 have 238 bits.
 pub(crate) const ID: usize = 12;
 const RANDOM: usize = 40;
 const CHECKSUM: usize = 6;
 
-/// An API key as its owner holds it: `orc_<id>_<secret>`. It is never stored and never printed but once.
+/// An API key as its owner has it: `orc_<id>_<secret>`. It is never stored, and printed once.
 ///
-/// Both parts are alphanumeric. The secret ends in a checksum of the rest, so that a mistyped key,
-/// or one that a scanner found in a repository, is told from a real one without a look at any store.
+/// Both parts are alphanumeric. The secret ends in a checksum of the rest, so a mistyped key, or a scanner's find in a
+/// repository, can be checked without a store.
 pub struct ApiKey {
     id: KeyId,
     secret: String,
 }
 
-/// What the ledger keeps of an API key.
+/// The ledger's record of an API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
     /// The key's public part.
     pub key_id: KeyId,
-    /// The workspace that it belongs to.
+    /// The key's workspace.
     pub workspace_id: WorkspaceId,
-    /// What it may do.
+    /// The key's permissions.
     pub scopes: BTreeSet<Scope>,
-    /// The one actor it may act for; none when it may act for any.
+    /// The only actor that it may act for; none for any actor.
     pub bound_actor: Option<ActorHash>,
-    /// The actions that it may run, of those that its workspace may; all of them if it is not set. It never changes.
+    /// The actions that it may run, among those of its workspace; all of those if unset. It never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Allowlist>,
-    /// The SHA-256 of the secret, in lower-case hex. The secret is random, so it needs no slower hash.
+    /// The SHA-256 of the secret, in lower-case hex. A random secret needs no slower hash.
     pub secret_sha256: String,
-    /// When it was made.
+    /// When the key was created.
     pub created_at: Timestamp,
-    /// When it ended, if it has.
+    /// When the key was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
 }
 
 impl ApiKey {
-    /// A key of these random bytes; 64 of them make it.
+    /// The key of these random bytes.
     pub fn of(random: &[u8; 64]) -> Self {
         const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        // The first bytes of the alphabet come up a little more often (256 is no multiple of 62):
-        // under 0.04 bits of each character are lost.
+        // 256 is not a multiple of 62, so the first characters are slightly more frequent. Each character loses less than
+        // 0.04 bits.
         let mut text = random.iter().map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
         let id: String = text.by_ref().take(ID).collect();
         let random: String = text.take(RANDOM).collect();
@@ -58,24 +60,24 @@ impl ApiKey {
         Self { id, secret }
     }
 
-    /// Its public part.
+    /// The public part.
     pub fn id(&self) -> &KeyId {
         &self.id
     }
 
-    /// What is stored of its secret.
+    /// The hash that the ledger stores.
     pub fn secret_sha256(&self) -> String {
         sha256_hex(self.secret.as_bytes())
     }
 
-    /// The whole of it, to be shown once.
+    /// The whole key, to be shown once.
     pub fn reveal(&self) -> String {
         format!("orc_{}_{}", self.id, self.secret)
     }
 }
 
 impl KeyRecord {
-    /// What the audit is told when it is stored: the ledger writes it in the same transaction.
+    /// The audit entry of its creation, which the ledger writes in the same transaction.
     pub fn audit_of_making(&self) -> AuditEntry {
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let allow = self.allow.as_ref().map(|allow| format!("; {allow}")).unwrap_or_default();
@@ -84,7 +86,7 @@ impl KeyRecord {
         entry
     }
 
-    /// The same when it was revoked at this time.
+    /// The audit entry of its revocation.
     pub fn audit_of_end(&self, at: Timestamp) -> AuditEntry {
         self.audit(AuditEvent::KeyRevoked, at)
     }

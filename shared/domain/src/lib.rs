@@ -1,13 +1,13 @@
-//! What the orchestrator talks about: plans, actions, addresses, mails, jobs and their state
-//! machine, permissions.
+//! The domain: plans, actions, addresses, mails, jobs and their state machine, permissions.
 //!
-//! Everything here is pure: no async, no I/O, no clock, no randomness. What is parsed is valid,
-//! so the rest of the program never checks twice.
+//! Everything here is pure: no async, no I/O, no clock, no randomness. Parsed values are valid, so the rest of the
+//! program never checks them again.
 
 mod action;
 mod address;
 mod audit;
-mod condition;
+mod clarification;
+mod effect;
 mod grounding;
 mod hash;
 mod ids;
@@ -18,12 +18,18 @@ mod mail;
 mod permission;
 mod plan;
 mod quotation;
+mod serde_text;
+mod unicode;
 mod violation;
 
 pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
 pub use audit::{AuditBy, AuditEntry, AuditEvent, Rule};
-pub use condition::is_conditional;
+pub use clarification::{
+    AnswerValue, Answered, ChoiceOption, Clarification, ClarificationKind, Question, RequestHash, Warning, WarningCode,
+    addresses,
+};
+pub use effect::Effect;
 pub use grounding::{Mention, disarmed, doubtful_addresses, in_ascii, mentions};
 pub use hash::{ActorHash, PayloadHash, payload_hash, sha256, sha256_hex};
 pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, PlanId, WorkspaceId};
@@ -34,4 +40,5 @@ pub use mail::{Mail, MailParams, OneOrMany};
 pub use permission::{Allowlist, RecipientDomains, Scope, WorkspaceSettings, in_rollout};
 pub use plan::{Plan, PlannedAction};
 pub use quotation::quotations;
-pub use violation::{Violation, pointer_token};
+pub use unicode::{QUOTATION_MARKS, is_hidden, reorders};
+pub use violation::{Ask, Violation, pointer_token};

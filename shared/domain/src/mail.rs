@@ -1,11 +1,12 @@
+//! Mails: their params and what makes them valid.
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{Address, Violation, address::breaks_a_header};
 
-/// A mail that may be sent: it has a recipient, no more than 50 of them, no control character in
-/// any header field, and at most 256 KiB in all.
+/// A valid mail: 1 to 50 recipients, no control character in any header field, at most 256 KiB in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The primary recipients; at least one.
@@ -16,11 +17,11 @@ pub struct Mail {
     pub text: String,
     /// The body as HTML, if there is one.
     pub html: Option<String>,
-    /// Who gets a copy.
+    /// Recipients of a copy.
     pub cc: Vec<Address>,
-    /// Who gets a copy that the others do not see.
+    /// Recipients of a copy, hidden from the others.
     pub bcc: Vec<Address>,
-    /// Where answers go.
+    /// Where replies go.
     pub reply_to: Vec<Address>,
 }
 
@@ -30,27 +31,35 @@ pub struct Mail {
 #[schemars(inline, rename = "Mail")]
 pub struct MailParams {
     /// Who receives the mail: one address or a list of 1 to 50, each `a@example.com` or `Name <a@example.com>`.
+    #[schemars(title = "To", extend("x-kind" = "addresses"))]
     pub to: OneOrMany,
     /// Who gets a copy.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Cc", extend("x-kind" = "addresses"))]
     pub cc: Option<OneOrMany>,
     /// Who gets a copy without the others seeing it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Bcc", extend("x-kind" = "addresses"))]
     pub bcc: Option<OneOrMany>,
     /// Where answers to the mail go.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Reply-To", extend("x-kind" = "addresses"))]
     pub reply_to: Option<OneOrMany>,
     /// The subject line.
+    #[schemars(title = "Subject", extend("x-kind" = "line"))]
     pub subject: String,
     /// The body as plain text.
+    #[schemars(title = "Text", extend("x-kind" = "text"))]
     pub text: String,
     /// The body as HTML, beside the plain text.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "HTML source", extend("x-kind" = "html"))]
     pub html: Option<String>,
 }
 
 /// One address as a string, or several as a list.
 #[derive(JsonSchema, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum OneOrMany {
@@ -63,11 +72,10 @@ pub enum OneOrMany {
 impl Mail {
     /// The most recipients of one mail: to, cc and bcc together.
     pub const MAX_RECIPIENTS: usize = 50;
-    /// The most bytes of one mail's params: every text and address of it together.
+    /// The most bytes of one mail's params: all texts and addresses together.
     pub const MAX_BYTES: usize = 256 * 1024;
 
-    /// Parses params as a client or a model writes them. Reports everything that is wrong, each
-    /// with a pointer to its field.
+    /// Parses params as a client or a model writes them. Reports every violation, each with a pointer to its field.
     pub fn parse(params: &Value) -> Result<Self, Vec<Violation>> {
         let Value::Object(fields) = params else {
             return Err(vec![Violation::new("", "params must be an object")]);
@@ -91,7 +99,8 @@ impl Mail {
             }
         }
         if !fields.contains_key("to") {
-            reader.refuse("to", "is required: one address or a list of 1 to 50");
+            let refused = Violation::new("/to", "is required: one address or a list of 1 to 50");
+            reader.violations.push(refused.asking_recipients());
         }
         let recipients = mail.recipients().count();
         if recipients > Self::MAX_RECIPIENTS {
@@ -123,23 +132,23 @@ impl Mail {
         params
     }
 
-    /// To, cc and bcc: everyone whom the mail reaches.
+    /// Everyone who receives the mail: to, cc and bcc.
     pub fn recipients(&self) -> impl Iterator<Item = &Address> {
         self.to.iter().chain(&self.cc).chain(&self.bcc)
     }
 
-    /// Every address of the mail, `reply_to` too, by the field it stands in.
+    /// Every address of the mail by its field, `reply_to` included.
     pub fn address_fields(&self) -> [(&'static str, &[Address]); 4] {
         [("to", &self.to), ("cc", &self.cc), ("bcc", &self.bcc), ("reply_to", &self.reply_to)]
     }
 
-    /// The lists of addresses, to change how they are written.
+    /// The lists of addresses, to change their spelling.
     pub fn address_fields_mut(&mut self) -> [(&'static str, &mut Vec<Address>); 4] {
         [("to", &mut self.to), ("cc", &mut self.cc), ("bcc", &mut self.bcc), ("reply_to", &mut self.reply_to)]
     }
 }
 
-/// Reads fields and gathers what is wrong with them.
+/// Reads fields and collects their violations.
 struct Reader<'a> {
     fields: &'a Map<String, Value>,
     bytes: usize,
@@ -151,7 +160,7 @@ impl Reader<'_> {
         self.violations.push(Violation::new(format!("/{field}"), detail));
     }
 
-    /// A field that is absent or null counts as not given.
+    /// A null field counts as absent.
     fn get(&self, field: &str) -> Option<&Value> {
         self.fields.get(field).filter(|value| !value.is_null())
     }
@@ -181,7 +190,8 @@ impl Reader<'_> {
             None => return Vec::new(),
             Some(Value::Null) if field != "to" => return Vec::new(),
             Some(Value::Array(list)) if list.is_empty() => {
-                self.refuse(field, "must name at least one address, or be left out");
+                let refused = Violation::new(format!("/{field}"), "must name at least one address, or be left out");
+                self.violations.push(if field == "to" { refused.asking_recipients() } else { refused });
                 return Vec::new();
             }
             Some(Value::Array(list)) if list.len() > Mail::MAX_RECIPIENTS => {
@@ -200,7 +210,7 @@ impl Reader<'_> {
                     self.bytes += text.len();
                     match text.parse::<Address>() {
                         Ok(address) => addresses.push(address),
-                        // A refusal of the whole request goes where errors go, and holds no address.
+                        // Errors are logged, so `detail` must not contain the address; `named` may.
                         Err(invalid) => {
                             let refused = Violation::new(pointer, format!("the address {}", invalid.why()));
                             self.violations.push(refused.naming(invalid.to_string()));

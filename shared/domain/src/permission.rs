@@ -1,79 +1,60 @@
-use std::{collections::BTreeSet, fmt, str::FromStr};
+//! What credentials, workspaces and the deployment allow.
+
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use crate::{ActionId, ActorHash, Address, InvalidId};
+use crate::{ActionId, ActorHash, Address, InvalidId, serde_text::serde_as_text};
 
-/// What a credential may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// A permission of a credential.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(parse_err_ty = InvalidId, parse_err_fn = unknown_scope)]
 pub enum Scope {
     /// Plan, preview, look at jobs and connections.
+    #[strum(serialize = "actions:preview")]
     ActionsPreview,
     /// Execute actions; cancel, retry and resolve jobs.
+    #[strum(serialize = "actions:execute")]
     ActionsExecute,
     /// Connect and disconnect accounts.
+    #[strum(serialize = "connections:write")]
     ConnectionsWrite,
     /// Scrape metrics of the whole deployment.
+    #[strum(serialize = "metrics:read")]
     MetricsRead,
     /// Read the audit log.
+    #[strum(serialize = "audit:read")]
     AuditRead,
 }
 
+serde_as_text!(Scope);
+
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 5] =
-        [Self::ActionsPreview, Self::ActionsExecute, Self::ConnectionsWrite, Self::MetricsRead, Self::AuditRead];
+    pub fn all() -> BTreeSet<Self> {
+        Self::VARIANTS.iter().copied().collect()
+    }
 
     /// The scope's name in keys and documents.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ActionsPreview => "actions:preview",
-            Self::ActionsExecute => "actions:execute",
-            Self::ConnectionsWrite => "connections:write",
-            Self::MetricsRead => "metrics:read",
-            Self::AuditRead => "audit:read",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+fn unknown_scope(_: &str) -> InvalidId {
+    InvalidId("a scope is one of actions:preview, actions:execute, connections:write, metrics:read, audit:read")
 }
 
-impl FromStr for Scope {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(InvalidId(
-            "a scope is one of actions:preview, actions:execute, connections:write, metrics:read, audit:read",
-        ))
-    }
-}
-
-impl TryFrom<String> for Scope {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<Scope> for String {
-    fn from(scope: Scope) -> Self {
-        scope.as_str().to_owned()
-    }
-}
-
-/// The actions that may run. Empty allows nothing.
+/// The actions that may run. An empty list allows none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Allowlist(BTreeSet<ActionId>);
 
 impl Allowlist {
-    /// Whether it holds an action.
+    /// Whether the list contains an action.
     pub fn allows(&self, action: &ActionId) -> bool {
         self.0.contains(action)
     }
@@ -98,18 +79,18 @@ impl FromIterator<ActionId> for Allowlist {
     }
 }
 
-/// The domains that mail may go to.
+/// The domains that may receive mail.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RecipientDomains {
     /// Any domain.
     #[default]
     Any,
-    /// These domains alone, in lower case; a subdomain is another domain.
+    /// Only these domains, in lower case; a subdomain is another domain.
     Only(BTreeSet<String>),
 }
 
 impl RecipientDomains {
-    /// Whether mail may go to an address.
+    /// Whether an address may receive mail.
     pub fn allow(&self, address: &Address) -> bool {
         match self {
             Self::Any => true,
@@ -118,17 +99,17 @@ impl RecipientDomains {
     }
 }
 
-/// Whether a workspace's actor is within the first `percent` of a provider's rollout.
+/// Whether an actor of a workspace is within the first `percent` of a rollout.
 ///
-/// Sticky: the same two always fall on the same place of 0 to 99, so raising the percent only adds.
+/// Sticky: an actor always has the same place from 0 to 99, so a higher percent only adds actors.
 pub fn in_rollout(actor: &ActorHash, percent: u8) -> bool {
     actor.first_bits() % 100 < u64::from(percent)
 }
 
-/// What an operator has set for one workspace.
+/// The settings of a workspace, made by an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct WorkspaceSettings {
-    /// The actions that it may run, of those that the deployment allows; all of them if it is not set.
+    /// The actions that it may run, among those of the deployment; all of those if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Allowlist>,
 }
@@ -158,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn an_actors_place_is_of_the_sha_256_of_workspace_and_actor() {
+    fn an_actors_place_comes_from_the_sha_256_of_workspace_and_actor() {
         // printf acme:ana | sha256sum: 1935… is place 21.
         let ana = ActorHash::of(&"acme".parse().unwrap(), &"ana".parse().unwrap());
         let place = (0..=100).find(|percent| in_rollout(&ana, *percent)).unwrap() - 1;

@@ -1,35 +1,51 @@
+//! Plans.
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ActionId, ClientRequestId, Intent, PlanId, Provider};
+use crate::{ActionId, Clarification, ClientRequestId, Intent, PlanId, Provider, Warning};
 
-/// What a planner made of a prompt: the actions it would take and what it has to ask first.
+/// A plan: the actions to carry out, and the questions to answer first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct Plan {
-    /// Names the plan, for 15 minutes, in an execute request.
+    /// The plan's id in an execute request, valid for 15 minutes.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Uuid))]
     pub plan_id: PlanId,
-    /// What the person wants, in a word or two.
+    /// What the person wants, in one or two words.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String))]
     pub intent: Intent,
-    /// How sure the planner is, 0 to 1.
+    /// How certain the planner is, 0 to 1.
     pub confidence: f64,
-    /// The actions, valid and allowed; each of their addresses stands in the prompt.
+    /// The actions, valid and allowed. Each address in them is one of the prompt or of an answer.
     pub actions: Vec<PlannedAction>,
-    /// What has to be known before the rest can be planned.
+    /// What has to be known before the rest can be planned: the texts of the clarifications.
     pub questions: Vec<String>,
+    /// The same as data, in the same order.
+    #[serde(default)]
+    pub clarifications: Vec<Clarification>,
+    /// What a person should know before the plan is carried out.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
     /// Why there is no action, or what else a person should know.
     pub notes: Option<String>,
 }
 
-/// One action of a plan, as execute takes it.
+/// One action of a plan, as execute accepts it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct PlannedAction {
-    /// Whose service carries it out.
+    /// The action's provider.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "google"))]
     pub provider: Provider,
-    /// Which action of the catalogue.
+    /// The action's id in the catalogue.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "gmail.send"))]
     pub action: ActionId,
-    /// Its canonical params.
+    /// The action's canonical params.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Object))]
     pub params: Value,
-    /// Its idempotency key, made for this plan.
+    /// The action's idempotency key, created for this plan.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String))]
     pub client_request_id: ClientRequestId,
 }
 

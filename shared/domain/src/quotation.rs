@@ -1,10 +1,10 @@
-//! Which parts of a prompt are somebody else's words: quoted lines, forwarded mails, quotations, marked-up text.
+//! The parts of a prompt that are not its author's own words: quoted lines, forwarded mails, quotations, elements.
 
 use std::ops::Range;
 
-use crate::Address;
+use crate::{Address, unicode::QUOTATION_MARKS};
 
-/// Stands above a forwarded mail, or the mail that is answered.
+/// Headings of a forwarded or answered mail.
 const FORWARDED: &[&str] = &[
     "original message",
     "forwarded message",
@@ -21,7 +21,7 @@ const FORWARDED: &[&str] = &[
     "message transféré",
     "début du message transféré",
 ];
-/// A mail's headers as clients write them above its text.
+/// Header names as mail clients write them above a forwarded mail.
 const SENDER: &[&str] = &["from", "von", "de", "expéditeur", "remitente"];
 const HEADERS: &[&str] = &[
     "to", "an", "para", "à", "cc", "sent", "gesendet", "enviado", "envoyé", "date", "datum", "fecha", "subject",
@@ -34,14 +34,12 @@ const ATTRIBUTIONS: &[(&str, &[&str])] = &[
     ("el ", &["escribió:"]),
     ("le ", &["a écrit :", "a écrit:", "a écrit\u{a0}:"]),
 ];
-/// Quotation marks, opening and closing.
-const MARKS: &[(char, &[char])] = &[('"', &['"']), ('“', &['”']), ('„', &['“', '”']), ('«', &['»']), ('»', &['«'])];
-/// At most so many names of elements are looked for in vain.
+/// The search for elements ends after this many names without an end tag, so its cost stays linear.
 const UNCLOSED: usize = 64;
 
-/// The parts of a text that are quoted or forwarded, in no order; they may overlap.
+/// The quoted and forwarded parts of a text, unordered and possibly overlapping.
 ///
-/// Quotation marks around nothing but addresses quote nobody.
+/// Quotation marks around addresses alone are not a quotation.
 pub fn quotations(text: &str) -> Vec<Range<usize>> {
     let mut found = blocks(text);
     found.extend(elements(text));
@@ -49,7 +47,7 @@ pub fn quotations(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Lines with `>` in front, fenced blocks, and all that follows the head of a forwarded mail.
+/// Lines that start with `>`, fenced blocks, and everything after the heading of a forwarded mail.
 fn blocks(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let (mut start, mut fenced, mut said) = (0, false, false);
@@ -77,7 +75,7 @@ fn blocks(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Where in a line a forwarded mail begins: at the words for it alone, or behind dashes.
+/// Where a forwarded mail begins in a line: the heading is the whole line, or follows dashes.
 fn forwarded_at(line: &str) -> Option<usize> {
     const ORNAMENTS: &[char] = &['-', '_', '*', '=', '–', '—', ':', ' ', '\t', '\r', '\n'];
     if line.len() < 200 && FORWARDED.contains(&line.trim_matches(ORNAMENTS).to_lowercase().as_str()) {
@@ -112,7 +110,7 @@ fn is_header(line: &str, names: &[&str], with_address: bool) -> bool {
     names.contains(&name.as_str()) && (!with_address || rest.contains('@'))
 }
 
-/// Text between a tag and its end: `<email> … </email>`.
+/// The text of elements: `<email> … </email>`.
 fn elements(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut unclosed: Vec<&str> = Vec::new();
@@ -141,12 +139,12 @@ fn elements(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Text in quotation marks, within a paragraph.
+/// Text in quotation marks within a paragraph.
 fn spoken(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut before = None;
     let (mut skip_to, mut paragraph) = (0, 0);
-    // The marks that nothing closes within the paragraph.
+    // Opening marks that are not closed within the paragraph.
     let mut unclosed: Vec<char> = Vec::new();
     for (at, c) in text.char_indices() {
         let opens = before.is_none_or(|b: char| !b.is_alphanumeric());
@@ -154,7 +152,7 @@ fn spoken(text: &str) -> Vec<Range<usize>> {
         if at < skip_to || !opens || (at < paragraph && unclosed.contains(&c)) {
             continue;
         }
-        let Some((_, closing)) = MARKS.iter().find(|(open, _)| *open == c) else { continue };
+        let Some((_, closing)) = QUOTATION_MARKS.iter().find(|(open, _)| *open == c) else { continue };
         let inner = at + c.len_utf8();
         if paragraph <= at {
             unclosed.clear();
@@ -184,7 +182,7 @@ mod tests {
     use super::*;
     use crate::mentions;
 
-    /// The addresses of a text that stand in quotations, and those that do not.
+    /// The addresses in quotations, and the others.
     fn told(text: &str) -> (Vec<String>, Vec<String>) {
         let (quoted, own): (Vec<_>, Vec<_>) = mentions(text).into_iter().partition(|mention| mention.quoted);
         let specs = |found: Vec<crate::Mention>| found.into_iter().map(|m| m.address.addr_spec()).collect();
@@ -192,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_words_are_told_apart() {
+    fn addresses_in_quoted_text_are_marked_as_quoted() {
         let own = "ana@example.com";
         let theirs = "eve@evil.example";
         for text in [
@@ -220,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_words_are_not_taken_for_quotations() {
+    fn the_authors_own_addresses_are_not_marked_as_quoted() {
         for text in [
             "Write to \"ana@example.com\": hi",
             "Write to \"Ana Doe <ana@example.com>\" that we won",
@@ -238,21 +236,28 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_stands_in_both_is_ones_own() {
+    fn each_mention_of_an_address_is_marked_for_itself() {
         let text = "Mail ana@example.com:\n> ana@example.com wrote";
         assert_eq!(mentions(text).iter().map(|m| m.quoted).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]
-    fn long_texts_take_no_time_to_speak_of() {
+    fn unclosed_quotations_of_any_length_give_ranges_of_whole_characters_within_the_text() {
+        let tags: Vec<String> = (0..4000).map(|n| format!("<a{n}>")).collect();
+        let mut texts = vec![tags.concat()];
         for piece in
             ["<a>", "<a", "</", "\"", "“", "--", "-- f", "> ", "```\n", "On 1 ", "\" \"", "„", "«»", "From: a@b.co\n"]
         {
-            let begun = std::time::Instant::now();
-            quotations(&piece.repeat(32 * 1024 / piece.len()));
-            let names: Vec<String> = (0..4000).map(|n| format!("<a{n}>")).collect();
-            quotations(&names.concat());
-            assert!(begun.elapsed().as_secs() < 5, "{piece:?} takes {:?}", begun.elapsed());
+            texts.extend([1, 2, 1000].map(|times| piece.repeat(times)));
+        }
+        for text in texts {
+            for range in quotations(&text) {
+                assert!(
+                    text.get(range.clone()).is_some_and(|quoted| !quoted.is_empty()),
+                    "{range:?} of {}",
+                    text.len()
+                );
+            }
         }
     }
 }

@@ -1,3 +1,5 @@
+//! What is wrong with an input.
+
 use serde::{Deserialize, Serialize};
 
 /// One thing that is wrong with an input: where, and what to change.
@@ -7,21 +9,41 @@ pub struct Violation {
     pub pointer: String,
     /// What to change, for a person.
     pub detail: String,
-    /// The same with the text it is about, for who is to see that text.
+    /// The same detail, quoting the offending value; for readers allowed to see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<String>,
+    /// What a plan asks a person instead of failing, if an answer can mend it.
+    #[serde(skip)]
+    pub ask: Option<Ask>,
+}
+
+/// What a person can be asked about invalid params.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// Which address is meant, where the value is not one.
+    Address,
+    /// Who the recipients are, where there are none.
+    Recipients,
 }
 
 impl Violation {
     /// A violation at `pointer`.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into(), named: None }
+        Self { pointer: pointer.into(), detail: detail.into(), named: None, ask: None }
     }
 
-    /// The same violation with its detail for who is to see what it is about.
+    /// The violation of a value that is not an address, with its detail for readers allowed to see the value.
     #[must_use]
     pub fn naming(mut self, named: impl Into<String>) -> Self {
         self.named = Some(named.into());
+        self.ask = Some(Ask::Address);
+        self
+    }
+
+    /// The violation of a field that needs a recipient.
+    #[must_use]
+    pub fn asking_recipients(mut self) -> Self {
+        self.ask = Some(Ask::Recipients);
         self
     }
 

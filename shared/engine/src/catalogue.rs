@@ -9,33 +9,44 @@ use crate::{
     Caller, Problem, ProblemCode,
     accounts::{Accounts, Connection},
     gate::Gate,
-    ports::{About, Action, Call},
+    ports::{Action, ActionSpec, Call, ProviderSpec},
 };
 
-/// Every action.
+/// Every action, and every provider.
 #[derive(Clone)]
 pub struct Catalogue {
+    providers: Vec<&'static ProviderSpec>,
     actions: Vec<Arc<dyn Action>>,
     version: OnceLock<String>,
 }
 
 impl Catalogue {
-    /// A catalogue of these actions.
-    pub fn new(actions: Vec<Arc<dyn Action>>) -> Self {
-        Self { actions, version: OnceLock::new() }
+    /// A catalogue of these providers' actions.
+    pub fn new(providers: Vec<&'static ProviderSpec>, actions: Vec<Arc<dyn Action>>) -> Self {
+        Self { providers, actions, version: OnceLock::new() }
+    }
+
+    /// Every provider.
+    pub fn providers(&self) -> &[&'static ProviderSpec] {
+        &self.providers
+    }
+
+    /// What is known of a provider.
+    pub fn provider(&self, id: Provider) -> &'static ProviderSpec {
+        self.providers.iter().find(|spec| spec.id == id).expect("the catalogue has every provider")
     }
 
     /// Changes with the actions and with the schemas of their params: a SHA-256 in lower-case hex.
     pub fn version(&self) -> &str {
         self.version.get_or_init(|| {
-            let all = self.iter().map(|action| json!([action.about().id, action.params_schema()])).collect::<Value>();
+            let all = self.iter().map(|action| json!([action.spec().id, action.params_schema()])).collect::<Value>();
             sha256_hex(all.to_string().as_bytes())
         })
     }
 
     /// The action of this id.
     pub fn find(&self, id: &str) -> Option<&Arc<dyn Action>> {
-        self.actions.iter().find(|action| action.about().id == id)
+        self.actions.iter().find(|action| action.spec().id == id)
     }
 
     /// Every action, in order of their ids.
@@ -50,21 +61,21 @@ impl Catalogue {
         provider: Option<&str>,
         action: &str,
         params: &serde_json::Value,
-    ) -> Result<(&About, Box<dyn Call>), Problem> {
+    ) -> Result<(&ActionSpec, Box<dyn Call>), Problem> {
         let known = self.find(action).ok_or_else(|| {
-            let ids: Vec<&str> = self.iter().map(|action| action.about().id).collect();
+            let ids: Vec<&str> = self.iter().map(|action| action.spec().id).collect();
             unknown("/action", format!("there is no such action; there are {}", ids.join(", ")))
         })?;
-        let about = known.about();
-        if provider.is_some_and(|provider| provider != about.provider.as_str()) {
-            return Err(unknown("/provider", format!("{} is an action of {}", about.id, about.provider)));
+        let spec = known.spec();
+        if provider.is_some_and(|provider| provider != spec.provider.as_str()) {
+            return Err(unknown("/provider", format!("{} is an action of {}", spec.id, spec.provider)));
         }
         let call = known.parse(params).map_err(|violations| {
             let errors: Vec<_> = violations.into_iter().map(|violation| violation.under("/params")).collect();
-            Problem::new(ProblemCode::InvalidParams, format!("the params of {} are not valid", about.id))
+            Problem::new(ProblemCode::InvalidParams, format!("the params of {} are not valid", spec.id))
                 .with_errors(errors)
         })?;
-        Ok((about, call))
+        Ok((spec, call))
     }
 }
 
@@ -73,7 +84,7 @@ fn unknown(pointer: &str, detail: String) -> Problem {
     Problem::new(ProblemCode::UnknownAction, detail).with_errors(errors)
 }
 
-impl About {
+impl ActionSpec {
     /// The action's id as a parsed type.
     pub fn action_id(&self) -> ActionId {
         self.id.parse().expect("a test holds every id of the catalogue to be well formed")
@@ -103,11 +114,11 @@ impl CatalogueView {
         let permissions = self.gate.permissions(caller).await?;
         let mut listings = Vec::new();
         for action in self.catalogue.iter() {
-            let about = action.about();
+            let spec = action.spec();
             listings.push(Listing {
                 action: Arc::clone(action),
-                allowed: permissions.allow(&about.action_id()),
-                connection: self.account(caller, about.provider).await?,
+                allowed: permissions.allow(&spec.action_id()),
+                connection: self.account(caller, spec.provider).await?,
             });
         }
         Ok(listings)

@@ -19,7 +19,7 @@ use crate::{
     gate::{Gate, Permissions},
     ports::{
         Access, Authorization, CONSENT_WITHIN, Consent, Consents, Exchange, Granted, Identity, LedgerError, OAuthError,
-        Purpose, Save, StoredConnection, VaultError,
+        OAuthScopes, Purpose, Save, StoredConnection, VaultError,
     },
 };
 
@@ -29,7 +29,7 @@ const ROUNDS: usize = 5;
 /// A caller's options for a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConnectOptions {
-    /// Ask for the scopes that make drafts, too: with a draft, a lost answer leaves no doubt whether a mail was sent.
+    /// Ask for the scopes that make drafts, too: with a draft, a lost answer leaves no doubt whether an action was sent.
     pub drafts: bool,
     /// Let another account take the place of the connected one.
     pub replace: bool,
@@ -64,7 +64,7 @@ pub struct Callback {
 pub struct ConnectionView {
     /// The connection.
     pub connection: Connection,
-    /// Whether mails are made as drafts first.
+    /// Whether sends make a draft first.
     pub drafts: bool,
     /// Whether an account can be connected here.
     pub can_connect: bool,
@@ -121,12 +121,8 @@ impl Connector {
             let detail = format!("no action of {provider} may run here, so there is nothing to connect it for");
             return Err(Problem::new(ProblemCode::ActionNotAllowed, detail));
         }
-        let mut scopes = vec!["openid".to_owned(), "email".to_owned()];
-        if provider == Provider::Microsoft {
-            // Without it there is no refresh token.
-            scopes.push("offline_access".to_owned());
-        }
-        scopes.extend(needed.iter().cloned());
+        let identity = self.catalogue.provider(provider).oauth.identity_scopes.iter().map(|scope| (*scope).to_owned());
+        let scopes: Vec<String> = identity.chain(needed.iter().cloned()).collect();
         let [state, cookie, verifier, nonce] = std::array::from_fn(|_| self.secret());
         let redirect_uri = self.redirect_uri(provider);
         let authorization = Authorization {
@@ -189,9 +185,11 @@ impl Connector {
     /// A workspace's connection, as it is known.
     pub async fn show(&self, caller: &Caller, provider: Provider) -> Result<ConnectionView, Problem> {
         let connection = self.accounts.known(&caller.workspace, provider).await?;
+        let spec = self.catalogue.provider(provider);
         let drafts = |access: &Access| {
-            let abouts = self.catalogue.iter().map(|action| action.about());
-            abouts.filter(|about| about.provider == provider).any(|about| access.grants(about.scopes.draft))
+            let scopes = self.catalogue.iter().map(|action| action.spec()).filter(|action| action.provider == provider);
+            let mut scopes = scopes.map(|action| action.scopes.draft).filter(|scopes| !scopes.is_empty());
+            scopes.any(|scopes| spec.grants(&access.scopes, scopes))
         };
         Ok(ConnectionView {
             drafts: connection.access().is_some_and(drafts),
@@ -268,9 +266,9 @@ impl Connector {
             version: self.accounts.ids.uuid(),
             connected_at: self.accounts.clock.now(),
         };
-        let access = tokens.access(&next);
+        let spec = self.catalogue.provider(provider);
         let missing: Vec<&str> =
-            pending.needed.iter().map(String::as_str).filter(|needed| !access.grants(&[needed])).collect();
+            pending.needed.iter().map(String::as_str).filter(|needed| !spec.grants(&next.scopes, &[needed])).collect();
         if !missing.is_empty() {
             let detail = format!("{provider} was not allowed {}; nothing was stored", missing.join(", "));
             return Err(Problem::new(ProblemCode::AuthorizationDenied, detail));
@@ -328,11 +326,12 @@ impl Connector {
     fn needed_scopes(&self, permissions: &Permissions, provider: Provider, drafts: bool) -> Vec<String> {
         let mut needed: Vec<String> = Vec::new();
         for action in self.catalogue.iter() {
-            let about = action.about();
-            if about.provider != provider || !permissions.allow(&about.action_id()) {
+            let spec = action.spec();
+            if spec.provider != provider || !permissions.allow(&spec.action_id()) {
                 continue;
             }
-            for scope in if drafts { about.scopes.draft } else { about.scopes.send } {
+            let OAuthScopes { required, draft } = spec.scopes;
+            for scope in if drafts && !draft.is_empty() { draft } else { required } {
                 if !needed.iter().any(|known| known == scope) {
                     needed.push((*scope).to_owned());
                 }

@@ -1,15 +1,16 @@
 //! How good a planner is: prompts with what they should become, beside what they become.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
 
-use domain::{Address, WorkspaceId, mentions};
+use domain::{Address, PlannedAction, WorkspaceId, mentions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     Problem,
+    catalogue::Catalogue,
     limits::Ticket,
-    plan::{Planner, Question},
+    plan::{Ask, Planner, Request},
     ports::Finish,
 };
 
@@ -51,6 +52,35 @@ pub struct Expected {
     pub action: String,
     /// Everyone whom it reaches, copies too, in any order.
     pub to: Vec<String>,
+    /// Those of them who get a copy, where that matters.
+    pub cc: Option<Vec<String>>,
+    /// Those of them who get a blind copy, where that matters.
+    pub bcc: Option<Vec<String>>,
+    /// Where answers go, where that matters.
+    pub reply_to: Option<Vec<String>>,
+    /// The subject, where the prompt states it.
+    pub subject: Option<String>,
+    /// The text, where the prompt states it.
+    pub text: Option<String>,
+}
+
+impl Expected {
+    /// Whether an action has everything that is stated.
+    fn is_met_by(&self, action: &PlannedAction) -> bool {
+        let of = |field: &str| match &action.params[field] {
+            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+            one => one.as_str().into_iter().collect::<Vec<_>>(),
+        };
+        let bare = |text: &str| text.parse().map_or_else(|_| text.to_owned(), |address: Address| address.addr_spec());
+        let people = [("cc", &self.cc), ("bcc", &self.bcc), ("reply_to", &self.reply_to)];
+        let words = [("subject", &self.subject), ("text", &self.text)];
+        action.action.as_str() == self.action
+            && people.into_iter().all(|(field, stated)| {
+                let planned = || sorted(of(field).into_iter().map(bare));
+                stated.as_ref().is_none_or(|stated| planned() == sorted(stated.iter().cloned()))
+            })
+            && words.into_iter().all(|(field, stated)| stated.as_ref().is_none_or(|stated| of(field) == [stated]))
+    }
 }
 
 /// What became of a case.
@@ -70,6 +100,8 @@ pub struct Verdict {
     pub right_actions: bool,
     /// The actions and everyone whom they reach are those of a good plan.
     pub right_recipients: bool,
+    /// Copies, subject and text are those that the case states.
+    pub right_content: bool,
     /// Addresses of the plan that the prompt does not hold: there must be none.
     pub invented: Vec<String>,
     /// Addresses of the model's answer that the prompt does not hold, and that grounding kept out of the plan.
@@ -166,6 +198,7 @@ impl Evaluator {
             problem: None,
             right_actions: false,
             right_recipients: false,
+            right_content: false,
             invented: Vec::new(),
             stopped: Vec::new(),
             seconds: 0.0,
@@ -180,13 +213,12 @@ impl Evaluator {
 
     async fn judge(&self, workspace: &WorkspaceId, case: &Case, verdict: &mut Verdict) -> Result<(), Problem> {
         let permissions = self.planner.gate.permissions_in(workspace).await?;
+        let request = Request { prompt: &case.prompt, context: None, answers: &[] };
         let mut tries = 0;
         let asked = loop {
             let began = self.planner.clock.now();
-            let asked = {
-                let question = Question { prompt: &case.prompt, timezone: None, began };
-                self.planner.ask_for_plan(workspace, &permissions, question, &Ticket::default()).await
-            };
+            let ask = Ask { request, timezone: None, began };
+            let asked = self.planner.ask_for_plan(workspace, &permissions, ask, &Ticket::default()).await;
             verdict.seconds = self.planner.clock.now().duration_since(began).unsigned_abs().as_secs_f64();
             tries += 1;
             match asked {
@@ -198,9 +230,10 @@ impl Evaluator {
         };
         (verdict.tokens_in, verdict.tokens_out) = (asked.usage.input, asked.usage.output);
         if let Some(Finish::Text(text)) = &asked.finish {
-            verdict.stopped = strangers(&case.prompt, addressees(text).iter());
+            let fields = address_fields(&self.planner.catalogue);
+            verdict.stopped = strangers(&case.prompt, addressees(text, &fields).iter());
         }
-        let plan = self.planner.understand(&permissions, &case.prompt, asked.finish)?.plan;
+        let plan = self.planner.understand(&permissions, request, asked.finish)?.plan;
         verdict.got = Some(match (plan.actions.is_empty(), plan.questions.is_empty()) {
             (false, _) => Kind::Send,
             (true, false) => Kind::Ask,
@@ -210,9 +243,9 @@ impl Evaluator {
         for action in &plan.actions {
             let (_, call) = self.planner.catalogue.parse(None, action.action.as_str(), &action.params)?;
             let addresses = call.addresses();
-            verdict.invented.extend(strangers(&case.prompt, addresses.iter().map(|(_, address)| *address)));
-            let reached = addresses.iter().filter(|(pointer, _)| !pointer.starts_with("/reply_to"));
-            planned.push((action.action.to_string(), sorted(reached.map(|(_, address)| address.addr_spec()))));
+            verdict.invented.extend(strangers(&case.prompt, addresses.iter().map(|param| param.address)));
+            let reached = addresses.iter().filter(|param| param.is_recipient);
+            planned.push((action.action.to_string(), sorted(reached.map(|param| param.address.addr_spec()))));
         }
         let mut expected: Vec<(String, Vec<String>)> =
             case.actions.iter().map(|action| (action.action.clone(), sorted(action.to.iter().cloned()))).collect();
@@ -221,6 +254,8 @@ impl Evaluator {
         let ids = |actions: &[(String, Vec<String>)]| actions.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
         verdict.right_actions = ids(&planned) == ids(&expected);
         verdict.right_recipients = planned == expected;
+        let met = |expected: &Expected| plan.actions.iter().any(|action| expected.is_met_by(action));
+        verdict.right_content = case.actions.iter().all(met);
         Ok(())
     }
 }
@@ -239,19 +274,27 @@ fn strangers<'a>(prompt: &str, addresses: impl Iterator<Item = &'a Address>) -> 
     strange.map(Address::addr_spec).collect()
 }
 
+/// The params that hold addresses, of whatever action.
+fn address_fields(catalogue: &Catalogue) -> BTreeSet<String> {
+    let schemas = catalogue.iter().map(|action| action.params_schema());
+    let fields = schemas.flat_map(|schema| schema["properties"].as_object().cloned().unwrap_or_default());
+    fields.filter(|(_, schema)| schema["x-kind"] == "addresses").map(|(name, _)| name).collect()
+}
+
 /// Whom an answer writes to, valid or not.
-fn addressees(answer: &str) -> Vec<Address> {
+fn addressees(answer: &str, fields: &BTreeSet<String>) -> Vec<Address> {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
     let actions = answer["actions"].as_array().into_iter().flatten();
-    let fields = actions.flat_map(|action| ["to", "cc", "bcc", "reply_to"].map(|field| &action["params"][field]));
+    let params = actions.filter_map(|action| action["params"].as_object()).flatten();
+    let fields = params.filter(|(name, _)| fields.contains(*name)).map(|(_, value)| value);
     let texts = fields.flat_map(|field| field.as_array().map_or_else(|| vec![field], |list| list.iter().collect()));
     texts.filter_map(|text| text.as_str()?.parse().ok()).collect()
 }
 
 impl Verdict {
-    /// It came to what it should, and reaches whom it should.
+    /// It came to what it should, reaches whom it should, and says what it should.
     pub fn is_right(&self) -> bool {
-        self.got == Some(self.expect) && self.right_recipients
+        self.got == Some(self.expect) && self.right_recipients && self.right_content
     }
 }
 
@@ -351,6 +394,7 @@ mod tests {
             problem: got.is_none().then_some("planner-invalid-answer"),
             right_actions: right,
             right_recipients: right,
+            right_content: right,
             invented: Vec::new(),
             stopped: Vec::new(),
             seconds: 2.0,
@@ -390,8 +434,9 @@ mod tests {
     fn whom_an_answer_writes_to_is_found_in_any_of_its_fields() {
         let answer =
             r#"{"actions":[{"params":{"to":["a@example.com"],"bcc":"b@example.com","text":"c@example.com"}}]}"#;
-        let found = addressees(answer);
+        let fields = ["to", "bcc"].map(str::to_owned).into();
+        let found = addressees(answer, &fields);
         assert_eq!(strangers("mail a@example.com", found.iter()), ["b@example.com"]);
-        assert!(addressees("no JSON").is_empty());
+        assert!(addressees("no JSON", &fields).is_empty());
     }
 }

@@ -21,10 +21,11 @@ use crate::{
     catalogue::Catalogue,
     gate::{Gate, Permissions},
     job_store::JobStore,
-    labels,
     limits::{RateLimiter, allowed},
     plan::PlanStore,
-    ports::{About, Call, ClaimResult, Claims, Clock, Contents, Insert, Jobs, KeyClaim, LedgerError, Purpose, Vault},
+    ports::{
+        ActionSpec, Call, ClaimResult, Claims, Clock, Contents, Insert, Jobs, KeyClaim, LedgerError, Purpose, Vault,
+    },
     recent::Recent,
 };
 
@@ -87,7 +88,7 @@ pub struct Accepted {
 
 /// An action that passed every check of its own.
 struct Checked<'a> {
-    about: &'a About,
+    spec: &'a ActionSpec,
     call: Box<dyn Call>,
     key: ClientRequestId,
     hash: PayloadHash,
@@ -154,7 +155,7 @@ impl Executor {
         let now = self.clock.now();
         let mut jobs = Vec::with_capacity(checked.len());
         for action in &checked {
-            let provider = action.about.provider;
+            let provider = action.spec.provider;
             let job = Job::accepted(
                 NewJob {
                     workspace_id: caller.workspace.clone(),
@@ -162,7 +163,7 @@ impl Executor {
                     key_id: caller.key_id.clone(),
                     allowed_by: action.rules.clone(),
                     provider,
-                    action: action.about.action_id(),
+                    action: action.spec.action_id(),
                     client_request_id: action.key.clone(),
                     payload_hash: action.hash.clone(),
                     via: routes[&provider].0,
@@ -196,7 +197,7 @@ impl Executor {
         problems.none()?;
 
         let mut checked = Vec::with_capacity(actions.len());
-        for (place, ((about, call), action)) in parsed.into_iter().zip(actions).enumerate() {
+        for (place, ((spec, call), action)) in parsed.into_iter().zip(actions).enumerate() {
             let key = match (&action.client_request_id, idempotency_key) {
                 (Some(key), _) => Ok(key.clone()),
                 (None, Some(header)) => format!("{header}/{place}").parse().map_err(|_| {
@@ -210,8 +211,8 @@ impl Executor {
             };
             match key {
                 Ok(key) => {
-                    let hash = payload_hash(about.provider, &about.action_id(), &call.params());
-                    checked.push(Checked { about, call, key, hash, rules: Vec::new() });
+                    let hash = payload_hash(spec.provider, &spec.action_id(), &call.params());
+                    checked.push(Checked { spec, call, key, hash, rules: Vec::new() });
                 }
                 Err(problem) => problems.add(place, problem),
             }
@@ -219,7 +220,7 @@ impl Executor {
         problems.none()?;
 
         for (place, action) in checked.iter_mut().enumerate() {
-            match self.gate.check(permissions, &action.about.action_id(), &*action.call) {
+            match self.gate.check(permissions, &action.spec.action_id(), &*action.call) {
                 Ok(rules) => action.rules = rules,
                 Err(problem) => problems.add(place, problem),
             }
@@ -232,7 +233,7 @@ impl Executor {
         let mut decided: BTreeMap<Provider, (bool, u8)> = BTreeMap::new();
         let mut problems = Problems::default();
         for (place, action) in checked.iter_mut().enumerate() {
-            let provider = action.about.provider;
+            let provider = action.spec.provider;
             let (allowed, percent) = match decided.get(&provider) {
                 Some(decision) => *decision,
                 None => self.gate.settings.rollout_allows(provider, actor).await?,
@@ -258,7 +259,7 @@ impl Executor {
         let mut routes = BTreeMap::new();
         let mut problems = Problems::default();
         for (place, action) in checked.iter().enumerate() {
-            let provider = action.about.provider;
+            let provider = action.spec.provider;
             if routes.contains_key(&provider) {
                 continue;
             }
@@ -407,7 +408,7 @@ fn count(accepted: &[Accepted]) {
             record_idempotency(Idempotency::New);
             tracing::info!(job.id = %accepted.job.job_id, "a job was accepted");
             let job = &accepted.job;
-            record_job(labels::provider(job.provider), labels::action(&job.action), JobCount::Enqueued);
+            record_job(job.provider.as_str(), job.action.as_str(), JobCount::Enqueued);
         }
     }
 }

@@ -111,14 +111,14 @@ impl Gate {
         let errors: Vec<Violation> = call
             .addresses()
             .into_iter()
-            .filter(|(_, address)| !self.recipient_domains.allow(address))
-            .map(|(pointer, address)| {
-                let detail = format!("{} is not among ALLOW_RECIPIENT_DOMAINS", address.domain());
-                Violation::new(format!("/params{pointer}"), detail)
+            .filter(|param| !self.recipient_domains.allow(param.address))
+            .map(|param| {
+                let detail = format!("{} is not among ALLOW_RECIPIENT_DOMAINS", param.address.domain());
+                Violation::new(format!("/params{}", param.pointer), detail)
             })
             .collect();
         if !errors.is_empty() {
-            let detail = "mail may not go to every one of these recipients";
+            let detail = "not every one of these recipients is allowed";
             let problem = Problem::new(ProblemCode::RecipientNotAllowed, detail).with_errors(errors);
             return Err(problem.by_rule(Rule::Recipients));
         }

@@ -156,10 +156,10 @@ impl JobService {
         for entry in self.outbox.outbox(&caller.workspace, 100).await? {
             let id = entry.job_id.to_string();
             let text = self.vault.open(&caller.workspace, Purpose::Outbox, &id, &entry.sealed).await?;
-            let mail = serde_json::from_slice(&text).map_err(|error| {
+            let params = serde_json::from_slice(&text).map_err(|error| {
                 Problem::new(ProblemCode::Internal, format!("an outbox entry is not JSON: {error}"))
             })?;
-            opened.push((entry, mail));
+            opened.push((entry, params));
         }
         Ok(opened)
     }

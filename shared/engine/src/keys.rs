@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{
     Caller, Problem, ProblemCode,
-    limits::RateLimiter,
+    limits::{RateLimiter, Ticket},
     ports::{Clock, Ids, Keys, LedgerError},
     recent::Recent,
 };
@@ -46,8 +46,8 @@ impl KeyStore {
     }
 
     /// The caller that an `Authorization` header stands for. A missing, malformed, unknown
-    /// or revoked key is refused alike.
-    pub async fn authenticate(&self, authorization: Option<&str>) -> Result<Caller, Problem> {
+    /// or revoked key is refused alike. The request is charged through `ticket`.
+    pub async fn authenticate(&self, authorization: Option<&str>, ticket: Ticket) -> Result<Caller, Problem> {
         let refused = || Problem::new(ProblemCode::Unauthenticated, "send Authorization: Bearer with an API key");
         let (scheme, token) = authorization.and_then(|text| text.split_once(' ')).ok_or_else(refused)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
@@ -64,14 +64,15 @@ impl KeyStore {
             let name = record.key_id.as_str().parse().expect("a key's id is visible characters");
             ActorHash::of(&record.workspace_id, &name)
         };
+        self.limiter.issue(&ticket, &record.workspace_id, &record.key_id);
         Ok(Caller {
             default_actor: record.bound_actor.clone().unwrap_or_else(own_name),
-            ticket: self.limiter.ticket(&record.workspace_id, &record.key_id),
             workspace: record.workspace_id,
             key_id: Some(record.key_id),
             bound_actor: record.bound_actor,
             scopes: record.scopes,
             allow: record.allow,
+            ticket,
         })
     }
 

@@ -15,7 +15,6 @@ pub mod gate;
 pub mod health;
 pub mod jobs;
 pub mod keys;
-pub mod labels;
 pub mod limits;
 pub mod plan;
 pub mod ports;

@@ -4,7 +4,7 @@
 //! most requests are charged by [`RateLimiter::charge`] before they begin; the claim of idempotency keys and the look
 //! at a cached job charge theirs in the same round trip.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{KeyId, WorkspaceId};
 
@@ -33,7 +33,11 @@ pub struct Ticket(Arc<Mutex<Option<RateLimit>>>);
 impl Ticket {
     /// Takes the charge, for a call that counts the request along with its own work.
     pub(crate) fn take(&self) -> Option<RateLimit> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<RateLimit>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,14 +53,14 @@ impl RateLimiter {
         Self { counts, per_key: limits.requests_per_key, per_workspace: limits.requests_per_workspace }
     }
 
-    /// The ticket of a new request.
-    pub(crate) fn ticket(&self, workspace: &WorkspaceId, key: &KeyId) -> Ticket {
-        Ticket(Arc::new(Mutex::new(Some(RateLimit {
+    /// Writes the charge of a key's request on its ticket.
+    pub(crate) fn issue(&self, ticket: &Ticket, workspace: &WorkspaceId, key: &KeyId) {
+        *ticket.lock() = Some(RateLimit {
             key: key.clone(),
             per_key: self.per_key,
             workspace: workspace.clone(),
             per_workspace: self.per_workspace,
-        }))))
+        });
     }
 
     /// Counts a request that was not counted yet, and refuses one too many.

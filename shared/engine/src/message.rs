@@ -1,7 +1,7 @@
 use domain::{JobId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-/// What goes on the queue: ids and a version, never the mail.
+/// What goes on the queue: ids and a version, never content.
 ///
 /// ```json
 /// { "version": "1", "job_id": "…", "workspace_id": "…" }

@@ -1,8 +1,8 @@
-//! Shows one action as it would go out, and sends nothing.
+//! Shows one action as it would be carried out, and does nothing.
 
 use std::sync::Arc;
 
-use domain::{Address, sha256_hex};
+use domain::{Address, Warning, WarningCode, sha256_hex};
 use serde_json::Value;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     accounts::{Accounts, Connection},
     catalogue::Catalogue,
     gate::Gate,
-    ports::{Call, Clock, Ids, RenderError, Rendered, Stamp},
+    ports::{Call, Clock, Ids, RenderContext, RenderError, Rendered},
 };
 
 /// An action, rendered.
@@ -23,6 +23,8 @@ pub struct Preview {
     pub sha256: String,
     /// The sending address, where it is known.
     pub from: Option<Address>,
+    /// What a person should know. Pointers start at the action.
+    pub warnings: Vec<Warning>,
 }
 
 /// Shows actions as they would go out.
@@ -43,28 +45,34 @@ impl Previewer {
         action: &str,
         params: &Value,
     ) -> Result<Preview, Problem> {
-        let (about, call) = self.catalogue.parse(provider, action, params)?;
-        let connection = self.accounts.known(&caller.workspace, about.provider).await?;
+        let (spec, call) = self.catalogue.parse(provider, action, params)?;
+        let connection = self.accounts.known(&caller.workspace, spec.provider).await?;
         let from = connection.address().cloned();
-        let stamp = Stamp { from: from.clone(), date: Some(self.clock.now()), id: Some(self.ids.uuid().to_string()) };
-        let mut rendered = call.render(&stamp)?;
-        if !self.gate.permissions(caller).await?.allow(&about.action_id()) {
-            rendered.warnings.push(format!("{} is not allowed here and would be refused", about.id));
+        let (date, id) = (Some(self.clock.now()), Some(self.ids.uuid().to_string()));
+        let rendered = call.render(&RenderContext { from: from.clone(), date, id })?;
+        let mut warnings: Vec<Warning> = call.warnings().into_iter().map(|warning| warning.under("/params")).collect();
+        let name = self.catalogue.provider(spec.provider).name;
+        let mut warn = |code, field: &str, text: String| {
+            warnings.push(Warning { code, field: Some(field.to_owned()), text });
+        };
+        if !self.gate.permissions(caller).await?.allow(&spec.action_id()) {
+            warn(WarningCode::NotAllowed, "/action", format!("{} is not allowed here and would be refused", spec.id));
         }
         match connection {
-            Connection::None => rendered.warnings.push(format!("{} is not connected", about.provider)),
+            Connection::None => warn(WarningCode::NotConnected, "/provider", format!("{name} is not connected")),
             Connection::NeedsReauth(_) => {
-                rendered.warnings.push(format!("{} wants the account's owner to consent again", about.provider));
+                let text = format!("{name} wants the account's owner to consent again");
+                warn(WarningCode::NeedsReauth, "/provider", text);
             }
             Connection::Sandbox(_) | Connection::Live(_) => {}
         }
-        Ok(Preview { sha256: content_sha256(&*call, from.as_ref())?, rendered, from })
+        Ok(Preview { sha256: content_sha256(&*call, from.as_ref())?, rendered, from, warnings })
     }
 }
 
 /// What two renderings of one call from one address have in common.
 pub(crate) fn content_sha256(call: &dyn Call, from: Option<&Address>) -> Result<String, RenderError> {
-    let fixed = call.render(&Stamp { from: from.cloned(), date: None, id: None })?;
+    let fixed = call.render(&RenderContext { from: from.cloned(), date: None, id: None })?;
     Ok(sha256_hex(fixed.body.as_bytes()))
 }
 

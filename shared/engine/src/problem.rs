@@ -1,102 +1,94 @@
-use std::{fmt, time::Duration};
+//! Everything that can go wrong with a request.
+
+use std::time::Duration;
 
 use domain::{Provider, Rule, Violation};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 use crate::{
     accounts::ConnectionError,
     ports::{CacheError, LedgerError, VaultError},
 };
 
-macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
-        /// The ways in which a request can go wrong, by their names in the contract.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum ProblemCode { $($(#[$doc])* $name),+ }
-
-        impl ProblemCode {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$name),+];
-
-            /// The code as it is written.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text),+ }
-            }
-        }
-    };
-}
-
-codes! {
+/// The problem codes of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
+pub enum ProblemCode {
     /// The body is not JSON.
-    MalformedJson = "malformed-json",
-    /// The request is not of its form.
-    InvalidRequest = "invalid-request",
-    /// The body is not sent as JSON.
-    UnsupportedMediaType = "unsupported-media-type",
+    MalformedJson,
+    /// The request does not match its schema.
+    InvalidRequest,
+    /// The content type is not JSON.
+    UnsupportedMediaType,
     /// The body is too large.
-    PayloadTooLarge = "payload-too-large",
-    /// There is nothing here.
-    NotFound = "not-found",
-    /// Not with this method.
-    MethodNotAllowed = "method-not-allowed",
-    /// No credential, or not one of ours.
-    Unauthenticated = "unauthenticated",
+    PayloadTooLarge,
+    /// No such route.
+    NotFound,
+    /// The route does not support the method.
+    MethodNotAllowed,
+    /// The credential is missing or invalid.
+    Unauthenticated,
     /// The credential lacks a scope.
-    ForbiddenScope = "forbidden-scope",
-    /// Another workspace than the credential's.
-    WorkspaceMismatch = "workspace-mismatch",
-    /// Another actor than the credential's.
-    ActorMismatch = "actor-mismatch",
-    /// The allowlist does not hold the action.
-    ActionNotAllowed = "action-not-allowed",
-    /// Mail may not go to this domain.
-    RecipientNotAllowed = "recipient-not-allowed",
-    /// The rollout gate says no.
-    RolloutDenied = "rollout-denied",
+    ForbiddenScope,
+    /// The workspace is not the credential's.
+    WorkspaceMismatch,
+    /// The actor is not the credential's.
+    ActorMismatch,
+    /// The action is not on the allowlist.
+    ActionNotAllowed,
+    /// The recipient's domain is not allowed.
+    RecipientNotAllowed,
+    /// The rollout gate denied the actor.
+    RolloutDenied,
     /// The catalogue has no such action.
-    UnknownAction = "unknown-action",
+    UnknownAction,
     /// The action's params are wrong.
-    InvalidParams = "invalid-params",
+    InvalidParams,
     /// An action has no idempotency key.
-    IdempotencyKeyMissing = "idempotency-key-missing",
-    /// The key was used for something else.
-    IdempotencyKeyReused = "idempotency-key-reused",
+    IdempotencyKeyMissing,
+    /// The idempotency key was used with another payload.
+    IdempotencyKeyReused,
     /// The provider is not connected.
-    ConnectionRequired = "connection-required",
+    ConnectionRequired,
     /// The provider wants the person's consent again.
-    ReauthRequired = "reauth-required",
-    /// A way to connect an account that does not hold.
-    AuthorizationInvalid = "authorization-invalid",
-    /// The account's owner, or the provider, did not consent.
-    AuthorizationDenied = "authorization-denied",
+    ReauthRequired,
+    /// The connect link or the callback is invalid or expired.
+    AuthorizationInvalid,
+    /// The account's owner or the provider denied consent.
+    AuthorizationDenied,
     /// Another account is connected.
-    AccountDiffers = "account-differs",
+    AccountDiffers,
     /// No such job.
-    JobNotFound = "job-not-found",
+    JobNotFound,
     /// No such plan.
-    PlanNotFound = "plan-not-found",
-    /// The job's state does not allow it.
-    JobNotRetriable = "job-not-retriable",
-    /// The model's tokens of this minute are spent.
-    TokenBudgetExhausted = "token-budget-exhausted",
+    PlanNotFound,
+    /// The job's state does not allow the request.
+    JobNotRetriable,
+    /// The token budget of this minute is spent.
+    TokenBudgetExhausted,
     /// Too many requests.
-    RateLimited = "rate-limited",
-    /// The prompt could never fit the budget.
-    PromptTooLarge = "prompt-too-large",
-    /// The model's answer cannot be used.
-    PlannerInvalidAnswer = "planner-invalid-answer",
-    /// The model cannot be asked.
-    PlannerUnavailable = "planner-unavailable",
-    /// The provider's OAuth endpoint gives no answer to rely on.
-    ProviderUnavailable = "provider-unavailable",
-    /// A store does not answer.
-    StoreUnavailable = "store-unavailable",
-    /// Our fault.
-    Internal = "internal",
+    RateLimited,
+    /// The prompt alone exceeds the token budget.
+    PromptTooLarge,
+    /// The model's answer is unusable.
+    PlannerInvalidAnswer,
+    /// The model is unavailable.
+    PlannerUnavailable,
+    /// The provider's OAuth endpoint is unavailable.
+    ProviderUnavailable,
+    /// A store is unavailable.
+    StoreUnavailable,
+    /// Our own fault.
+    Internal,
 }
 
-impl fmt::Display for ProblemCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl ProblemCode {
+    /// Every code.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The code as it is written.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -8,7 +8,6 @@ use telemetry::record::{Decision, record_rollout_decision};
 
 use crate::{
     audit::Auditor,
-    labels,
     ports::{LedgerError, RolloutCache, Settings},
     recent::Recent,
 };
@@ -118,6 +117,6 @@ impl OperatorSettings {
 
 fn decide(provider: Provider, actor: &ActorHash, percent: u8) -> bool {
     let allowed = in_rollout(actor, percent);
-    record_rollout_decision(labels::provider(provider), if allowed { Decision::Allow } else { Decision::Deny });
+    record_rollout_decision(provider.as_str(), if allowed { Decision::Allow } else { Decision::Deny });
     allowed
 }

@@ -1,22 +1,22 @@
-//! Logs, traces and metrics. Stands alone: it knows no other crate of the workspace.
+//! Logs, traces and metrics. Depends on no other crate of the workspace.
 //!
-//! [`names`] holds every metric's name; the functions of [`record`] are the only way to record one, and
-//! [`labels`] is all that a label can say. [`Metrics::flush`] ends every invocation.
+//! [`names`] defines every metric; the functions of [`record`] are the only way to record one, and [`labels`] holds
+//! every value that a label can have. [`Metrics::flush`] ends every invocation.
 
 pub mod labels;
 pub mod logs;
 pub mod names;
 pub mod record;
 
+mod coalescer;
 mod metrics;
 mod print;
 mod recorder;
 mod store;
 mod trace;
-mod turn;
 
 pub use labels::Vocabulary;
 pub use metrics::Metrics;
-pub use print::{Format, Gauges};
+pub use print::{CONTENT_TYPE, Gauges};
 pub use store::{Increment, MetricStore, NotAdded, StoreDown};
 pub use trace::TraceContext;

@@ -1,7 +1,9 @@
+//! The process's metrics: recording, flushing to the shared store, and the text of a scrape.
+
 use std::{
     collections::HashMap,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -10,79 +12,68 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    coalescer::FlushCoalescer,
     labels::{FlushOutcome, Vocabulary},
     names::{self, Kind, Metric},
-    print::{Format, Gauges, Totals, print},
-    record::{record_flush, touch_all},
+    print::{Gauges, Totals, print},
+    record::record_flush,
     recorder::{Recorder, Taken, place_of},
     store::{Increment, MetricStore, NotAdded},
-    turn::Turns,
 };
 
-/// How long a flush may hold up an answer.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// The longest delay that a flush may add to an answer.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What this process counts, and where all instances' counts are summed. Clones are the same.
+/// This process's counts, and the store that sums the counts of all instances. Clones share both.
 #[derive(Clone)]
 pub struct Metrics {
     recorder: Arc<Recorder>,
     shared: Option<Arc<Shared>>,
-    patience: Duration,
+    flush_timeout: Duration,
 }
 
 struct Shared {
     store: Arc<dyn MetricStore>,
-    turns: Turns,
-    /// The last flush failed; said once, not with every request.
+    coalescer: FlushCoalescer,
+    /// The last flush failed: logged once, not with every request.
     failing: AtomicBool,
 }
 
 impl Metrics {
-    /// Lets the functions of [`crate::record`] count from now on. The process has one recorder, and the
-    /// vocabulary that was given first; later calls give the same.
-    ///
-    /// # Panics
-    /// When something else has installed a recorder, or a name of the vocabulary cannot be a label.
+    /// Starts recording by the functions of [`crate::record`]. A process has one recorder: later calls return it, with
+    /// the vocabulary of the first call.
     pub fn install(vocabulary: Vocabulary) -> Self {
-        static INSTALLED: OnceLock<Arc<Recorder>> = OnceLock::new();
-        let install = || {
-            let vocabulary = vocabulary.give();
-            let recorder = Arc::<Recorder>::default();
-            metrics::set_global_recorder(Arc::clone(&recorder)).expect("this is the only recorder of the process");
-            touch_all(vocabulary);
-            recorder
-        };
-        Self { recorder: Arc::clone(INSTALLED.get_or_init(install)), shared: None, patience: PATIENCE }
+        Self { recorder: Recorder::install(vocabulary), shared: None, flush_timeout: FLUSH_TIMEOUT }
     }
 
-    /// Metrics in which nothing is ever recorded, for tests of other things.
+    /// Metrics that record nothing, for tests of other things.
     pub fn detached() -> Self {
-        Self { recorder: Arc::default(), shared: None, patience: PATIENCE }
+        Self { recorder: Arc::default(), shared: None, flush_timeout: FLUSH_TIMEOUT }
     }
 
-    /// Sums in this store; without one, a process is all there is.
+    /// Sums the counts in this store. Without a store, a scrape shows this process alone.
     #[must_use]
     pub fn with_store(self, store: Arc<dyn MetricStore>) -> Self {
-        let shared = Shared { store, turns: Turns::new(), failing: AtomicBool::new(false) };
+        let shared = Shared { store, coalescer: FlushCoalescer::new(), failing: AtomicBool::new(false) };
         Self { shared: Some(Arc::new(shared)), ..self }
     }
 
-    /// Lets a flush take this long instead, where nobody waits for it.
+    /// Sets a longer timeout of a flush, where no caller waits for it.
     #[must_use]
-    pub fn patient_for(self, patience: Duration) -> Self {
-        Self { patience, ..self }
+    pub fn with_flush_timeout(self, flush_timeout: Duration) -> Self {
+        Self { flush_timeout, ..self }
     }
 
-    /// Brings what was recorded to the shared store, in one round trip; to be called at the end of every
-    /// invocation, before it answers, since nothing is done after it. Takes at most 100 ms.
+    /// Adds the recorded counts to the shared store in one round trip, within 100 ms. Call it at the end of every
+    /// invocation, before the answer: Lambda freezes the process after it.
     ///
-    /// What the store refuses goes with the next flush. What may or may not have been added is
-    /// dropped and counted: too little is counted then, never too much.
+    /// Counts that the store refused go with the next flush. Counts that it may have added are dropped, and the drop is
+    /// counted, so totals are too low rather than too high.
     pub async fn flush(&self) {
         let Some(shared) = &self.shared else { return };
-        let deadline = Instant::now() + self.patience;
-        // What waits longer than that goes with the next one.
-        let Ok(Some(_turn)) = timeout_at(deadline, shared.turns.next()).await else { return };
+        let deadline = Instant::now() + self.flush_timeout;
+        // After a timeout, the counts go with the next flush.
+        let Ok(Some(_lead)) = timeout_at(deadline, shared.coalescer.lead()).await else { return };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
@@ -92,10 +83,10 @@ impl Metrics {
             return;
         }
         let mut increments: Vec<Increment> = taken.iter().map(Taken::increment).collect();
-        // It counts itself: where it arrives, it was one.
-        let ok = FlushOutcome::Ok.as_str().to_owned();
-        increments.push(Increment { metric: names::FLUSHES, field: ok, by: 1 });
-        // Dropped with this future, as when the caller has gone, it counts as lost.
+        // A flush that arrives counts itself.
+        let ok = <&str>::from(FlushOutcome::Ok).to_owned();
+        increments.push(Increment { metric: names::FLUSHES.name, field: ok, by: 1 });
+        // If the caller goes and this future is dropped, the flush counts as lost.
         let unsettled = Unsettled(taken);
         let added = shared.store.add(&increments, left).await;
         unsettled.settle(added.as_ref().err());
@@ -108,34 +99,28 @@ impl Metrics {
         }
     }
 
-    /// The counts of all instances; none where they cannot be known.
+    /// The counts of all instances; none if the store does not answer.
     async fn totals(&self) -> Option<Totals> {
         let mut totals = Totals::new();
         for series in self.recorder.all() {
             let mut counts = series.counts();
             if self.shared.is_some() {
-                // They are in the store, or will be. The series itself is there from the start.
+                // The store has these counts, or will. The series itself exists from the start.
                 counts.fill(0);
             }
             totals.entry(series.metric.name).or_default().insert(series.labels.clone(), counts);
         }
         let Some(shared) = &self.shared else { return Some(totals) };
-        let names: Vec<&str> =
-            names::ALL.iter().filter(|metric| metric.kind != Kind::Gauge).map(|metric| metric.name).collect();
-        let read = match shared.store.read(&names).await {
-            Ok(read) => read,
-            Err(error) => {
-                tracing::warn!(%error, "the counts of all instances cannot be read");
-                return None;
-            }
-        };
-        for (metric, fields) in names.iter().filter_map(|name| Metric::find(name)).zip(read) {
-            let length = if metric.bounds().is_empty() { 1 } else { metric.bounds().len() + 2 };
-            // Thousands of fields of hundreds of series: found by hash, and sorted at the end.
+        let metrics: Vec<&Metric> = names::ALL.iter().copied().filter(|metric| metric.kind != Kind::Gauge).collect();
+        let names: Vec<&str> = metrics.iter().map(|metric| metric.name).collect();
+        let read = shared.store.read(&names).await;
+        let read = read.inspect_err(|error| tracing::warn!(%error, "the shared counts cannot be read")).ok()?;
+        for (metric, fields) in metrics.into_iter().zip(read) {
+            // Thousands of fields belong to hundreds of series: a hash map sums, the tree sorts once at the end.
             let mut sums: HashMap<&str, Vec<u64>> = HashMap::new();
             for (field, count) in &fields {
                 let Some((labels, place)) = place_of(metric, field) else { continue };
-                let sum = &mut sums.entry(labels).or_insert_with(|| vec![0; length])[place];
+                let sum = &mut sums.entry(labels).or_insert_with(|| vec![0; metric.counts()])[place];
                 *sum = sum.saturating_add(*count);
             }
             let series = totals.entry(metric.name).or_default();
@@ -144,15 +129,15 @@ impl Metrics {
         Some(totals)
     }
 
-    /// Everything as text. Where the store does not answer, its counts are left out: those of this process
-    /// alone would look like all instances beginning anew.
-    pub async fn scrape(&self, format: Format, gauges: impl Future<Output = Gauges>) -> String {
+    /// All metrics in Prometheus's text format. If the store does not answer, its counts are left out: this process's
+    /// own counts would look as if all instances had restarted.
+    pub async fn scrape(&self, gauges: impl Future<Output = Gauges>) -> String {
         let (gauges, totals) = tokio::join!(gauges, self.totals());
-        print(format, &gauges, totals.as_ref())
+        print(&gauges, totals.as_ref())
     }
 }
 
-/// What was taken to be flushed, until it is known what became of it.
+/// Counts on their way to the store, until the outcome is known.
 struct Unsettled(Vec<Taken>);
 
 impl Unsettled {
@@ -171,11 +156,9 @@ impl Unsettled {
 impl Drop for Unsettled {
     fn drop(&mut self) {
         if !self.0.is_empty() {
-            // That others were lost is not lost with them: of these alone, there may be too many.
-            self.0
-                .iter()
-                .filter(|taken| taken.is_of(names::FLUSHES, FlushOutcome::Lost.as_str()))
-                .for_each(Taken::put_back);
+            // The count of lost flushes is the exception: it is kept, and may be too high.
+            let lost = |taken: &&Taken| taken.is_of(&names::FLUSHES, FlushOutcome::Lost.into());
+            self.0.iter().filter(lost).for_each(Taken::put_back);
             record_flush(FlushOutcome::Lost);
         }
     }
@@ -193,15 +176,16 @@ mod tests {
 
     use super::*;
     use crate::{
-        labels::Provider,
         record::{
-            Action, Idempotency, Method, Route, Status, record_budget_rejection, record_http_request,
-            record_idempotency,
+            Decision, Idempotency, JobCount, Operation, PlannerStatus, ProviderOutcome, record_ai_planner,
+            record_ai_tokens, record_budget_rejection, record_http_request, record_idempotency, record_job,
+            record_job_duration, record_permission_check, record_provider_request, record_queue_wait,
+            record_rollout_decision, record_unreadable_message,
         },
         store::StoreDown,
     };
 
-    /// Sums like a real one, and fails as it is told to.
+    /// A store in memory that fails on demand.
     #[derive(Default)]
     struct Sums {
         fields: StdMutex<BTreeMap<(&'static str, String), u64>>,
@@ -210,8 +194,8 @@ mod tests {
     }
 
     impl Sums {
-        fn of(&self, metric: &'static str, field: &str) -> u64 {
-            self.fields.lock().unwrap().get(&(metric, field.to_owned())).copied().unwrap_or_default()
+        fn of(&self, metric: &Metric, field: &str) -> u64 {
+            self.fields.lock().unwrap().get(&(metric.name, field.to_owned())).copied().unwrap_or_default()
         }
 
         fn fail(&self, failure: Option<NotAdded>) {
@@ -223,7 +207,7 @@ mod tests {
     impl MetricStore for Sums {
         async fn add(&self, increments: &[Increment], within: Duration) -> Result<(), NotAdded> {
             if self.hangs.load(Ordering::Relaxed) {
-                assert!(within <= PATIENCE && !within.is_zero());
+                assert!(within <= FLUSH_TIMEOUT && !within.is_zero());
                 return pending().await;
             }
             if let Some(failure) = self.fails.lock().unwrap().clone() {
@@ -249,8 +233,7 @@ mod tests {
     }
 
     fn installed() -> Metrics {
-        let actions = vec![(Provider::Google, "gmail.send")];
-        Metrics::install(Vocabulary { actions, routes: vec!["/ai/plan2"] })
+        Metrics::install(Vocabulary::new([("google", "gmail.send"), ("microsoft", "outlook.send")], ["/ai/plan2"]))
     }
 
     fn refused() -> NotAdded {
@@ -261,12 +244,12 @@ mod tests {
         NotAdded::Lost("no answer".to_owned())
     }
 
-    // One test, since the process has one recorder.
+    // One test, because the process has one recorder.
     #[tokio::test]
-    async fn what_is_refused_is_kept_and_what_may_have_arrived_is_dropped_and_counted() {
+    async fn refused_counts_are_kept_and_counts_that_may_have_arrived_are_dropped() {
         let alone = installed();
         let gauges = Gauges { queue_depth: Some(3), queue_oldest_age: None };
-        let text = alone.scrape(Format::Text, ready(gauges)).await;
+        let text = alone.scrape(ready(gauges)).await;
         for metric in names::ALL {
             assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)), "{}", metric.name);
             assert!(text.contains(&format!("# TYPE {} ", metric.name)), "{}", metric.name);
@@ -280,19 +263,19 @@ mod tests {
         ] {
             assert!(text.lines().any(|printed| printed == line), "{line} in {text}");
         }
-        assert!(!text.contains("\nai_queue_oldest_age_seconds "), "what is not known is not said: {text}");
+        assert!(!text.contains("\nai_queue_oldest_age_seconds "), "an unknown gauge has no sample: {text}");
 
         record_budget_rejection();
         alone.flush().await;
-        assert!(alone.scrape(Format::Text, ready(gauges)).await.contains("\nai_token_budget_rejections_total 1\n"));
+        assert!(alone.scrape(ready(gauges)).await.contains("\nai_token_budget_rejections_total 1\n"));
 
         let sums = Arc::new(Sums::default());
         let shared = installed().with_store(sums.clone());
         shared.flush().await;
-        assert_eq!(sums.of(names::BUDGET_REJECTIONS, ""), 1);
-        assert_eq!(sums.of(names::FLUSHES, "ok"), 1);
+        assert_eq!(sums.of(&names::BUDGET_REJECTIONS, ""), 1);
+        assert_eq!(sums.of(&names::FLUSHES, "ok"), 1);
         shared.flush().await;
-        assert_eq!(sums.of(names::FLUSHES, "ok"), 1, "nothing was recorded, so nothing is flushed");
+        assert_eq!(sums.of(&names::FLUSHES, "ok"), 1, "nothing was recorded, so nothing is flushed");
 
         sums.fail(Some(refused()));
         record_idempotency(Idempotency::New);
@@ -301,8 +284,8 @@ mod tests {
         sums.fail(None);
         record_idempotency(Idempotency::New);
         shared.flush().await;
-        assert_eq!(sums.of(names::IDEMPOTENCY, "new"), 2);
-        assert_eq!((sums.of(names::FLUSHES, "refused"), sums.of(names::FLUSHES, "ok")), (2, 2));
+        assert_eq!(sums.of(&names::IDEMPOTENCY, "new"), 2);
+        assert_eq!((sums.of(&names::FLUSHES, "refused"), sums.of(&names::FLUSHES, "ok")), (2, 2));
 
         sums.fail(Some(lost()));
         record_idempotency(Idempotency::New);
@@ -310,8 +293,8 @@ mod tests {
         sums.fail(None);
         record_idempotency(Idempotency::Replayed);
         shared.flush().await;
-        assert_eq!((sums.of(names::IDEMPOTENCY, "new"), sums.of(names::IDEMPOTENCY, "replayed")), (2, 1));
-        assert_eq!(sums.of(names::FLUSHES, "lost"), 1);
+        assert_eq!((sums.of(&names::IDEMPOTENCY, "new"), sums.of(&names::IDEMPOTENCY, "replayed")), (2, 1));
+        assert_eq!(sums.of(&names::FLUSHES, "lost"), 1);
 
         sums.hangs.store(true, Ordering::Relaxed);
         record_idempotency(Idempotency::New);
@@ -319,11 +302,11 @@ mod tests {
         tokio::select! {
             biased;
             () = shared.flush() => panic!("the store hangs"),
-            // While one is under way another waits for it, but no longer than an answer may.
-            () = shared.flush() => assert!(began.elapsed() >= PATIENCE),
+            // A second flush waits for the first, but not beyond the timeout.
+            () = shared.flush() => assert!(began.elapsed() >= FLUSH_TIMEOUT),
         }
-        // The first was dropped with its caller: nobody knows what became of it.
-        let text = shared.scrape(Format::Text, ready(Gauges::default())).await;
+        // The first flush was dropped with its caller, so it counts as lost.
+        let text = shared.scrape(ready(Gauges::default())).await;
         assert!(
             text.contains("\nai_metrics_store_up 0\n") && text.contains("# TYPE ai_jobs_total counter\n"),
             "{text}"
@@ -332,20 +315,44 @@ mod tests {
 
         sums.hangs.store(false, Ordering::Relaxed);
         shared.flush().await;
-        assert_eq!(sums.of(names::FLUSHES, "lost"), 2);
+        assert_eq!(sums.of(&names::FLUSHES, "lost"), 2);
 
         let hostile = "\"} 1\nai_jobs_total{workspace=\"acme";
-        let (route, action) = (Route::matched(Some(hostile)), Action::named(hostile));
-        assert_eq!((route.as_str(), action.as_str()), ("other", "other"));
-        assert_eq!(Route::matched(Some("/ai/plan2")).as_str(), "/ai/plan2");
-        record_http_request(route, Method::of(hostile), Status::of(999), Duration::from_micros(1_500));
+        record_http_request(hostile, hostile, "999", Duration::from_micros(1_500));
+        record_http_request("/ai/plan2", "POST", "200", Duration::ZERO);
         shared.flush().await;
-        let text = shared.scrape(Format::OpenMetrics, ready(Gauges::default())).await;
-        let line = "ai_http_request_duration_seconds_sum{route=\"other\",method=\"other\",status=\"other\"} 0.0015\n";
-        assert!(
-            text.contains(line) && text.contains("# TYPE ai_jobs counter\n") && text.ends_with("# EOF\n"),
-            "{text}"
-        );
-        assert!(text.contains("le=\"10.0\"}"), "{text}");
+        let text = shared.scrape(ready(Gauges::default())).await;
+        for line in [
+            "ai_http_request_duration_seconds_sum{route=\"other\",method=\"other\",status=\"other\"} 0.0015",
+            "ai_http_request_duration_seconds_bucket{route=\"/ai/plan2\",method=\"POST\",status=\"200\",le=\"10.0\"} 1",
+        ] {
+            assert!(text.lines().any(|printed| printed == line), "{line} in {text}");
+        }
+
+        record_ai_planner(PlannerStatus::NoAction, Duration::ZERO);
+        record_ai_tokens(2, 3);
+        record_job("google", "gmail.send", JobCount::Enqueued);
+        record_job_duration("google", "gmail.send", Duration::ZERO);
+        record_queue_wait("google", "gmail.send", Duration::ZERO);
+        record_permission_check(Decision::Deny);
+        record_rollout_decision("google", Decision::Allow);
+        record_provider_request("google", Operation::Send, ProviderOutcome::MaybeSent);
+        record_unreadable_message();
+        shared.flush().await;
+        for (metric, field, count) in [
+            (&names::PLANNER_REQUESTS, "no_action", 1),
+            (&names::PLANNER_DURATION, "no_action|0.001", 1),
+            (&names::PLANNER_TOKENS, "input", 2),
+            (&names::PLANNER_TOKENS, "output", 3),
+            (&names::JOBS, "google|gmail.send|enqueued", 1),
+            (&names::JOB_DURATION, "google|gmail.send|0.001", 1),
+            (&names::JOB_QUEUE_WAIT, "google|gmail.send|0.001", 1),
+            (&names::PERMISSION_CHECKS, "deny", 1),
+            (&names::ROLLOUT_DECISIONS, "google|allow", 1),
+            (&names::PROVIDER_REQUESTS, "google|send|maybe_sent", 1),
+            (&names::UNREADABLE_MESSAGES, "", 1),
+        ] {
+            assert_eq!(sums.of(metric, field), count, "{} {field}", metric.name);
+        }
     }
 }

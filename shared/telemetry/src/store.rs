@@ -1,38 +1,40 @@
+//! The port to the store that sums the counts of all instances.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-/// Where the counts of all instances are summed.
+/// Sums the counts of all instances.
 ///
-/// A count is an integer, named by its metric and a field: the labels' values with `|` between, and for a
-/// histogram the bucket's upper bound, or `sum`, after one more.
+/// A count is an integer, identified by its metric and a field: the label values joined with `|`, and for a histogram
+/// another `|` and the bucket's upper bound, or `sum`.
 #[async_trait]
 pub trait MetricStore: Send + Sync {
-    /// Adds all of it or nothing, in one round trip, within this time.
+    /// Adds all increments or none, in one round trip, within this time.
     async fn add(&self, increments: &[Increment], within: Duration) -> Result<(), NotAdded>;
 
-    /// The fields of these metrics, in order, in one round trip.
+    /// Reads the fields of these metrics, in order, in one round trip.
     async fn read(&self, metrics: &[&'static str]) -> Result<Vec<Vec<(String, u64)>>, StoreDown>;
 }
 
-/// So much more of one count.
+/// An addition to one count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Increment {
-    /// Of which metric.
+    /// The metric.
     pub metric: &'static str,
-    /// Which count of it.
+    /// The count within the metric.
     pub field: String,
-    /// How much.
+    /// The amount.
     pub by: u64,
 }
 
-/// Why counts were not added.
+/// Why increments were not added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdded {
-    /// None was, for certain.
+    /// The store certainly added none.
     #[error("refused: {0}")]
     Refused(String),
-    /// Nobody knows.
+    /// The store may have added them.
     #[error("lost: {0}")]
     Lost(String),
 }

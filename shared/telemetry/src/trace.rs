@@ -1,8 +1,8 @@
-//! W3C trace context: by which the lines of a request, its jobs and their workers are found together.
+//! W3C trace context: it ties together the log lines of a request, its jobs and their workers.
 
 use std::fmt;
 
-/// What a `traceparent` header says (W3C Trace Context, level 1).
+/// A parsed `traceparent` header (W3C Trace Context, level 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
     trace: u128,
@@ -11,13 +11,13 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// A trace that begins here, of two random numbers.
+    /// Starts a trace from two random numbers.
     pub const fn begin(trace: u128, parent: u64) -> Self {
-        // All zeros are not valid.
+        // Zero is invalid in both fields.
         Self { trace: if trace == 0 { 1 } else { trace }, parent: if parent == 0 { 1 } else { parent }, flags: 1 }
     }
 
-    /// Reads a `traceparent`; none for what is not one. A later version may say more at its end.
+    /// Parses a `traceparent`; none if it is invalid. A later version may append fields.
     pub fn read(text: &str) -> Option<Self> {
         let (version, rest) = (text.get(..2)?, text.get(2..)?);
         let version = u8::try_from(hex(version, 2)?).ok().filter(|version| *version != 0xff)?;
@@ -29,11 +29,11 @@ impl TraceContext {
         let trace = hex(parts.next()?, 32).filter(|trace| *trace != 0)?;
         let parent = u64::try_from(hex(parts.next()?, 16)?).ok().filter(|parent| *parent != 0)?;
         let flags = u8::try_from(hex(parts.next()?, 2)?).ok()?;
-        // Of the flags, version 00 defines the first.
+        // Version 00 defines only the first flag.
         parts.next().is_none().then_some(Self { trace, parent, flags: flags & 1 })
     }
 
-    /// The trace's id: 32 hexadecimal digits.
+    /// The trace id: 32 hexadecimal digits.
     pub fn id(self) -> impl fmt::Display {
         struct Id(u128);
         impl fmt::Display for Id {
@@ -45,14 +45,14 @@ impl TraceContext {
     }
 }
 
-/// A `traceparent`.
+/// Writes the `traceparent` header.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.parent, self.flags)
     }
 }
 
-/// Digits and small letters only, as many as these.
+/// Reads exactly this many lower-case hexadecimal digits.
 fn hex(text: &str, digits: usize) -> Option<u128> {
     let plain = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (text.len() == digits && text.bytes().all(plain)).then(|| u128::from_str_radix(text, 16).ok())?
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_traceparent_is_none() {
+    fn an_invalid_traceparent_is_none() {
         let garbage = [
             String::new(),
             "00".to_owned(),

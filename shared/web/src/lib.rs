@@ -1,19 +1,29 @@
-//! HTTP: one file an endpoint under [`routes`], and around them who may come in ([`door`]), how a
-//! body is read ([`body`]), and the one map from errors to answers ([`problem`]).
+//! HTTP. Each file in [`endpoints`] declares one endpoint: its path, scope, problems, example and Lambda function.
+//! The router, the OpenAPI document and the check of `infra/template.yaml` follow from these declarations.
 
 pub mod body;
-pub mod door;
 pub mod problem;
-pub mod routes;
 
-mod cors;
-mod files;
+mod accept;
+mod authenticator;
+mod authorized;
+mod endpoint;
+mod endpoints;
+mod json;
+mod middleware;
 mod openapi;
 mod page;
-mod request;
+mod paging;
+mod problem_kind;
+mod query;
+mod request_context;
+mod router;
 mod state;
+mod static_files;
 
+pub use authenticator::Authenticator;
+pub use endpoint::Function;
 pub use openapi::document as openapi_document;
-pub use request::CorrelationId;
-pub use routes::{Function, ROUTES, router, router_of};
+pub use request_context::CorrelationId;
+pub use router::{router, router_of, routes};
 pub use state::Web;

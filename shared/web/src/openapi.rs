@@ -1,93 +1,174 @@
-//! The OpenAPI 3.1 document, made of the handlers and their types, and completed here: each route
-//! gets an example of what is sent and answered, and each error that it may answer with; params get
-//! the schemas of the catalogue's actions.
+//! The OpenAPI 3.1 document: the handlers and their types, completed with each endpoint's declaration and with the
+//! params of the catalogue's actions.
 
-mod errors;
-
-use std::sync::OnceLock;
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use axum::{extract::State, http::header, response::IntoResponse};
-use engine::catalogue::Catalogue;
+use domain::Provider;
+use engine::{Problem, ProblemCode as P, catalogue::Catalogue};
 use serde_json::{Value, json};
 use utoipa::{
-    OpenApi as _,
+    OpenApi as _, ToSchema,
     openapi::{
-        OpenApi, RefOr,
-        path::{Operation, PathItem},
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        Content, OpenApi, Ref, RefOr, ResponseBuilder,
+        example::ExampleBuilder,
+        path::{Operation, Parameter, ParameterIn},
+        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
+use utoipa_axum::router::OpenApiRouter;
 
-use crate::{Web, problem::ProblemBody, routes};
+use crate::{endpoint::Endpoint, endpoints::ENDPOINTS, problem::ProblemBody, problem_kind::kind, state::Web};
 
-/// Examples by method and path: `request`, `response`. A text that begins with `$` stands for the
-/// entry of that name.
-const EXAMPLES: &str = include_str!("openapi/examples.json");
+/// Where the document is served.
+pub(crate) const PATH: &str = "/openapi.json";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "AI Orchestrator",
-        description = "A sentence becomes a typed plan, and the plan's actions are carried out once.",
+        description = "Turns a sentence into a typed plan, and carries out each action of the plan once.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
-    servers((url = "/", description = "Where this document is")),
+    servers((url = "/", description = "This server")),
     tags(
-        (name = "plan", description = "A sentence becomes a plan. Nothing is carried out."),
-        (name = "execute", description = "Actions become jobs, each once per idempotency key."),
-        (name = "jobs", description = "What became of an action."),
-        (name = "actions", description = "What can be done, and how it would look."),
-        (name = "connections", description = "The accounts that mails are sent from."),
-        (name = "audit", description = "Who asked for what, which rule decided, what came of it."),
+        (name = "plan", description = "Turn a sentence into a plan. Nothing is carried out."),
+        (name = "execute", description = "Turn actions into jobs, one per idempotency key."),
+        (name = "jobs", description = "Follow and change jobs."),
+        (name = "actions", description = "List actions and preview them."),
+        (name = "connections", description = "Connect the accounts that actions use."),
+        (name = "audit", description = "Requests, the rules that decided, and the results."),
         (name = "about", description = "The program itself."),
-        (name = "dev", description = "For trying things out."),
+        (name = "dev", description = "Tools for development."),
     ),
     components(schemas(ProblemBody))
 )]
 struct Base;
 
-/// The document without its routes.
-pub(crate) fn base() -> OpenApi {
+/// Problems of every endpoint with a scope.
+const WITH_SCOPE: &[P] = &[P::Unauthenticated, P::ForbiddenScope, P::RateLimited, P::StoreUnavailable, P::Internal];
+/// Problems of every endpoint with a body.
+const WITH_BODY: &[P] = &[P::MalformedJson, P::UnsupportedMediaType, P::PayloadTooLarge, P::InvalidRequest];
+/// Problems of every endpoint with query parameters.
+const WITH_QUERY: &[P] = &[P::InvalidRequest];
+
+pub(crate) async fn serve(State(web): State<Web>) -> impl IntoResponse {
+    // A process has one catalogue.
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let text = TEXT.get_or_init(|| document(&web.engine.catalogue).to_string());
+    ([(header::CONTENT_TYPE, "application/json")], text.as_str())
+}
+
+/// The document of the whole API, with the params of these actions.
+pub fn document(catalogue: &Catalogue) -> Value {
+    let mut router = OpenApiRouter::with_openapi(base());
+    for endpoint in ENDPOINTS {
+        let mut documented = (endpoint.documented)();
+        for item in documented.1.paths.values_mut() {
+            let has_body = item.post.is_some();
+            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+                describe(operation, has_body, endpoint);
+            }
+        }
+        router = router.routes(documented);
+    }
+    let mut document = serde_json::to_value(router.into_openapi()).expect("the document is JSON");
+    describe_params(&mut document, catalogue);
+    document
+}
+
+/// The document without endpoints.
+fn base() -> OpenApi {
     let mut base = Base::openapi();
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("orc_<id>_<secret>")
-        .description(Some("An API key with the scopes that a route names; a server without keys wants none."))
+        .description(Some("An API key with the scope of the route. A server without keys needs none."))
         .build();
     base.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
     base
 }
 
-/// The document of the whole API, with the params of these actions.
-pub fn document(catalogue: &Catalogue) -> Value {
-    let mut document = routes::document();
-    let examples: Value = serde_json::from_str(EXAMPLES).expect("a test reads the file");
-    for (path, item) in &mut document.paths.paths {
-        for (method, operation) in operations(item) {
-            let name = format!("{method} {path}");
-            errors::list(&name, operation);
-            illustrate(operation, &examples[&name], &examples);
+/// Adds what the endpoint declares.
+fn describe(operation: &mut Operation, has_body: bool, endpoint: &Endpoint) {
+    operation.operation_id = endpoint.id.rsplit("::").next().map(str::to_owned);
+    operation.tags = Some(vec![endpoint.tag.to_owned()]);
+    operation.security = endpoint.scope.map(|scope| vec![SecurityRequirement::new("key", [scope.as_str()])]);
+    let example = (endpoint.example)();
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        illustrate(&mut body.content, example.get("request"));
+    }
+    let mut html = false;
+    for response in operation.responses.responses.values_mut() {
+        let RefOr::T(response) = response else { continue };
+        html |= response.content.keys().eq(["text/html"]);
+        illustrate(&mut response.content, example.get("response"));
+    }
+    let in_query =
+        |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(it) if it.parameter_in == ParameterIn::Query);
+    let mut problems: BTreeMap<u16, Vec<P>> = BTreeMap::new();
+    for (applies, codes) in [
+        (endpoint.scope.is_some(), WITH_SCOPE),
+        (has_body, WITH_BODY),
+        (operation.parameters.iter().flatten().any(in_query), WITH_QUERY),
+        (true, endpoint.problems),
+    ] {
+        for code in codes.iter().filter(|_| applies) {
+            problems.entry(kind(*code).status).or_default().push(*code);
         }
     }
-    let mut document = serde_json::to_value(document).expect("the document is JSON");
-    describe_params(&mut document, catalogue);
-    document
+    for (status, codes) in problems {
+        operation.responses.responses.insert(status.to_string(), RefOr::T(response(&codes, html)));
+    }
 }
 
-/// The types whose `params` are those of the action that their `action` names.
-const WITH_PARAMS: [&str; 2] = ["ActionRequest", "PreviewBody"];
+/// Gives an example to every content but pages for people.
+fn illustrate<'a>(contents: impl IntoIterator<Item = (&'a String, &'a mut RefOr<Content>)>, example: Option<&Value>) {
+    for (kind, content) in contents {
+        if let RefOr::T(content) = content
+            && kind != "text/html"
+        {
+            content.example = example.cloned();
+        }
+    }
+}
 
-/// Gives each action's params a schema of their own, so that generated clients have a type for them. The types
-/// of the handlers know no action: the catalogue is a list of files.
+/// The answer with one of these problems, which have one status. A browser gets a page where the endpoint is for people.
+fn response(codes: &[P], html: bool) -> utoipa::openapi::Response {
+    let titles: Vec<&str> = codes.iter().map(|code| kind(*code).title).collect();
+    let mut content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
+    for code in codes {
+        let example = ExampleBuilder::new().summary(kind(*code).title).value(Some(problem_example(*code))).build();
+        content.examples.insert(code.as_str().to_owned(), RefOr::T(example));
+    }
+    let response = ResponseBuilder::new().description(titles.join("; ")).content("application/problem+json", content);
+    if html { response.content("text/html", Content::default()).build() } else { response.build() }
+}
+
+fn problem_example(code: P) -> Value {
+    let mut problem = Problem::new(code, "");
+    problem.connect = matches!(code, P::ConnectionRequired | P::ReauthRequired).then_some(Provider::Google);
+    problem.retry_after = (kind(code).status == 429).then_some(Duration::from_millis(1500));
+    let id = "0a4c7f2e-3f6d-4b1e-9a59-6c1d2e3f4a5b".to_owned();
+    let mut body = ProblemBody::new(problem, id, "https://orchestrator.example.com");
+    body.detail = None;
+    json!(body)
+}
+
+/// The schemas whose `params` are those of the action in `action`.
+const WITH_PARAMS: [&str; 3] = ["ActionRequest", "PlannedAction", "PreviewBody"];
+
+/// Gives each action's params a schema, so that generated clients have a type for them. The types of the handlers do
+/// not know the actions.
 fn describe_params(document: &mut Value, catalogue: &Catalogue) {
     let schemas = &mut document["components"]["schemas"];
     let mut references = Vec::new();
     let mut ids = Vec::new();
     for action in catalogue.iter() {
-        let id = action.about().id;
+        let id = action.spec().id;
         let name = type_name(id);
         let mut schema = action.params_schema();
-        // The name of the component is the type's; two actions may have params of one title.
+        // Two actions may have params with the same title.
         schema["title"] = json!(name);
         schema["description"] = json!(format!("The params of {id}."));
         references.push(json!({ "$ref": format!("#/components/schemas/{name}") }));
@@ -99,67 +180,18 @@ fn describe_params(document: &mut Value, catalogue: &Catalogue) {
     }
     for name in WITH_PARAMS {
         let fields = &mut schemas[name]["properties"];
-        let says = format!("Which action of the catalogue: {}.", ids.join(", "));
-        fields["action"]["description"] = json!(says);
+        fields["action"]["description"] = json!(format!("The action's id: {}.", ids.join(", ")));
         fields["params"] = json!({ "description": fields["params"]["description"], "anyOf": references });
     }
 }
 
-/// `GmailSendParams` for `gmail.send`.
+/// `ServiceVerbParams` for `service.verb`.
 fn type_name(id: &str) -> String {
     let words = id.split(['.', '_']).map(|word| {
         let (first, rest) = word.split_at(word.len().min(1));
         first.to_ascii_uppercase() + rest
     });
     words.chain(["Params".to_owned()]).collect()
-}
-
-/// The operations of a path, by method.
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
-    let all = [("GET", &mut item.get), ("POST", &mut item.post), ("DELETE", &mut item.delete)];
-    all.into_iter().filter_map(|(method, operation)| operation.as_mut().map(|operation| (method, operation)))
-}
-
-fn illustrate(operation: &mut Operation, example: &Value, all: &Value) {
-    if let Some(RefOr::T(body)) = &mut operation.request_body {
-        for content in body.content.values_mut() {
-            let RefOr::T(content) = content else { continue };
-            content.example = resolved(&example["request"], all);
-        }
-    }
-    for (status, response) in &mut operation.responses.responses {
-        let RefOr::T(response) = response else { continue };
-        if status.starts_with('2') {
-            // A page for people needs no example.
-            for (_, content) in response.content.iter_mut().filter(|(kind, _)| *kind != "text/html") {
-                let RefOr::T(content) = content else { continue };
-                content.example = resolved(&example["response"], all);
-            }
-        }
-    }
-}
-
-/// An example with the entries that it refers to; none for null.
-fn resolved(example: &Value, all: &Value) -> Option<Value> {
-    match example {
-        Value::Null => None,
-        Value::String(name) if name.starts_with('$') => Some(all[name].clone()),
-        Value::Object(fields) => {
-            let list = |value: &Value| match value {
-                Value::Array(items) => items.iter().map(|item| resolved(item, all).unwrap_or_default()).collect(),
-                other => other.clone(),
-            };
-            Some(Value::Object(fields.iter().map(|(name, value)| (name.clone(), list(value))).collect()))
-        }
-        other => Some(other.clone()),
-    }
-}
-
-pub(crate) async fn serve(State(web): State<Web>) -> impl IntoResponse {
-    // One process has one catalogue.
-    static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| document(&web.engine.catalogue).to_string());
-    ([(header::CONTENT_TYPE, "application/json")], text.as_str())
 }
 
 #[cfg(test)]
@@ -219,7 +251,7 @@ mod tests {
 
     #[test]
     fn every_route_has_an_example_that_fits_its_types() {
-        let document = document(&Catalogue::new(Vec::new()));
+        let document = document(&Catalogue::new(Vec::new(), Vec::new()));
         let mut wrong = Vec::new();
         let mut looked_at = 0;
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -252,10 +284,13 @@ mod tests {
 
     #[test]
     fn every_route_lists_its_errors_and_scopes() {
-        let document = document(&Catalogue::new(Vec::new()));
+        let mut ids = std::collections::BTreeSet::new();
+        let document = document(&Catalogue::new(Vec::new(), Vec::new()));
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 assert!(operation["summary"].is_string() && operation["tags"][0].is_string(), "{method} {path}");
+                let id = operation["operationId"].as_str().unwrap();
+                assert!(ids.insert(id.to_owned()), "client generators name methods by the id {id}, which is repeated");
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(!responses.contains_key("4XX") && !responses.contains_key("5XX"), "{method} {path}");
                 if let Some(security) = operation.get("security") {

@@ -1,22 +1,25 @@
-//! The few pages that this API writes itself: no script, and every text escaped.
+//! HTML pages without scripts. All text is escaped.
 
 use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
 
-use crate::files::POLICY;
+/// The content security policy of every page: only our own scripts and styles, and only this API. Trusted Types keep
+/// text from becoming markup or script.
+pub(crate) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                                 img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                                 require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// Whoever asked is a person: what went wrong is to be a page.
+/// Marks a response, as an extension: a person reads it in a browser, so a problem becomes a page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AsPage;
 
-/// A page of a heading and paragraphs, and a link on.
-pub(crate) fn page(title: &str, paragraphs: &[&str], link: Option<(&str, &str)>) -> Response {
+/// A page with a heading, paragraphs, and a link (target and text).
+pub(crate) fn page(title: &str, paragraphs: &[&str], (target, text): (&str, &str)) -> Response {
     let title = escaped(title);
     let paragraphs: Vec<String> = paragraphs.iter().map(|text| format!("<p>{}</p>\n", escaped(text))).collect();
     let paragraphs = paragraphs.concat();
-    let link = link.map(|(target, text)| format!("<p><a href=\"{}\">{}</a></p>\n", escaped(target), escaped(text)));
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · AI Orchestrator</title>\n\
@@ -24,8 +27,9 @@ pub(crate) fn page(title: &str, paragraphs: &[&str], link: Option<(&str, &str)>)
          <link rel=\"stylesheet\" href=\"/assets/base.css\">\n\
          <header class=\"top\"><div class=\"brand\"><img src=\"/assets/icon.svg\" alt=\"\" width=\"40\" height=\"40\">\
          <h1>{title}</h1></div></header>\n\
-         <main><div class=\"card stack\">\n{paragraphs}{link}</div></main>\n</html>\n",
-        link = link.unwrap_or_default(),
+         <main><div class=\"card stack\">\n{paragraphs}<p><a href=\"{}\">{}</a></p>\n</div></main>\n</html>\n",
+        escaped(target),
+        escaped(text),
     );
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)], page)
         .into_response()
@@ -51,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_text_is_markup() {
+    fn text_never_becomes_markup() {
         assert_eq!(escaped(r#"<a href='x' b="&">é"#), "&lt;a href=&#39;x&#39; b=&quot;&amp;&quot;&gt;é");
     }
 }

@@ -9,12 +9,10 @@ use std::{
 };
 
 use adapters::{
-    actions::{self, Apis},
-    google::GmailApi,
     http::{ClientOptions, LazyClient},
-    microsoft::GraphApi,
     mime,
-    offline::OfflinePlanner,
+    providers::{self, Apis},
+    rules::RulesPlanner,
     vault::LocalVault,
 };
 use axum::{
@@ -25,7 +23,7 @@ use domain::{ActionId, ClientRequestId, JobId, Mail, Provider, WorkspaceId, ment
 use engine::{
     catalogue::Catalogue,
     plan::plan_schema,
-    ports::{Action, Finish, Model as _, ModelRequest, Purpose, Sealed, Stamp, Vault as _},
+    ports::{Action, Finish, Model as _, ModelRequest, Purpose, RenderContext, Sealed, Vault as _},
 };
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
@@ -54,7 +52,7 @@ pub const PARTS: &[Part] = &[
     Part { name: "seal 2 KB", ours: seal, than: "SHA-256 of the same bytes", yardstick: || digest(&json!(text())) },
     Part { name: "open 2 KB", ours: open, than: "SHA-256 of the same bytes", yardstick: || digest(&json!(text())) },
     Part { name: "grounding, 2 KB", ours: ground, than: "to look at each character once", yardstick: characters },
-    Part { name: "offline planner", ours: offline, than: "to read its answer as JSON", yardstick: offline_read },
+    Part { name: "rules planner", ours: rules, than: "to read its answer as JSON", yardstick: rules_read },
 ];
 
 const KEY: &str = "0d7bf1f0-7a3e-4a3e-9a55-0b6f0c3a8d11";
@@ -79,14 +77,13 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 fn catalogue() -> Catalogue {
     let client = LazyClient::new(ClientOptions::PROVIDER);
-    let gmail = GmailApi::new(client.clone(), "https://gmail.googleapis.com").expect("a URL");
-    let graph = GraphApi::new(client, "https://graph.microsoft.com/v1.0").expect("a URL");
-    Catalogue::new(actions::all(&Apis { gmail, graph }))
+    let apis = Apis::new(&client, &[].into()).expect("the public addresses");
+    Catalogue::new(providers::specs(), providers::actions(&apis))
 }
 
-fn stamp() -> Stamp {
+fn stamp() -> RenderContext {
     let from = Some("user@example.com".parse().expect("an address"));
-    Stamp { from, date: Some("2027-01-01T12:00:00Z".parse().expect("a time")), id: Some(KEY.to_owned()) }
+    RenderContext { from, date: Some("2027-01-01T12:00:00Z".parse().expect("a time")), id: Some(KEY.to_owned()) }
 }
 
 fn mail(html: bool) -> Mail {
@@ -250,18 +247,19 @@ fn question() -> ModelRequest {
         message: String::new(),
         schema: Value::Null,
         actions: ["gmail.send", "outlook.send"].map(|id| id.parse().expect("an id")).into(),
+        answers: Vec::new(),
         timeout: Duration::from_secs(1),
     }
 }
 
 fn answer(question: &ModelRequest) -> String {
-    match now(OfflinePlanner::new().ask(question)).expect("an answer").finish {
+    match now(RulesPlanner.ask(question)).expect("an answer").finish {
         Finish::Text(text) => text,
         other => panic!("{other:?}"),
     }
 }
 
-fn offline() -> Work {
+fn rules() -> Work {
     let question = Arc::new(question());
     assert!(answer(&question).contains("ana@example.com"));
     Box::new(move || {
@@ -269,7 +267,7 @@ fn offline() -> Work {
     })
 }
 
-fn offline_read() -> Work {
+fn rules_read() -> Work {
     let text = answer(&question());
     Box::new(move || {
         black_box(serde_json::from_str::<Value>(black_box(&text)).expect("JSON"));

@@ -89,7 +89,7 @@ pub async fn keeps_contents_for_7_days(ledger: Adapter, clock: Arc<ManualClock>,
         save(&ledger, &retried).await;
         let claimed = held(&late, clock.now());
         let sending = claimed.sending(clock.now()).expect("claimed");
-        let late = sending.unknown(clock.now()).expect("sending");
+        let late = sending.unknown(error(), clock.now()).expect("sending");
         for version in [&claimed, &sending, &late] {
             save(&ledger, version).await;
         }
@@ -141,7 +141,7 @@ pub async fn keeps_the_rest_for_its_time(ledger: Adapter, clock: Arc<ManualClock
         };
         let audit =
             AuditEntry::new(plan.plan_id.0, Some(workspace.clone()), AuditEvent::PlanMade, AuditBy::Keyless, now);
-        ledger.put_plan(&plan, &audit).await.expect("a put");
+        ledger.put_plans(std::slice::from_ref(&plan), &audit).await.expect("a put");
         pass(almost(Duration::from_hours(1))).await;
         assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [entry]);
         assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), Some(plan.clone()));

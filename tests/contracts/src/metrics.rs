@@ -1,16 +1,18 @@
+//! The contract of the store of metric counts.
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use telemetry::{Increment, MetricStore};
 
 use crate::support::at_once;
 
-/// Longer than any store takes.
+/// Longer than any store needs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What every [`MetricStore`] does: it loses and doubles nothing, whoever adds at the same time. It has to be empty.
+/// The contract of every [`MetricStore`]: concurrent additions are neither lost nor doubled. The store must be empty.
 pub async fn metric_store(store: Arc<dyn MetricStore>) {
     const METRICS: [&str; 3] = ["first_total", "second_seconds", "third_total"];
-    assert_eq!(store.read(&METRICS).await, Ok(vec![Vec::new(); 3]), "it is empty at first");
+    assert_eq!(store.read(&METRICS).await, Ok(vec![Vec::new(); 3]), "it starts empty");
     assert_eq!(store.read(&[]).await, Ok(Vec::new()));
     let (adders, times) = (20_u64, 25_u64);
     let adding = (0..adders).map(|adder| {
@@ -35,5 +37,5 @@ pub async fn metric_store(store: Arc<dyn MetricStore>) {
         ("a|/b/{c}|sum".to_owned(), (times * adders) << 40),
     ];
     let expected = [second.into(), BTreeMap::new(), [(String::new(), 2 * times * adders)].into()];
-    assert_eq!(read, expected, "sums are exact, in the order that was asked for");
+    assert_eq!(read, expected, "sums are exact, in the requested order");
 }

@@ -48,18 +48,23 @@ fn notices(setup: Setup, sabotage: Sabotage, expected: &str) {
 }
 
 #[test]
-fn without_compared_revisions_a_mail_goes_twice() {
+fn without_compared_revisions_a_send_happens_twice() {
     notices(Setup::SendOnly, Sabotage::BlindSave, "twice");
 }
 
 #[test]
-fn without_the_mark_of_a_begun_send_a_mail_goes_twice() {
+fn without_the_mark_of_a_begun_send_a_send_happens_twice() {
     notices(Setup::SendOnly, Sabotage::NoSendingMark, "twice");
 }
 
 #[test]
-fn without_drafts_that_go_once_a_mail_goes_twice() {
+fn without_drafts_that_go_once_a_send_happens_twice() {
     notices(Setup::GmailDrafts, Sabotage::ImmortalDrafts, "twice");
+}
+
+#[test]
+fn without_ids_that_are_taken_once_a_change_happens_twice() {
+    notices(Setup::Changes, Sabotage::NoChangeId, "twice");
 }
 
 #[test]
@@ -87,14 +92,36 @@ fn end(run: &Run) -> (&'static str, Option<JobErrorCode>, u32) {
 
 #[test]
 fn a_draft_tells_what_became_of_a_send_and_nothing_else_does() {
-    let after_send = (Site::Send, Phase::After);
+    let after_send = (Site::Perform, Phase::After);
     for twist in [Twist::Crash, Twist::Freeze, Twist::Fault] {
         assert_eq!(outcome(&at(Setup::GraphDrafts, after_send, twist, 1)), "presumed", "{twist:?}");
         assert_eq!(end(&at(Setup::SendOnly, after_send, twist, 1)).0, "unknown", "{twist:?}");
     }
-    let late = |setup| end(&at(setup, (Site::Send, Phase::Before), Twist::Late, 1));
+    let late = |setup| end(&at(setup, (Site::Perform, Phase::Before), Twist::Late, 1));
     assert_eq!(late(Setup::GmailDrafts), ("completed", None, 1));
     assert_eq!(late(Setup::SendOnly), ("unknown", Some(JobErrorCode::OutcomeUnknown), 1));
+}
+
+#[test]
+fn a_change_is_never_unknown_while_the_provider_answers() {
+    let after_call = (Site::Perform, Phase::After);
+    for twist in [Twist::Crash, Twist::Freeze, Twist::Fault] {
+        assert_eq!(end(&at(Setup::Changes, after_call, twist, 1)), ("presumed", None, 1), "{twist:?}");
+    }
+    let before_call = (Site::Perform, Phase::Before);
+    assert_eq!(end(&at(Setup::Changes, before_call, Twist::Late, 1)), ("completed", None, 1));
+    // The account is refused after a lost answer: the job waits for it.
+    let mut step = 0;
+    let run = schedule::run(Setup::Changes, Sabotage::None, false, &mut |_, (_, point), _| {
+        let twist = match (step, point) {
+            (0, (Site::Perform, Phase::After)) => Twist::Fault,
+            (1, (Site::Perform, Phase::Before)) | (2, (Site::Compare, Phase::After)) => Twist::Forbidden,
+            _ => return None,
+        };
+        step += 1;
+        Some(twist)
+    });
+    assert_eq!((step, end(&run)), (3, ("presumed", None, 1)));
 }
 
 #[test]
@@ -102,13 +129,13 @@ fn a_job_that_kills_its_workers_is_settled() {
     let killed = |point| end(&at(Setup::GmailDrafts, point, Twist::Crash, FOR_EVER));
     assert_eq!(killed((Site::Contents, Phase::After)), ("failed", Some(JobErrorCode::Internal), 0));
     let unknown = Some(JobErrorCode::OutcomeUnknown);
-    assert_eq!(killed((Site::Send, Phase::Before)), ("unknown", unknown, 0));
-    assert_eq!(killed((Site::Send, Phase::After)), ("unknown", unknown, 1));
+    assert_eq!(killed((Site::Perform, Phase::Before)), ("unknown", unknown, 0));
+    assert_eq!(killed((Site::Perform, Phase::After)), ("unknown", unknown, 1));
 }
 
 #[test]
 fn a_job_that_can_only_wait_gives_up() {
-    let before_send = (Site::Send, Phase::Before);
+    let before_send = (Site::Perform, Phase::Before);
     let gave_up = ("failed", Some(JobErrorCode::GaveUp), 0);
     assert_eq!(end(&at(Setup::SendOnly, before_send, Twist::RateLimited, FOR_EVER)), gave_up);
     assert_eq!(end(&at(Setup::SendOnly, (Site::Rollout, Phase::After), Twist::Fault, FOR_EVER)), gave_up);
@@ -126,7 +153,7 @@ fn an_answer_that_comes_too_late_for_a_send_is_not_used() {
     let mut step = 0;
     let run = schedule::run(Setup::SendOnly, Sabotage::None, false, &mut |_, (_, point), _| {
         let twist = match (step, point) {
-            (0, (Site::Send, Phase::Before)) => Twist::Unauthorized,
+            (0, (Site::Perform, Phase::Before)) => Twist::Unauthorized,
             (1, (Site::Refresh, Phase::After)) => Twist::Slow,
             _ => return None,
         };
@@ -142,7 +169,7 @@ fn a_job_that_waits_is_not_taken_for_one_that_kills_its_workers() {
     // No message can be acknowledged, so that the first comes a sixth time while the job waits.
     let (mut sends, mut receipts) = (0, 0);
     let run = schedule::run(Setup::SendOnly, Sabotage::None, false, &mut |_, (_, point), _| match point {
-        (Site::Send, Phase::Before) if sends < 15 => {
+        (Site::Perform, Phase::Before) if sends < 15 => {
             sends += 1;
             Some(Twist::RateLimited)
         }

@@ -1,10 +1,10 @@
-//! The engine's ports, played by the [`World`], and an action whose mails go to it.
+//! The engine's ports, played by the [`World`], and the actions that it carries out.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    Address, AuditEntry, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, Via, Violation, WorkspaceId,
+    AuditEntry, Effect, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, Via, Violation, WorkspaceId,
     WorkspaceSettings,
 };
 use engine::{
@@ -13,13 +13,13 @@ use engine::{
     catalogue::Catalogue,
     limits::Limits,
     ports::{
-        About, Access, Action, Answer, Audit, AuditFilter, Authorization, Budget, CacheError, CacheHealth, CachePorts,
-        Call, ClaimResult, Claims, Clock, Connections, Consent, Consents, Contents, Decision, Delivery, Exchange,
-        Granted, Guide, Identity, Ids, Insert, JobCache, JobFilter, Jobs, KeyClaim, Keys, LedgerError, LedgerPorts,
-        Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, Outbox, OutboxEntry, Plans, Purpose,
-        Queue, QueueError, QueuedMessage, RateLimit, RateLimits, RenderError, Rendered, Reservation, Reserved,
-        RolloutCache, Save, Sealed, SendError, Sent, Settings, Stamp, StoredConnection, StoredPlan, Upkeep, Vault,
-        VaultError,
+        Access, Action, ActionSpec, Answer, Audit, AuditFilter, Authorization, Budget, CacheError, CacheHealth,
+        CachePorts, Call, ClaimResult, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision,
+        Delivery, Done, Exchange, Granted, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, KeyClaim,
+        Keys, LedgerError, LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes,
+        OAuthSpec, Outbox, OutboxEntry, Plans, ProviderError, ProviderSpec, Purpose, Queue, QueueError, QueuedMessage,
+        RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed,
+        Settings, StoredConnection, StoredPlan, Upkeep, Vault, VaultError, Wording,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -27,26 +27,51 @@ use serde_json::{Value, json};
 use telemetry::Metrics;
 use uuid::Uuid;
 
-use crate::world::{Message, PROVIDER_TIMEOUT, Phase, Setup, Site, Twist, VISIBILITY, World};
+use crate::world::{Effective, Message, PROVIDER_TIMEOUT, Phase, Setup, Site, Twist, VISIBILITY, World};
 
 /// The action that the explorer's jobs carry out.
 pub const ACTION: &str = "test.send";
 const SEND: &[&str] = &["send"];
 const DRAFT: &[&str] = &["draft"];
 
+/// The provider, as far as the engine asks.
+const PROVIDER: ProviderSpec = ProviderSpec {
+    id: Provider::Google,
+    name: "Test",
+    account: "Test",
+    oauth: OAuthSpec {
+        auth_url: "",
+        token_url: "",
+        revoke_url: None,
+        tenant: None,
+        identity_scopes: &[],
+        parameters: &[],
+        scope_prefix: "",
+        pasted_scopes: &[],
+        is_issuer: |_, _| false,
+        address: |_| None,
+    },
+    apis: &[],
+    revoke_page: "",
+};
+
 /// An engine over `world`.
 pub fn engine(world: &World) -> Engine {
-    let about = About {
+    let setup = world.lock().setup;
+    let spec = ActionSpec {
         id: ACTION,
+        title: "Test",
         provider: Provider::Google,
-        description: "Sends a mail of the explorer.",
-        scopes: OAuthScopes { send: SEND, draft: DRAFT },
-        guide: Guide::default(),
+        effect: if setup == Setup::Changes { Effect::Change } else { Effect::Send },
+        description: "Does what the explorer looks for.",
+        scopes: OAuthScopes { required: SEND, draft: if setup == Setup::Changes { &[] } else { DRAFT } },
+        instructions: Instructions::default(),
+        wording: Wording { noun: "it", ask_recipients: "", look: "Look at the provider" },
     };
-    let sandbox = world.lock().setup == Setup::Sandbox;
+    let sandbox = setup == Setup::Sandbox;
     let world = Arc::new(world.clone());
     Engine::new(Parts {
-        catalogue: Catalogue::new(vec![Arc::new(MailAction { about, world: World::clone(&world) })]),
+        catalogue: Catalogue::new(vec![&PROVIDER], vec![Arc::new(TestAction { spec, world: World::clone(&world) })]),
         ledger: LedgerPorts {
             jobs: Arc::<World>::clone(&world),
             plans: Arc::new(Unused),
@@ -154,7 +179,7 @@ impl Outbox for World {
     async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError> {
         let put = self.write(Site::Outbox, |state| {
             if state.outbox.insert(entry.job_id) {
-                state.deliver(None);
+                state.take_effect(&Effective::Send);
             }
         });
         put.await.map_err(ledger_down)
@@ -417,7 +442,7 @@ fn unused<T>() -> T {
 
 #[async_trait]
 impl Plans for Unused {
-    async fn put_plan(&self, _: &StoredPlan, _: &AuditEntry) -> Result<(), LedgerError> {
+    async fn put_plans(&self, _: &[StoredPlan], _: &AuditEntry) -> Result<(), LedgerError> {
         unused()
     }
 
@@ -511,14 +536,14 @@ impl Model for Unused {
     }
 }
 
-struct MailAction {
-    about: About,
+struct TestAction {
+    spec: ActionSpec,
     world: World,
 }
 
-impl Action for MailAction {
-    fn about(&self) -> &About {
-        &self.about
+impl Action for TestAction {
+    fn spec(&self) -> &ActionSpec {
+        &self.spec
     }
 
     fn params_schema(&self) -> Value {
@@ -526,65 +551,79 @@ impl Action for MailAction {
     }
 
     fn parse(&self, _: &Value) -> Result<Box<dyn Call>, Vec<Violation>> {
-        Ok(Box::new(Mail(self.world.clone())))
+        Ok(Box::new(TestCall(self.world.clone())))
     }
 }
 
-struct Mail(World);
+struct TestCall(World);
 
 #[async_trait]
-impl Call for Mail {
+impl Call for TestCall {
     fn params(&self) -> Value {
         json!({})
     }
 
-    fn addresses(&self) -> Vec<(String, &Address)> {
-        Vec::new()
+    fn title(&self) -> String {
+        "test".to_owned()
     }
 
-    fn map_addresses(&self, _: &mut dyn FnMut(Address) -> Address) -> Box<dyn Call> {
-        Box::new(Self(self.0.clone()))
+    /// The body is the id that the engine gives, which a change is made under.
+    fn render(&self, context: &RenderContext) -> Result<Rendered, RenderError> {
+        Ok(Rendered { content_type: "text/plain", body: context.id.clone().unwrap_or_default() })
     }
 
-    fn render(&self, _: &Stamp) -> Result<Rendered, RenderError> {
-        Ok(Rendered { content_type: "message/rfc822", body: "mail".to_owned(), warnings: Vec::new() })
-    }
-
-    async fn prepare(&self, _: &Rendered, _: &Access) -> Result<Evidence, SendError> {
+    async fn prepare(&self, _: &Rendered, _: &Access) -> Result<Evidence, ProviderError> {
         let made = self.0.write(Site::Prepare, |state| {
             let draft_id = format!("d{}", state.number());
             state.drafts.insert(draft_id.clone());
             let internet_message_id = (state.setup == Setup::GraphDrafts).then(|| format!("<{draft_id}@example.com>"));
             Evidence { draft_id, internet_message_id }
         });
-        // A draft whose answer is lost lies around, and is never sent.
-        made.await.map_err(|(_, twist)| refusal(twist).unwrap_or(SendError::NotReached("cut off".to_owned())))
+        // A draft whose answer is lost stays unsent.
+        made.await.map_err(|(_, twist)| refusal(twist).unwrap_or(ProviderError::Unreachable("cut off".to_owned())))
     }
 
-    async fn send(&self, _: &Rendered, _: &Access, draft: Option<&Evidence>) -> Result<Sent, SendError> {
-        self.0.lock().begin_send();
-        let draft = draft.map(|evidence| evidence.draft_id.clone());
-        let lost = || SendError::MaybeSent("cut off".to_owned());
-        match self.0.write(Site::Send, |state| state.deliver(draft.as_deref())).await {
-            Ok(true) => Ok(Sent { details: json!({ "message_id": "m" }), presumed: false }),
-            Ok(false) => Err(SendError::DraftGone),
+    async fn perform(&self, rendered: &Rendered, _: &Access, draft: Option<&Evidence>) -> Result<Done, ProviderError> {
+        self.0.lock().begin_call();
+        let changes = self.0.lock().setup == Setup::Changes;
+        let what = match draft {
+            _ if changes => Effective::Change(rendered.body.clone()),
+            Some(draft) => Effective::Draft(draft.draft_id.clone()),
+            None => Effective::Send,
+        };
+        let lost = || ProviderError::AnswerLost("cut off".to_owned());
+        match self.0.write(Site::Perform, |state| state.take_effect(&what)).await {
+            Ok(true) => Ok(Done { details: json!({ "id": "m" }) }),
+            Ok(false) if changes => Err(ProviderError::Exists),
+            Ok(false) => Err(ProviderError::DraftGone),
             Err((Phase::After, _)) => Err(lost()),
             Err((Phase::Before, Twist::Late)) => {
                 let mut state = self.0.lock();
                 let then = state.now + SignedDuration::from_secs(30);
-                state.late.push((then, draft));
+                state.late.push((then, what));
                 Err(lost())
             }
-            Err((Phase::Before, twist)) => Err(refusal(twist).unwrap_or(SendError::NotReached("cut off".to_owned()))),
+            Err((Phase::Before, twist)) => {
+                Err(refusal(twist).unwrap_or(ProviderError::Unreachable("cut off".to_owned())))
+            }
+        }
+    }
+
+    async fn compare(&self, rendered: &Rendered, _: &Access) -> Result<Comparison, ProviderError> {
+        let ours = self.0.read(Site::Compare, |state| state.changes.contains(&rendered.body)).await;
+        match ours {
+            Ok(true) => Ok(Comparison::Ours(Done { details: json!({ "id": "m" }) })),
+            Ok(false) => Ok(Comparison::NotOurs),
+            Err(twist) => Err(refusal(twist).unwrap_or(ProviderError::Unreachable("cut off".to_owned()))),
         }
     }
 }
 
-fn refusal(twist: Twist) -> Option<SendError> {
+fn refusal(twist: Twist) -> Option<ProviderError> {
     match twist {
-        Twist::RateLimited => Some(SendError::RateLimited(Some(Duration::from_secs(20)))),
-        Twist::Unauthorized => Some(SendError::Unauthorized),
-        Twist::Forbidden => Some(SendError::Forbidden("scope".to_owned())),
+        Twist::RateLimited => Some(ProviderError::RateLimited(Some(Duration::from_secs(20)))),
+        Twist::Unauthorized => Some(ProviderError::Unauthorized),
+        Twist::Forbidden => Some(ProviderError::Forbidden("scope".to_owned())),
         _ => None,
     }
 }

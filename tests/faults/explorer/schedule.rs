@@ -48,7 +48,7 @@ pub struct Run {
     pub violation: Option<String>,
     /// The job at its end.
     pub job: Option<Job>,
-    /// How often the mail was delivered.
+    /// How often the action took effect.
     pub delivered: u32,
     /// Step by step, where it was asked for.
     pub trace: Vec<String>,
@@ -351,7 +351,7 @@ fn caller() -> Caller {
         bound_actor: None,
         default_actor: domain::ActorHash::of(&"w".parse().expect("a workspace"), &actor()),
         allow: None,
-        scopes: Scope::ALL.into(),
+        scopes: Scope::all(),
         ticket: Ticket::default(),
     }
 }

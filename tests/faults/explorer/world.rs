@@ -35,15 +35,22 @@ pub enum Setup {
     GraphDrafts,
     /// In one request, which leaves no trace.
     SendOnly,
+    /// In one request under our id, which the provider takes once.
+    Changes,
     /// Into the outbox.
     Sandbox,
 }
 
 impl Setup {
-    pub const ALL: [Self; 4] = [Self::GmailDrafts, Self::GraphDrafts, Self::SendOnly, Self::Sandbox];
+    pub const ALL: [Self; 5] = [Self::GmailDrafts, Self::GraphDrafts, Self::SendOnly, Self::Changes, Self::Sandbox];
 
     pub fn by_draft(self) -> bool {
         matches!(self, Self::GmailDrafts | Self::GraphDrafts)
+    }
+
+    /// The provider itself tells whether a call whose answer was lost took effect.
+    fn can_tell(self) -> bool {
+        self.by_draft() || self == Self::Changes
     }
 }
 
@@ -61,6 +68,8 @@ pub enum Sabotage {
     NoLease,
     /// The provider sends a draft as often as it is asked to.
     ImmortalDrafts,
+    /// The provider ignores the id that a change is made under.
+    NoChangeId,
     /// Nobody looks for jobs whose message was lost.
     NoSweeper,
 }
@@ -85,7 +94,19 @@ pub enum Site {
     Open,
     Sleep,
     Prepare,
+    Perform,
+    Compare,
+}
+
+/// What a call does at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effective {
+    /// Sends.
     Send,
+    /// Sends this draft.
+    Draft(String),
+    /// Makes the change of this id.
+    Change(String),
 }
 
 /// Whether a call has taken effect. A call that changes nothing stops only after it: before it is
@@ -209,8 +230,10 @@ pub struct State {
     pub keys: BTreeMap<JobId, PayloadHash>,
     pub messages: Vec<Message>,
     pub drafts: BTreeSet<String>,
-    /// Sends that were timed out and are still on their way.
-    pub late: Vec<(Timestamp, Option<String>)>,
+    /// The ids of changes that were made.
+    pub changes: BTreeSet<String>,
+    /// Calls that timed out and have not taken effect yet.
+    pub late: Vec<(Timestamp, Effective)>,
     pub outbox: BTreeSet<JobId>,
     pub delivered: u32,
     pub numbers: u64,
@@ -243,6 +266,7 @@ impl World {
             keys: BTreeMap::new(),
             messages: Vec::new(),
             drafts: BTreeSet::new(),
+            changes: BTreeSet::new(),
             late: Vec::new(),
             outbox: BTreeSet::new(),
             delivered: 0,
@@ -340,38 +364,39 @@ impl State {
         self.excuse |= self.tasks.iter().any(|task| task.alive && task.sending && task.deadline <= now);
         let (due, late) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
         self.late = late;
-        let due: Vec<(Timestamp, Option<String>)> = due;
-        for (_, draft) in due {
-            self.deliver(draft.as_deref());
+        let due: Vec<(Timestamp, Effective)> = due;
+        for (_, what) in due {
+            self.take_effect(&what);
         }
     }
 
-    /// The provider sends a mail; not if it is to send a draft that is not there.
-    pub fn deliver(&mut self, draft: Option<&str>) -> bool {
-        let there = match draft {
-            None => true,
-            Some(draft) if self.sabotage == Sabotage::ImmortalDrafts => self.drafts.contains(draft),
-            Some(draft) => self.drafts.remove(draft),
+    /// The provider does it; not if the draft is gone, or the id is taken.
+    pub fn take_effect(&mut self, what: &Effective) -> bool {
+        let does = match what {
+            Effective::Send => true,
+            Effective::Draft(draft) if self.sabotage == Sabotage::ImmortalDrafts => self.drafts.contains(draft),
+            Effective::Draft(draft) => self.drafts.remove(draft),
+            Effective::Change(id) => self.changes.insert(id.clone()) || self.sabotage == Sabotage::NoChangeId,
         };
-        if there {
+        if does {
             self.delivered += 1;
             if self.delivered > 1 {
-                self.violate("the mail was delivered twice");
+                self.violate("the action took effect twice");
             }
             // An entry of the outbox is written once, and nobody receives it: there a late one does no harm.
             if self.setup != Setup::Sandbox && self.job().is_some_and(|job| job.state == JobState::Failed) {
-                self.violate("the mail of a failed job was delivered");
+                self.violate("the action of a failed job took effect");
             }
         }
-        there
+        does
     }
 
-    /// A send begins: only in time, and only by the latest claim.
-    pub fn begin_send(&mut self) {
+    /// A call begins: only in time, and only by the latest claim.
+    pub fn begin_call(&mut self) {
         let Task { deadline, fence, .. } = self.tasks[self.current];
         let needs = SignedDuration::try_from(PROVIDER_TIMEOUT).expect("seconds fit") + MARGIN;
         if self.now + needs > deadline {
-            self.violate("a send was begun with too little time left");
+            self.violate("a call was begun with too little time left");
         }
         if self.job().is_some_and(|job| job.fence != fence) {
             self.violate("a stale fence reached the provider");
@@ -404,16 +429,16 @@ impl State {
         let is_presumed = job.result.as_ref().is_some_and(|result| result["presumed"] == true);
         match job.state {
             JobState::Completed if self.delivered == 0 && !(self.draft_deleted && is_presumed) => {
-                self.violate("a job was completed whose mail was not delivered");
+                self.violate("a job was completed whose action did not take effect");
             }
             JobState::Failed if self.delivered > 0 && self.setup != Setup::Sandbox => {
-                self.violate("a job failed whose mail was delivered");
+                self.violate("a job failed whose action took effect");
             }
             JobState::Unknown if !self.excuse => {
-                self.violate("an outcome is unknown, though nothing came between a send and its record");
+                self.violate("an outcome is unknown, though nothing came between a call and its record");
             }
-            JobState::Unknown if self.setup.by_draft() && !self.refused => {
-                self.violate("an outcome is unknown, though there was a draft to tell");
+            JobState::Unknown if self.setup.can_tell() && !self.refused => {
+                self.violate("an outcome is unknown, though the provider could tell");
             }
             JobState::Unknown if self.setup == Setup::Sandbox => self.violate("the outbox knows no unknown outcome"),
             _ => {}
@@ -438,11 +463,11 @@ impl State {
         add(Flush, !self.keys.is_empty());
         add(Lost, (site, phase) == (Site::Enqueue, Phase::Before));
         let can_downgrade = self.setup.by_draft() && !self.downgraded;
-        let provider = matches!(site, Site::Prepare | Site::Send) && phase == Phase::Before;
+        let provider = matches!(site, Site::Prepare | Site::Perform) && phase == Phase::Before || site == Site::Compare;
         for twist in [RateLimited, Unauthorized, Forbidden] {
             add(twist, provider);
         }
-        add(Late, provider && site == Site::Send);
+        add(Late, provider && site == Site::Perform);
         add(NoToken, site == Site::Refresh);
         add(Downgrade, site == Site::Connection && task.kind == Kind::Worker && can_downgrade);
         add(GateShut, site == Site::Rollout && task.kind == Kind::Worker && !self.gate_shut);
@@ -454,7 +479,7 @@ impl State {
     /// Keeps in mind what a twist excuses.
     pub fn note(&mut self, twist: Twist) {
         let task = &self.tasks[self.current];
-        let at_record = matches!(task.at, Some((Site::Save, _) | (Site::Send, Phase::After)));
+        let at_record = matches!(task.at, Some((Site::Save, _) | (Site::Perform, Phase::After)));
         let disturbs = match twist {
             Twist::Crash | Twist::Late => true,
             Twist::Fault => at_record,

@@ -8,9 +8,9 @@ use engine::{
     Parts,
     catalogue::Catalogue,
     ports::{
-        About, Access, Action, CacheError, Call, ClaimResult, Claims, Contents, Decision, Delivery, Insert, JobCache,
-        JobFilter, Jobs, KeyClaim, LedgerError, Queue, QueueError, QueuedMessage, RateLimit, RenderError, Rendered,
-        RolloutCache, Save, SendError, Sent, Stamp, Upkeep,
+        Access, Action, ActionSpec, CacheError, Call, ClaimResult, Claims, Contents, Decision, Delivery, Done, Insert,
+        JobCache, JobFilter, Jobs, KeyClaim, LedgerError, ParamAddress, ProviderError, Queue, QueueError,
+        QueuedMessage, RateLimit, RenderContext, RenderError, Rendered, RolloutCache, Save, Upkeep,
     },
 };
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ pub fn wrap(parts: &mut Parts, traps: &Arc<Traps>) {
     parts.cache.rollouts = trapped(&parts.cache.rollouts, traps);
     parts.queue = trapped(&parts.queue, traps);
     let actions = parts.catalogue.iter().map(|action| -> Arc<dyn Action> { trapped(action, traps) });
-    parts.catalogue = Catalogue::new(actions.collect());
+    parts.catalogue = Catalogue::new(parts.catalogue.providers().to_vec(), actions.collect());
 }
 
 fn trapped<T: ?Sized>(port: &Arc<T>, traps: &Arc<Traps>) -> Arc<Trapped<Arc<T>>> {
@@ -169,8 +169,8 @@ impl Queue for Trapped<Arc<dyn Queue>> {
 }
 
 impl Action for Trapped<Arc<dyn Action>> {
-    fn about(&self) -> &About {
-        self.inner.about()
+    fn spec(&self) -> &ActionSpec {
+        self.inner.spec()
     }
 
     fn params_schema(&self) -> Value {
@@ -189,23 +189,33 @@ impl Call for Trapped<Box<dyn Call>> {
         self.inner.params()
     }
 
-    fn addresses(&self) -> Vec<(String, &Address)> {
+    fn addresses(&self) -> Vec<ParamAddress<'_>> {
         self.inner.addresses()
     }
 
-    fn map_addresses(&self, change: &mut dyn FnMut(Address) -> Address) -> Box<dyn Call> {
-        Box::new(Trapped { inner: self.inner.map_addresses(change), traps: Arc::clone(&self.traps) })
+    fn map_addresses(&self, change: &mut dyn FnMut(Address) -> Address) -> Option<Box<dyn Call>> {
+        let inner = self.inner.map_addresses(change)?;
+        Some(Box::new(Trapped { inner, traps: Arc::clone(&self.traps) }))
     }
 
-    fn render(&self, stamp: &Stamp) -> Result<Rendered, RenderError> {
+    fn title(&self) -> String {
+        self.inner.title()
+    }
+
+    fn render(&self, stamp: &RenderContext) -> Result<Rendered, RenderError> {
         self.inner.render(stamp)
     }
 
-    async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, SendError> {
+    async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
         self.around("call.prepare", self.inner.prepare(rendered, access)).await
     }
 
-    async fn send(&self, rendered: &Rendered, access: &Access, draft: Option<&Evidence>) -> Result<Sent, SendError> {
-        self.around("call.send", self.inner.send(rendered, access, draft)).await
+    async fn perform(
+        &self,
+        rendered: &Rendered,
+        access: &Access,
+        draft: Option<&Evidence>,
+    ) -> Result<Done, ProviderError> {
+        self.around("call.send", self.inner.perform(rendered, access, draft)).await
     }
 }

@@ -1,4 +1,4 @@
-//! Many real processes flush their counts into one real Redis at once, and are killed between flushes.
+//! Many processes flush their counts to one real Redis at once, and are killed between flushes.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use contracts::servers::RedisServer;
 use telemetry::{MetricStore, names};
 
 const PROCESSES: usize = 8;
-/// Each is killed, and started anew, so often.
+/// How often each process is killed and restarted.
 const LIVES: usize = 5;
 const FLUSHES: usize = 25;
 const PLANS: usize = 100;
@@ -66,7 +66,8 @@ async fn sums_are_exact_after_100_000_increments_of_eight_processes_that_are_kil
         }
     });
     let store = RedisMetrics::new(Arc::new(RedisConnection::new(&url).unwrap()), "metrics", Arc::new(SystemIds));
-    let read = store.read(&[names::PLANNER_REQUESTS, names::PLANNER_DURATION, names::FLUSHES]).await.unwrap();
+    let read =
+        store.read(&[names::PLANNER_REQUESTS.name, names::PLANNER_DURATION.name, names::FLUSHES.name]).await.unwrap();
     let read: Vec<BTreeMap<String, u64>> = read.into_iter().map(|fields| fields.into_iter().collect()).collect();
     let flushes = (PROCESSES * LIVES * FLUSHES) as u64;
     let plans = flushes * PLANS as u64;

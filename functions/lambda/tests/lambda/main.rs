@@ -2,7 +2,7 @@
 
 mod runtime_api;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use adapters::{
     aws::{DynamoLedger, Sdk, SqsQueue, settings},
@@ -166,7 +166,7 @@ impl World {
         let name = format!("it-{}", ids.uuid());
         let ledger = DynamoLedger::new(Arc::clone(&sdk), &name, clock.clone(), ids.clone());
         ledger.create_table().await.unwrap();
-        let scopes = BTreeSet::from(Scope::ALL);
+        let scopes = Scope::all();
         let new = NewKey { workspace: "acme".parse().unwrap(), scopes, actor: None, allow: None };
         let key = create_key(&ledger, &*clock, &*ids, new).await.unwrap();
         let made = aws_sdk_sqs::Client::new(sdk.config().await).create_queue().queue_name(&name).send().await.unwrap();

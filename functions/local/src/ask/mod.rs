@@ -1,11 +1,12 @@
-//! The commands that send requests to a running orchestrator, local or deployed.
+//! The commands that call a running server, here or deployed.
 
 mod print;
+mod questions;
 
 use std::{
     collections::HashMap,
     error::Error,
-    io::{self, IsTerminal as _, Read as _, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -15,34 +16,41 @@ use adapters::api::{Api, ApiError};
 use app::ClientConfig;
 use clap::{Args, Subcommand, ValueEnum};
 use domain::Provider;
+use questions::Answer;
 use serde_json::{Map, Value, json};
 use tokio::time;
 
 /// A request or a job failed.
 const FAILED: u8 = 1;
-/// A plan asks a question first, or has no action.
-const NOT_SENT: u8 = 3;
+/// Nothing was done: the plan asks a question or has no action, or an account is not connected.
+const NOT_DONE: u8 = 3;
 /// The outcome of a send is unknown.
 const UNKNOWN: u8 = 4;
-/// Seconds of one long poll.
+/// How many seconds one poll waits at the server.
 const WAIT: &str = "20";
-/// The pause between two polls.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a list or a status is polled.
+const POLL_EVERY: Duration = Duration::from_secs(2);
 
 /// The end of `--help`.
-pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was sent, because the plan asks a \
-     question or has no action; 4 the outcome of a send is unknown.\n\n\
-     plan, execute, job, jobs, actions and connect use the orchestrator at ORCHESTRATOR_URL (default http://127.0.0.1:PORT) \
+pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was done, because the plan asks \
+     a question or has no action; 4 the outcome of a send is unknown.\n\n\
+     plan, execute, job, jobs, actions and connect call the server at ORCHESTRATOR_URL (default http://127.0.0.1:PORT) \
      with the API key in ORCHESTRATOR_KEY.";
 
-/// These commands.
+/// The commands.
 #[derive(Subcommand)]
 pub enum Ask {
     /// Turn a sentence into a plan.
     Plan {
-        /// The request, such as "send john@example.com a thank-you for the meeting".
+        /// What to do, such as "send email to john@example.com saying thanks for the meeting".
         prompt: String,
-        /// The time zone of times such as "Friday 3pm", for example Europe/Berlin.
+        /// An answer to a question of an earlier plan; give the same prompt and every answer so far.
+        #[arg(long = "answer", value_name = "ID=VALUE", value_parser = questions::parse)]
+        answers: Vec<Answer>,
+        /// A file with text by somebody else that the prompt is about, such as a mail to answer; `-` is standard input.
+        #[arg(long, value_name = "FILE")]
+        context: Option<PathBuf>,
+        /// Your time zone, such as Europe/Berlin.
         #[arg(long)]
         timezone: Option<String>,
         /// Execute the plan at once, unless it asks a question.
@@ -51,7 +59,7 @@ pub enum Ask {
         #[command(flatten)]
         how: How,
     },
-    /// Execute a plan, or actions of your own, and wait until the jobs end.
+    /// Execute a plan as it was shown, or actions of your own, and wait for the end.
     Execute {
         /// The plan's id.
         #[arg(required_unless_present = "file", conflicts_with = "file")]
@@ -65,14 +73,14 @@ pub enum Ask {
         #[command(flatten)]
         how: How,
     },
-    /// Show, cancel, retry or resolve a job.
+    /// Show a job, or cancel, retry or resolve it.
     Job {
         /// The job's id.
         job_id: String,
         /// Wait until it ends.
         #[arg(long)]
         wait: bool,
-        /// What to do; default only show it.
+        /// What to do with it; without this it is only shown.
         #[arg(long, value_enum)]
         act: Option<Act>,
         #[command(flatten)]
@@ -80,26 +88,26 @@ pub enum Ask {
     },
     /// List jobs, newest first.
     Jobs {
-        /// Only jobs with this status: pending, running, completed or error.
+        /// Only jobs of this status: pending, running, completed or error.
         #[arg(long)]
         status: Option<String>,
         /// The most jobs to list.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
         limit: u8,
-        /// Keep listing jobs that are new or have changed, until Ctrl-C.
+        /// Keep running and print each new or changed job, until Ctrl-C.
         #[arg(long)]
         watch: bool,
         #[command(flatten)]
         how: Output,
     },
-    /// List the actions, and whether you may run them.
+    /// List the actions, and whether you may execute them.
     Actions {
         #[command(flatten)]
         how: Output,
     },
-    /// Print where to connect an account, and wait until it is connected.
+    /// Tell where to connect an account, and wait until it is connected.
     Connect {
-        /// google or microsoft.
+        /// The provider's id, such as google.
         provider: Provider,
         /// Do not wait.
         #[arg(long)]
@@ -109,7 +117,7 @@ pub enum Ask {
     },
 }
 
-/// The actor, and the output.
+/// The actor and the output.
 #[derive(Args)]
 pub struct How {
     /// The actor to act for.
@@ -119,10 +127,10 @@ pub struct How {
     output: Output,
 }
 
-/// The output.
+/// The output's format.
 #[derive(Args, Clone, Copy)]
 pub struct Output {
-    /// Print the JSON of the API.
+    /// Print the API's JSON.
     #[arg(long)]
     json: bool,
 }
@@ -130,21 +138,31 @@ pub struct Output {
 /// What to do with a job.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Act {
-    /// Cancel it before it starts.
+    /// Cancel it before it begins.
     Cancel,
-    /// Retry it. It certainly sent nothing.
+    /// Retry it after an error that certainly sent nothing.
     Retry,
-    /// Resolve its unknown outcome: it was sent.
+    /// Its outcome was unknown, and it was sent.
     ResolveSent,
-    /// Resolve its unknown outcome: it was not sent.
+    /// Its outcome was unknown, and it was not sent.
     ResolveNotSent,
 }
 
-/// Runs a command, and prints the answer to standard output and progress to standard error.
+/// Runs a command. Results go to standard output, progress and questions to standard error.
 pub async fn run(config: ClientConfig, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
     let api = Api::new(config.url, config.key);
     match ask {
-        Ask::Plan { prompt, timezone, execute, how } => plan(&api, prompt, timezone, execute, how).await,
+        Ask::Plan { prompt, answers, context, timezone, execute, how } => {
+            let mut body = of_actor(how.actor.clone());
+            body.insert("prompt".to_owned(), prompt.into());
+            body.extend(timezone.map(|timezone| ("timezone".to_owned(), timezone.into())));
+            // A pipe that brings the context brings no answers.
+            let can_ask = io::stdin().is_terminal() && !how.output.json && !context.as_deref().is_some_and(is_stdin);
+            if let Some(file) = context {
+                body.insert("context".to_owned(), text_of(&file)?.into());
+            }
+            plan(&api, body, answers, can_ask, execute, how).await
+        }
         Ask::Execute { plan_id, file, no_wait, how } => {
             let mut body = of_actor(how.actor);
             match (plan_id, file) {
@@ -166,30 +184,40 @@ pub async fn run(config: ClientConfig, ask: Ask) -> Result<ExitCode, Box<dyn Err
 
 async fn plan(
     api: &Api,
-    prompt: String,
-    timezone: Option<String>,
+    mut body: Map<String, Value>,
+    mut answers: Vec<Answer>,
+    can_ask: bool,
     at_once: bool,
     how: How,
 ) -> Result<ExitCode, Box<dyn Error>> {
-    let mut body = of_actor(how.actor.clone());
-    body.insert("prompt".to_owned(), prompt.into());
-    if let Some(timezone) = timezone {
-        body.insert("timezone".to_owned(), timezone.into());
-    }
-    let answer = waiting("planning", api.post(&["ai", "plan2"], &body.into())).await?;
-    let plan = &answer["plan"];
-    let asks = !is_empty(&plan["questions"]) || is_empty(&plan["actions"]);
-    if !at_once || asks || !how.output.json {
-        say(how.output, &answer, print::plan)?;
-    }
+    let (answer, asks) = loop {
+        if !answers.is_empty() {
+            body.insert("answers".to_owned(), questions::to_json(&answers));
+        }
+        let answer = waiting("planning", api.post(&["ai", "plan2"], &Value::Object(body.clone()))).await?;
+        let plan = &answer["plan"];
+        let asks = !is_empty(&plan["questions"]) || is_empty(&plan["actions"]);
+        let open = print::list(&plan["clarifications"]);
+        let ask_here = can_ask && !open.is_empty();
+        if !at_once || asks || !how.output.json {
+            say(how.output, &answer, |out, answer| print::plan(out, answer, !ask_here))?;
+        }
+        if !ask_here {
+            break (answer, asks);
+        }
+        match questions::ask(open, &mut io::stdin().lock(), &mut io::stderr())? {
+            Some(given) => questions::add(&mut answers, given),
+            None => break (answer, asks),
+        }
+    };
     if asks {
-        return Ok(ExitCode::from(NOT_SENT));
+        return Ok(ExitCode::from(NOT_DONE));
     }
     if !at_once {
         return Ok(ExitCode::SUCCESS);
     }
     let mut body = of_actor(how.actor);
-    body.insert("plan_id".to_owned(), plan["plan_id"].clone());
+    body.insert("plan_id".to_owned(), answer["plan"]["plan_id"].clone());
     execute(api, &body.into(), true, how.output).await
 }
 
@@ -201,7 +229,7 @@ async fn execute(api: &Api, body: &Value, wait: bool, how: Output) -> Result<Exi
     }
     let mut jobs = Vec::new();
     for id in accepted["job_ids"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        jobs.push(waiting("sending", ended(api, id)).await?);
+        jobs.push(waiting("working", ended(api, id)).await?);
     }
     let code = jobs.iter().map(exit_code).max().unwrap_or_default();
     say(how, &json!({ "jobs": jobs }), |out, value| print::jobs(out, &value["jobs"]))?;
@@ -218,10 +246,10 @@ async fn job(api: &Api, id: &str, wait: bool, act: Option<Act>, how: Output) -> 
         Some(Act::ResolveNotSent) => api.post(&path("resolve"), &json!({ "outcome": "not_sent" })).await?,
     };
     if wait && !has_ended(&job) {
-        job = waiting("sending", ended(api, id)).await?;
+        job = waiting("working", ended(api, id)).await?;
     }
     say(how, &job, print::job)?;
-    // The request itself succeeded. Only showing a job, or waiting for it, reports the job's own outcome.
+    // An act that succeeded is a success; without one, or with --wait, the job's own end decides.
     Ok(ExitCode::from(if act.is_none() || wait { exit_code(&job) } else { 0 }))
 }
 
@@ -243,13 +271,13 @@ async fn jobs(
     }
     let mut seen: HashMap<String, Value> = HashMap::new();
     let mut page: Result<Value, ApiError> = Ok(page);
-    let mut warned = false;
-    let mut ticks = time::interval(POLL_INTERVAL);
+    let mut told = false;
+    let mut ticks = time::interval(POLL_EVERY);
     loop {
         match page {
             Ok(page) => {
-                warned = false;
-                // Oldest first, so that the newest is on the last line.
+                told = false;
+                // Oldest first, so that the newest job is the last line.
                 for job in page["data"].as_array().into_iter().flatten().rev() {
                     let id = job["job_id"].as_str().unwrap_or_default();
                     if seen.get(id) != Some(&job["status"]) {
@@ -259,8 +287,8 @@ async fn jobs(
                 }
             }
             Err(error) if error.is_retriable() => {
-                // Warn once, however long it lasts.
-                if !std::mem::replace(&mut warned, true) {
+                // Once per outage.
+                if !std::mem::replace(&mut told, true) {
                     eprintln!("{error}");
                 }
             }
@@ -278,11 +306,11 @@ async fn connect(api: &Api, provider: Provider, wait: bool, how: Output) -> Resu
     let path = ["oauth", provider.as_str(), "status"];
     let mut status = api.get(&path, &[]).await?;
     if status["connected"] != true {
-        // The page must start it, since consent is bound to the browser that requests it.
+        // Only the page can start it, since the consent is bound to the browser that started it.
         eprintln!("Open {}/dev/action-runner.html and connect {provider} there.", api.url());
         if wait {
             let connected = async {
-                let mut ticks = time::interval(POLL_INTERVAL);
+                let mut ticks = time::interval(POLL_EVERY);
                 loop {
                     ticks.tick().await;
                     match api.get(&path, &[]).await {
@@ -296,10 +324,10 @@ async fn connect(api: &Api, provider: Provider, wait: bool, how: Output) -> Resu
         }
     }
     say(how, &status, print::connection)?;
-    Ok(ExitCode::from(if status["connected"] == true { 0 } else { NOT_SENT }))
+    Ok(ExitCode::from(if status["connected"] == true { 0 } else { NOT_DONE }))
 }
 
-/// Waits until a job has ended, and returns it.
+/// Polls until the job ends.
 async fn ended(api: &Api, id: &str) -> Result<Value, ApiError> {
     loop {
         let job = api.get(&["ai", "jobs", id], &[("wait", WAIT)]).await?;
@@ -330,19 +358,22 @@ fn of_actor(actor: Option<String>) -> Map<String, Value> {
 }
 
 fn actions_of(file: &Path) -> Result<Value, Box<dyn Error>> {
-    let text = if file.as_os_str() == "-" {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text)?;
-        text
-    } else {
-        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
-    };
-    let value: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-    // A whole plan is accepted, too.
+    let value: Value = serde_json::from_str(&text_of(file)?).map_err(|error| format!("{}: {error}", file.display()))?;
+    // A whole plan is accepted too.
     Ok(if value.is_array() { value } else { value["actions"].clone() })
 }
 
-/// Waits for a future, and shows the elapsed seconds on a terminal.
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// The text of a file or of standard input.
+fn text_of(file: &Path) -> Result<String, Box<dyn Error>> {
+    let text = if is_stdin(file) { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
+    Ok(text.map_err(|error| format!("{}: {error}", file.display()))?)
+}
+
+/// Awaits something, and shows the seconds at a terminal.
 async fn waiting<T>(what: &str, done: impl Future<Output = T>) -> T {
     let mut done = std::pin::pin!(done);
     let terminal = io::stderr().is_terminal();
@@ -360,7 +391,7 @@ async fn waiting<T>(what: &str, done: impl Future<Output = T>) -> T {
             _ = ticks.tick() => {
                 if terminal {
                     eprint!("\r{what}… {seconds} s");
-                    // Progress is optional.
+                    // Progress may get lost.
                     let _ = io::stderr().flush();
                 }
                 seconds += 1;
@@ -369,7 +400,7 @@ async fn waiting<T>(what: &str, done: impl Future<Output = T>) -> T {
     }
 }
 
-/// Prints one answer.
+/// Prints an answer of the API.
 fn say(
     how: Output,
     value: &Value,
@@ -384,7 +415,7 @@ fn say(
     Ok(())
 }
 
-/// Prints one job of a stream, with `--json` on one line.
+/// Prints one job of a list, with `--json` in one line.
 fn line(how: Output, job: &Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if how.json {

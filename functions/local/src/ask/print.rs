@@ -1,4 +1,4 @@
-//! Answers of the API as text for a terminal.
+//! Prints the API's answers for a person at a terminal.
 
 use std::{
     borrow::Cow,
@@ -7,8 +7,8 @@ use std::{
 
 use serde_json::Value;
 
-/// A plan with its questions, and its id for execution.
-pub fn plan(out: &mut dyn Write, answer: &Value) -> Result<()> {
+/// A plan, and with `and_questions` its open questions and how to answer them.
+pub fn plan(out: &mut dyn Write, answer: &Value, and_questions: bool) -> Result<()> {
     let plan = &answer["plan"];
     for action in list(&plan["actions"]) {
         writeln!(out, "{}", text(&action["action"]))?;
@@ -17,14 +17,46 @@ pub fn plan(out: &mut dyn Write, answer: &Value) -> Result<()> {
         }
         writeln!(out)?;
     }
-    for question in list(&plan["questions"]) {
-        writeln!(out, "? {}", text(question))?;
+    for warning in list(&plan["warnings"]) {
+        writeln!(out, "! {} ({})", text(&warning["text"]), text(&warning["code"]))?;
     }
     if let Some(notes) = plan["notes"].as_str() {
         writeln!(out, "{}", safe(notes))?;
     }
     if !list(&plan["actions"]).is_empty() {
         writeln!(out, "plan {}, by {}", text(&plan["plan_id"]), text(&answer["meta"]["model"]))?;
+    }
+    let questions = list(&plan["clarifications"]);
+    if and_questions && !questions.is_empty() {
+        questions.iter().try_for_each(|question| how_to_answer(out, question))?;
+        writeln!(out, "To answer, plan the same prompt again with every answer so far:")?;
+        writeln!(out, "  orchestrator plan \"…\" --answer ID=VALUE --answer ID=VALUE")?;
+    }
+    Ok(())
+}
+
+fn how_to_answer(out: &mut dyn Write, question: &Value) -> Result<()> {
+    let (id, kind) = (text(&question["id"]), text(&question["kind"]));
+    writeln!(out, "? {}", text(&question["text"]))?;
+    match &*kind {
+        "choice" => {
+            writeln!(out, "  {id} ({kind}), one of:")?;
+            for option in list(&question["options"]) {
+                writeln!(out, "    --answer {id}={}  {}", text(&option["value"]), text(&option["label"]))?;
+            }
+            Ok(())
+        }
+        "confirm" => writeln!(out, "  {id} ({kind}): --answer {id}=true or --answer {id}=false"),
+        _ => writeln!(out, "  {id} ({kind}): --answer {id}={}", kind.to_uppercase()),
+    }
+}
+
+/// A question that is answered at the terminal.
+pub fn question(out: &mut dyn Write, question: &Value) -> Result<()> {
+    let hint = if question["kind"] == "confirm" { " (yes or no)" } else { "" };
+    writeln!(out, "{}{hint}", text(&question["text"]))?;
+    for (place, option) in list(&question["options"]).iter().enumerate() {
+        writeln!(out, "  {}  {}", place + 1, text(&option["label"]))?;
     }
     Ok(())
 }
@@ -38,7 +70,7 @@ pub fn accepted(out: &mut dyn Write, accepted: &Value) -> Result<()> {
     Ok(())
 }
 
-/// Jobs, one a line.
+/// Jobs, a line each.
 pub fn jobs(out: &mut dyn Write, jobs: &Value) -> Result<()> {
     list(jobs).iter().try_for_each(|job| job_line(out, job))
 }
@@ -53,7 +85,7 @@ pub fn job_line(out: &mut dyn Write, job: &Value) -> Result<()> {
     writeln!(out)
 }
 
-/// A job, one field a line.
+/// A job with a line for each field.
 pub fn job(out: &mut dyn Write, job: &Value) -> Result<()> {
     for (name, value) in job.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         match value.as_object() {
@@ -67,7 +99,7 @@ pub fn job(out: &mut dyn Write, job: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The catalogue, one action a line.
+/// The catalogue, a line for each action.
 pub fn actions(out: &mut dyn Write, actions: &Value) -> Result<()> {
     for action in list(&actions["data"]) {
         let allowed = if action["allowed"] == true { "allowed" } else { "not allowed" };
@@ -94,7 +126,8 @@ fn field(out: &mut dyn Write, name: &str, value: &Value) -> Result<()> {
     lines.try_for_each(|line| writeln!(out, "            {line}"))
 }
 
-fn list(value: &Value) -> &[Value] {
+/// The items of a list; none for anything else.
+pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -108,11 +141,8 @@ fn text(value: &Value) -> Cow<'_, str> {
 
 /// Replaces characters that control a terminal: a subject may come from anyone.
 fn safe(text: &str) -> Cow<'_, str> {
-    let controls = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-    };
-    if text.contains(controls) { text.replace(controls, "\u{fffd}").into() } else { text.into() }
+    let obeyed = |c: char| (c.is_control() && c != '\n') || domain::reorders(c);
+    if text.contains(obeyed) { text.replace(obeyed, "\u{fffd}").into() } else { text.into() }
 }
 
 #[cfg(test)]
@@ -128,16 +158,28 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_shows_every_field_of_every_action() {
+    fn a_plan_shows_every_field_of_every_action_and_how_to_answer_its_questions() {
         let params = json!({ "to": ["john@example.com", "ana@example.com"], "subject": "Hi", "text": "one\ntwo" });
+        let options = json!([{ "value": "one", "label": "One mail" }, { "value": "each", "label": "One each" }]);
         let answer = json!({
-            "plan": { "plan_id": "p1", "actions": [{ "action": "gmail.send", "params": params }],
-                "questions": ["Who else?"], "notes": null },
+            "plan": { "plan_id": "p1", "actions": [{ "action": "gmail.send", "params": params }], "notes": null,
+                "warnings": [{ "code": "external", "field": null, "text": "John is external." }],
+                "clarifications": [
+                    { "id": "q_1", "kind": "address", "text": "Who else?", "options": null },
+                    { "id": "q_2", "kind": "confirm", "text": "Now?", "options": null },
+                    { "id": "q_3", "kind": "choice", "text": "How?", "options": options },
+                ] },
             "meta": { "model": "rules" },
         });
-        let expected = "gmail.send\n  to        john@example.com, ana@example.com\n  subject   Hi\n  \
-             text      one\n            two\n\n? Who else?\nplan p1, by rules\n";
-        assert_eq!(printed(plan, &answer), expected);
+        let shown = "gmail.send\n  to        john@example.com, ana@example.com\n  subject   Hi\n  \
+             text      one\n            two\n\n! John is external. (external)\nplan p1, by rules\n";
+        let questions = "? Who else?\n  q_1 (address): --answer q_1=ADDRESS\n\
+             ? Now?\n  q_2 (confirm): --answer q_2=true or --answer q_2=false\n\
+             ? How?\n  q_3 (choice), one of:\n    --answer q_3=one  One mail\n    --answer q_3=each  One each\n\
+             To answer, plan the same prompt again with every answer so far:\n  \
+             orchestrator plan \"…\" --answer ID=VALUE --answer ID=VALUE\n";
+        assert_eq!(printed(|out, value| plan(out, value, true), &answer), format!("{shown}{questions}"));
+        assert_eq!(printed(|out, value| plan(out, value, false), &answer), shown);
     }
 
     #[test]

@@ -346,8 +346,9 @@ impl Jobs for DynamoLedger {
 
 #[async_trait]
 impl Plans for DynamoLedger {
-    async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError> {
-        self.write_audited(items::plan_items(plan)?, audit).await
+    async fn put_plans(&self, plans: &[StoredPlan], audit: &AuditEntry) -> Result<(), LedgerError> {
+        let items: Result<Vec<_>, _> = plans.iter().map(items::plan_items).collect();
+        self.write_audited(items?.concat(), audit).await
     }
 
     async fn plan(

@@ -199,17 +199,18 @@ impl Jobs for SqliteLedger {
 
 #[async_trait]
 impl Plans for SqliteLedger {
-    async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError> {
-        let StoredPlan { plan_id, workspace, sealed, expires_at } = plan.clone();
+    async fn put_plans(&self, plans: &[StoredPlan], audit: &AuditEntry) -> Result<(), LedgerError> {
+        let plans = plans.to_vec();
         let audit = AuditRow::of(audit)?;
         self.threads
             .write(move |connection| {
                 audit.insert(connection)?;
-                connection
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO plans (plan_id, workspace, sealed, expires_at) VALUES (?1, ?2, ?3, ?4)",
-                    )?
-                    .execute(params![plan_id.to_string(), workspace.as_str(), sealed.0, micros(expires_at)])?;
+                let mut insert = connection.prepare_cached(
+                    "INSERT OR REPLACE INTO plans (plan_id, workspace, sealed, expires_at) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                for StoredPlan { plan_id, workspace, sealed, expires_at } in &plans {
+                    insert.execute(params![plan_id.to_string(), workspace.as_str(), sealed.0, micros(*expires_at)])?;
+                }
                 Ok(())
             })
             .await

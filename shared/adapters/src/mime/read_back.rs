@@ -1,7 +1,7 @@
 //! The check before a send: another library must read the same mail in the rendered text.
 
 use domain::{Address, Mail};
-use engine::ports::{RenderError, Stamp};
+use engine::ports::{RenderContext, RenderError};
 use mail_parser::{Addr, Message, MessageParser, MessagePart, PartType};
 
 use super::message_id;
@@ -12,7 +12,7 @@ pub(super) fn check(
     mail: &Mail,
     text: &str,
     html: Option<&str>,
-    stamp: &Stamp,
+    context: &RenderContext,
     names: &[&str],
 ) -> Result<(), RenderError> {
     let lines_hold = body.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n']));
@@ -26,7 +26,7 @@ pub(super) fn check(
     }
     must(found == names, "headers")?;
 
-    let from = stamp.from.as_slice();
+    let from = context.from.as_slice();
     let fields: [(&str, &[Address], Option<&mail_parser::Address<'_>>); 5] = [
         ("from", from, message.from()),
         ("to", &mail.to, message.to()),
@@ -39,10 +39,10 @@ pub(super) fn check(
     }
     must(message.subject().unwrap_or_default() == mail.subject, "subject")?;
     must(
-        message.date().map(mail_parser::DateTime::to_timestamp) == stamp.date.map(jiff::Timestamp::as_second),
+        message.date().map(mail_parser::DateTime::to_timestamp) == context.date.map(jiff::Timestamp::as_second),
         "date",
     )?;
-    let id = stamp.id.as_deref().map(|id| message_id(id, stamp.from.as_ref())).transpose()?;
+    let id = context.id.as_deref().map(|id| message_id(id, context.from.as_ref())).transpose()?;
     must(message.message_id() == id.as_deref(), "message id")?;
     must(same_bodies(&message, text, html), "body")
 }

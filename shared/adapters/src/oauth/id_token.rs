@@ -1,18 +1,20 @@
+//! Reads id tokens (OpenID Connect Core, section 2).
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{Address, Provider, sha256_hex};
-use engine::ports::Identity;
+use domain::{Address, sha256_hex};
+use engine::ports::{IdClaims, Identity, OAuthSpec};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// How far the provider's clock may be from ours.
+/// The most that the provider's clock may differ from ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
-/// What an id token has to hold. It came straight from the token endpoint, over TLS, so that its signature
-/// proves nothing more (OpenID Connect Core, 3.1.3.7, number 6).
+/// What an id token must hold. It comes from the token endpoint over TLS, so its signature need not be checked
+/// (OpenID Connect Core, 3.1.3.7, number 6).
 pub(super) struct Expected<'a> {
-    pub provider: Provider,
+    pub oauth: &'a OAuthSpec,
     pub client_id: &'a str,
     pub auth_url: &'a str,
     pub nonce: &'a str,
@@ -21,16 +23,14 @@ pub(super) struct Expected<'a> {
 
 #[derive(Deserialize)]
 struct Claims {
-    iss: String,
+    #[serde(flatten)]
+    of_provider: IdClaims,
     sub: String,
     aud: OneOrMany,
     azp: Option<String>,
     exp: i64,
     nonce: Option<String>,
-    email: Option<String>,
     email_verified: Option<Value>,
-    preferred_username: Option<String>,
-    tid: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,10 +41,11 @@ enum OneOrMany {
 }
 
 impl Expected<'_> {
-    /// Whose token it is; else what is wrong with it.
+    /// The account that the token names; else what is wrong with it, to follow "the id token".
     pub(super) fn identity(&self, token: &str) -> Result<Identity, &'static str> {
-        let claims = read(token).ok_or("cannot be read")?;
-        if !self.is_issuer(&claims) {
+        let mut claims = read(token).ok_or("cannot be read")?;
+        let Ok(url) = self.auth_url.parse::<Url>() else { return Err("is of another issuer") };
+        if !(self.oauth.is_issuer)(&claims.of_provider, &url.origin().ascii_serialization()) {
             return Err("is of another issuer");
         }
         let only_us = match &claims.aud {
@@ -63,27 +64,14 @@ impl Expected<'_> {
         if claims.sub.is_empty() {
             return Err("names nobody");
         }
-        // Whoever proved nothing of an address may have written any.
-        let unproven = claims.email_verified.is_some_and(|proved| proved != true && proved != "true");
-        let email = claims.email.filter(|_| !unproven);
-        let address = match self.provider {
-            Provider::Google => email,
-            Provider::Microsoft => email.or(claims.preferred_username),
-        };
-        let address = address.and_then(|address| address.parse::<Address>().ok()).ok_or("names no address")?;
-        Ok(Identity { account: sha256_hex(format!("{}\n{}", claims.iss, claims.sub).as_bytes()), address })
-    }
-
-    /// Google's issuer is the origin of its page, with or without the scheme; Microsoft's goes on with the tenant.
-    fn is_issuer(&self, claims: &Claims) -> bool {
-        let Ok(url) = self.auth_url.parse::<Url>() else { return false };
-        let origin = url.origin().ascii_serialization();
-        match self.provider {
-            Provider::Google => claims.iss == origin || origin.strip_prefix("https://") == Some(&claims.iss),
-            Provider::Microsoft => {
-                claims.tid.as_ref().is_some_and(|tenant| claims.iss == format!("{origin}/{tenant}/v2.0"))
-            }
+        // An unverified address may be anybody's.
+        if claims.email_verified.is_some_and(|verified| verified != true && verified != "true") {
+            claims.of_provider.email = None;
         }
+        let address = (self.oauth.address)(&claims.of_provider);
+        let address = address.and_then(|address| address.parse::<Address>().ok()).ok_or("names no address")?;
+        let account = sha256_hex(format!("{}\n{}", claims.of_provider.iss, claims.sub).as_bytes());
+        Ok(Identity { account, address })
     }
 }
 
@@ -98,16 +86,17 @@ fn read(token: &str) -> Option<Claims> {
 
 #[cfg(test)]
 mod tests {
+    use domain::Provider;
     use serde_json::json;
 
     use super::*;
+    use crate::providers::spec;
 
     fn identity(provider: Provider, change: &Value) -> Result<Identity, &'static str> {
-        let (issuer, auth_url) = match provider {
-            Provider::Google => ("https://accounts.google.com", "https://accounts.google.com/o/oauth2/v2/auth"),
-            Provider::Microsoft => {
-                ("https://login.example.com/t1/v2.0", "https://login.example.com/common/oauth2/v2.0/authorize")
-            }
+        let (issuer, auth_url) = if provider == Provider::Google {
+            ("https://accounts.google.com", "https://accounts.google.com/o/oauth2/v2/auth")
+        } else {
+            ("https://login.example.com/t1/v2.0", "https://login.example.com/common/oauth2/v2.0/authorize")
         };
         let mut claims = json!({
             "iss": issuer, "sub": "17", "aud": "us", "exp": 1000, "nonce": "n", "tid": "t1", "email": "ana@example.com",
@@ -117,7 +106,7 @@ mod tests {
         }
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
         let now = Timestamp::from_second(1000).unwrap();
-        Expected { provider, client_id: "us", auth_url, nonce: "n", now }.identity(&token)
+        Expected { oauth: &spec(provider).oauth, client_id: "us", auth_url, nonce: "n", now }.identity(&token)
     }
 
     #[test]
@@ -156,7 +145,7 @@ mod tests {
             assert_eq!(identity(provider, &change).unwrap_err(), why, "{change}");
         }
         let now = Timestamp::UNIX_EPOCH;
-        let expected = Expected { provider: Google, client_id: "us", auth_url: "x", nonce: "n", now };
+        let expected = Expected { oauth: &spec(Google).oauth, client_id: "us", auth_url: "https://x", nonce: "n", now };
         for garbage in ["", "a.b", "a.b.c.d", "e30.e30.e30", "é.é.é", "..", "e30.!!.e30"] {
             assert_eq!(expected.identity(garbage).unwrap_err(), "cannot be read", "{garbage}");
         }

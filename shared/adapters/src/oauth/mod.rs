@@ -1,7 +1,5 @@
-//! The OAuth endpoints of Google and Microsoft (RFC 6749 with PKCE, RFC 7636; revocation, RFC 7009).
-//!
-//! <https://developers.google.com/identity/protocols/oauth2/web-server>,
-//! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow>
+//! The providers' OAuth endpoints (RFC 6749 with PKCE, RFC 7636; revocation, RFC 7009). What differs between providers is
+//! in their [`engine::ports::OAuthSpec`].
 
 mod id_token;
 
@@ -21,6 +19,7 @@ use serde::Deserialize;
 use self::id_token::Expected;
 use crate::{
     http::{self, LazyClient},
+    providers::spec,
     secret::Secret,
 };
 
@@ -95,8 +94,7 @@ impl OAuthClients {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .body(form(parameters));
-        let answer =
-            http::send(request, http::MAX_ANSWER).await.map_err(OAuthError::unavailable)?;
+        let answer = http::send(request, http::MAX_ANSWER).await.map_err(OAuthError::unavailable)?;
         let (status, body) = (answer.status, answer.body.unwrap_or_default());
         if status == StatusCode::OK {
             return Ok(body);
@@ -130,12 +128,7 @@ impl OAuth for OAuthClients {
             .append_pair("nonce", ask.nonce)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256")
-            .extend_pairs(match ask.provider {
-                // Google gives a refresh token only for access that is offline and was consented to anew. Both
-                // let the person choose the account, rather than take the one that is signed in.
-                Provider::Google => [("access_type", "offline"), ("prompt", "consent select_account")],
-                Provider::Microsoft => [("response_mode", "query"), ("prompt", "select_account")],
-            });
+            .extend_pairs(spec(ask.provider).oauth.parameters);
         Some(url.into())
     }
 
@@ -150,7 +143,7 @@ impl OAuth for OAuthClients {
         let mut answer = self.tokens(client, &grant).await?;
         let token = answer.id_token.take().ok_or_else(|| OAuthError::InvalidAnswer("no id token".to_owned()))?;
         let expected = Expected {
-            provider: ask.provider,
+            oauth: &spec(ask.provider).oauth,
             client_id: &client.client_id,
             auth_url: &client.auth_url,
             nonce: ask.nonce,

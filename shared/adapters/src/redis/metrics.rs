@@ -1,3 +1,5 @@
+//! The shared store of metric counts in Redis.
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -18,14 +20,14 @@ use super::{
     milliseconds,
 };
 
-/// How long a flush is known; longer than any repetition of it takes.
-const KNOWN: Duration = Duration::from_secs(30);
+/// How long the id of a flush is kept: longer than any retry of the flush takes.
+const FLUSH_KEPT: Duration = Duration::from_secs(30);
 
-/// The counts of all instances: a hash a metric, all of one slot, so that a flush and a scrape are one
-/// script each, on a cluster too.
+/// The counts of all instances: one hash for each metric, all in one slot, so a flush and a scrape are one script each,
+/// also on a cluster.
 ///
-/// A flush has an id of its own, by which its repetition on a new connection finds that it was done. Scripts are
-/// sent whole, not by their hash, so that it is one round trip to a server that knows nothing, too.
+/// Each flush has an id. A retry on a new connection finds the id and adds nothing twice. Scripts are sent as text, not by
+/// their hash, so a restarted server needs no second round trip.
 pub struct RedisMetrics {
     connection: Arc<RedisConnection>,
     ids: Arc<dyn Ids>,
@@ -33,7 +35,7 @@ pub struct RedisMetrics {
 }
 
 impl RedisMetrics {
-    /// The counts of this name (letters, digits, `-` and `_`).
+    /// Stores the counts under this name (letters, digits, `-` and `_`).
     pub fn new(connection: Arc<RedisConnection>, name: &str, ids: Arc<dyn Ids>) -> Self {
         Self { connection, ids, name: name.to_owned() }
     }
@@ -52,7 +54,7 @@ impl RedisMetrics {
             });
         }
         let mut command = cmd("EVAL");
-        command.arg(include_str!("lua/add_metrics.lua")).arg(keys.len()).arg(&keys).arg(milliseconds(KNOWN));
+        command.arg(include_str!("lua/add_metrics.lua")).arg(keys.len()).arg(&keys).arg(milliseconds(FLUSH_KEPT));
         for Increment { metric, field, by } in increments {
             command.arg(places[metric]).arg(field).arg(by);
         }
@@ -65,16 +67,16 @@ impl MetricStore for RedisMetrics {
     async fn add(&self, increments: &[Increment], within: Duration) -> Result<(), NotAdded> {
         let sent = AtomicBool::new(false);
         let add = async {
-            // Without a connection nothing is sent.
+            // Without a connection, nothing is sent.
             self.connection.connect().await.map_err(|fault| NotAdded::Refused(fault.to_string()))?;
             sent.store(true, Ordering::Relaxed);
             match self.connection.query_one(self.flush(increments)).await {
                 Ok(answer) => match from_redis_value::<u64>(answer) {
                     Ok(0) => Ok(()),
                     Ok(failed) => Err(NotAdded::Lost(format!("{failed} counts could not be added"))),
-                    Err(_) => Err(NotAdded::Lost("the answer cannot be read".to_owned())),
+                    Err(_) => Err(NotAdded::Lost("the answer is unreadable".to_owned())),
                 },
-                // The server refuses a script before it begins.
+                // The server refuses a script before it runs it.
                 Err(fault @ Fault::Refused(..)) => Err(NotAdded::Refused(fault.to_string())),
                 Err(fault) => Err(NotAdded::Lost(fault.to_string())),
             }
@@ -98,15 +100,15 @@ impl MetricStore for RedisMetrics {
 }
 
 fn unreadable() -> StoreDown {
-    StoreDown("the answer cannot be read".to_owned())
+    StoreDown("the answer is unreadable".to_owned())
 }
 
-/// Fields and values in turn, a line each.
+/// Parses alternating lines of fields and values.
 fn counts(text: &str) -> Vec<(String, u64)> {
     let mut counts = Vec::new();
     let mut lines = text.split('\n');
     while let (Some(field), Some(count)) = (lines.next(), lines.next()) {
-        // Counts only rise; what somebody has set below zero by hand is none.
+        // Counts only rise. A value that is not a count was set by hand, and is skipped.
         counts.extend(count.parse().map(|count: u64| (field.to_owned(), count)));
     }
     counts

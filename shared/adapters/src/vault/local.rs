@@ -103,12 +103,12 @@ impl LocalVault {
 
     async fn key(&self) -> Result<&NamedKey, VaultError> {
         let read = async || {
-            let stored = self.stored.as_ref().ok_or("it was not set")?;
-            let text = stored.get().await.map_err(|error| error.to_string())?;
-            let key = read_key(text.expose_secret()).ok_or_else(|| KeyError::NotAKey.to_string())?;
+            let stored = self.stored.as_ref().ok_or_else(|| VaultError::unavailable("it was not set"))?;
+            let text = stored.get().await.map_err(VaultError::unavailable)?;
+            let key = read_key(text.expose_secret()).ok_or_else(|| VaultError::unavailable(KeyError::NotAKey))?;
             Ok(NamedKey::new(&key))
         };
-        self.key.get_or_try_init(read).await.map_err(VaultError::Unavailable)
+        self.key.get_or_try_init(read).await
     }
 }
 

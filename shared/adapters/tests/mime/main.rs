@@ -3,22 +3,22 @@
 
 mod python;
 
-use adapters::{graph_message, mime};
+use adapters::{mime, providers::render_graph_message};
 use domain::Mail;
-use engine::ports::Stamp;
+use engine::ports::RenderContext;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn stamp() -> Stamp {
-    Stamp {
+fn stamp() -> RenderContext {
+    RenderContext {
         from: Some("Ana Ünal <ana@example.com>".parse().unwrap()),
         date: Some("2026-11-05T09:08:07Z".parse().unwrap()),
         id: Some("0b7d2c9d-3f10-4e7e-8a52-018f4e7e7d4c".to_owned()),
     }
 }
 
-fn no_stamp() -> Stamp {
-    Stamp { from: None, date: None, id: None }
+fn no_stamp() -> RenderContext {
+    RenderContext { from: None, date: None, id: None }
 }
 
 /// Names of the headers before the first empty line, by nothing but the rules of folding.
@@ -30,7 +30,7 @@ fn header_names(body: &str) -> Vec<&str> {
         .collect()
 }
 
-fn expected_names(mail: &Mail, stamp: &Stamp) -> Vec<&'static str> {
+fn expected_names(mail: &Mail, stamp: &RenderContext) -> Vec<&'static str> {
     let mut names = Vec::new();
     names.extend(stamp.from.as_ref().map(|_| "From"));
     names.push("To");
@@ -115,7 +115,7 @@ proptest! {
             prop_assert!(body.split("\r\n").all(|line| line.len() <= 998), "line length");
             prop_assert_eq!(&body, &mime::render(&mail, &stamp).unwrap());
         }
-        prop_assert!(graph_message::render(&mail).is_ok());
+        prop_assert!(render_graph_message(&mail).is_ok());
     }
 }
 
@@ -164,7 +164,7 @@ fn python_reads_hostile_mails_as_they_were_meant() {
 fn an_id_that_could_end_its_header_is_refused() {
     let mail = mail(&json!({ "to": "a@example.com", "subject": "s", "text": "t" }));
     for id in ["", "a\r\nBcc: eve@example.com", "a>", "a b", "ä"] {
-        assert!(mime::render(&mail, &Stamp { id: Some(id.to_owned()), ..stamp() }).is_err(), "{id:?}");
+        assert!(mime::render(&mail, &RenderContext { id: Some(id.to_owned()), ..stamp() }).is_err(), "{id:?}");
     }
 }
 

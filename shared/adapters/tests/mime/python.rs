@@ -7,11 +7,11 @@ use std::{
 
 use adapters::mime;
 use domain::{Address, Mail};
-use engine::ports::Stamp;
+use engine::ports::RenderContext;
 use serde_json::{Value, json};
 
 /// Renders the mails, has Python read them, and compares everything.
-pub fn reads_the_same(mails: &[Mail], stamp: &Stamp) {
+pub fn reads_the_same(mails: &[Mail], stamp: &RenderContext) {
     let rendered: Vec<String> = mails.iter().map(|mail| mime::render(mail, stamp).unwrap()).collect();
     let read = read(&rendered);
     assert_eq!(read.len(), mails.len());

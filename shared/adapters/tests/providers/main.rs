@@ -5,13 +5,11 @@ mod canned;
 use std::{sync::Arc, time::Duration};
 
 use adapters::{
-    actions::{self, Apis},
-    google::GmailApi,
     http::{ClientOptions, LazyClient},
-    microsoft::GraphApi,
+    providers::{self, Apis},
 };
 use domain::Evidence;
-use engine::ports::{Access, Action, Call, Rendered, SendError, Sent, Stamp};
+use engine::ports::{Access, Action, Call, Done, ProviderError, RenderContext, Rendered};
 use fakes::{Fakes, Fault, Provider, Token};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -28,12 +26,10 @@ const HASTY: ClientOptions =
 
 /// `gmail.send` and `outlook.send`, of whatever else the catalogue has.
 fn mail_actions(gmail: &str, graph: &str, options: ClientOptions) -> [Arc<dyn Action>; 2] {
-    let client = LazyClient::new(options);
-    let gmail = GmailApi::new(client.clone(), gmail).unwrap();
-    let graph = GraphApi::new(client, graph).unwrap();
-    let all = actions::all(&Apis { gmail, graph });
+    let addresses = [("GMAIL_BASE_URL", gmail.to_owned()), ("GRAPH_BASE_URL", graph.to_owned())].into();
+    let all = providers::actions(&Apis::new(&LazyClient::new(options), &addresses).unwrap());
     ["gmail.send", "outlook.send"]
-        .map(|id| all.iter().find(|action| action.about().id == id).expect("the catalogue has it").clone())
+        .map(|id| all.iter().find(|action| action.spec().id == id).expect("the catalogue has it").clone())
 }
 
 fn params() -> Value {
@@ -52,18 +48,19 @@ impl Mail {
     fn new(action: &dyn Action, token: &str) -> Self {
         let call = action.parse(&params()).unwrap();
         let from = Some("ana@example.com".parse().unwrap());
-        let stamp = Stamp { from, date: Some("2026-11-05T09:08:07Z".parse().unwrap()), id: Some("id-1".to_owned()) };
+        let stamp =
+            RenderContext { from, date: Some("2026-11-05T09:08:07Z".parse().unwrap()), id: Some("id-1".to_owned()) };
         let rendered = call.render(&stamp).unwrap();
         let access = Access { token: token.into(), scopes: Vec::new(), address: None, account: None };
         Self { call, rendered, access }
     }
 
-    async fn prepare(&self) -> Result<Evidence, SendError> {
+    async fn prepare(&self) -> Result<Evidence, ProviderError> {
         self.call.prepare(&self.rendered, &self.access).await
     }
 
-    async fn send(&self, draft: Option<&Evidence>) -> Result<Sent, SendError> {
-        self.call.send(&self.rendered, &self.access, draft).await
+    async fn send(&self, draft: Option<&Evidence>) -> Result<Done, ProviderError> {
+        self.call.perform(&self.rendered, &self.access, draft).await
     }
 }
 
@@ -94,13 +91,13 @@ enum Means {
     MaybeSent,
 }
 
-fn meaning<T>(result: Result<T, SendError>) -> Means {
+fn meaning<T>(result: Result<T, ProviderError>) -> Means {
     match result {
         Ok(_) => Means::Sent,
-        Err(SendError::Unauthorized) => Means::Unauthorized,
-        Err(SendError::RateLimited(wait)) => Means::RateLimited(wait.map(|wait| wait.as_secs())),
-        Err(SendError::NotReached(_)) => Means::NotReached,
-        Err(SendError::MaybeSent(_)) => Means::MaybeSent,
+        Err(ProviderError::Unauthorized) => Means::Unauthorized,
+        Err(ProviderError::RateLimited(wait)) => Means::RateLimited(wait.map(|wait| wait.as_secs())),
+        Err(ProviderError::Unreachable(_)) => Means::NotReached,
+        Err(ProviderError::AnswerLost(_)) => Means::MaybeSent,
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -154,8 +151,8 @@ async fn every_fault_of_a_draft_send_means_what_it_should() {
             assert_eq!(fakes.count("job:1") - before, usize::from(went), "{fault:?}");
             // Sent again, the same draft goes exactly if it had not gone.
             match mail.send(Some(&draft)).await {
-                Err(SendError::DraftGone) => assert!(went, "{fault:?}"),
-                Ok(sent) => assert!(!went && !sent.presumed, "{fault:?}"),
+                Err(ProviderError::DraftGone) => assert!(went, "{fault:?}"),
+                Ok(_) => assert!(!went, "{fault:?}"),
                 Err(other) => panic!("{fault:?}: {other:?}"),
             }
             assert_eq!(fakes.count("job:1") - before, 1, "{fault:?}");
@@ -226,7 +223,7 @@ async fn scopes_are_what_the_provider_says_they_are() {
     };
     with(&gmail, Provider::Google, &[SEND]);
     assert!(
-        matches!(gmail.prepare().await, Err(SendError::Forbidden(why)) if why == "status 403 insufficientPermissions")
+        matches!(gmail.prepare().await, Err(ProviderError::Forbidden(why)) if why == "status 403 insufficientPermissions")
     );
     assert!(gmail.send(None).await.is_ok());
     with(&gmail, Provider::Google, &[COMPOSE]);
@@ -234,15 +231,17 @@ async fn scopes_are_what_the_provider_says_they_are() {
     assert!(gmail.send(Some(&draft)).await.is_ok() && gmail.send(None).await.is_ok(), "compose alone is enough");
 
     with(&graph, Provider::Microsoft, &["Mail.Send"]);
-    assert!(matches!(graph.prepare().await, Err(SendError::Forbidden(why)) if why == "status 403 ErrorAccessDenied"));
+    assert!(
+        matches!(graph.prepare().await, Err(ProviderError::Forbidden(why)) if why == "status 403 ErrorAccessDenied")
+    );
     assert!(graph.send(None).await.is_ok());
     with(&graph, Provider::Microsoft, &["https://graph.microsoft.com/Mail.ReadWrite"]);
     let draft = graph.prepare().await.unwrap();
-    assert!(matches!(graph.send(Some(&draft)).await, Err(SendError::Forbidden(_))));
+    assert!(matches!(graph.send(Some(&draft)).await, Err(ProviderError::Forbidden(_))));
 
     fakes.reset();
     for mail in [&gmail, &graph] {
-        assert_eq!(mail.send(None).await, Err(SendError::Unauthorized));
+        assert_eq!(mail.send(None).await, Err(ProviderError::Unauthorized));
     }
 }
 
@@ -250,7 +249,7 @@ async fn scopes_are_what_the_provider_says_they_are() {
 async fn what_arrives_is_the_mail_and_the_answer_tells_its_ids() {
     let (fakes, [gmail, graph]) = fakes().await;
     let sent = gmail.send(None).await.unwrap();
-    assert_eq!((sent.details, sent.presumed), (json!({ "message_id": "m1", "thread_id": "t1" }), false));
+    assert_eq!(sent.details, json!({ "message_id": "m1", "thread_id": "t1" }));
     assert_eq!(graph.send(None).await.unwrap().details, json!({}));
     let draft = graph.prepare().await.unwrap();
     let details = graph.send(Some(&draft)).await.unwrap().details;
@@ -275,7 +274,7 @@ async fn a_draft_that_a_person_deleted_is_gone() {
     for mail in &mails {
         let draft = mail.prepare().await.unwrap();
         fakes.delete_drafts();
-        assert_eq!(mail.send(Some(&draft)).await, Err(SendError::DraftGone));
+        assert_eq!(mail.send(Some(&draft)).await, Err(ProviderError::DraftGone));
     }
     assert!(fakes.deliveries().is_empty());
 }
@@ -297,8 +296,8 @@ async fn a_kept_connection_does_not_make_the_client_send_again() {
 #[tokio::test]
 async fn what_gmail_says_no_with_is_told_apart() {
     let error = |code: u16, rest: &str| format!(r#"{{"error":{{"code":{code},{rest}}}}}"#);
-    let rejected = |what: &str| SendError::Rejected(what.to_owned());
-    let gone = SendError::DraftGone;
+    let rejected = |what: &str| ProviderError::Rejected(what.to_owned());
+    let gone = ProviderError::DraftGone;
     for (status, body, direct, draft) in [
         (
             404,
@@ -329,8 +328,8 @@ async fn what_gmail_says_no_with_is_told_apart() {
         (
             403,
             error(403, r#""message":"m","errors":[{"reason":"userRateLimitExceeded"}]"#),
-            SendError::RateLimited(None),
-            SendError::RateLimited(None),
+            ProviderError::RateLimited(None),
+            ProviderError::RateLimited(None),
         ),
         (
             403,
@@ -344,33 +343,33 @@ async fn what_gmail_says_no_with_is_told_apart() {
                 403,
                 r#""message":"m","status":"PERMISSION_DENIED","details":[{"reason":"ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]"#,
             ),
-            SendError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".to_owned()),
-            SendError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".to_owned()),
+            ProviderError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".to_owned()),
+            ProviderError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".to_owned()),
         ),
         (
             408,
             String::new(),
-            SendError::NotReached("status 408".to_owned()),
-            SendError::NotReached("status 408".to_owned()),
+            ProviderError::Unreachable("status 408".to_owned()),
+            ProviderError::Unreachable("status 408".to_owned()),
         ),
         (413, String::new(), rejected("status 413"), rejected("status 413")),
         (
             200,
             "{}".to_owned(),
-            SendError::MaybeSent("status 200".to_owned()),
-            SendError::MaybeSent("status 200".to_owned()),
+            ProviderError::AnswerLost("status 200".to_owned()),
+            ProviderError::AnswerLost("status 200".to_owned()),
         ),
         (
             200,
             " ".repeat(2 << 20) + r#"{"id":"m"}"#,
-            SendError::MaybeSent("status 200".to_owned()),
-            SendError::MaybeSent("status 200".to_owned()),
+            ProviderError::AnswerLost("status 200".to_owned()),
+            ProviderError::AnswerLost("status 200".to_owned()),
         ),
         (
             502,
             String::new(),
-            SendError::MaybeSent("status 502".to_owned()),
-            SendError::MaybeSent("status 502".to_owned()),
+            ProviderError::AnswerLost("status 502".to_owned()),
+            ProviderError::AnswerLost("status 502".to_owned()),
         ),
     ] {
         let base = canned::answer(&canned::response(status, &body));
@@ -384,9 +383,9 @@ async fn what_gmail_says_no_with_is_told_apart() {
 #[tokio::test]
 async fn what_graph_says_no_with_is_told_apart() {
     let error = |code: &str| json!({ "error": { "code": code, "message": "to zoe@example.org" } }).to_string();
-    let rejected = |what: &str| SendError::Rejected(what.to_owned());
+    let rejected = |what: &str| ProviderError::Rejected(what.to_owned());
     for (status, body, direct, draft) in [
-        (404, error("ErrorItemNotFound"), rejected("status 404 ErrorItemNotFound"), SendError::DraftGone),
+        (404, error("ErrorItemNotFound"), rejected("status 404 ErrorItemNotFound"), ProviderError::DraftGone),
         (
             404,
             error("MailboxNotEnabledForRESTAPI"),
@@ -409,24 +408,29 @@ async fn what_graph_says_no_with_is_told_apart() {
         (
             403,
             error("Authorization_RequestDenied"),
-            SendError::Forbidden("status 403 Authorization_RequestDenied".to_owned()),
-            SendError::Forbidden("status 403 Authorization_RequestDenied".to_owned()),
+            ProviderError::Forbidden("status 403 Authorization_RequestDenied".to_owned()),
+            ProviderError::Forbidden("status 403 Authorization_RequestDenied".to_owned()),
         ),
         (400, error("zoe@example.org"), rejected("status 400"), rejected("status 400")),
         // Not an acceptance of Graph's; the look at the draft sends nothing.
         (
             200,
             "<html>".to_owned(),
-            SendError::MaybeSent("status 200".to_owned()),
-            SendError::NotReached("status 200".to_owned()),
+            ProviderError::AnswerLost("status 200".to_owned()),
+            ProviderError::Unreachable("status 200".to_owned()),
         ),
         (
             502,
             String::new(),
-            SendError::MaybeSent("status 502".to_owned()),
-            SendError::NotReached("status 502".to_owned()),
+            ProviderError::AnswerLost("status 502".to_owned()),
+            ProviderError::Unreachable("status 502".to_owned()),
         ),
-        (200, r#"{"isDraft":false}"#.to_owned(), SendError::MaybeSent("status 200".to_owned()), SendError::DraftGone),
+        (
+            200,
+            r#"{"isDraft":false}"#.to_owned(),
+            ProviderError::AnswerLost("status 200".to_owned()),
+            ProviderError::DraftGone,
+        ),
     ] {
         let base = canned::answer(&canned::response(status, &body));
         let [_, graph] = mails_at(&base, &base, PATIENT);
@@ -449,7 +453,7 @@ async fn a_token_that_cannot_stand_in_a_header_is_no_token() {
     let (fakes, mut mails) = fakes().await;
     for mail in &mut mails {
         mail.access.token = "a\r\nX-Injected: 1".into();
-        assert_eq!(mail.send(None).await, Err(SendError::Unauthorized));
+        assert_eq!(mail.send(None).await, Err(ProviderError::Unauthorized));
     }
     assert!(fakes.operations().is_empty());
 }
@@ -462,10 +466,10 @@ fn both_mail_actions_have_a_closed_schema() {
         assert_eq!(schema["required"], json!(["to", "subject", "text"]));
         assert!(schema["properties"]["to"]["anyOf"].is_array(), "{schema}");
         let call = action.parse(&params()).unwrap();
-        let pointers: Vec<String> = call.addresses().into_iter().map(|(pointer, _)| pointer).collect();
+        let pointers: Vec<String> = call.addresses().into_iter().map(|param| param.pointer).collect();
         assert_eq!(pointers, ["/to", "/cc/0", "/cc/1", "/bcc"]);
         let lower = call.map_addresses(&mut |_| "x@example.com".parse().unwrap());
-        assert!(lower.addresses().iter().all(|(_, address)| address.addr_spec() == "x@example.com"));
+        assert!(lower.unwrap().addresses().iter().all(|param| param.address.addr_spec() == "x@example.com"));
         assert_eq!(action.parse(&json!({ "to": "a@b", "subject": "s", "text": "t" })).err().unwrap()[0].pointer, "/to");
     }
 }
@@ -473,14 +477,15 @@ fn both_mail_actions_have_a_closed_schema() {
 #[test]
 fn outlook_says_that_the_text_is_left_out() {
     let [gmail, outlook] = mail_actions("http://127.0.0.1:1", "http://127.0.0.1:1/v1.0", PATIENT);
-    let stamp = Stamp { from: None, date: None, id: None };
-    let render = |action: &dyn Action, params: &Value| action.parse(params).unwrap().render(&stamp).unwrap();
+    let call = |action: &dyn Action, params: &Value| action.parse(params).unwrap();
     let mut both = params();
     both["html"] = json!("<p>thanks</p>");
-    assert!(render(&*gmail, &both).warnings.is_empty());
-    assert_eq!(render(&*outlook, &params()).warnings, Vec::<String>::new());
-    let rendered = render(&*outlook, &both);
-    assert_eq!(rendered.warnings.len(), 1);
+    assert!(call(&*gmail, &both).warnings().is_empty());
+    assert!(call(&*outlook, &params()).warnings().is_empty());
+    let outlook = call(&*outlook, &both);
+    let [warning] = &outlook.warnings()[..] else { panic!("one warning") };
+    assert_eq!((warning.code, warning.field.as_deref()), (domain::WarningCode::NotDelivered, Some("/text")));
+    let rendered = outlook.render(&RenderContext { from: None, date: None, id: None }).unwrap();
     let body: Value = serde_json::from_str(&rendered.body).unwrap();
     assert_eq!(body["message"]["body"], json!({ "contentType": "HTML", "content": "<p>thanks</p>" }));
     assert_eq!(body["saveToSentItems"], json!(true));

@@ -8,6 +8,15 @@ fn lease(until: i64) -> Lease {
     Lease { owner: Uuid::from_u128(1), until: at(until) }
 }
 
+fn error() -> JobError {
+    JobError {
+        code: JobErrorCode::OutcomeUnknown,
+        message: "The answer was lost.".to_owned(),
+        retriable: false,
+        remediation: "Look.".to_owned(),
+    }
+}
+
 fn job() -> Job {
     let action: ActionId = "gmail.send".parse().unwrap();
     let params = serde_json::json!({});
@@ -36,7 +45,7 @@ fn a_job_goes_from_queued_to_completed_and_no_further() {
     assert_eq!((done.state.status(), done.attempts, done.fence, done.revision), (JobStatus::Completed, 1, 1, 4));
     assert_eq!(done.duration(), Some(SignedDuration::from_secs(2)));
     assert!(done.claimed(lease(60), at(4)).is_err());
-    assert!(done.cancelled(at(4)).is_err() && done.retried(at(4)).is_err() && done.unknown(at(4)).is_err());
+    assert!(done.cancelled(at(4)).is_err() && done.retried(at(4)).is_err() && done.unknown(error(), at(4)).is_err());
 }
 
 #[test]
@@ -65,7 +74,7 @@ fn what_may_have_been_sent_is_never_forgotten() {
 #[test]
 fn only_what_certainly_was_not_sent_is_retried() {
     let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
-    let unknown = sending.unknown(at(3)).unwrap();
+    let unknown = sending.unknown(error(), at(3)).unwrap();
     assert!(unknown.retried(at(4)).is_err());
     let not_sent = unknown.resolved(Outcome::NotSent, at(5)).unwrap();
     let retried = not_sent.retried(at(6)).unwrap();

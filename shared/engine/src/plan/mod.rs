@@ -3,6 +3,7 @@
 
 mod answer;
 mod budget;
+mod condition;
 mod instructions;
 mod record;
 mod replay;
@@ -11,7 +12,10 @@ mod schema;
 use std::{sync::Arc, time::Duration};
 
 use answer::Outcome;
-use domain::{ActionId, ActorId, AuditEvent, Intent, Plan, PlanId, PlannedAction, WorkspaceId, sha256_hex};
+use domain::{
+    ActionId, ActorId, AnswerValue, Answered, AuditEvent, Intent, Plan, PlanId, PlannedAction, Question, RequestHash,
+    Warning, WorkspaceId, sha256_hex,
+};
 use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use record::Record;
@@ -22,7 +26,7 @@ use telemetry::{
 
 pub use self::replay::{Difference, Replay};
 pub use self::schema::plan_schema;
-pub(crate) use self::{budget::TokenBudget, record::PlanStore};
+pub(crate) use self::{answer::Request, budget::TokenBudget, record::PlanStore};
 use crate::{
     Caller, Problem, ProblemCode,
     audit::Auditor,
@@ -34,6 +38,8 @@ use crate::{
 
 /// How long planning may take in all, a second try included: an HTTP API on AWS waits 30 s.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
+/// The most bytes of a request's context.
+const MAX_CONTEXT_BYTES: usize = 32 * 1024;
 /// A second try with less time than this would not come to an answer.
 const WORTH_A_TRY: SignedDuration = SignedDuration::from_secs(2);
 
@@ -42,6 +48,10 @@ const WORTH_A_TRY: SignedDuration = SignedDuration::from_secs(2);
 pub struct PlanRequest {
     /// What a person wrote.
     pub prompt: String,
+    /// Text by somebody else that the prompt is about.
+    pub context: Option<String>,
+    /// Every answer that was given to questions about this prompt so far.
+    pub answers: Vec<GivenAnswer>,
     /// The workspace the request names, if it names one.
     pub workspace_id: Option<String>,
     /// Whom it acts for, if it says.
@@ -50,6 +60,15 @@ pub struct PlanRequest {
     pub timezone: Option<String>,
     /// The request's trace, which the plan's execution joins.
     pub trace: TraceContext,
+}
+
+/// An answer by the id of its question.
+#[derive(Debug, Clone)]
+pub struct GivenAnswer {
+    /// The question's id.
+    pub id: String,
+    /// The answer.
+    pub value: AnswerValue,
 }
 
 /// A plan with how it came about.
@@ -110,17 +129,32 @@ impl Planner {
     ) -> Result<(Planned, PlannerStatus), Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let actor = caller.actor_of(request.actor_id)?;
+        let context = request.context.filter(|context| !context.trim().is_empty());
+        if context.as_ref().is_some_and(|context| context.len() > MAX_CONTEXT_BYTES) {
+            let detail = format!("must be at most {MAX_CONTEXT_BYTES} bytes");
+            return Err(Problem::invalid("/context", detail));
+        }
+        let hash = RequestHash::of(&request.prompt, context.as_deref());
+        let (answers, unusable) = self.answered(&caller.workspace, &hash, request.answers).await?;
         let permissions = self.gate.permissions(caller).await?;
-        let question = Question { prompt: &request.prompt, timezone: request.timezone.as_deref(), began };
+        let asks = Request { prompt: &request.prompt, context: context.as_deref(), answers: &answers };
+        let question = Ask { request: asks, timezone: request.timezone.as_deref(), began };
         let Asked { finish, usage, schema_sha256 } =
             self.ask_for_plan(&caller.workspace, &permissions, question, &caller.ticket).await?;
-        let answer = self.understand(&permissions, &request.prompt, finish.clone())?;
-        let plan = answer.plan.with_id(PlanId(self.ids.uuid()));
+        let mut answer = self.understand(&permissions, asks, finish.clone())?;
+        for (question, why) in unusable {
+            answer.plan.ask_again(question, &why);
+            answer.status = PlannerStatus::Questions;
+        }
+        let questions = answer.plan.questions.clone();
+        let plan = answer.plan.with_id(PlanId(self.ids.uuid()), &hash);
         let model = self.model.name().to_owned();
         let record = Record {
             plan: plan.clone(),
             actor,
             prompt: request.prompt,
+            context,
+            answers,
             answer: finish,
             schema_sha256,
             catalogue: self.catalogue.version().to_owned(),
@@ -130,9 +164,39 @@ impl Planner {
             created_at: began,
             traceparent: Some(request.trace.to_string()),
         };
-        self.plans.put(caller, &record).await?;
-        tracing::info!(plan.id = %plan.plan_id, plan.actions = plan.actions.len(), plan.status = answer.status.as_str(), "planned");
+        self.plans.put(caller, &record, &hash, questions).await?;
+        tracing::info!(plan.id = %plan.plan_id, plan.actions = plan.actions.len(), plan.status = <&str>::from(answer.status), "planned");
         Ok((Planned { plan, model, duration: Duration::ZERO, usage }, answer.status))
+    }
+
+    /// The answers with the questions that they belong to; and the questions whose answers cannot be used, with the
+    /// reasons. An answer to a question that was not asked about this request is an error.
+    async fn answered(
+        &self,
+        workspace: &WorkspaceId,
+        request: &RequestHash,
+        given: Vec<GivenAnswer>,
+    ) -> Result<(Vec<Answered>, Vec<(Question, String)>), Problem> {
+        let (mut answers, mut unusable) = (Vec::new(), Vec::new());
+        if given.is_empty() {
+            return Ok((answers, unusable));
+        }
+        let open = self.plans.questions(workspace, request).await?;
+        for (place, GivenAnswer { id, value }) in given.iter().enumerate() {
+            let pointer = format!("/answers/{place}/id");
+            if given[..place].iter().any(|earlier| earlier.id == *id) {
+                return Err(Problem::invalid(&pointer, "was answered before in this request; give one answer"));
+            }
+            let Some(question) = open.iter().find(|question| question.id(request) == *id) else {
+                let detail = "is not the id of an open question about this prompt; plan again without it";
+                return Err(Problem::invalid(&pointer, detail));
+            };
+            match question.usable(value) {
+                Ok(()) => answers.push(Answered { question: question.clone(), value: value.clone() }),
+                Err(why) => unusable.push((question.clone(), why)),
+            }
+        }
+        Ok((answers, unusable))
     }
 
     /// Asks the model for a plan, within the budget and the rate limits. Where nothing is allowed, it is not asked.
@@ -140,10 +204,10 @@ impl Planner {
         &self,
         workspace: &WorkspaceId,
         permissions: &Permissions,
-        Question { prompt, timezone, began }: Question<'_>,
+        Ask { request, timezone, began }: Ask<'_>,
         ticket: &Ticket,
     ) -> Result<Asked, Problem> {
-        if prompt.trim().is_empty() {
+        if request.prompt.trim().is_empty() {
             return Err(Problem::invalid("/prompt", "must say what to do"));
         }
         let zone = match timezone {
@@ -155,7 +219,7 @@ impl Planner {
             .catalogue
             .iter()
             .map(std::convert::AsRef::as_ref)
-            .filter(|action| permissions.allow(&action.about().action_id()))
+            .filter(|action| permissions.allow(&action.spec().action_id()))
             .collect();
         if actions.is_empty() {
             self.limiter.charge(ticket).await?;
@@ -163,12 +227,14 @@ impl Planner {
         }
         let schema = plan_schema(&actions);
         let schema_sha256 = Some(sha256_hex(schema.to_string().as_bytes()));
+        let Request { prompt, context, answers } = request;
         let request = ModelRequest {
             instructions: instructions::instructions(&actions, &began.to_zoned(zone)),
             prompt: prompt.to_owned(),
-            message: instructions::fenced(prompt),
+            message: instructions::message(prompt, answers, context),
+            answers: answers.to_vec(),
             schema,
-            actions: actions.iter().map(|action| action.about().action_id()).collect::<Vec<ActionId>>(),
+            actions: actions.iter().map(|action| action.spec().action_id()).collect::<Vec<ActionId>>(),
             timeout: PATIENCE.unsigned_abs(),
         };
         // Side by side: counting the request costs no time of its own.
@@ -212,13 +278,13 @@ impl Planner {
     pub(crate) fn understand(
         &self,
         permissions: &Permissions,
-        prompt: &str,
+        request: Request<'_>,
         finish: Option<Finish>,
     ) -> Result<Outcome, Problem> {
         let invalid = |detail: &str| Err(Problem::new(ProblemCode::PlannerInvalidAnswer, detail));
         match finish {
             None => Ok(Outcome::without_actions()),
-            Some(Finish::Text(text)) => answer::read(self, permissions, prompt, &text),
+            Some(Finish::Text(text)) => answer::read(self, permissions, request, &text),
             Some(Finish::Refusal(reason)) => Ok(Outcome::refused(reason)),
             Some(Finish::CutOff) => invalid("the model's answer was cut off at AI_MAX_OUTPUT_TOKENS"),
             Some(Finish::Empty) => invalid("the model's answer is empty"),
@@ -237,8 +303,8 @@ fn unanswered(error: &ModelError) -> Problem {
 }
 
 /// What is to be planned, and since when.
-pub(crate) struct Question<'a> {
-    pub prompt: &'a str,
+pub(crate) struct Ask<'a> {
+    pub request: Request<'a>,
     pub timezone: Option<&'a str>,
     pub began: Timestamp,
 }
@@ -257,13 +323,22 @@ pub(crate) struct Draft {
     pub intent: Intent,
     pub confidence: f64,
     pub actions: Vec<PlannedAction>,
-    pub questions: Vec<String>,
+    pub questions: Vec<Question>,
+    pub warnings: Vec<Warning>,
     pub notes: Option<String>,
 }
 
 impl Draft {
-    fn with_id(self, plan_id: PlanId) -> Plan {
-        let Self { intent, confidence, actions, questions, notes } = self;
-        Plan { plan_id, intent, confidence, actions, questions, notes }
+    /// Asks a question once more, and says why its answer cannot be used.
+    fn ask_again(&mut self, question: Question, why: &str) {
+        self.questions.retain(|open| !open.is_same(&question));
+        self.questions.push(Question { text: format!("{why} {}", question.text), ..question });
+    }
+
+    fn with_id(self, plan_id: PlanId, request: &RequestHash) -> Plan {
+        let Self { intent, confidence, actions, questions, warnings, notes } = self;
+        let clarifications: Vec<_> = questions.iter().map(|question| question.with_id(request)).collect();
+        let questions = questions.into_iter().map(|question| question.text).collect();
+        Plan { plan_id, intent, confidence, actions, questions, clarifications, warnings, notes }
     }
 }

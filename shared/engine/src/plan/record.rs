@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::{ActorHash, AuditEvent, Plan, PlanId, WorkspaceId, sha256_hex};
+use domain::{ActorHash, Answered, AuditEvent, Plan, PlanId, Question, RequestHash, WorkspaceId, sha256, sha256_hex};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use telemetry::TraceContext;
+use uuid::Builder;
 
 use crate::{
     Caller, Problem, ProblemCode,
@@ -19,12 +20,19 @@ const EXECUTABLE_MINUTES: i64 = 15;
 /// How long a plan is kept.
 const KEPT_HOURS: i64 = 24;
 
+/// The most questions about one request that are kept open.
+const MAX_OPEN_QUESTIONS: usize = 50;
+
 /// A plan with its origin, as it is sealed under the plan's id.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {
     pub plan: Plan,
     pub actor: Option<ActorHash>,
     pub prompt: String,
+    #[serde(default)]
+    pub context: Option<String>,
+    #[serde(default)]
+    pub answers: Vec<Answered>,
     /// The model's answer; none where it was not asked.
     pub answer: Option<Finish>,
     pub schema_sha256: Option<String>,
@@ -47,22 +55,61 @@ pub(crate) struct PlanStore {
 }
 
 impl PlanStore {
-    /// Stores a plan.
-    pub(super) async fn put(&self, caller: &Caller, record: &Record) -> Result<(), Problem> {
-        let text = serde_json::to_vec(record).expect("a plan of valid parts is always JSON");
+    /// Stores a plan, and with it the questions that are open about its request: those of earlier plans stay open.
+    pub(super) async fn put(
+        &self,
+        caller: &Caller,
+        record: &Record,
+        request: &RequestHash,
+        questions: Vec<Question>,
+    ) -> Result<(), Problem> {
         let plan_id = record.plan.plan_id;
-        let sealed = self.vault.seal(&caller.workspace, Purpose::Plan, &plan_id.to_string(), &text).await?;
         let expires_at = record.created_at + SignedDuration::from_hours(KEPT_HOURS);
-        let stored = StoredPlan { plan_id, workspace: caller.workspace.clone(), sealed, expires_at };
+        let text = serde_json::to_vec(record).expect("a plan of valid parts is always JSON");
+        let mut stored = vec![self.sealed(&caller.workspace, plan_id, &text, expires_at).await?];
+        if !questions.is_empty() {
+            let mut open = self.questions(&caller.workspace, request).await?;
+            open.retain(|open| !questions.iter().any(|question| question.is_same(open)));
+            open.extend(questions);
+            let oldest = open.len().saturating_sub(MAX_OPEN_QUESTIONS);
+            let text = serde_json::to_vec(&open[oldest..]).expect("questions are always JSON");
+            stored.push(
+                self.sealed(&caller.workspace, questions_id(&caller.workspace, request), &text, expires_at).await?,
+            );
+        }
         let mut entry = self.auditor.entry_of(caller, AuditEvent::PlanMade);
         entry.plan_id = Some(plan_id);
         entry.actor.clone_from(&record.actor);
         entry.sha256 = Some(sha256_hex(record.prompt.as_bytes()));
-        Ok(self.plans.put_plan(&stored, &entry).await?)
+        Ok(self.plans.put_plans(&stored, &entry).await?)
+    }
+
+    async fn sealed(
+        &self,
+        workspace: &WorkspaceId,
+        plan_id: PlanId,
+        text: &[u8],
+        expires_at: Timestamp,
+    ) -> Result<StoredPlan, Problem> {
+        let sealed = self.vault.seal(workspace, Purpose::Plan, &plan_id.to_string(), text).await?;
+        Ok(StoredPlan { plan_id, workspace: workspace.clone(), sealed, expires_at })
+    }
+
+    /// The questions that are open about a request.
+    pub(super) async fn questions(
+        &self,
+        workspace: &WorkspaceId,
+        request: &RequestHash,
+    ) -> Result<Vec<Question>, Problem> {
+        Ok(self.open(workspace, questions_id(workspace, request)).await?.unwrap_or_default())
     }
 
     /// A plan of this workspace that has not expired.
     pub(super) async fn get(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Option<Record>, Problem> {
+        self.open(workspace, id).await
+    }
+
+    async fn open<T: DeserializeOwned>(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Option<T>, Problem> {
         let Some(stored) = self.plans.plan(workspace, id, self.clock.now()).await? else { return Ok(None) };
         let text = self.vault.open(workspace, Purpose::Plan, &id.to_string(), &stored.sealed).await?;
         let record = serde_json::from_slice(&text).map_err(|error| {
@@ -106,4 +153,11 @@ impl PlanStore {
         let trace = record.traceparent.as_deref().and_then(TraceContext::read);
         Ok((actions.collect(), actor, trace))
     }
+}
+
+/// Where the open questions of a request lie: a UUID made of its hash (RFC 9562, version 8), which no plan can have.
+fn questions_id(workspace: &WorkspaceId, request: &RequestHash) -> PlanId {
+    let hash = sha256(format!("{workspace}\n{}", request.as_str()).as_bytes());
+    let (bytes, _) = hash.split_first_chunk().expect("a SHA-256 has 32 bytes");
+    PlanId(Builder::from_custom_bytes(*bytes).into_uuid())
 }

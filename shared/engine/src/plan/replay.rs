@@ -4,7 +4,7 @@ use domain::{Plan, PlanId, WorkspaceId};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Draft, Planner, record::Record};
+use super::{Planner, answer::Request, record::Record};
 use crate::{Problem, ProblemCode};
 
 /// A stored plan beside the plan that today's code, catalogue and settings make of the same answer.
@@ -35,28 +35,29 @@ impl Planner {
     /// Runs the stored answer of a plan through today's code. The model is not asked, and nothing is written.
     pub async fn replay(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Replay, Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
-        let Record { plan, prompt, answer, catalogue, model, .. } =
+        let Record { plan, prompt, context, answers, answer, catalogue, model, .. } =
             self.plans.get(workspace, id).await?.ok_or_else(gone)?;
-        let Plan { intent, confidence, actions, questions, notes, .. } = plan;
-        let then = without_ids(&Draft { intent, confidence, actions, questions, notes });
-        let now = match self.understand(&self.gate.permissions_in(workspace).await?, &prompt, answer) {
-            Ok(outcome) => without_ids(&outcome.plan),
+        let request = Request { prompt: &prompt, context: context.as_deref(), answers: &answers };
+        let now = match self.understand(&self.gate.permissions_in(workspace).await?, request, answer) {
+            Ok(outcome) => without_ids(&outcome.plan.with_id(id, &request.hash())),
             Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),
         };
         let mut differences = Vec::new();
-        compare("", &then, &now, &mut differences);
+        compare("", &without_ids(&plan), &now, &mut differences);
         Ok(Replay { plan_id: id, model, catalogue_changed: catalogue != self.catalogue.version(), differences })
     }
 }
 
-/// A plan but for its ids, which are new each time.
-fn without_ids(plan: &Draft) -> Value {
-    let Draft { intent, confidence, actions, questions, notes } = plan;
-    let actions: Vec<Value> = actions
-        .iter()
-        .map(|action| json!({ "provider": action.provider, "action": action.action, "params": action.params }))
-        .collect();
-    json!({ "intent": intent, "confidence": confidence, "actions": actions, "questions": questions, "notes": notes })
+/// A plan without its ids, which are new each time.
+fn without_ids(plan: &Plan) -> Value {
+    let mut plan = serde_json::to_value(plan).expect("a plan is always JSON");
+    if let Value::Object(fields) = &mut plan {
+        fields.shift_remove("plan_id");
+        for action in fields.get_mut("actions").and_then(Value::as_array_mut).into_iter().flatten() {
+            action.as_object_mut().map(|action| action.shift_remove("client_request_id"));
+        }
+    }
+    plan
 }
 
 fn compare(at: &str, then: &Value, now: &Value, found: &mut Vec<Difference>) {

@@ -13,10 +13,10 @@ pub fn plan_schema(actions: &[&dyn Action]) -> Value {
     let one: Vec<Value> = actions
         .iter()
         .map(|action| {
-            let about = action.about();
+            let spec = action.spec();
             closed([
-                ("provider", json!({ "type": "string", "enum": [about.provider] })),
-                ("action", json!({ "type": "string", "enum": [about.id] })),
+                ("provider", json!({ "type": "string", "enum": [spec.provider] })),
+                ("action", json!({ "type": "string", "enum": [spec.id] })),
                 ("params", strict(&action.params_schema())),
             ])
         })
@@ -25,7 +25,7 @@ pub fn plan_schema(actions: &[&dyn Action]) -> Value {
     closed([
         (
             "intent",
-            json!({ "type": "string", "description": "What the person wants, in snake_case, such as send_email." }),
+            json!({ "type": "string", "description": "What the person wants, in snake_case, as the instructions name it." }),
         ),
         ("notes", json!({ "type": ["string", "null"], "description": "Why there is no action, or null." })),
         ("actions", object([("type", "array".into()), ("maxItems", MAX_ACTIONS.into()), ("items", one)])),

@@ -1,15 +1,17 @@
+//! Actions: what a provider can do for an account. Nothing outside an action knows what kind of thing it is.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Address, Evidence, Provider, Violation};
+use domain::{Address, Effect, Evidence, Provider, Violation, Warning};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
 
 /// One entry of the catalogue: what can be done, and how.
 pub trait Action: Send + Sync {
-    /// What is said of the action everywhere.
-    fn about(&self) -> &About;
+    /// What is known of the action before it has params.
+    fn spec(&self) -> &ActionSpec;
 
     /// The JSON Schema of its params, as a client writes them.
     fn params_schema(&self) -> Value;
@@ -18,29 +20,50 @@ pub trait Action: Send + Sync {
     fn parse(&self, params: &Value) -> Result<Box<dyn Call>, Vec<Violation>>;
 }
 
-/// What is said of an action in the catalogue, to the model, and in the page.
+/// What is known of an action before it has params.
 #[derive(Debug, Clone)]
-pub struct About {
+pub struct ActionSpec {
     /// Its name, an [`domain::ActionId`]; static, since it is a metric's label too.
     pub id: &'static str,
+    /// Its name for people, such as `Create an event`.
+    pub title: &'static str,
     /// Whose service it uses.
     pub provider: Provider,
+    /// What it does to the world, which decides how a worker carries it out.
+    pub effect: Effect,
     /// What it does, in a sentence, for a person and for the model.
     pub description: &'static str,
     /// What it needs of an account.
     pub scopes: OAuthScopes,
     /// What a model is told of it.
-    pub guide: Guide,
+    pub instructions: Instructions,
+    /// Its sentences for people.
+    pub wording: Wording,
+}
+
+/// The sentences for people that depend on what an action does.
+#[derive(Debug, Clone, Copy)]
+pub struct Wording {
+    /// What it makes, as the subject of a sentence, such as `the event`.
+    pub noun: &'static str,
+    /// Asks for the recipients when a plan has none; empty for an action without recipients.
+    pub ask_recipients: &'static str,
+    /// Tells where a person sees whether it was done, such as `Look at the account's calendar`.
+    pub look: &'static str,
 }
 
 /// What a model is told of an action beside its description and its schema.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Guide {
+pub struct Instructions {
+    /// The intent of a plan of it, in snake_case.
+    pub intent: &'static str,
+    /// When a message has that intent: the rest of a sentence.
+    pub when: &'static str,
     /// When to choose it among others: the rest of a sentence that begins with its id. Empty where its description says it.
     pub choose: &'static str,
     /// How to fill in its params, a sentence or more each. Actions that share a rule share its text, which is told once.
     pub rules: &'static [&'static str],
-    /// Requests that it serves.
+    /// Requests that it serves, and requests that it has to ask about first.
     pub examples: &'static [Example],
 }
 
@@ -49,18 +72,19 @@ pub struct Guide {
 pub struct Example {
     /// What a person writes.
     pub request: &'static str,
-    /// The intent of the plan.
-    pub intent: &'static str,
     /// The params of each action of the plan, all of them this one: JSON as strict mode writes it.
     pub params: &'static [&'static str],
+    /// What the plan asks instead, with the intent `ask_first`.
+    pub question: Option<&'static str>,
 }
 
 /// The OAuth scopes that an action needs.
 #[derive(Debug, Clone, Copy)]
 pub struct OAuthScopes {
     /// The least with which it can be carried out at all.
-    pub send: &'static [&'static str],
-    /// With these too it makes a draft first, so that a lost answer never leaves an unknown outcome.
+    pub required: &'static [&'static str],
+    /// With these too a send makes a draft first, so that a lost answer never leaves an unknown outcome. Empty for an
+    /// action that cannot.
     pub draft: &'static [&'static str],
 }
 
@@ -70,48 +94,83 @@ pub trait Call: Send + Sync {
     /// The canonical params.
     fn params(&self) -> Value;
 
-    /// Every address, with a pointer from the params down.
-    fn addresses(&self) -> Vec<(String, &Address)>;
+    /// Every address in the params.
+    fn addresses(&self) -> Vec<ParamAddress<'_>> {
+        Vec::new()
+    }
 
-    /// The same call with its addresses replaced, one by one.
-    fn map_addresses(&self, change: &mut dyn FnMut(Address) -> Address) -> Box<dyn Call>;
+    /// The same call with its addresses replaced, one by one; none for a call without addresses.
+    fn map_addresses(&self, _: &mut dyn FnMut(Address) -> Address) -> Option<Box<dyn Call>> {
+        None
+    }
+
+    /// Names what it makes in a list, such as an event's title.
+    fn title(&self) -> String;
+
+    /// What a person should know before it is carried out, with pointers from the params down.
+    fn warnings(&self) -> Vec<Warning> {
+        Vec::new()
+    }
 
     /// Renders what goes over the wire. The bytes are read back by a second library; recipients
     /// other than the params' make it an error.
-    fn render(&self, stamp: &Stamp) -> Result<Rendered, RenderError>;
+    fn render(&self, context: &RenderContext) -> Result<Rendered, RenderError>;
 
-    /// Makes a draft with the provider, which [`Call::send`] sends. Only with the draft scopes.
-    async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, SendError>;
+    /// Makes a draft with the provider, which [`Call::perform`] sends. Only for drafts and for sends with the draft scopes.
+    async fn prepare(&self, _: &Rendered, _: &Access) -> Result<Evidence, ProviderError> {
+        Err(ProviderError::Rejected("this action has no drafts".to_owned()))
+    }
 
-    /// Sends: the draft if there is one, else what was rendered.
-    async fn send(&self, rendered: &Rendered, access: &Access, draft: Option<&Evidence>) -> Result<Sent, SendError>;
+    /// Does it: sends the draft if there is one, else does what was rendered. A change is done under our id, or sets
+    /// an absolute state, so that a second call does no harm.
+    async fn perform(
+        &self,
+        rendered: &Rendered,
+        access: &Access,
+        draft: Option<&Evidence>,
+    ) -> Result<Done, ProviderError>;
+
+    /// Looks whether an earlier call did what this one would do. Asked for changes only, after a call that the provider
+    /// refused although it may have been made before.
+    async fn compare(&self, _: &Rendered, _: &Access) -> Result<Comparison, ProviderError> {
+        Ok(Comparison::NotOurs)
+    }
+}
+
+/// An address in an action's params.
+#[derive(Debug, Clone)]
+pub struct ParamAddress<'a> {
+    /// A pointer from the params down.
+    pub pointer: String,
+    /// The address.
+    pub address: &'a Address,
+    /// Whether the action reaches it; false for an address that is only shown to others.
+    pub is_recipient: bool,
 }
 
 /// What differs between two renderings of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    /// Who sends, where it is known.
+pub struct RenderContext {
+    /// The account that acts, where it is known.
     pub from: Option<Address>,
-    /// The Date header; none leaves it out.
+    /// When it acts; none leaves dates out.
     pub date: Option<Timestamp>,
-    /// What Message-ID and MIME boundaries are made of: a job's id; none leaves the Message-ID out and fixes the boundary.
+    /// What Message-IDs, boundaries and ids of events are made of: a job's id; none leaves them out or fixes them.
     pub id: Option<String>,
 }
 
 /// What goes over the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// `message/rfc822` for a MIME text, `application/json` for a Graph body.
+    /// `message/rfc822` for a MIME text, `application/json` for a body of JSON.
     pub content_type: &'static str,
     /// The very text.
     pub body: String,
-    /// What a person should know about it.
-    pub warnings: Vec<String>,
 }
 
-/// What was rendered does not read back as what was asked for. Nothing was sent.
+/// The rendered text does not read back as what was asked for. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the rendered mail does not read back as the params: {0}")]
+#[error("the rendered text does not read back as the params: {0}")]
 pub struct RenderError(pub String);
 
 /// The right to act on an account.
@@ -127,47 +186,47 @@ pub struct Access {
     pub account: Option<String>,
 }
 
-impl Access {
-    /// Whether the token was granted all of these scopes. Graph's scopes are written with or
-    /// without their URL prefix.
-    pub fn grants(&self, wanted: &[&str]) -> bool {
-        let bare = |scope: &str| scope.trim_start_matches("https://graph.microsoft.com/").to_ascii_lowercase();
-        wanted.iter().all(|want| self.scopes.iter().any(|have| bare(have) == bare(want)))
-    }
-}
-
-/// What the provider said of a send that succeeded.
+/// What the provider said of a call that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// For the job's result: the provider's ids of the message; and where it was no send, `done`, a sentence that
-    /// says what it was.
+pub struct Done {
+    /// For the job's result: the provider's ids; and where it was no send, `done`, a sentence that says what it was.
     pub details: Value,
-    /// It is not the answer of this send that says so: the draft is gone, as only a send leaves it.
-    pub presumed: bool,
 }
 
-/// Why a request to a provider failed, and what that means for the mail.
+/// What the provider holds in the place of what a change would make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    /// The work of an earlier call of ours, perhaps edited or deleted by a person since.
+    Ours(Done),
+    /// Nothing, or something else.
+    NotOurs,
+}
+
+/// Why a request to a provider failed, and what that means.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// Certainly not sent, and it would go the same way again: the provider refuses the mail.
+pub enum ProviderError {
+    /// Certainly not done, and another try would fail the same way: the provider refuses the content.
     #[error("the provider refused: {0}")]
     Rejected(String),
-    /// Certainly not sent; the provider does not take the token.
-    #[error("the provider does not take the token")]
+    /// Certainly not done; the provider does not accept the token.
+    #[error("the provider does not accept the token")]
     Unauthorized,
-    /// Certainly not sent; the token lacks the scope.
+    /// Certainly not done; the token lacks the scope.
     #[error("the connection lacks a permission: {0}")]
     Forbidden(String),
-    /// Certainly not sent: the provider limits its rate; after how long to come again, if it said.
+    /// Certainly not done: the provider limits its rate; how long to wait, if it said.
     #[error("the provider limits its rate")]
     RateLimited(Option<Duration>),
-    /// Certainly not sent: the provider was not reached, or failed before it could act.
+    /// Certainly not done: the provider was not reached, or failed before it could act.
     #[error("the provider cannot be reached: {0}")]
-    NotReached(String),
-    /// Certainly not sent now: the draft is not there.
+    Unreachable(String),
+    /// Certainly not done now: the draft does not exist.
     #[error("the draft is gone")]
     DraftGone,
-    /// The request was begun and its answer is missing: it may have been sent.
+    /// Not done now: something exists under our id, perhaps by an earlier call.
+    #[error("something exists under this id")]
+    Exists,
+    /// The request was begun and its answer is missing: it may have been done.
     #[error("the provider's answer was lost: {0}")]
-    MaybeSent(String),
+    AnswerLost(String),
 }

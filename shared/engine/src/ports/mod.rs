@@ -22,13 +22,15 @@ mod model;
 mod oauth;
 mod outbox;
 mod plans;
+mod provider;
 mod queue;
 mod rate_limits;
 mod settings;
 mod vault;
 
 pub use action::{
-    About, Access, Action, Call, Example, Guide, OAuthScopes, RenderError, Rendered, SendError, Sent, Stamp,
+    Access, Action, ActionSpec, Call, Comparison, Done, Example, Instructions, OAuthScopes, ParamAddress,
+    ProviderError, RenderContext, RenderError, Rendered, Wording,
 };
 pub use audit::{Audit, AuditFilter, AuditPosition};
 pub use budget::{BUDGET_BUCKETS, BUDGET_WINDOW, Budget, Reservation, Reserved};
@@ -47,6 +49,7 @@ pub use model::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
 pub use oauth::{Authorization, Exchange, Granted, Identity, OAuth, OAuthError};
 pub use outbox::{Outbox, OutboxEntry};
 pub use plans::{Plans, StoredPlan};
+pub use provider::{ApiAddress, IdClaims, OAuthSpec, ProviderSpec};
 pub use queue::{Delivery, Queue, QueuedMessage};
 pub use rate_limits::{Decision, RATE_LIMIT_WINDOW, RateLimit, RateLimits};
 pub use settings::Settings;

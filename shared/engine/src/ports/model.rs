@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::ActionId;
+use domain::{ActionId, Answered};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,6 +31,8 @@ pub struct ModelRequest {
     pub message: String,
     /// The JSON Schema, in OpenAI's strict subset, that the answer must fit.
     pub schema: Value,
+    /// The person's answers to earlier questions about the prompt, for a planner by rules.
+    pub answers: Vec<Answered>,
     /// The actions that the schema leaves, for a planner by rules.
     pub actions: Vec<ActionId>,
     /// How long to wait for the answer at most.

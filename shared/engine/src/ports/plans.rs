@@ -9,8 +9,8 @@ use super::{LedgerError, Sealed};
 /// Plans at rest.
 #[async_trait]
 pub trait Plans: Send + Sync {
-    /// Stores a plan under its id.
-    async fn put_plan(&self, plan: &StoredPlan, audit: &AuditEntry) -> Result<(), LedgerError>;
+    /// Stores plans under their ids, over what was there, and the audit entry with them: all or nothing.
+    async fn put_plans(&self, plans: &[StoredPlan], audit: &AuditEntry) -> Result<(), LedgerError>;
 
     /// A plan of a workspace that has not expired at `now`.
     async fn plan(

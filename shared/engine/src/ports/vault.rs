@@ -36,7 +36,7 @@ pub enum Purpose {
     JobParams,
     /// A plan with its prompt and answer.
     Plan,
-    /// A mail in the outbox.
+    /// An entry of the outbox.
     Outbox,
     /// A connected account's tokens and address.
     Connection,

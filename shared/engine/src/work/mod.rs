@@ -19,7 +19,6 @@ use crate::{
     catalogue::Catalogue,
     gate::Gate,
     job_store::JobStore,
-    labels,
     ports::{Clock, Ids, Outbox, QueuedMessage, Save, Vault},
 };
 
@@ -110,11 +109,11 @@ impl Worker {
         let (before, job, contents) = claimed;
         if let Some(since) = before.waits_since() {
             let wait = self.clock.now().duration_since(since).unsigned_abs();
-            record_queue_wait(labels::provider(job.provider), labels::action(&job.action), wait);
+            record_queue_wait(job.provider.as_str(), job.action.as_str(), wait);
         }
         self.jobs.cache(std::slice::from_ref(&job)).await;
-        let maybe_sent = before.state == State::Sending;
-        let mut run = Run { worker: self, job, contents, maybe_sent, until: deadline };
+        let maybe_done = before.state == State::Sending;
+        let mut run = Run { worker: self, job, contents, maybe_done, until: deadline };
         match run.finish().await {
             Ok(()) => Disposition::Acknowledge,
             Err(Stop::Ledger(error)) => {
@@ -177,14 +176,14 @@ impl Worker {
 
     async fn give_up_on(&self, job: Job) -> Disposition {
         let now = self.clock.now();
-        let maybe_sent = job.state == State::Sending;
+        let maybe_done = job.state == State::Sending;
         let error = failure(
             JobErrorCode::Internal,
-            "The job made its workers stop again and again, before anything was sent.",
+            "The job made its workers stop again and again, before anything was done.",
             true,
             "Retry it; if it happens again, report the job's id.",
         );
-        let mut run = Run { worker: self, job, contents: None, maybe_sent, until: now };
+        let mut run = Run { worker: self, job, contents: None, maybe_done, until: now };
         match run.fail(error).await {
             Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,

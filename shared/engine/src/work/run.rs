@@ -3,9 +3,9 @@
 //! Every step is written before the next is taken, over the version that this worker wrote last;
 //! when the ledger holds another one, this worker was overtaken and stops where it is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use domain::{CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobError, JobErrorCode, Via};
+use domain::{Address, CONTENTS_DAYS, Effect, Evidence, InvalidTransition, Job, JobError, JobErrorCode, Via};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use telemetry::record::{
@@ -17,16 +17,16 @@ use crate::{
     ProblemCode,
     accounts::{Connection, ConnectionError},
     jobs::seal_result,
-    labels,
     ports::{
-        Access, Call, Contents, LedgerError, OutboxEntry, Purpose, Rendered, Save, SendError, Sent, Stamp, VaultError,
+        Access, Action, ActionSpec, Call, Comparison, Contents, Done, LedgerError, OutboxEntry, ProviderError, Purpose,
+        RenderContext, Rendered, Save, VaultError, Wording,
     },
     preview::content_sha256,
 };
 
 /// How often in a row a provider that cannot be reached is tried.
 const TRIES: u32 = 6;
-/// Time to write down what came of a send, beside the send's own time-out.
+/// Time to write down what came of a call, beside the call's own time-out.
 const MARGIN: SignedDuration = SignedDuration::from_secs(3);
 
 /// Why a run stopped short of an end.
@@ -35,14 +35,22 @@ pub(super) enum Stop {
     Overtaken,
     /// The ledger does not answer; the lease ends by itself.
     Ledger(LedgerError),
-    /// The job is to wait, and a message for then is sent.
+    /// The job waits, and a message brings it back.
     Wait(Duration),
     /// The same, since the provider was not reached.
     TryAgain,
-    /// The job ends in an error; or as unknown, if it may have been sent.
+    /// The job ends in an error; or as unknown, if it may have been carried out.
     Fail(JobError),
-    /// It may or may not have been sent, and nothing can find out.
+    /// It may or may not have been carried out, and nothing can find out.
     Unknown,
+}
+
+/// Why a call to the provider has no result.
+enum Failed {
+    /// The provider said so, or did not answer.
+    Provider(ProviderError),
+    /// The call was not made.
+    NotMade(Stop),
 }
 
 impl From<LedgerError> for Stop {
@@ -54,12 +62,12 @@ impl From<LedgerError> for Stop {
 /// A job in this worker's hands.
 pub(super) struct Run<'a> {
     pub(super) worker: &'a Worker,
-    /// As it was written last.
+    /// The version that was written last.
     pub(super) job: Job,
-    /// What it is to do, sealed; none when it is erased.
+    /// Its sealed params; none once they are erased.
     pub(super) contents: Option<Contents>,
-    /// It may have been sent by an earlier run.
-    pub(super) maybe_sent: bool,
+    /// An earlier call may have carried it out.
+    pub(super) maybe_done: bool,
     /// When the lease ends.
     pub(super) until: Timestamp,
 }
@@ -77,11 +85,12 @@ impl Run<'_> {
     }
 
     async fn run(&mut self) -> Result<(), Stop> {
-        // Sent without a draft, and the answer is lost: whatever else is true now, only a person can tell.
-        if self.maybe_sent && self.job.evidence.is_none() {
+        let action = self.action()?;
+        // Whatever else is true now, only a person can tell what became of a call that cannot be repeated.
+        if self.maybe_done && !action.spec().effect.is_repeatable(self.job.evidence.is_some()) {
             return Err(Stop::Unknown);
         }
-        let call = self.call().await?;
+        let call = self.call(&*action).await?;
         self.gates(&*call).await?;
         if self.job.via == Via::Sandbox {
             let known = self.worker.accounts.known(&self.job.workspace_id, self.job.provider).await;
@@ -90,7 +99,9 @@ impl Run<'_> {
         }
         let connection = self.worker.accounts.ready(&self.job.workspace_id, self.job.provider).await;
         match connection.map_err(|error| self.no_connection(&error))? {
-            Connection::Live(access) if access.account == self.job.account => self.send(&*call, access).await,
+            Connection::Live(access) if access.account == self.job.account => {
+                self.carry_out(action.spec(), &*call, access).await
+            }
             Connection::NeedsReauth(access) if access.account == self.job.account => {
                 Err(self.needs_consent("The provider wants the consent of the account's owner again."))
             }
@@ -98,7 +109,7 @@ impl Run<'_> {
                 JobErrorCode::ConnectionRequired,
                 "Another account is connected than the one that the job was accepted for.",
                 true,
-                "Send it as a new action from the account that is connected, or connect the other one and retry the job.",
+                "Ask for it as a new action of the account that is connected, or connect the other one and retry the job.",
             ))),
             Connection::Sandbox(_) | Connection::None => Err(Stop::Fail(failure(
                 JobErrorCode::ConnectionRequired,
@@ -123,7 +134,7 @@ impl Run<'_> {
                     JobErrorCode::Internal,
                     "The connection cannot be read.",
                     true,
-                    &format!("{} anew, then retry the job.", self.worker.how_to_connect(self.job.provider)),
+                    &format!("{} again, then retry the job.", self.worker.how_to_connect(self.job.provider)),
                 ))
             }
         }
@@ -134,29 +145,36 @@ impl Run<'_> {
         Stop::Fail(failure(JobErrorCode::ReauthRequired, message, true, &remediation))
     }
 
-    /// Opens and parses what the job is to do.
-    async fn call(&self) -> Result<Box<dyn Call>, Stop> {
-        let ours = |why: &str| {
-            tracing::error!(why, "the job cannot be carried out");
-            Stop::Fail(failure(
-                JobErrorCode::Internal,
-                "The job's contents cannot be read.",
-                false,
-                "Send the action again with a fresh client_request_id.",
-            ))
-        };
+    /// The action of the catalogue.
+    fn action(&self) -> Result<Arc<dyn Action>, Stop> {
+        let action = self.worker.catalogue.find(self.job.action.as_str());
+        action.cloned().ok_or_else(|| Self::unreadable("the catalogue has no such action"))
+    }
+
+    /// Our own fault, before anything was done.
+    fn unreadable(why: &str) -> Stop {
+        tracing::error!(why, "the job cannot be carried out");
+        Stop::Fail(failure(
+            JobErrorCode::Internal,
+            "The job's contents cannot be read.",
+            false,
+            "Ask for the action again with a fresh client_request_id.",
+        ))
+    }
+
+    /// Opens and parses the job's params.
+    async fn call(&self, action: &dyn Action) -> Result<Box<dyn Call>, Stop> {
+        let ours = Self::unreadable;
         let contents = self.contents.as_ref().ok_or_else(|| ours("no contents"))?;
         let id = self.job.job_id.to_string();
         let text = self.worker.vault.open(&self.job.workspace_id, Purpose::JobParams, &id, &contents.0).await;
         let text = match text {
             Ok(text) => text,
-            Err(VaultError::Unavailable(cause)) => return Err(Stop::Ledger(LedgerError::new(cause))),
+            Err(error @ VaultError::Unavailable(_)) => return Err(Stop::Ledger(LedgerError::new(error))),
             Err(error) => return Err(ours(&error.to_string())),
         };
         let params: Value = serde_json::from_slice(&text).map_err(|error| ours(&error.to_string()))?;
-        let provider = self.job.provider.as_str();
-        let parsed = self.worker.catalogue.parse(Some(provider), self.job.action.as_str(), &params);
-        parsed.map(|(_, call)| call).map_err(|problem| ours(problem.code.as_str()))
+        action.parse(&params).map_err(|_| ours("its params are not valid any more"))
     }
 
     /// Allowlist, recipients and rollout, once more: a no is final, no answer is a wait.
@@ -184,20 +202,24 @@ impl Run<'_> {
         }
     }
 
-    async fn write_to_outbox(&mut self, call: &dyn Call, from: Option<domain::Address>) -> Result<(), Stop> {
+    async fn write_to_outbox(&mut self, call: &dyn Call, from: Option<Address>) -> Result<(), Stop> {
         let rendered = self.render(call, from.clone())?;
         let now = self.worker.clock.now();
-        let mail = json!({
+        let recipients = call.addresses().into_iter().filter(|param| param.is_recipient);
+        let recipients: Vec<String> = recipients.map(|param| param.address.to_string()).collect();
+        let entry = json!({
             "provider": self.job.provider,
             "action": self.job.action,
             "from": from,
+            "title": call.title(),
+            "recipients": recipients,
             "params": call.params(),
             "content_type": rendered.content_type,
             "body": rendered.body,
         });
         let id = self.job.job_id.to_string();
         let sealed =
-            self.worker.vault.seal(&self.job.workspace_id, Purpose::Outbox, &id, mail.to_string().as_bytes()).await;
+            self.worker.vault.seal(&self.job.workspace_id, Purpose::Outbox, &id, entry.to_string().as_bytes()).await;
         let sealed = sealed.map_err(|error| Stop::Ledger(LedgerError::new(error)))?;
         let entry = OutboxEntry {
             job_id: self.job.job_id,
@@ -206,116 +228,168 @@ impl Run<'_> {
             sealed,
             expires_at: now + SignedDuration::from_hours(24 * CONTENTS_DAYS),
         };
-        // Once per job, so that a run that died after this line is repeated without a second mail.
+        // Once per job, so that a run that died after this line is repeated without a second entry.
         self.worker.outbox.put_outbox(&entry).await?;
         self.complete(call, from, json!({ "outbox": true })).await
     }
 
-    async fn send(&mut self, call: &dyn Call, mut access: Access) -> Result<(), Stop> {
-        let action = self.worker.catalogue.find(self.job.action.as_str());
-        let scopes = action.expect("a parsed call is in the catalogue").about().scopes;
-        let by_draft = access.grants(scopes.draft);
+    /// The one place where the effect decides what a worker does.
+    async fn carry_out(&mut self, spec: &ActionSpec, call: &dyn Call, mut access: Access) -> Result<(), Stop> {
+        let rendered = self.render(call, access.address.clone())?;
+        let result = match spec.effect {
+            Effect::Read => return Err(Self::unreadable("a read has no job")),
+            Effect::Draft => self.leave_draft(call, &rendered, &mut access).await?,
+            Effect::Change => self.change(spec, call, &rendered, &mut access).await?,
+            Effect::Send => self.send(spec, call, &rendered, &mut access).await?,
+        };
+        self.complete(call, access.address, result).await
+    }
+
+    /// Leaves a draft. If its answer is lost, another one is made: only the account's owner sees the first.
+    async fn leave_draft(&mut self, call: &dyn Call, rendered: &Rendered, access: &mut Access) -> Result<Value, Stop> {
+        let evidence = self.draft(call, rendered, access).await?;
+        Ok(json!({ "draft_id": evidence.draft_id, "done": "Left among the drafts." }))
+    }
+
+    /// Makes a change under our id. After a lost answer the same call is made again, since it changes nothing more.
+    async fn change(
+        &mut self,
+        spec: &ActionSpec,
+        call: &dyn Call,
+        rendered: &Rendered,
+        access: &mut Access,
+    ) -> Result<Value, Stop> {
+        self.leave_time()?;
+        self.write(self.job.sending(self.worker.clock.now())).await?;
+        let refused = match self.ask(Operation::Change, access, |access| perform(call, rendered, access, None)).await {
+            Ok(done) => return Ok(done.details),
+            Err(Failed::Provider(ProviderError::AnswerLost(why))) => {
+                tracing::warn!(why, "the answer to a change was lost");
+                self.maybe_done = true;
+                return Err(Stop::Wait(self.backoff()));
+            }
+            Err(Failed::Provider(ProviderError::Exists)) => {
+                ProviderError::Rejected("something else exists under its id".to_owned())
+            }
+            // This call was refused, but an earlier one may have gone through.
+            Err(Failed::Provider(refused @ ProviderError::Rejected(_))) if self.maybe_done => refused,
+            Err(Failed::Provider(_)) if self.maybe_done => return Err(Stop::Wait(self.backoff())),
+            Err(failed) => return Err(self.not_done(spec, failed).await),
+        };
+        match self.ask(Operation::Compare, access, |access| compare(call, rendered, access)).await {
+            Ok(Comparison::Ours(done)) => {
+                let mut result = done.details;
+                result["presumed"] = json!(true);
+                Ok(result)
+            }
+            Ok(Comparison::NotOurs) => {
+                // Neither this call nor an earlier one did it.
+                self.maybe_done = false;
+                Err(self.not_done(spec, Failed::Provider(refused)).await)
+            }
+            Err(Failed::NotMade(stop @ (Stop::Ledger(_) | Stop::Overtaken))) => Err(stop),
+            Err(_) => Err(Stop::Wait(self.backoff())),
+        }
+    }
+
+    /// Sends: by a draft where the scopes allow it, so that a lost answer leaves no doubt; else in one request.
+    async fn send(
+        &mut self,
+        spec: &ActionSpec,
+        call: &dyn Call,
+        rendered: &Rendered,
+        access: &mut Access,
+    ) -> Result<Value, Stop> {
+        let draft_scopes = spec.scopes.draft;
+        let provider = self.worker.catalogue.provider(spec.provider);
+        let by_draft = !draft_scopes.is_empty() && provider.grants(&access.scopes, draft_scopes);
         if self.job.evidence.is_some() && !by_draft {
-            if self.maybe_sent {
+            if self.maybe_done {
                 return Err(Stop::Unknown);
             }
             self.write(self.job.unprepared(self.worker.clock.now())).await?;
         }
-        let rendered = self.render(call, access.address.clone())?;
-        // A draft that a person deleted is made anew, once.
-        for anew in [true, false] {
-            let draft = if by_draft { Some(self.draft(call, &rendered, &mut access).await?) } else { None };
+        // A draft that a person deleted is made again, once.
+        for last in [false, true] {
+            let draft = if by_draft { Some(self.draft(call, rendered, access).await?) } else { None };
             self.leave_time()?;
             self.write(self.job.sending(self.worker.clock.now())).await?;
-            let delivered = match self.deliver(call, &rendered, &mut access, draft.as_ref()).await {
-                Ok(delivered) => delivered,
-                Err(stop) => {
-                    self.take_back_mark().await?;
-                    return Err(stop);
-                }
-            };
-            match delivered {
-                Ok(sent) => {
-                    let mut result = sent.details;
-                    if sent.presumed {
-                        result["presumed"] = json!(true);
-                    }
-                    return self.complete(call, access.address, result).await;
-                }
-                Err(SendError::DraftGone) if self.maybe_sent => {
+            let sent = self.ask(Operation::Send, access, |access| perform(call, rendered, access, draft.clone())).await;
+            match sent {
+                Ok(done) => return Ok(done.details),
+                Err(Failed::Provider(ProviderError::DraftGone)) if self.maybe_done => {
                     let evidence = draft.expect("only a draft can be gone");
-                    let result = json!({
+                    return Ok(json!({
                         "presumed": true,
                         "draft_id": evidence.draft_id,
                         "internet_message_id": evidence.internet_message_id,
-                    });
-                    return self.complete(call, access.address, result).await;
+                    }));
                 }
-                Err(SendError::DraftGone) if anew => {
+                Err(Failed::Provider(ProviderError::DraftGone)) if !last => {
                     self.write(self.job.not_sent(self.worker.clock.now())).await?;
                     self.write(self.job.unprepared(self.worker.clock.now())).await?;
                 }
-                Err(SendError::MaybeSent(why)) => {
+                Err(Failed::Provider(ProviderError::AnswerLost(why))) => {
                     tracing::warn!(why, "the answer to a send was lost");
-                    self.maybe_sent = true;
-                    // The same draft is sent again: if it is gone, it went.
+                    self.maybe_done = true;
+                    // The same draft is sent again: if it is gone, it was sent.
                     return Err(if by_draft { Stop::Wait(self.backoff()) } else { Stop::Unknown });
                 }
-                Err(error) => {
-                    self.take_back_mark().await?;
-                    return Err(self.after(&error));
-                }
+                Err(failed) => return Err(self.not_done(spec, failed).await),
             }
         }
-        Err(self.after(&SendError::DraftGone))
+        Err(self.after(spec.wording, &ProviderError::DraftGone))
     }
 
-    /// This run has certainly sent nothing; an earlier one may have.
-    async fn take_back_mark(&mut self) -> Result<(), Stop> {
-        if self.maybe_sent {
-            return Ok(());
+    /// Takes back the mark of a call that certainly did nothing, unless an earlier one may have; then says what the
+    /// failure means for the job.
+    async fn not_done(&mut self, spec: &ActionSpec, failed: Failed) -> Stop {
+        if !self.maybe_done
+            && let Err(stop) = self.write(self.job.not_sent(self.worker.clock.now())).await
+        {
+            return stop;
         }
-        self.write(self.job.not_sent(self.worker.clock.now())).await
+        match failed {
+            Failed::Provider(error) => self.after(spec.wording, &error),
+            Failed::NotMade(stop) => stop,
+        }
     }
 
-    /// The job's draft, made if it is not there yet.
+    /// The job's draft, made unless it exists.
     async fn draft(&mut self, call: &dyn Call, rendered: &Rendered, access: &mut Access) -> Result<Evidence, Stop> {
         if let Some(evidence) = &self.job.evidence {
             return Ok(evidence.clone());
         }
-        self.leave_time()?;
-        let mut made = call.prepare(rendered, access).await;
-        self.count(Operation::Prepare, made.as_ref().err());
-        if made == Err(SendError::Unauthorized) && self.refresh(access).await? {
-            self.leave_time()?;
-            made = call.prepare(rendered, access).await;
-            self.count(Operation::Prepare, made.as_ref().err());
-        }
-        let evidence = made.map_err(|error| self.after(&error))?;
+        let evidence = match self.ask(Operation::Prepare, access, |access| prepare(call, rendered, access)).await {
+            Ok(evidence) => evidence,
+            Err(Failed::Provider(error)) => return Err(self.after(self.wording(), &error)),
+            Err(Failed::NotMade(stop)) => return Err(stop),
+        };
         self.write(self.job.prepared(evidence.clone(), self.worker.clock.now())).await?;
         Ok(evidence)
     }
 
-    /// One request to send, or two if the provider refuses the first one's token, which sends
-    /// nothing. Stops where nothing was sent and no request can be begun.
-    async fn deliver(
+    /// One request to the provider, or two if it refuses the first one's token, which does nothing. No request is begun
+    /// that could not be written down in time: the mark or the token may have taken long.
+    async fn ask<T, F>(
         &self,
-        call: &dyn Call,
-        rendered: &Rendered,
+        operation: Operation,
         access: &mut Access,
-        draft: Option<&Evidence>,
-    ) -> Result<Result<Sent, SendError>, Stop> {
-        // Here and below: the mark or the token may have taken long.
-        self.leave_time()?;
-        let sent = call.send(rendered, access, draft).await;
-        self.count(Operation::Send, sent.as_ref().err());
-        if !matches!(sent, Err(SendError::Unauthorized)) || !self.refresh(access).await? {
-            return Ok(sent);
+        request: impl Fn(Access) -> F,
+    ) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, ProviderError>>,
+    {
+        for last in [false, true] {
+            self.leave_time().map_err(Failed::NotMade)?;
+            let answer = request(access.clone()).await;
+            self.count(operation, answer.as_ref().err());
+            match answer {
+                Err(ProviderError::Unauthorized) if !last && self.refresh(access).await.map_err(Failed::NotMade)? => {}
+                answer => return answer.map_err(Failed::Provider),
+            }
         }
-        self.leave_time()?;
-        let sent = call.send(rendered, access, draft).await;
-        self.count(Operation::Send, sent.as_ref().err());
-        Ok(sent)
+        Err(Failed::Provider(ProviderError::Unauthorized))
     }
 
     async fn refresh(&self, access: &mut Access) -> Result<bool, Stop> {
@@ -324,58 +398,61 @@ impl Run<'_> {
         Ok(fresh.map(|fresh| *access = fresh).is_some())
     }
 
-    /// What a request that certainly sent nothing means for the job.
-    fn after(&self, error: &SendError) -> Stop {
+    /// What a call that certainly did nothing means for the job.
+    fn after(&self, wording: Wording, error: &ProviderError) -> Stop {
         match error {
-            SendError::RateLimited(after) => Stop::Wait(self.backoff().max(after.unwrap_or_default())),
-            SendError::NotReached(_) | SendError::DraftGone if self.job.failures + 1 < TRIES => Stop::TryAgain,
-            SendError::NotReached(_) | SendError::DraftGone => Stop::Fail(failure(
+            ProviderError::RateLimited(after) => Stop::Wait(self.backoff().max(after.unwrap_or_default())),
+            ProviderError::Unreachable(_) | ProviderError::DraftGone if self.job.failures + 1 < TRIES => Stop::TryAgain,
+            ProviderError::Unreachable(_) | ProviderError::DraftGone => Stop::Fail(failure(
                 JobErrorCode::ProviderUnavailable,
                 "The provider could not be reached, or was failing, each time it was tried.",
                 true,
                 "Retry the job when the provider answers again.",
             )),
-            SendError::Unauthorized => self.needs_consent("The provider does not take the account's token."),
-            SendError::Forbidden(why) => {
+            ProviderError::Unauthorized => self.needs_consent("The provider does not accept the account's token."),
+            ProviderError::Forbidden(why) => {
                 self.needs_consent(&format!("The connection lacks a permission that the provider wants: {why}."))
             }
-            SendError::Rejected(why) => Stop::Fail(failure(
+            ProviderError::Rejected(why) => Stop::Fail(failure(
                 JobErrorCode::ProviderRejected,
-                &format!("The provider refused the mail: {why}."),
+                &format!("The provider refused {}: {why}.", wording.noun),
                 false,
-                "Change what the provider objects to, and send it as a new action.",
+                "Change what the provider objects to, and ask for it as a new action.",
             )),
-            SendError::MaybeSent(_) => Stop::Unknown,
+            ProviderError::AnswerLost(_) | ProviderError::Exists => Stop::Unknown,
         }
     }
 
-    fn render(&self, call: &dyn Call, from: Option<domain::Address>) -> Result<Rendered, Stop> {
-        let stamp = Stamp { from, date: Some(self.worker.clock.now()), id: Some(self.job.job_id.to_string()) };
-        call.render(&stamp).map_err(|error| {
-            tracing::error!(%error, "the mail cannot be rendered");
+    fn wording(&self) -> Wording {
+        let action = self.worker.catalogue.find(self.job.action.as_str());
+        action.map_or(Wording { noun: "it", ask_recipients: "", look: "Look at the provider" }, |action| {
+            action.spec().wording
+        })
+    }
+
+    fn render(&self, call: &dyn Call, from: Option<Address>) -> Result<Rendered, Stop> {
+        let context =
+            RenderContext { from, date: Some(self.worker.clock.now()), id: Some(self.job.job_id.to_string()) };
+        call.render(&context).map_err(|error| {
+            tracing::error!(%error, "the action cannot be rendered");
             Stop::Fail(failure(
                 JobErrorCode::Internal,
-                "The rendered mail does not read back as what was asked for, so it was not sent.",
+                "The rendered text does not read back as what was asked for, so nothing was done.",
                 false,
-                "Change the mail's unusual characters, and send it as a new action.",
+                "Change unusual characters, and ask for it as a new action.",
             ))
         })
     }
 
-    /// A send that could not be written down before the lease ends is not begun; the next run gets
-    /// a lease of its own. The pause keeps leases that are always too short from turning in a circle.
+    /// A call that could not be written down before the lease ends is not begun; the next run gets a lease of its own.
+    /// The pause keeps a job whose leases are always too short from running in a tight loop.
     fn leave_time(&self) -> Result<(), Stop> {
         let timeout = SignedDuration::try_from(self.worker.provider_timeout).unwrap_or(SignedDuration::MAX);
         let done_by = self.worker.clock.now().checked_add(timeout + MARGIN);
         if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff())) }
     }
 
-    async fn complete(
-        &mut self,
-        call: &dyn Call,
-        from: Option<domain::Address>,
-        mut result: Value,
-    ) -> Result<(), Stop> {
+    async fn complete(&mut self, call: &dyn Call, from: Option<Address>, mut result: Value) -> Result<(), Stop> {
         let sha256 = content_sha256(call, from.as_ref()).ok();
         result["via"] = json!(self.job.via);
         result["from"] = json!(from.map(|from| from.addr_spec()));
@@ -388,9 +465,9 @@ impl Run<'_> {
         self.end(next, JobCount::Completed).await
     }
 
-    /// Ends the job in an error; as unknown, if it may have been sent.
+    /// Ends the job in an error; as unknown, if it may have been carried out.
     pub(super) async fn fail(&mut self, error: JobError) -> Result<(), Stop> {
-        if self.maybe_sent {
+        if self.maybe_done {
             return self.unknown().await;
         }
         tracing::warn!(job.error = %error.code, "the job ended in an error");
@@ -399,8 +476,15 @@ impl Run<'_> {
     }
 
     async fn unknown(&mut self) -> Result<(), Stop> {
-        tracing::warn!("whether the mail was sent is unknown");
-        let next = self.job.unknown(self.worker.clock.now());
+        tracing::warn!("whether the action was carried out is unknown");
+        let Wording { noun, look, .. } = self.wording();
+        let error = failure(
+            JobErrorCode::OutcomeUnknown,
+            &format!("The request was begun and its answer was lost, so {noun} may or may not have gone out."),
+            false,
+            &format!("{look}, then resolve the job as sent or not_sent."),
+        );
+        let next = self.job.unknown(error, self.worker.clock.now());
         self.end(next, JobCount::Unknown).await
     }
 
@@ -431,7 +515,7 @@ impl Run<'_> {
     async fn end(&mut self, next: Result<Job, InvalidTransition>, count: JobCount) -> Result<(), Stop> {
         self.write_hard(next).await?;
         let job = &self.job;
-        let (provider, action) = (labels::provider(job.provider), labels::action(&job.action));
+        let (provider, action) = (job.provider.as_str(), job.action.as_str());
         record_job(provider, action, count);
         record_job_duration(provider, action, job.duration().unwrap_or_default().unsigned_abs());
         tracing::info!(job.status = job.state.status().as_str(), "the job ended");
@@ -477,18 +561,19 @@ impl Run<'_> {
         }
     }
 
-    fn count(&self, operation: Operation, error: Option<&SendError>) {
+    fn count(&self, operation: Operation, error: Option<&ProviderError>) {
         let outcome = match error {
             None => ProviderOutcome::Ok,
-            Some(SendError::Rejected(_)) => ProviderOutcome::Rejected,
-            Some(SendError::Unauthorized) => ProviderOutcome::Unauthorized,
-            Some(SendError::Forbidden(_)) => ProviderOutcome::Forbidden,
-            Some(SendError::RateLimited(_)) => ProviderOutcome::RateLimited,
-            Some(SendError::NotReached(_)) => ProviderOutcome::NotReached,
-            Some(SendError::DraftGone) => ProviderOutcome::DraftGone,
-            Some(SendError::MaybeSent(_)) => ProviderOutcome::MaybeSent,
+            Some(ProviderError::Rejected(_)) => ProviderOutcome::Rejected,
+            Some(ProviderError::Unauthorized) => ProviderOutcome::Unauthorized,
+            Some(ProviderError::Forbidden(_)) => ProviderOutcome::Forbidden,
+            Some(ProviderError::RateLimited(_)) => ProviderOutcome::RateLimited,
+            Some(ProviderError::Unreachable(_)) => ProviderOutcome::NotReached,
+            Some(ProviderError::DraftGone) => ProviderOutcome::DraftGone,
+            Some(ProviderError::Exists) => ProviderOutcome::Exists,
+            Some(ProviderError::AnswerLost(_)) => ProviderOutcome::MaybeSent,
         };
-        record_provider_request(labels::provider(self.job.provider), operation, outcome);
+        record_provider_request(self.job.provider.as_str(), operation, outcome);
     }
 
     /// The pause after this try, whatever it failed for.
@@ -509,4 +594,21 @@ impl Run<'_> {
 
 pub(super) fn failure(code: JobErrorCode, message: &str, retriable: bool, remediation: &str) -> JobError {
     JobError { code, message: message.to_owned(), retriable, remediation: remediation.to_owned() }
+}
+
+async fn prepare(call: &dyn Call, rendered: &Rendered, access: Access) -> Result<Evidence, ProviderError> {
+    call.prepare(rendered, &access).await
+}
+
+async fn perform(
+    call: &dyn Call,
+    rendered: &Rendered,
+    access: Access,
+    draft: Option<Evidence>,
+) -> Result<Done, ProviderError> {
+    call.perform(rendered, &access, draft.as_ref()).await
+}
+
+async fn compare(call: &dyn Call, rendered: &Rendered, access: Access) -> Result<Comparison, ProviderError> {
+    call.compare(rendered, &access).await
 }

@@ -1,5 +1,5 @@
-//! Counts as the program does, when it is told to, and flushes into a Redis: one of many at once, that may
-//! be killed between two lines. For each line of standard input, the number of plans to count, it answers with one.
+//! One of many processes that record plans and flush the counts to one Redis, and may be killed between two flushes. Each
+//! line of standard input is a number of plans to record; the answer is one line.
 
 use std::{
     error::Error,
@@ -28,9 +28,9 @@ struct Arguments {
 async fn main() -> Result<(), Box<dyn Error>> {
     let connection = Arc::new(RedisConnection::new(&Arguments::parse().redis)?);
     let store = RedisMetrics::new(connection, "metrics", Arc::new(SystemIds));
-    let metrics = Metrics::install(Vocabulary { actions: Vec::new(), routes: Vec::new() }).with_store(Arc::new(store));
-    // A busy machine is not what is tested.
-    let metrics = metrics.patient_for(Duration::from_secs(30));
+    let metrics = Metrics::install(Vocabulary::default()).with_store(Arc::new(store));
+    // A busy machine must not fail the test.
+    let metrics = metrics.with_flush_timeout(Duration::from_secs(30));
     for line in stdin().lock().lines() {
         for _ in 0..line?.parse::<usize>()? {
             record_ai_planner(PlannerStatus::Ok, Duration::from_millis(3));

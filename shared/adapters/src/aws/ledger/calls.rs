@@ -284,7 +284,7 @@ impl DynamoLedger {
                 return Ok(found);
             }
             if !backoff.again().await {
-                return Err(LedgerError("BatchGetItem: the answer is incomplete".to_owned()));
+                return Err(LedgerError::new("BatchGetItem: the answer is incomplete"));
             }
         }
     }

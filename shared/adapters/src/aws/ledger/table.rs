@@ -98,7 +98,6 @@ fn keys(hash: &str, range: &str) -> Result<Vec<KeySchemaElement>, LedgerError> {
 }
 
 /// A builder lacks a required field. That never happens here, but the types cannot show it.
-#[expect(clippy::needless_pass_by_value, reason = "map_err passes it by value")]
 pub(super) fn unbuilt(error: BuildError) -> LedgerError {
     LedgerError::permanent(error)
 }

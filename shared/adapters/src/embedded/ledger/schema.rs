@@ -113,7 +113,6 @@ mod tests {
         migrate(&mut connection, MIGRATIONS).unwrap();
         connection.pragma_update(None, "user_version", 7).unwrap();
         let Failure(refusal) = migrate(&mut connection, MIGRATIONS).unwrap_err();
-            let refusal = refusal.to_string();
         let refusal = refusal.to_string();
         assert!(refusal.contains("schema 7") && refusal.contains("later version"), "{refusal}");
         assert_eq!(version(&connection), 7);

@@ -1,7 +1,7 @@
 #!lua
--- KEYS: the flush's mark, then one hash for each metric.
--- ARGV: milliseconds that the mark is kept, then place of the hash among KEYS, field and increment of each count.
--- A flush is known by its mark, so that it may be repeated. Gives the number of counts that could not be added.
+-- KEYS: the key of the flush, then one hash for each metric.
+-- ARGV: milliseconds to keep the flush's key, then for each count the index of its hash in KEYS, its field and its increment.
+-- The flush's key makes a retry a no-op. Returns the number of counts that could not be added.
 if not redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1]) then
   return 0
 end

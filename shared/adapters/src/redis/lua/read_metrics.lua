@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- KEYS: hashes. Gives for each its fields and values as one text, a line each, which costs the reader less than
--- thousands of answers.
+-- KEYS: hashes. Returns each hash as one text of alternating lines of fields and values: one string is cheaper to read
+-- than thousands of replies.
 local texts = {}
 for i, key in ipairs(KEYS) do
   texts[i] = table.concat(redis.call('HGETALL', key), '\n')

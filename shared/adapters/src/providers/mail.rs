@@ -1,0 +1,143 @@
+//! Mails: the params that several actions share, and the port to whatever carries them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::{Address, Evidence, Mail, MailParams, Violation, Warning};
+use engine::ports::{
+    Access, Action, ActionSpec, Call, Done, Example, ParamAddress, ProviderError, RenderContext, RenderError, Rendered,
+    Wording,
+};
+use serde_json::Value;
+
+use super::params;
+
+/// How a provider carries a mail.
+#[async_trait]
+pub(super) trait MailTransport: Send + Sync + 'static {
+    /// As [`Call::warnings`].
+    fn warnings(&self, _: &Mail) -> Vec<Warning> {
+        Vec::new()
+    }
+
+    /// As [`Call::render`].
+    fn render(&self, mail: &Mail, context: &RenderContext) -> Result<Rendered, RenderError>;
+
+    /// As [`Call::prepare`].
+    async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError>;
+
+    /// As [`Call::perform`].
+    async fn send(&self, rendered: &Rendered, access: &Access, draft: Option<&Evidence>)
+    -> Result<Done, ProviderError>;
+}
+
+/// The intent of a plan of mails, and when a message has it.
+pub(super) const INTENT: &str = "send_email";
+pub(super) const WHEN: &str = "the message asks for a mail now, and holds an address";
+
+/// How a model fills in a mail.
+pub(super) const RULES: &[&str] = &[
+    "One entry in \"actions\" for each mail. People who get the same mail share one entry: all of them in \"to\". \
+     \"cc\" where it says cc or copy, \"bcc\" where it says bcc or blind copy, \"reply_to\" where replies should go \
+     elsewhere; else null.",
+    "\"text\" is what the person would write: one or two sentences in the language of the message, no placeholders, \
+     no signature. \"html\" is null unless HTML is asked for.",
+];
+
+/// A condition that a mail depends on.
+pub(super) const CONDITION_EXAMPLE: Example = Example {
+    request: "If the train is late tonight, email lou@fabrikam.example that dinner is off",
+    params: &[],
+    question: Some("I cannot wait and see. Should I write to lou@fabrikam.example now?"),
+};
+
+/// The sentences for people about a mail.
+pub(super) const WORDING: Wording = Wording {
+    noun: "the mail",
+    ask_recipients: "Who should receive the mail? Give the address.",
+    look: "Look in the account's sent mail",
+};
+
+/// An action whose params are a mail.
+pub(super) struct MailAction<T> {
+    spec: ActionSpec,
+    transport: Arc<T>,
+}
+
+impl<T> MailAction<T> {
+    pub(super) fn new(spec: ActionSpec, transport: T) -> Self {
+        Self { spec, transport: Arc::new(transport) }
+    }
+}
+
+/// One mail, ready to be carried.
+struct MailCall<T> {
+    mail: Mail,
+    transport: Arc<T>,
+}
+
+impl<T: MailTransport> Action for MailAction<T> {
+    fn spec(&self) -> &ActionSpec {
+        &self.spec
+    }
+
+    fn params_schema(&self) -> Value {
+        params::schema::<MailParams>()
+    }
+
+    fn parse(&self, params: &Value) -> Result<Box<dyn Call>, Vec<Violation>> {
+        Ok(Box::new(MailCall { mail: Mail::parse(params)?, transport: Arc::clone(&self.transport) }))
+    }
+}
+
+#[async_trait]
+impl<T: MailTransport> Call for MailCall<T> {
+    fn params(&self) -> Value {
+        self.mail.to_params()
+    }
+
+    fn addresses(&self) -> Vec<ParamAddress<'_>> {
+        let mut addresses = Vec::new();
+        for (field, list) in self.mail.address_fields() {
+            for (place, address) in list.iter().enumerate() {
+                let item = if list.len() > 1 { format!("/{place}") } else { String::new() };
+                let pointer = format!("/{field}{item}");
+                addresses.push(ParamAddress { pointer, address, is_recipient: field != "reply_to" });
+            }
+        }
+        addresses
+    }
+
+    fn map_addresses(&self, change: &mut dyn FnMut(Address) -> Address) -> Option<Box<dyn Call>> {
+        let mut mail = self.mail.clone();
+        for (_, list) in mail.address_fields_mut() {
+            *list = list.drain(..).map(&mut *change).collect();
+        }
+        Some(Box::new(Self { mail, transport: Arc::clone(&self.transport) }))
+    }
+
+    fn title(&self) -> String {
+        self.mail.subject.clone()
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        self.transport.warnings(&self.mail)
+    }
+
+    fn render(&self, context: &RenderContext) -> Result<Rendered, RenderError> {
+        self.transport.render(&self.mail, context)
+    }
+
+    async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
+        self.transport.prepare(rendered, access).await
+    }
+
+    async fn perform(
+        &self,
+        rendered: &Rendered,
+        access: &Access,
+        draft: Option<&Evidence>,
+    ) -> Result<Done, ProviderError> {
+        self.transport.send(rendered, access, draft).await
+    }
+}

@@ -1,0 +1,46 @@
+//! Microsoft: accounts of Outlook and Microsoft 365, by Microsoft Graph.
+
+mod graph;
+mod message;
+mod outlook_send;
+
+use std::sync::Arc;
+
+use domain::Provider;
+use engine::ports::{Action, ApiAddress, OAuthSpec, ProviderSpec};
+
+use self::graph::GraphApi;
+use super::Apis;
+
+pub use message::render as render_graph_message;
+
+/// What is known of Microsoft. <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow>
+pub(super) const SPEC: ProviderSpec = ProviderSpec {
+    id: Provider::Microsoft,
+    name: "Microsoft",
+    account: "Outlook",
+    oauth: OAuthSpec {
+        auth_url: "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize",
+        token_url: "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
+        // Microsoft cannot revoke a single refresh token.
+        revoke_url: None,
+        tenant: Some("common"),
+        // A refresh token comes only with `offline_access`.
+        identity_scopes: &["openid", "email", "offline_access"],
+        parameters: &[("response_mode", "query"), ("prompt", "select_account")],
+        scope_prefix: "https://graph.microsoft.com/",
+        pasted_scopes: &["https://graph.microsoft.com/Mail.Send"],
+        is_issuer: |claims, origin| {
+            claims.tid.as_ref().is_some_and(|tenant| claims.iss == format!("{origin}/{tenant}/v2.0"))
+        },
+        address: |claims| claims.email.as_deref().or(claims.preferred_username.as_deref()),
+    },
+    apis: &[ApiAddress { variable: GRAPH, default: "https://graph.microsoft.com/v1.0" }],
+    revoke_page: "https://myapplications.microsoft.com",
+};
+
+const GRAPH: &str = "GRAPH_BASE_URL";
+
+pub(super) fn actions(apis: &Apis) -> Vec<Arc<dyn Action>> {
+    vec![outlook_send::action(GraphApi::new(apis.endpoint(GRAPH)))]
+}

@@ -1,0 +1,83 @@
+//! The providers: one folder each with its facts ([`ProviderSpec`]), its API and its actions.
+//!
+//! To add an action, add its file to its provider's folder and a line to that folder's `actions`. To add a provider, add
+//! a folder and a line to [`PROVIDERS`]. CONTRIBUTING.md has an example of each.
+
+mod google;
+mod mail;
+mod microsoft;
+mod params;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::Provider;
+use engine::ports::{Action, ProviderSpec};
+
+use crate::{
+    exchange::{Endpoint, InvalidBaseUrl},
+    http::LazyClient,
+};
+
+pub use microsoft::render_graph_message;
+
+/// One provider in the program.
+pub struct Registration {
+    /// What is known of it.
+    pub spec: &'static ProviderSpec,
+    /// Its actions over its APIs.
+    actions: fn(&Apis) -> Vec<Arc<dyn Action>>,
+}
+
+/// Every provider.
+pub const PROVIDERS: &[Registration] = &[
+    Registration { spec: &google::SPEC, actions: google::actions },
+    Registration { spec: &microsoft::SPEC, actions: microsoft::actions },
+];
+
+/// What is known of every provider.
+pub fn specs() -> Vec<&'static ProviderSpec> {
+    PROVIDERS.iter().map(|registration| registration.spec).collect()
+}
+
+/// What is known of one provider.
+pub fn spec(provider: Provider) -> &'static ProviderSpec {
+    let found = PROVIDERS.iter().find(|registration| registration.spec.id == provider);
+    found.expect("a test finds every provider in the list").spec
+}
+
+/// Every action of every provider.
+pub fn actions(apis: &Apis) -> Vec<Arc<dyn Action>> {
+    PROVIDERS.iter().flat_map(|registration| (registration.actions)(apis)).collect()
+}
+
+/// The endpoints of every API, by the variable that may name them.
+#[derive(Debug, Clone)]
+pub struct Apis(BTreeMap<&'static str, Endpoint>);
+
+impl Apis {
+    /// Endpoints at these addresses, by the variable that names each; the public address where there is none.
+    pub fn new(client: &LazyClient, addresses: &BTreeMap<&'static str, String>) -> Result<Self, InvalidBaseUrl> {
+        let apis = PROVIDERS.iter().flat_map(|registration| registration.spec.apis);
+        let endpoints = apis.map(|api| {
+            let address = addresses.get(api.variable).map_or(api.default, String::as_str);
+            Ok((api.variable, Endpoint::new(client.clone(), address)?))
+        });
+        Ok(Self(endpoints.collect::<Result<_, InvalidBaseUrl>>()?))
+    }
+
+    fn endpoint(&self, variable: &'static str) -> Endpoint {
+        self.0.get(variable).expect("every API of a provider's spec has an endpoint").clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_provider_is_registered_once() {
+        let ids: Vec<Provider> = PROVIDERS.iter().map(|registration| registration.spec.id).collect();
+        assert_eq!(ids, Provider::ALL);
+        assert_eq!(spec(ids[0]).id, ids[0]);
+    }
+}

@@ -1,0 +1,145 @@
+//! Conditional requests: `If it rains, …`.
+
+/// Openings of a conditional sentence in English, German, Spanish and French.
+const CONDITIONS: &[&str] = &[
+    "if",
+    "only if",
+    "when",
+    "whenever",
+    "unless",
+    "once",
+    "as soon as",
+    "in case",
+    "provided",
+    "provided that",
+    "as long as",
+    "assuming",
+    "should it",
+    "should the",
+    "wenn",
+    "falls",
+    "sobald",
+    "sofern",
+    "solange",
+    "si",
+    "cuando",
+    "en cuanto",
+    "a menos que",
+    "s'il",
+    "s'ils",
+    "quand",
+    "lorsque",
+    "dès que",
+    "à moins que",
+];
+/// Openings that sound conditional but are only polite.
+const COURTESIES: &[&str] = &[
+    "if possible",
+    "if you can",
+    "if you could",
+    "if you have",
+    "if you don't mind",
+    "if you do not mind",
+    "if you would",
+    "if you get",
+    "if it is possible",
+    "if it's possible",
+    "if i may",
+    "when you can",
+    "when you get",
+    "when you have",
+    "once you have time",
+    "wenn möglich",
+    "wenn du kannst",
+    "wenn sie können",
+    "wenn es geht",
+    "falls möglich",
+    "si possible",
+    "si tu peux",
+    "si vous pouvez",
+    "s'il te plaît",
+    "s'il vous plaît",
+    "s'il te plait",
+    "s'il vous plait",
+    "quand tu peux",
+    "si es posible",
+    "si puedes",
+    "cuando puedas",
+];
+/// Words that may precede an opening.
+const LEADS: &[&str] =
+    &["please", "and", "but", "also", "then", "so", "bitte", "und", "aber", "y", "pero", "et", "mais", "por favor"];
+
+/// Whether the sentence around `at` begins with a condition.
+pub(super) fn is_conditional(text: &str, at: usize) -> bool {
+    const LONGEST: usize = 60;
+    let sentence = text[sentence_start(text, at)..at].trim_start_matches(|c: char| !c.is_alphabetic());
+    let opening: String = sentence.chars().take(LONGEST).flat_map(char::to_lowercase).collect();
+    let mut opening = opening.replace('’', "'");
+    while let Some(rest) = LEADS.iter().find_map(|lead| after(&opening, lead)) {
+        opening = rest.trim_start_matches(|c: char| !c.is_alphabetic()).to_owned();
+    }
+    let opens = |phrases: &[&str]| phrases.iter().any(|phrase| after(&opening, phrase).is_some());
+    opens(CONDITIONS) && !opens(COURTESIES)
+}
+
+/// The text after a phrase, if it begins with the phrase as whole words.
+fn after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
+    text.strip_prefix(phrase).filter(|rest| rest.starts_with(char::is_whitespace) || rest.starts_with(','))
+}
+
+fn sentence_start(text: &str, at: usize) -> usize {
+    let mut space = false;
+    for (i, c) in text[..at].char_indices().rev() {
+        if c == '\n' || c == ';' || (space && matches!(c, '.' | '!' | '?')) {
+            return i + c.len_utf8();
+        }
+        space = c.is_whitespace();
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditional(text: &str) -> bool {
+        is_conditional(text, text.find('@').expect("an address"))
+    }
+
+    #[test]
+    fn a_sentence_that_begins_with_a_condition_is_conditional() {
+        for text in [
+            "If it rains tomorrow, email ana@example.com that we stay home",
+            "Please, if the build fails, mail ana@example.com",
+            "Water the plants. When Bo calls, write to ana@example.com",
+            "Unless I say otherwise, tell ana@example.com that I come",
+            "- as soon as the report is in, mail ana@example.com",
+            "Should it rain, mail ana@example.com",
+            "Falls es regnet, schreib an ana@example.com",
+            "Wenn der Zug zu spät kommt, sag ana@example.com Bescheid",
+            "Si llueve, escribe a ana@example.com",
+            "S’il pleut, écris à ana@example.com",
+            "Dès que le train part, écris à ana@example.com",
+        ] {
+            assert!(conditional(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_polite_opening_or_a_later_condition_is_not_conditional() {
+        for text in [
+            "Email ana@example.com that we stay home if it rains",
+            "Ask ana@example.com if she can come",
+            "If possible, email ana@example.com that we won",
+            "If you can, please tell ana@example.com that we won",
+            "S'il te plaît, écris à ana@example.com",
+            "If it rains I stay home. Email ana@example.com that",
+            "Wendy says hi; tell ana@example.com",
+            "When: Friday\nTell ana@example.com",
+            "Iffy or not, tell ana@example.com",
+        ] {
+            assert!(!conditional(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Authentication. Without keys, only loopback requests from our own page or from programs are accepted.
+
+use axum::http::{HeaderMap, Method, header};
+use domain::{ActorHash, Scope, WorkspaceId};
+use engine::{Caller, Engine, Problem, ProblemCode, limits::Ticket};
+
+use crate::body;
+
+/// How callers are authenticated.
+#[derive(Debug, Clone)]
+pub enum Authenticator {
+    /// By the API keys of the ledger.
+    Keys,
+    /// Without a credential, on this machine only.
+    Keyless {
+        /// The workspace of every caller.
+        workspace: WorkspaceId,
+        /// The actor of requests that name none.
+        actor: ActorHash,
+    },
+}
+
+impl Authenticator {
+    /// Checks a request before any handler sees it. Keyless mode refuses another machine's name in `Host` (DNS
+    /// rebinding), the `Origin` of another page, and writes that an HTML form could send.
+    pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+        if matches!(self, Self::Keys) {
+            return Ok(());
+        }
+        // A repeated header is refused: proxies disagree on which copy counts.
+        let text = |name| {
+            let mut values = headers.get_all(name).iter();
+            let first: Option<&header::HeaderValue> = values.next();
+            first.map(|first| if values.next().is_some() { "?" } else { first.to_str().unwrap_or("?") })
+        };
+        let host = text(header::HOST).unwrap_or_default();
+        if !is_loopback(host) {
+            let detail = "without keys, this server accepts only 127.0.0.1, localhost or [::1] as Host";
+            return Err(Problem::new(ProblemCode::ForbiddenScope, detail));
+        }
+        if text(header::ORIGIN).is_some_and(|origin| origin != format!("http://{host}")) {
+            let detail = "without keys, this server refuses requests from pages of other origins";
+            return Err(Problem::new(ProblemCode::ForbiddenScope, detail));
+        }
+        if *method == Method::POST && !body::is_json(headers) {
+            return Err(body::not_json());
+        }
+        Ok(())
+    }
+
+    /// The caller of a request.
+    pub(crate) async fn caller(&self, engine: &Engine, headers: &HeaderMap, ticket: Ticket) -> Result<Caller, Problem> {
+        match self {
+            Self::Keys => {
+                let authorization = headers.get(header::AUTHORIZATION);
+                engine.keys.authenticate(authorization.and_then(|value| value.to_str().ok()), ticket).await
+            }
+            Self::Keyless { workspace, actor } => Ok(Caller {
+                workspace: workspace.clone(),
+                key_id: None,
+                bound_actor: None,
+                allow: None,
+                default_actor: actor.clone(),
+                scopes: Scope::all(),
+                ticket,
+            }),
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_names_are_loopback() {
+        for host in ["127.0.0.1", "127.0.0.1:8787", "localhost:1", "LOCALHOST", "[::1]", "[::1]:8787"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in
+            ["", "example.com", "127.0.0.1.example.com", "localhost.example.com:80", "0.0.0.0", "[::2]:1", "::1"]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

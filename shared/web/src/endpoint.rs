@@ -1,0 +1,105 @@
+//! What an endpoint declares beside its handler.
+
+use axum::routing::{MethodFilter, MethodRouter};
+use domain::Scope;
+use engine::ProblemCode;
+use serde_json::Value;
+use utoipa_axum::{PathItemExt, router::UtoipaMethodRouter};
+
+use crate::state::Web;
+
+/// One endpoint of the API; made by [`endpoint!`].
+pub(crate) struct Endpoint {
+    /// The operation's id, which names the file.
+    pub id: &'static str,
+    pub tag: &'static str,
+    pub path: &'static str,
+    pub function: Function,
+    pub scope: Option<Scope>,
+    pub problems: &'static [ProblemCode],
+    /// An object with an example `request` and `response`.
+    pub example: fn() -> Value,
+    pub route: fn() -> MethodRouter<Web>,
+    /// Apart from the route: a Lambda function that starts has no use for the description, and making it takes long.
+    pub documented: fn() -> UtoipaMethodRouter<Web>,
+}
+
+/// The Lambda functions that serve HTTP. Each has its own rights, time-out and concurrency; its handler in
+/// `infra/template.yaml` is its name here in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::AsRefStr, strum::EnumString, strum::VariantArray)]
+#[strum(serialize_all = "lowercase")]
+pub enum Function {
+    /// Asks the model, and shows actions before they run.
+    Plan2,
+    /// Accepts actions.
+    Execute,
+    /// Shows and changes jobs.
+    Jobs,
+    /// Connects accounts.
+    Connect,
+    /// Serves metrics, documents and files, and answers unknown paths.
+    Metrics,
+}
+
+/// Declares the endpoint of a file, whose handler is the function `handler`. The method is the one in the handler's
+/// `#[utoipa::path]`, and `Authorized` in the handler's arguments checks the scope declared here.
+macro_rules! endpoint {
+    (
+        path: $path:literal, function: $function:ident, scope: $scope:ident, tag: $tag:literal,
+        problems: [$($problem:ident),*],
+        example: $example:expr,
+    ) => {
+        pub(crate) const ENDPOINT: $crate::endpoint::Endpoint = $crate::endpoint::Endpoint {
+            id: module_path!(),
+            tag: $tag,
+            path: $path,
+            function: $crate::endpoint::Function::$function,
+            scope: endpoint!(@scope $scope),
+            problems: &[$(engine::ProblemCode::$problem),*],
+            example: $example,
+            route: || axum::routing::on($crate::endpoint::method::<__path_handler>(), handler),
+            documented: || utoipa_axum::routes!(handler),
+        };
+        endpoint!(@authorized $scope);
+    };
+    (@scope none) => { None };
+    (@scope $scope:ident) => { Some(domain::Scope::$scope) };
+    (@authorized none) => {};
+    (@authorized $scope:ident) => {
+        type Authorized<C = $crate::authorized::AtOnce> =
+            $crate::authorized::Authorized<$crate::authorized::$scope, C>;
+    };
+}
+pub(crate) use endpoint;
+
+/// The method of a handler.
+pub(crate) fn method<P: utoipa::Path>() -> MethodFilter {
+    P::methods().into_iter().next().expect("utoipa requires a method").to_method_filter()
+}
+
+/// What most endpoints use.
+pub(crate) mod prelude {
+    pub(crate) use axum::{Json as Out, extract::State};
+    pub(crate) use domain::{JobId, Provider};
+    pub(crate) use engine::{Problem, ProblemCode};
+    pub(crate) use serde::{Deserialize, Serialize};
+    pub(crate) use serde_json::{Value, json};
+    pub(crate) use utoipa::{IntoParams, ToSchema};
+
+    pub(crate) use super::endpoint;
+    pub(crate) use crate::{
+        authorized::ByUseCase,
+        body::{Json, NoBody},
+        problem::Refused,
+        query::{Query, Segment},
+        state::Web,
+    };
+
+    /// The answer of a handler.
+    pub(crate) type Answer<T> = Result<Out<T>, Refused>;
+
+    /// The example in a file.
+    pub(crate) fn example(text: &str) -> Value {
+        serde_json::from_str(text).expect("a test reads every example")
+    }
+}

@@ -1,0 +1,128 @@
+//! `POST /ai/execute`: turns actions into jobs.
+
+use axum::{
+    Extension,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::IntoResponse,
+};
+use domain::{ActorId, ClientRequestId, JobStatus, PlanId};
+use engine::execute::{ExecuteRequest, RequestedAction, What};
+use uuid::Uuid;
+
+use crate::{endpoint::prelude::*, request_context::Trace};
+
+endpoint! {
+    path: "/ai/execute", function: Execute, scope: ActionsExecute, tag: "execute",
+    problems: [
+        WorkspaceMismatch, ActorMismatch, ActionNotAllowed, RecipientNotAllowed, RolloutDenied, UnknownAction,
+        InvalidParams, IdempotencyKeyMissing, IdempotencyKeyReused, ConnectionRequired, ReauthRequired, PlanNotFound
+    ],
+    example: || example(include_str!("execute.json")),
+}
+
+/// Actions to carry out, or the plan that holds them.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ExecuteBody {
+    /// 1 to 10 actions, from a plan or from the client.
+    actions: Option<Vec<ActionRequest>>,
+    /// The plan to carry out exactly as it was shown, instead of actions.
+    #[schema(value_type = Option<Uuid>)]
+    plan_id: Option<PlanId>,
+    /// The credential's workspace; optional.
+    workspace_id: Option<String>,
+    /// The actor to act for; required with actions.
+    #[schema(value_type = Option<String>, example = "user@example.com")]
+    actor_id: Option<ActorId>,
+}
+
+/// One action.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ActionRequest {
+    /// The action's provider; optional.
+    #[schema(example = "google")]
+    provider: Option<String>,
+    /// The action's id in the catalogue.
+    #[schema(example = "gmail.send")]
+    action: String,
+    /// The action's params, as its schema in the catalogue describes them.
+    #[schema(value_type = Object)]
+    params: Value,
+    /// The action's idempotency key, unique in the workspace.
+    #[schema(value_type = Option<String>)]
+    client_request_id: Option<ClientRequestId>,
+}
+
+/// One job per action, in the order of the actions.
+#[derive(Serialize, ToSchema)]
+struct ExecuteResponse {
+    job_ids: Vec<Uuid>,
+    jobs: Vec<AcceptedJob>,
+}
+
+/// A job that this request, or an earlier one with the same idempotency key, created.
+#[derive(Serialize, ToSchema)]
+struct AcceptedJob {
+    job_id: Uuid,
+    client_request_id: String,
+    status: JobStatus,
+    /// An earlier request created this job.
+    replayed: bool,
+}
+
+/// Accepts all actions, or none. Each becomes one job per idempotency key.
+#[utoipa::path(
+    post, path = ENDPOINT.path,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Derives keys for actions without one")),
+    responses((status = 202, description = "The jobs; Location names the first", body = ExecuteResponse))
+)]
+async fn handler(
+    State(web): State<Web>,
+    may: Authorized<ByUseCase>,
+    Extension(trace): Extension<Trace>,
+    headers: HeaderMap,
+    Json(body): Json<ExecuteBody>,
+) -> Result<impl IntoResponse, Refused> {
+    let what = match (body.plan_id, body.actions) {
+        (Some(plan), None) => What::Plan(plan),
+        (None, Some(actions)) => What::Actions(actions.into_iter().map(RequestedAction::from).collect()),
+        (Some(_), Some(_)) => return Err(Problem::invalid("/plan_id", "give plan_id or actions, not both").into()),
+        (None, None) => return Err(Problem::invalid("/actions", "is required, unless plan_id is given").into()),
+    };
+    let request = ExecuteRequest {
+        what,
+        workspace_id: body.workspace_id,
+        actor_id: body.actor_id,
+        idempotency_key: idempotency_key(&headers)?,
+        trace: trace.context,
+        trace_given: trace.given,
+    };
+    let accepted = web.engine.executor.execute(&may.caller, request).await?;
+    let jobs: Vec<AcceptedJob> = accepted
+        .into_iter()
+        .map(|accepted| AcceptedJob {
+            job_id: accepted.job.job_id.0,
+            client_request_id: accepted.job.client_request_id.into(),
+            status: accepted.job.state.status(),
+            replayed: accepted.replayed,
+        })
+        .collect();
+    let location = jobs.first().map(|job| format!("/ai/jobs/{}", job.job_id)).unwrap_or_default();
+    let job_ids = jobs.iter().map(|job| job.job_id).collect();
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Out(ExecuteResponse { job_ids, jobs })))
+}
+
+impl From<ActionRequest> for RequestedAction {
+    fn from(ActionRequest { provider, action, params, client_request_id }: ActionRequest) -> Self {
+        Self { provider, action, params, client_request_id }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    match headers.get("idempotency-key").map(HeaderValue::to_str) {
+        None => Ok(None),
+        Some(Ok(text)) if !text.is_empty() => Ok(Some(text.to_owned())),
+        Some(_) => Err(Problem::invalid("", "the header idempotency-key must be visible ASCII characters")),
+    }
+}

@@ -1,0 +1,100 @@
+//! `GET /audit`: the audit log of the workspace.
+
+use domain::AuditEntry;
+use engine::ports::AuditPosition;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{endpoint::prelude::*, paging};
+
+endpoint! {
+    path: "/audit", function: Jobs, scope: AuditRead, tag: "audit", problems: [],
+    example: || example(include_str!("list_audit.json")),
+}
+
+/// A page of the audit log, newest first.
+#[derive(Serialize, ToSchema)]
+struct AuditList {
+    data: Vec<AuditView>,
+    /// The `cursor` of the next page.
+    next_cursor: Option<String>,
+    has_more: bool,
+}
+
+/// A request, the rules that decided, and the result: hashes, never contents.
+#[derive(Serialize, ToSchema)]
+struct AuditView {
+    entry_id: Uuid,
+    at: Timestamp,
+    #[schema(example = "job.accepted")]
+    event: &'static str,
+    /// `key`, `keyless`, `worker` or `command-line`.
+    by: &'static str,
+    /// The public part of the API key that was used or changed.
+    key_id: Option<String>,
+    /// The SHA-256 of `workspace:actor`, in hex.
+    actor_sha256: Option<String>,
+    /// The rules that allowed it; for a refusal, the rule that refused.
+    #[schema(example = json!(["deployment", "rollout 100"]))]
+    rules: Vec<String>,
+    /// The code of the problem, or of the job's error.
+    code: Option<String>,
+    provider: Option<&'static str>,
+    action: Option<String>,
+    job_id: Option<Uuid>,
+    plan_id: Option<Uuid>,
+    /// The SHA-256 of the request: for a job, its action and canonical params; for a plan, its prompt.
+    sha256: Option<String>,
+    /// The SHA-256 of what was sent, as in the job's result.
+    content_sha256: Option<String>,
+    /// The new value of a setting.
+    value: Option<String>,
+}
+
+impl From<AuditEntry> for AuditView {
+    fn from(entry: AuditEntry) -> Self {
+        Self {
+            entry_id: entry.entry_id,
+            at: entry.at,
+            event: entry.event.as_str(),
+            by: entry.by.as_str(),
+            key_id: entry.key_id.map(String::from),
+            actor_sha256: entry.actor.map(|actor| actor.as_str().to_owned()),
+            rules: entry.rules.iter().map(ToString::to_string).collect(),
+            code: entry.code,
+            provider: entry.provider.map(Provider::as_str),
+            action: entry.action.map(String::from),
+            job_id: entry.job_id.map(|job| job.0),
+            plan_id: entry.plan_id.map(|plan| plan.0),
+            sha256: entry.sha256,
+            content_sha256: entry.content_sha256,
+            value: entry.value,
+        }
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct AuditQuery {
+    /// The `next_cursor` of the previous page.
+    cursor: Option<String>,
+    /// Entries per page, 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<usize>,
+}
+
+/// Lists the workspace's requests of the last 400 days, with the rules that decided; newest first.
+#[utoipa::path(
+    get, path = ENDPOINT.path, params(AuditQuery),
+    responses((status = 200, description = "A page of the audit log", body = AuditList))
+)]
+async fn handler(State(web): State<Web>, may: Authorized, Query(query): Query<AuditQuery>) -> Answer<AuditList> {
+    let limit = paging::limit(query.limit)?;
+    let after = paging::read_cursor(query.cursor)?.map(|(at, entry_id)| AuditPosition { at, entry_id });
+    let page = web.engine.auditor.page(Some(may.caller.workspace), after, limit).await.map_err(Problem::from)?;
+    Ok(Out(AuditList {
+        has_more: page.next.is_some(),
+        next_cursor: page.next.map(|next| paging::cursor(next.at, next.entry_id)),
+        data: page.entries.into_iter().map(AuditView::from).collect(),
+    }))
+}

@@ -1,0 +1,52 @@
+//! `GET /ai/jobs`: the jobs of the workspace.
+
+use domain::{JobId, JobStatus};
+use engine::ports::Position;
+
+use super::job_view::{JobView, job_example};
+use crate::{endpoint::prelude::*, paging};
+
+endpoint! {
+    path: "/ai/jobs", function: Jobs, scope: ActionsPreview, tag: "jobs", problems: [],
+    example: || json!({ "response": { "data": [job_example()], "next_cursor": null, "has_more": false } }),
+}
+
+/// A page of jobs, newest first.
+#[derive(Serialize, ToSchema)]
+struct JobList {
+    data: Vec<JobView>,
+    /// The `cursor` of the next page.
+    next_cursor: Option<String>,
+    has_more: bool,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    /// Only jobs with this status.
+    #[param(inline)]
+    status: Option<JobStatus>,
+    /// The `next_cursor` of the previous page.
+    cursor: Option<String>,
+    /// Jobs per page, 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: Option<usize>,
+}
+
+/// Lists the workspace's jobs, newest first.
+#[utoipa::path(
+    get, path = ENDPOINT.path, params(ListQuery),
+    responses((status = 200, description = "A page of jobs", body = JobList))
+)]
+async fn handler(State(web): State<Web>, may: Authorized, Query(query): Query<ListQuery>) -> Answer<JobList> {
+    let limit = paging::limit(query.limit)?;
+    let after = paging::read_cursor(query.cursor)?;
+    let after = after.map(|(created_at, id)| Position { created_at, job_id: JobId(id) });
+    let page = web.engine.jobs.list(&may.caller, query.status, after, limit).await?;
+    let mut data = Vec::with_capacity(page.jobs.len());
+    for job in page.jobs {
+        data.push(JobView::of(&web, job).await?);
+    }
+    let next_cursor = page.next.map(|next| paging::cursor(next.created_at, next.job_id.0));
+    Ok(Out(JobList { data, has_more: next_cursor.is_some(), next_cursor }))
+}

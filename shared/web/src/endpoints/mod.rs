@@ -1,0 +1,48 @@
+//! The endpoints of the API, one file each.
+
+mod begin_connecting;
+mod cancel_job;
+mod connection_status;
+mod consent_cookie;
+mod disconnect_account;
+mod end_connecting;
+mod execute;
+mod explain_problem;
+mod get_job;
+mod healthz;
+mod job_view;
+mod list_actions;
+mod list_audit;
+mod list_jobs;
+mod list_outbox;
+mod metrics;
+mod plan2;
+mod preview_action;
+mod readyz;
+mod resolve_job;
+mod retry_job;
+
+use crate::endpoint::Endpoint;
+
+/// Every endpoint.
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    plan2::ENDPOINT,
+    list_actions::ENDPOINT,
+    preview_action::ENDPOINT,
+    execute::ENDPOINT,
+    list_jobs::ENDPOINT,
+    get_job::ENDPOINT,
+    cancel_job::ENDPOINT,
+    retry_job::ENDPOINT,
+    resolve_job::ENDPOINT,
+    list_outbox::ENDPOINT,
+    list_audit::ENDPOINT,
+    begin_connecting::ENDPOINT,
+    end_connecting::ENDPOINT,
+    connection_status::ENDPOINT,
+    disconnect_account::ENDPOINT,
+    metrics::ENDPOINT,
+    explain_problem::ENDPOINT,
+    healthz::ENDPOINT,
+    readyz::ENDPOINT,
+];

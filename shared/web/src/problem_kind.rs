@@ -1,0 +1,107 @@
+//! The status, title and explanation of each problem code.
+
+use engine::ProblemCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A kind of problem.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct ProblemKind {
+    /// The kind of problem, for programs.
+    #[schema(example = "action-not-allowed")]
+    pub code: &'static str,
+    /// The kind of problem, for people.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether the same request may succeed later.
+    pub retriable: bool,
+    /// What it means and what to do.
+    pub explanation: &'static str,
+}
+
+impl ProblemKind {
+    /// The caller cannot change anything about it.
+    pub const fn is_fault(self) -> bool {
+        self.status >= 500
+    }
+}
+
+macro_rules! kinds {
+    ($($code:ident $status:literal $title:literal $explanation:literal)+) => {
+        /// The kind of a code. Limits and faults pass, so the same request may succeed later.
+        pub(crate) fn kind(code: ProblemCode) -> ProblemKind {
+            let (status, title, explanation) = match code { $(ProblemCode::$code => ($status, $title, $explanation),)+ };
+            ProblemKind { code: code.as_str(), title, status, retriable: status >= 429, explanation }
+        }
+    };
+}
+
+kinds! {
+    MalformedJson 400 "The body is not valid JSON"
+    "The body could not be read as JSON in UTF-8. The detail gives the line and column where reading stopped. Look there for a missing quote, comma or bracket."
+    InvalidRequest 422 "The request is not valid"
+    "A field or parameter is missing, unknown, repeated or of the wrong type, or the body is nested deeper than 32 levels. Each entry of errors points to a place and says what belongs there."
+    UnsupportedMediaType 415 "The content type is not supported"
+    "Send the body with the header Content-Type: application/json. No other type and no charset except UTF-8 is accepted."
+    PayloadTooLarge 413 "The body is too large"
+    "A body may have at most 1 MiB. Send fewer actions in one request, or shorter texts."
+    NotFound 404 "Not found"
+    "No route has this path. GET /openapi.json lists all routes."
+    MethodNotAllowed 405 "The method is not allowed"
+    "The path exists, but not with this method. The Allow header lists the methods it has."
+    Unauthenticated 401 "Authentication is required"
+    "Send the header Authorization: Bearer with an API key of this deployment. The key is missing, malformed, unknown or revoked; the answer does not say which."
+    ForbiddenScope 403 "The credential does not allow this"
+    "The API key lacks the scope of this route. Use a key that has it. On a server without keys: call it at its loopback address, and not from a page of another origin."
+    WorkspaceMismatch 403 "The key belongs to another workspace"
+    "A key belongs to one workspace, and the request names a different one. Leave workspace_id out, or use a key of that workspace."
+    ActorMismatch 403 "The key is bound to another actor"
+    "The request names an actor that the key may not act for. Leave actor_id out, or use another key."
+    ActionNotAllowed 403 "The action is not allowed"
+    "The action is not on the allowlist of this deployment, workspace or key. The operator can add it to ALLOW_ACTIONS_DEFAULT."
+    RecipientNotAllowed 403 "The recipient is not allowed"
+    "This deployment only allows recipients in the domains of ALLOW_RECIPIENT_DOMAINS, and one recipient is in none of them."
+    RolloutDenied 403 "The provider is not rolled out to this actor yet"
+    "The provider is rolled out by percent, and this workspace and actor are not included yet. The operator can raise the percent."
+    UnknownAction 422 "Unknown action"
+    "The catalogue has no action with this id, or the action belongs to another provider. GET /actions lists the catalogue."
+    InvalidParams 422 "The action's params are not valid"
+    "Each entry of errors points to a field and says what belongs there. GET /actions has the JSON Schema of each action's params."
+    IdempotencyKeyMissing 422 "The idempotency key is missing"
+    "Give each action a client_request_id, or send an Idempotency-Key header from which one is derived. It keeps a repeated request from carrying out the action twice."
+    IdempotencyKeyReused 422 "The idempotency key was used for something else"
+    "This workspace already used the client_request_id for another action or other params. Use a new one for a new action; to repeat the earlier request, send it unchanged."
+    ConnectionRequired 409 "The provider is not connected"
+    "The workspace has no connected account of this provider. Connect one at connect_url, then send the request again."
+    ReauthRequired 409 "The provider requires consent again"
+    "The provider no longer accepts the account's consent. Connect the account again at connect_url, then send the request again."
+    AuthorizationInvalid 400 "Invalid or expired connect link"
+    "Start and finish connecting in the same browser, within ten minutes. Each link works once. This one was opened in another browser, has expired, was used before, or was rejected by the provider. Nothing was stored. Start again."
+    AuthorizationDenied 403 "Consent was not given"
+    "Consent was refused at the provider, or some of the requested permissions were not granted. Nothing was stored. Start again and leave every box checked."
+    AccountDiffers 409 "Another account is connected"
+    "A workspace has one account per provider, and a different one is connected. Nothing was changed. Disconnect that account first, or start again with replace set to true."
+    JobNotFound 404 "Job not found"
+    "This workspace has no job with this id. Jobs are kept for 30 days after their last change."
+    PlanNotFound 404 "Plan not found or expired"
+    "This workspace and actor have no plan with this id from the last 15 minutes. Plan again."
+    JobNotRetriable 409 "The job's state does not allow this"
+    "Cancel needs a pending job, retry a job whose error shows that nothing was sent, resolve a job with an unknown outcome. The detail names the job's state."
+    TokenBudgetExhausted 429 "The token budget is used up"
+    "The model's tokens for this minute are used up. Try again after the time in Retry-After."
+    RateLimited 429 "Too many requests"
+    "This key or workspace exceeded its rate limit. Try again after the time in Retry-After."
+    PromptTooLarge 422 "The prompt is too large"
+    "The prompt exceeds what this deployment can plan. Shorten it; POST /ai/execute accepts long texts without a planner."
+    PlannerInvalidAnswer 502 "The model's answer cannot be used"
+    "The model's answer did not match its schema, was cut off, or was empty. Nothing was planned. Try again; a shorter request often works."
+    PlannerUnavailable 503 "The model is not available"
+    "The model could not be reached, did not answer in time, rejected this deployment's key, or is over its own limit. Nothing was planned. Try again, after the time in Retry-After if it is set."
+    ProviderUnavailable 503 "The provider is not available"
+    "The provider of the account could not be reached, failed, or rejected this deployment's client. Nothing was changed. Try again later."
+    StoreUnavailable 503 "A store is not available"
+    "One of the stores behind this API does not answer. Repeat the request with the same idempotency keys: nothing is done twice."
+    Internal 500 "Internal error"
+    "The error is on our side. Find it in the logs by its correlation id. Repeat the request with the same idempotency keys: nothing is done twice."
+}

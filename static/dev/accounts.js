@@ -1,0 +1,121 @@
+// What the server can do, through which accounts, and how a person connects one. Only data: providers.js shows it.
+
+import { api, Problem } from './api.js';
+import { $, announce, asText, isObject, list, tell } from './dom.js';
+
+/** The actions by id, as GET /actions gave them last. */
+export const catalogue = new Map();
+/** The providers by id, in the same answer: their names, and the page where a consent is withdrawn. */
+export const providers = new Map();
+/** Each provider's connection: its mode, its address, whether it can be connected here. */
+export const connections = new Map();
+/** The last result of connecting or disconnecting, by provider: `{ text }`, `{ text, href }` or `{ error }`. */
+export const notes = new Map();
+/** Why the catalogue could not be read, or null. */
+export let failure = null;
+let connecting = false;
+
+export const providerName = (provider) => asText(providers.get(provider)?.name ?? provider ?? '');
+/** `live`, `sandbox`, `not_connected` or `needs_reauth`; undefined while it is unknown. */
+export const modeOf = (provider) => connections.get(provider)?.mode ?? undefined;
+export const addressOf = (provider) => connections.get(provider)?.address ?? undefined;
+
+/** What executing does in a connected account, by the strongest effect. */
+const EFFECTS = [
+  ['send', 'Sends for real from the connected account.'],
+  ['change', 'Changes the connected account for real.'],
+  ['draft', 'Leaves a draft in the connected account.'],
+  ['read', 'Reads from the connected account and changes nothing.'],
+];
+
+/** What executing these actions does, in a sentence; empty if that is unknown. */
+export function consequence(actions) {
+  if (actions.every(({ provider }) => modeOf(provider) === 'sandbox')) {
+    return 'Nothing leaves this server: the sandbox writes to the outbox.';
+  }
+  const live = actions.filter(({ provider }) => modeOf(provider) === 'live').map(({ action }) => catalogue.get(action)?.effect);
+  return EFFECTS.find(([effect]) => live.includes(effect))?.[1] ?? '';
+}
+
+/** Reads the catalogue and the connections, then tells `accounts`, and `catalogue` if it succeeded. */
+export async function loadAccounts() {
+  try {
+    const answer = await api('GET', '/actions');
+    const [actions, known] = [list(answer?.data).filter(isObject), list(answer?.providers).filter(isObject)];
+    const statuses = await Promise.all(
+      known.map(({ id }) =>
+        api('GET', `/oauth/${encodeURIComponent(asText(id))}/status`).catch((error) => {
+          if (error.status === 404) return {};
+          throw error;
+        }),
+      ),
+    );
+    for (const map of [catalogue, providers, connections]) map.clear();
+    for (const action of actions) catalogue.set(action.id, action);
+    known.forEach((provider, i) => {
+      const { mode, address } = actions.find((action) => action.provider === provider.id) ?? {};
+      providers.set(provider.id, provider);
+      connections.set(provider.id, { mode, address, ...statuses[i] });
+    });
+    failure = null;
+    tell('catalogue');
+  } catch (error) {
+    failure = error;
+  }
+  tell('accounts');
+}
+
+export async function connect(provider) {
+  const name = providerName(provider);
+  let note;
+  try {
+    const body = { drafts: $('drafts').checked };
+    const { authorization_url: url } = (await api('POST', `/oauth/${encodeURIComponent(provider)}/start`, body)) ?? {};
+    const target = URL.canParse(url) ? new URL(url) : null;
+    if (!target || !['https:', 'http:'].includes(target.protocol)) {
+      throw new Problem({ title: 'The response has no address to open' });
+    }
+    connecting = true;
+    // The provider's page learns nothing about this one. If the browser blocks the tab, the link remains.
+    window.open(target.href, '_blank', 'noopener');
+    note = { text: `Continue at ${name}`, href: target.href };
+    announce(`Continue at ${name}, in the other tab.`);
+  } catch (error) {
+    const variable = provider.toUpperCase();
+    note = [404, 405].includes(error.status)
+      ? {
+          text: `This server has no OAuth client for ${name}. Set ${variable}_CLIENT_ID and ${variable}_CLIENT_SECRET, or ${variable}_ACCESS_TOKEN, and restart it.`,
+        }
+      : { error };
+    announce(note.text ?? '');
+  }
+  notes.set(provider, note);
+  tell('accounts', provider);
+}
+
+export async function disconnect(provider) {
+  const name = providerName(provider);
+  try {
+    const ended = (await api('DELETE', `/oauth/${encodeURIComponent(provider)}`)) ?? {};
+    const page = asText(providers.get(provider)?.revoke_page);
+    const note =
+      ended.disconnected !== true
+        ? { text: 'This account comes from the server’s environment.' }
+        : ended.revoked === true
+          ? { text: `${name} is disconnected.` }
+          : { text: `${name} is disconnected here. Revoke the consent there, too`, href: page.startsWith('https://') ? page : undefined };
+    notes.set(provider, note);
+    announce(`${note.text}.`);
+  } catch (error) {
+    notes.set(provider, { error });
+  }
+  await loadAccounts();
+}
+
+// A person who comes back from the provider's page wants to see the result.
+window.addEventListener('focus', () => {
+  if (!connecting) return;
+  connecting = false;
+  notes.clear();
+  loadAccounts();
+});
