@@ -15,7 +15,8 @@ use std::{
 use domain::{JobId, JobStatus};
 use engine::{
     Caller, Engine, JobMessage,
-    execute::{ExecuteRequest, RequestedAction, What},
+    catalogue::RequestedAction,
+    execute::{ExecuteRequest, What},
     ports::{LedgerPorts, Position},
     work::Disposition,
 };

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{
-    ProblemCode,
-    execute::{RequestedAction, What},
-};
+use engine::{ProblemCode, catalogue::RequestedAction, execute::What};
 use serde_json::json;
 
 use crate::{

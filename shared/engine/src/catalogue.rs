@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use domain::{ActionId, Provider, sha256_hex};
+use domain::{ActionId, ClientRequestId, Provider, sha256_hex};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,6 +11,22 @@ use crate::{
     gate::Gate,
     ports::{Action, ActionSpec, Call, ProviderSpec},
 };
+
+/// The most actions of one request, and of one plan.
+pub const MAX_ACTIONS: usize = 10;
+
+/// An action as a client writes it.
+#[derive(Debug, Clone)]
+pub struct RequestedAction {
+    /// The provider; may be left out.
+    pub provider: Option<String>,
+    /// The action's id.
+    pub action: String,
+    /// Its params.
+    pub params: Value,
+    /// Its idempotency key.
+    pub client_request_id: Option<ClientRequestId>,
+}
 
 /// Every action, and every provider.
 #[derive(Clone)]

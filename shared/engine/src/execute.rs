@@ -18,7 +18,7 @@ use crate::{
     Caller, Problem, ProblemCode,
     accounts::{Accounts, Connection},
     audit::Auditor,
-    catalogue::Catalogue,
+    catalogue::{Catalogue, MAX_ACTIONS, RequestedAction},
     gate::{Gate, Permissions},
     job_store::JobStore,
     limits::{RateLimiter, allowed},
@@ -28,9 +28,6 @@ use crate::{
     },
     recent::Recent,
 };
-
-/// The most actions of one request, and of one plan.
-pub const MAX_ACTIONS: usize = 10;
 
 /// How often an insert that met other requests with the same keys is tried again.
 const ROUNDS: usize = 5;
@@ -62,19 +59,6 @@ pub enum What {
     Plan(PlanId),
     /// These.
     Actions(Vec<RequestedAction>),
-}
-
-/// An action as a client writes it.
-#[derive(Debug, Clone)]
-pub struct RequestedAction {
-    /// The provider; may be left out.
-    pub provider: Option<String>,
-    /// The action's id.
-    pub action: String,
-    /// Its params.
-    pub params: Value,
-    /// Its idempotency key.
-    pub client_request_id: Option<ClientRequestId>,
 }
 
 /// A job that was accepted, now or before.

@@ -14,9 +14,10 @@ mod print;
 mod recorder;
 mod store;
 mod trace;
+mod vocabulary;
 
-pub use labels::Vocabulary;
 pub use metrics::Metrics;
 pub use print::{CONTENT_TYPE, Gauges};
 pub use store::{Increment, MetricStore, NotAdded, StoreDown};
 pub use trace::TraceContext;
+pub use vocabulary::Vocabulary;

@@ -13,12 +13,13 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     coalescer::FlushCoalescer,
-    labels::{FlushOutcome, Vocabulary},
+    labels::FlushOutcome,
     names::{self, Kind, Metric},
     print::{Gauges, Totals, print},
     record::record_flush,
     recorder::{Recorder, Taken, place_of},
     store::{Increment, MetricStore, NotAdded},
+    vocabulary::Vocabulary,
 };
 
 /// The longest delay that a flush may add to an answer.

@@ -11,9 +11,9 @@ use std::{
 use metrics::{Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Label, Metadata, SharedString, Unit};
 
 use crate::{
-    labels::{LabelValues, Vocabulary},
     names::{self, Kind, Metric, le},
     store::Increment,
+    vocabulary::{LabelValues, Vocabulary},
 };
 
 /// All series of the process: what the `metrics` facade records into. It keeps the metrics of [`names`] only.

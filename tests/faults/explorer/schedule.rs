@@ -11,7 +11,8 @@ use std::{
 use domain::{ActorId, Job, JobId, Scope, State as JobState};
 use engine::{
     Caller, Engine,
-    execute::{ExecuteRequest, RequestedAction, What},
+    catalogue::RequestedAction,
+    execute::{ExecuteRequest, What},
     limits::Ticket,
     ports::Queue,
     work::Disposition,

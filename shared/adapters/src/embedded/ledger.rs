@@ -18,6 +18,7 @@ use engine::ports::{
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
 use threads::{Failure, Threads};
 use uuid::Uuid;
 
@@ -80,7 +81,7 @@ impl Jobs for SqliteLedger {
             .threads
             .read(move |connection| ids.iter().map(|id| body(connection, id, now)).collect::<Result<Vec<_>, _>>())
             .await?;
-        Ok(bodies.iter().map(|body| body.as_deref().map(read_job).transpose()).collect::<Result<_, _>>()?)
+        Ok(bodies.iter().map(|body| body.as_deref().map(parsed).transpose()).collect::<Result<_, _>>()?)
     }
 
     async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
@@ -99,27 +100,15 @@ impl Jobs for SqliteLedger {
     }
 
     async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
-        let now = self.now();
-        self.threads
-            .read(move |connection| {
-                let sealed = connection
-                    .prepare_cached(
-                        "SELECT sealed FROM contents
-                         WHERE job = (SELECT number FROM jobs WHERE job_id = ?1) AND (expires_at IS NULL OR expires_at > ?2)",
-                    )?
-                    .query_row(params![id.to_string(), now], |row| row.get(0))
-                    .optional()?;
-                Ok(sealed.map(|sealed| Contents(Sealed(sealed))))
-            })
-            .await
+        let query = "SELECT sealed FROM contents
+             WHERE job = (SELECT number FROM jobs WHERE job_id = ?1) AND (expires_at IS NULL OR expires_at > ?2)";
+        let sealed = self.threads.one(query, (id.to_string(), self.now()), first).await?;
+        Ok(sealed.map(|sealed| Contents(Sealed(sealed))))
     }
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
-        let now = self.now();
-        let workspace = filter.workspace.to_string();
         let (created_at, job_id) =
             filter.after.map_or((i64::MAX, String::new()), |last| (micros(last.created_at), last.job_id.to_string()));
-        let limit = limit(filter.limit);
         // Two queries, as each has its index.
         let status = filter.status.map(JobStatus::as_str);
         let of_status = if status.is_some() { "AND status = ?6" } else { "AND ?6 IS NULL" };
@@ -128,55 +117,26 @@ impl Jobs for SqliteLedger {
              WHERE workspace = ?1 AND (created_at, job_id) < (?2, ?3) AND (expires_at IS NULL OR expires_at > ?4) {of_status}
              ORDER BY created_at DESC, job_id DESC LIMIT ?5"
         );
-        let bodies = self
-            .threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached(&query)?;
-                let rows = query.query_map(params![workspace, created_at, job_id, now, limit, status], first)?;
-                Ok(rows.collect::<Result<Vec<String>, _>>()?)
-            })
-            .await?;
-        Ok(read_jobs(&bodies)?)
+        let page = (filter.workspace.to_string(), created_at, job_id, self.now(), limit(filter.limit), status);
+        Ok(read_jobs(&self.threads.all(query, page, first).await?)?)
     }
 
     async fn overdue_jobs(&self, before: Timestamp, at_most: usize) -> Result<Vec<Job>, LedgerError> {
-        let (before, limit) = (micros(before), limit(at_most));
-        let bodies = self
-            .threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached(
-                    "SELECT body FROM jobs WHERE open = 1 AND due_at < ?1 ORDER BY due_at, job_id LIMIT ?2",
-                )?;
-                let rows = query.query_map(params![before, limit], first)?;
-                Ok(rows.collect::<Result<Vec<String>, _>>()?)
-            })
-            .await?;
-        Ok(read_jobs(&bodies)?)
+        let query = "SELECT body FROM jobs WHERE open = 1 AND due_at < ?1 ORDER BY due_at, job_id LIMIT ?2";
+        Ok(read_jobs(&self.threads.all(query, (micros(before), limit(at_most)), first).await?)?)
     }
 
     async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
-        let (workspace, limit) = (workspace.to_string(), limit(at_most));
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached(
-                    "SELECT count(*) FROM
-                         (SELECT 1 FROM jobs WHERE workspace = ?1 AND status IN ('pending', 'running') LIMIT ?2)",
-                )?;
-                let count: i64 = query.query_row(params![workspace, limit], |row| row.get(0))?;
-                Ok(usize::try_from(count).unwrap_or(0))
-            })
-            .await
+        let query = "SELECT count(*) FROM
+             (SELECT 1 FROM jobs WHERE workspace = ?1 AND status IN ('pending', 'running') LIMIT ?2)";
+        let count =
+            self.threads.one(query, (workspace.to_string(), limit(at_most)), |row| row.get::<_, i64>(0)).await?;
+        Ok(count.and_then(|count| count.try_into().ok()).unwrap_or(0))
     }
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
-        self.threads
-            .read(|connection| {
-                let mut query = connection.prepare_cached(
-                    "SELECT waits_since FROM jobs WHERE waits_since IS NOT NULL ORDER BY waits_since LIMIT 1",
-                )?;
-                Ok(query.query_row([], |row| time(row, 0)).optional()?)
-            })
-            .await
+        let query = "SELECT waits_since FROM jobs WHERE waits_since IS NOT NULL ORDER BY waits_since LIMIT 1";
+        self.threads.one(query, [], |row| time(row, 0)).await
     }
 
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {
@@ -222,20 +182,13 @@ impl Plans for SqliteLedger {
         id: PlanId,
         now: Timestamp,
     ) -> Result<Option<StoredPlan>, LedgerError> {
+        let query = "SELECT sealed, expires_at FROM plans WHERE plan_id = ?1 AND workspace = ?2 AND expires_at > ?3";
+        let params = (id.to_string(), workspace.to_string(), micros(now));
         let workspace = workspace.clone();
-        self.threads
-            .read(move |connection| {
-                let found = connection
-                    .prepare_cached(
-                        "SELECT sealed, expires_at FROM plans WHERE plan_id = ?1 AND workspace = ?2 AND expires_at > ?3",
-                    )?
-                    .query_row(params![id.to_string(), workspace.as_str(), micros(now)], |row| {
-                        Ok((row.get(0)?, time(row, 1)?))
-                    })
-                    .optional()?;
-                Ok(found.map(|(sealed, expires_at)| StoredPlan { plan_id: id, workspace, sealed: Sealed(sealed), expires_at }))
-            })
-            .await
+        let plan = move |row: &Row<'_>| {
+            Ok(StoredPlan { plan_id: id, workspace, sealed: Sealed(row.get(0)?), expires_at: time(row, 1)? })
+        };
+        self.threads.one(query, params, plan).await
     }
 }
 
@@ -267,25 +220,20 @@ impl Outbox for SqliteLedger {
     }
 
     async fn outbox(&self, workspace: &WorkspaceId, at_most: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
-        let (workspace, now, limit) = (workspace.clone(), self.now(), limit(at_most));
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached(
-                    "SELECT job_id, written_at, sealed, expires_at FROM outbox WHERE workspace = ?1 AND expires_at > ?2
-                     ORDER BY written_at DESC, job_id DESC LIMIT ?3",
-                )?;
-                let entries = query.query_map(params![workspace.as_str(), now, limit], |row| {
-                    Ok(OutboxEntry {
-                        job_id: row.get::<_, String>(0)?.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
-                        workspace: workspace.clone(),
-                        written_at: time(row, 1)?,
-                        sealed: Sealed(row.get(2)?),
-                        expires_at: time(row, 3)?,
-                    })
-                })?;
-                Ok(entries.collect::<Result<_, _>>()?)
+        let query = "SELECT job_id, written_at, sealed, expires_at FROM outbox WHERE workspace = ?1 AND expires_at > ?2
+             ORDER BY written_at DESC, job_id DESC LIMIT ?3";
+        let params = (workspace.to_string(), self.now(), limit(at_most));
+        let workspace = workspace.clone();
+        let entry = move |row: &Row<'_>| {
+            Ok(OutboxEntry {
+                job_id: first(row)?.parse().map_err(|_| rusqlite::Error::InvalidQuery)?,
+                workspace: workspace.clone(),
+                written_at: time(row, 1)?,
+                sealed: Sealed(row.get(2)?),
+                expires_at: time(row, 3)?,
             })
-            .await
+        };
+        self.threads.all(query, params, entry).await
     }
 }
 
@@ -307,24 +255,13 @@ impl Keys for SqliteLedger {
     }
 
     async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
-        let id = id.to_string();
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached(KEY)?;
-                let body: Option<String> = query.query_row([id], |row| row.get(0)).optional()?;
-                Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
-            })
-            .await
+        let body = self.threads.one("SELECT body FROM keys WHERE key_id = ?1", [id.to_string()], first).await?;
+        Ok(body.as_deref().map(parsed).transpose()?)
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached("SELECT body FROM keys ORDER BY created_at, key_id")?;
-                let bodies = query.query_map([], first)?.collect::<Result<Vec<String>, _>>()?;
-                Ok(bodies.iter().map(|body| serde_json::from_str(body)).collect::<Result<_, _>>()?)
-            })
-            .await
+        let bodies = self.threads.all("SELECT body FROM keys ORDER BY created_at, key_id", [], first).await?;
+        Ok(bodies.iter().map(|body| parsed(body)).collect::<Result<_, _>>()?)
     }
 
     async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
@@ -369,12 +306,8 @@ impl Connections for SqliteLedger {
 #[async_trait]
 impl Settings for SqliteLedger {
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError> {
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached("SELECT percent FROM rollout WHERE provider = ?1")?;
-                Ok(query.query_row([provider.as_str()], |row| row.get(0)).optional()?)
-            })
-            .await
+        let query = "SELECT percent FROM rollout WHERE provider = ?1";
+        self.threads.one(query, [provider.as_str()], |row| row.get(0)).await
     }
 
     async fn set_rollout_percent(
@@ -396,14 +329,9 @@ impl Settings for SqliteLedger {
     }
 
     async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
-        let id = id.to_string();
-        self.threads
-            .read(move |connection| {
-                let mut query = connection.prepare_cached("SELECT body FROM workspaces WHERE workspace = ?1")?;
-                let body: Option<String> = query.query_row([id], first).optional()?;
-                Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
-            })
-            .await
+        let query = "SELECT body FROM workspaces WHERE workspace = ?1";
+        let body = self.threads.one(query, [id.to_string()], first).await?;
+        Ok(body.as_deref().map(parsed).transpose()?)
     }
 
     async fn put_workspace(
@@ -454,8 +382,6 @@ impl Upkeep for SqliteLedger {
         self.threads.write(|_| Ok(())).await
     }
 }
-
-const KEY: &str = "SELECT body FROM keys WHERE key_id = ?1";
 
 fn key_body(key: &KeyRecord) -> Result<String, Failure> {
     Ok(serde_json::to_string(key)?)
@@ -582,10 +508,10 @@ fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn read_job(body: &str) -> Result<Job, Failure> {
+fn parsed<T: DeserializeOwned>(body: &str) -> Result<T, Failure> {
     Ok(serde_json::from_str(body)?)
 }
 
 fn read_jobs(bodies: &[String]) -> Result<Vec<Job>, Failure> {
-    bodies.iter().map(|body| read_job(body)).collect()
+    bodies.iter().map(|body| parsed(body)).collect()
 }

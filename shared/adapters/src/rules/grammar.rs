@@ -388,6 +388,8 @@ impl<'a, 'b> Grammar<'a, 'b> {
         let reported = match lead {
             "saying" => ["to", "about", "whether"].contains(&p.word(at)),
             "that" => keyword > 0 && p.means(keyword - 1, "noun") && !self.is_clause(at),
+            // `ana@example.com—say hi`
+            "text-mark" => p.word(keyword) != ":" && p.phrase("saying", at).is_some(),
             _ => !literal && !self.is_clause(at),
         };
         if reported || (!literal && (at..end).any(third)) {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use telemetry::record::PlannerStatus;
 
 use super::{Draft, Planner, condition::is_conditional};
-use crate::{Object, Problem, ProblemCode, execute::MAX_ACTIONS, gate::Permissions, ports::Call};
+use crate::{Object, Problem, ProblemCode, catalogue::MAX_ACTIONS, gate::Permissions, ports::Call};
 
 /// The most questions of a plan.
 const MAX_QUESTIONS: usize = 10;

@@ -11,7 +11,7 @@ use uuid::Builder;
 use crate::{
     Caller, Problem, ProblemCode,
     audit::Auditor,
-    execute::RequestedAction,
+    catalogue::RequestedAction,
     ports::{Clock, Finish, Plans, Purpose, StoredPlan, Vault},
 };
 

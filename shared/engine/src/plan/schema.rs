@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{execute::MAX_ACTIONS, ports::Action};
+use crate::{catalogue::MAX_ACTIONS, ports::Action};
 
 /// The schema of a plan of these actions. Keys stand in the order in which a model should write
 /// them: what it makes of the request first, how sure it is last.

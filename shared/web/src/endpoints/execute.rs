@@ -6,7 +6,10 @@ use axum::{
     response::IntoResponse,
 };
 use domain::{ActorId, ClientRequestId, JobStatus, PlanId};
-use engine::execute::{ExecuteRequest, RequestedAction, What};
+use engine::{
+    catalogue::RequestedAction,
+    execute::{ExecuteRequest, What},
+};
 use uuid::Uuid;
 
 use crate::{endpoint::prelude::*, request_context::Trace};

@@ -4,7 +4,7 @@ use domain::{AuditEntry, WorkspaceId};
 use engine::ports::{AuditFilter, LedgerError};
 use rusqlite::{Connection, params};
 
-use super::{Failure, first, limit, micros, threads::Threads};
+use super::{Failure, first, limit, micros, parsed, threads::Threads};
 
 /// A row of the audit.
 pub(super) struct AuditRow {
@@ -40,19 +40,12 @@ impl AuditRow {
 
 /// The audit, newest first, without expired entries.
 pub(super) async fn list(threads: &Threads, filter: &AuditFilter, now: i64) -> Result<Vec<AuditEntry>, LedgerError> {
-    let (workspace, limit) = (name(filter.workspace.as_ref()), limit(filter.limit));
     let (at, id) = filter.after.map_or((i64::MAX, String::new()), |last| (micros(last.at), last.entry_id.to_string()));
-    let bodies = threads
-        .read(move |connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT body FROM audit WHERE workspace = ?1 AND (at, entry_id) < (?2, ?3) AND expires_at > ?4
-                 ORDER BY at DESC, entry_id DESC LIMIT ?5",
-            )?;
-            let rows = query.query_map(params![workspace, at, id, now, limit], first)?;
-            Ok(rows.collect::<Result<Vec<String>, _>>()?)
-        })
-        .await?;
-    Ok(bodies.iter().map(|body| serde_json::from_str(body)).collect::<Result<_, _>>().map_err(Failure::from)?)
+    let query = "SELECT body FROM audit WHERE workspace = ?1 AND (at, entry_id) < (?2, ?3) AND expires_at > ?4
+         ORDER BY at DESC, entry_id DESC LIMIT ?5";
+    let page = (name(filter.workspace.as_ref()), at, id, now, limit(filter.limit));
+    let bodies = threads.all(query, page, first).await?;
+    Ok(bodies.iter().map(|body| parsed(body)).collect::<Result<_, _>>()?)
 }
 
 /// The column's value: a workspace's id, or empty for the whole deployment.

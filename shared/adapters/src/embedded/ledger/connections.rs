@@ -5,23 +5,16 @@ use engine::ports::{LedgerError, Save, StoredConnection};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::{Failure, Threads};
+use super::{Failure, Threads, first, parsed};
 
 pub(super) async fn find(
     threads: &Threads,
     workspace: &WorkspaceId,
     provider: Provider,
 ) -> Result<Option<StoredConnection>, LedgerError> {
-    let workspace = workspace.to_string();
-    threads
-        .read(move |connection| {
-            let mut query =
-                connection.prepare_cached("SELECT body FROM connections WHERE workspace = ?1 AND provider = ?2")?;
-            let body: Option<String> =
-                query.query_row(params![workspace, provider.as_str()], |row| row.get(0)).optional()?;
-            Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
-        })
-        .await
+    let query = "SELECT body FROM connections WHERE workspace = ?1 AND provider = ?2";
+    let body = threads.one(query, (workspace.to_string(), provider.as_str()), first).await?;
+    Ok(body.as_deref().map(parsed).transpose()?)
 }
 
 pub(super) async fn put(

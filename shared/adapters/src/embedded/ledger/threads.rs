@@ -7,7 +7,7 @@ use std::{
 };
 
 use engine::ports::{Cause, LedgerError};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Params, Row, TransactionBehavior};
 use tokio::sync::oneshot;
 
 /// Why an operation failed. It never contains a value.
@@ -110,6 +110,30 @@ impl Threads {
         let read = Box::new(move |connection: &Connection| drop(answer.send(read(connection))));
         self.reads.send(read).map_err(|_| stopped())?;
         Ok(answered.await.map_err(|_| stopped())??)
+    }
+
+    /// Reads every row of a query.
+    pub async fn all<T: Send + 'static>(
+        &self,
+        query: impl AsRef<str> + Send + 'static,
+        params: impl Params + Send + 'static,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<Vec<T>, LedgerError> {
+        self.read(move |connection| {
+            let mut query = connection.prepare_cached(query.as_ref())?;
+            Ok(query.query_map(params, row)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Reads the first row of a query.
+    pub async fn one<T: Send + 'static>(
+        &self,
+        query: &'static str,
+        params: impl Params + Send + 'static,
+        row: impl FnOnce(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, LedgerError> {
+        self.read(move |connection| Ok(connection.prepare_cached(query)?.query_row(params, row).optional()?)).await
     }
 
     /// Runs a write and returns when it is durable. An error undoes it. It may run more than once.

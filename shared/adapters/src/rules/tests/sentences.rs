@@ -176,6 +176,8 @@ pub const ASKED: &[&str] = &[
     "Write _john@example.com a hello",
     "Write _john@example.com_ a hello",
     "Send an email to john@example.com--say hi",
+    "Send an email to john@example.com—say hi",
+    "Send an email to john@example.com - say hi",
     "email to=john@example.com saying hi",
     "email john@example.com/jane@example.com saying hi",
     "email @john@example.com saying hi",
