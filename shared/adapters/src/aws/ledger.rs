@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use super::Sdk;
 
-/// The least that is read of a list at once: what has expired or moved on is passed over.
+/// The smallest page of a list. Records that have expired or moved are skipped, so a page may give fewer.
 const LEAST_PAGE: usize = 20;
-/// The most, which is what one call reads of the records themselves.
+/// The largest page: one BatchGetItem reads as many records.
 const MOST_PAGE: usize = 100;
 
 /// The ledger in one DynamoDB table.
@@ -44,10 +44,9 @@ const MOST_PAGE: usize = 100;
 /// | entry of the audit | `AUDIT#<entry id>` | `AUDIT` | `body` (as JSON); `list_pk` = `W#<workspace>#AUDIT`, or `AUDIT` if it is of no workspace, `list_sk` = `<at, 20 digits>#<entry id>` |
 /// | share of a rollout | `ROLLOUT#<provider>` | `ROLLOUT` | `percent` |
 ///
-/// Times are microseconds since 1970. What ends has `expires_micros`, by which reads and conditions
-/// go, and `expires_at` in seconds, the table's TTL attribute: DynamoDB deletes late, even days.
-/// An open job has neither. A sealed text over 380,000 characters lies in several items, which
-/// one transaction writes.
+/// Times are microseconds since 1970. A record that expires has `expires_micros`, which reads and conditions use, and
+/// `expires_at` in seconds, the table's TTL attribute: DynamoDB deletes late, even by days. An open job has neither. A
+/// sealed text over 380,000 characters is split into several items, which one transaction writes.
 ///
 /// | index (keys only) | keys | for |
 /// | --- | --- | --- |
@@ -56,9 +55,9 @@ const MOST_PAGE: usize = 100;
 /// | `open_jobs` | `open_pk`, `due_at` | overdue jobs; holds open ones only, over 16 partitions by the hash in their id |
 /// | `waiting_jobs` | `waits_pk`, `waits_since` | how long the oldest job waits that no worker has claimed |
 ///
-/// An index is some milliseconds behind. That is harmless, as it only names records: they are read
-/// from the table, consistently, and one that no longer fits is passed over. One that the
-/// index does not name yet is in the list a moment later, and in the next sweep.
+/// An index lags by some milliseconds. That is harmless: it only names records, which are read consistently from the
+/// table and skipped if they no longer fit. A record that the index does not name yet appears a moment later, and in the
+/// next sweep.
 ///
 /// # Calls
 ///
@@ -74,7 +73,7 @@ const MOST_PAGE: usize = 100;
 /// | open jobs of a workspace | 2 Queries at once that count |
 /// | plan and outbox entry written, rollout, settings of a workspace, connection, ping | 1 |
 ///
-/// What runs into somebody else's transaction is tried six times, with growing pauses.
+/// A call that conflicts with another transaction is tried six times, with growing pauses.
 pub struct DynamoLedger {
     sdk: Arc<Sdk>,
     table: String,
@@ -93,13 +92,13 @@ impl DynamoLedger {
         self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
     }
 
-    /// The jobs that these keys name, in their order, as they are now; none for one that has expired.
+    /// Reads the jobs of these keys, in order; none for an expired job.
     async fn jobs_of(&self, keys: &[Item]) -> Result<Vec<Option<Job>>, LedgerError> {
         let ids = keys.iter().map(items::job_id).collect::<Result<Vec<JobId>, _>>()?;
         self.jobs(&ids).await
     }
 
-    /// Writes a version of a job whose contents get another end by it, and that end.
+    /// Writes a version of a job, and the new expiry of its contents.
     async fn save_with_contents(&self, job: &Job, item: Item) -> Result<Save, LedgerError> {
         let condition = Condition::version_before(job.revision, self.clock.now());
         let mut parts = 1;
@@ -126,7 +125,7 @@ impl DynamoLedger {
                 _ => break,
             }
         }
-        // The contents have expired, and stay so: there is only the job to write.
+        // The contents have expired, so only the job is written.
         let mut actions = vec![self.put(item.clone(), Some(&condition))?];
         if let Some(entry) = job.audit() {
             actions.push(self.put(items::audit_item(&entry)?, None)?);
@@ -145,14 +144,13 @@ impl DynamoLedger {
         self.write([parts, vec![items::audit_item(audit)?]].concat(), None).await
     }
 
-    /// What became of a save over something else than the version before: that very version may be
-    /// there because it was written and only the answer was lost.
+    /// The outcome of a refused save. The same version exists if an earlier write succeeded and only its answer was lost.
     fn repeated(&self, ours: &Item, there: &Item) -> Save {
         let same = ours.get("body") == there.get("body") && items::is_alive(there, self.clock.now());
         if same { Save::Done } else { Save::Stale }
     }
 
-    /// Entries of the index of open jobs that were due before, the longest due first.
+    /// Entries of the index of open jobs that were due before this time, the longest overdue first.
     async fn open_keys(&self, shard: u8, before: i64, limit: usize) -> Result<Vec<Item>, LedgerError> {
         let search = Search::open_before(shard, before);
         let mut keys = Vec::new();
@@ -220,7 +218,7 @@ impl Jobs for DynamoLedger {
         for (job, contents) in jobs {
             actions.push(self.put(items::job_item(job)?, Some(&free))?);
             let key = items::key(&items::job_pk(job.job_id), CONTENTS);
-            // What an expired job left behind has expired before it.
+            // Anything that an expired job left has expired too.
             for part in items::sealed_items(key, &contents.0, job.contents_expire_at())? {
                 actions.push(self.put(part, None)?);
             }
@@ -290,7 +288,7 @@ impl Jobs for DynamoLedger {
             let size = (filter.limit - listed.len()).clamp(LEAST_PAGE, MOST_PAGE);
             let (keys, next) = self.page(&search, size, start).await?;
             let jobs = self.jobs_of(&keys).await?;
-            // One that has changed its status or place since the index was written is listed there, not here.
+            // A job whose status or place has changed since the index was written belongs to another list.
             listed.extend(keys.iter().zip(jobs).filter_map(|(key, job)| {
                 job.filter(|job| {
                     filter.status.is_none_or(|status| job.state.status() == status)
@@ -338,7 +336,7 @@ impl Jobs for DynamoLedger {
         Ok(try_join_all((0..SHARDS).map(first)).await?.into_iter().flatten().min())
     }
 
-    /// Ends none: others work on this ledger, and their leases end by themselves.
+    /// Ends none: other workers share this ledger, and leases expire.
     async fn void_leases(&self, _: Timestamp) -> Result<u64, LedgerError> {
         Ok(0)
     }

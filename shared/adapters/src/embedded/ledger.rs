@@ -30,8 +30,8 @@ pub struct SqliteLedger {
 }
 
 impl SqliteLedger {
-    /// Opens `ledger.db` in a folder, both made for the owner's eyes only when they are missing,
-    /// and brings its schema up to date. A file of a later version of the program is refused.
+    /// Opens `ledger.db` in a folder and migrates its schema. A missing folder or file is created for the owner only. A file
+    /// of a later version of the program is refused.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
         let (writer, reader) = schema::open(folder)?;
         Ok(Self { threads: Threads::start(writer, reader)?, clock })
@@ -92,7 +92,7 @@ impl Jobs for SqliteLedger {
                 if row.replace(connection, now)? {
                     return Ok(Save::Done);
                 }
-                // The same version may be there because it was written before and only the answer was lost.
+                // The same version exists if an earlier write succeeded and only its answer was lost.
                 let there = body(connection, &row.job_id, now)?;
                 Ok(if there.as_ref() == Some(&row.body) { Save::Done } else { Save::Stale })
             })
@@ -387,7 +387,7 @@ fn key_body(key: &KeyRecord) -> Result<String, Failure> {
     Ok(serde_json::to_string(key)?)
 }
 
-/// A job as it lies in its table, with when its contents expire.
+/// A job's row, and the expiry of its contents.
 struct JobRow {
     job_id: String,
     workspace: String,
@@ -421,7 +421,7 @@ impl JobRow {
         })
     }
 
-    /// Writes the row, over one that has expired if there is one; gives its number.
+    /// Inserts the row, or replaces an expired one. Returns its number.
     fn insert(&self, connection: &Connection) -> Result<i64, Failure> {
         connection
             .prepare_cached(
@@ -448,7 +448,7 @@ impl JobRow {
         Ok(number)
     }
 
-    /// Writes the row over the version before it, if that is what is there; says whether it was.
+    /// Replaces the previous version of the row. Returns false if another version exists.
     fn replace(&self, connection: &Connection, now: i64) -> Result<bool, Failure> {
         let replaced = connection
             .prepare_cached(
@@ -470,7 +470,7 @@ impl JobRow {
         if replaced == 0 {
             return Ok(false);
         }
-        // What has expired stays so, even when the job is opened again before it was erased.
+        // Expired contents stay expired, even if the job is retried before they are erased.
         connection
             .prepare_cached(
                 "UPDATE contents SET expires_at = ?2
