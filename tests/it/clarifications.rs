@@ -132,12 +132,15 @@ async fn an_answer_that_cannot_be_used_is_asked_for_again_and_says_why() {
     let (says, prompt) = (answer(&[action(&[])]), "Write that lunch is at noon");
     let plan = planned(&inside, says.clone(), prompt, Vec::new()).await.unwrap();
     let question = &plan.clarifications[0];
-    for (value, why) in [(text("Ana"), "“Ana”"), (text(" "), "no address"), (yes(), "must be a text")] {
+    let unusable = [(text("Ana"), "“Ana”"), (text(" "), "no address"), (yes(), "must be a text")];
+    for (value, why) in unusable.clone() {
         let plan = planned(&inside, says.clone(), prompt, vec![given(question, value)]).await.unwrap();
         let [again] = &plan.clarifications[..] else { panic!("{plan:?}") };
         assert_eq!(again.id, question.id);
-        assert!(again.text.contains(why) && again.text.ends_with(&question.text), "{}", again.text);
-        assert!(plan.actions.is_empty());
+        assert!(again.text.ends_with(&question.text) && plan.actions.is_empty(), "{}", again.text);
+        for (_, other) in &unusable {
+            assert_eq!(again.text.contains(other), *other == why, "{} says why, and no earlier reason", again.text);
+        }
     }
 }
 

@@ -142,11 +142,15 @@ impl Planner {
         let Asked { finish, usage, schema_sha256 } =
             self.ask_for_plan(&caller.workspace, &permissions, question, &caller.ticket).await?;
         let mut answer = self.understand(&permissions, asks, finish.clone())?;
+        // Stored without the reasons, which belong to this request only.
+        let mut questions = answer.plan.questions.clone();
         for (question, why) in unusable {
+            if !questions.iter().any(|asked| asked.is_same(&question)) {
+                questions.push(question.clone());
+            }
             answer.plan.ask_again(question, &why);
             answer.status = PlannerStatus::Questions;
         }
-        let questions = answer.plan.questions.clone();
         let plan = answer.plan.with_id(PlanId(self.ids.uuid()), &hash);
         let model = self.model.name().to_owned();
         let record = Record {
