@@ -23,12 +23,14 @@ pub(super) trait MailTransport: Send + Sync + 'static {
     /// As [`Call::render`].
     fn render(&self, mail: &Mail, context: &RenderContext) -> Result<Rendered, RenderError>;
 
-    /// As [`Call::prepare`].
-    async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError>;
+    /// Makes a draft of the rendered mail.
+    async fn create_draft(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError>;
 
-    /// As [`Call::perform`].
-    async fn send(&self, rendered: &Rendered, access: &Access, draft: Option<&Evidence>)
-    -> Result<Done, ProviderError>;
+    /// Sends a draft.
+    async fn send_draft(&self, draft: &Evidence, access: &Access) -> Result<Done, ProviderError>;
+
+    /// Sends the rendered mail without a draft.
+    async fn send(&self, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError>;
 }
 
 /// The intent of a plan of mails, and when a message has it.
@@ -129,7 +131,7 @@ impl<T: MailTransport> Call for MailCall<T> {
     }
 
     async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
-        self.transport.prepare(rendered, access).await
+        self.transport.create_draft(rendered, access).await
     }
 
     async fn perform(
@@ -138,6 +140,9 @@ impl<T: MailTransport> Call for MailCall<T> {
         access: &Access,
         draft: Option<&Evidence>,
     ) -> Result<Done, ProviderError> {
-        self.transport.send(rendered, access, draft).await
+        match draft {
+            Some(draft) => self.transport.send_draft(draft, access).await,
+            None => self.transport.send(rendered, access).await,
+        }
     }
 }

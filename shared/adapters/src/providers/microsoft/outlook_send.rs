@@ -56,19 +56,15 @@ impl MailTransport for GraphApi {
         Ok(Rendered { content_type: "application/json", body: message::render(mail)? })
     }
 
-    async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
-        self.create_draft(&rendered.body, access).await
+    async fn create_draft(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
+        Self::create_draft(self, &rendered.body, access).await
     }
 
-    async fn send(
-        &self,
-        rendered: &Rendered,
-        access: &Access,
-        draft: Option<&Evidence>,
-    ) -> Result<Done, ProviderError> {
-        match draft {
-            Some(draft) => self.send_draft(draft, access).await,
-            None => self.send_mail(&rendered.body, access).await,
-        }
+    async fn send_draft(&self, draft: &Evidence, access: &Access) -> Result<Done, ProviderError> {
+        Self::send_draft(self, draft, access).await
+    }
+
+    async fn send(&self, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError> {
+        self.send_mail(&rendered.body, access).await
     }
 }
