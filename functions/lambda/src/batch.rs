@@ -7,7 +7,7 @@ use engine::work::Disposition;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-/// So many messages side by side.
+/// How many messages are processed at once.
 const SIDE_BY_SIDE: usize = 10;
 
 /// Gives each message to `handle`, in a task of its own, so that a panic ends one message's handling alone. What

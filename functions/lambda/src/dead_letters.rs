@@ -6,7 +6,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 use crate::batch;
 
-/// What is not settled by then comes again.
+/// Messages that are not settled by then are delivered again.
 const TIME: Duration = Duration::from_secs(20);
 
 /// Settles the jobs of messages that were delivered too often. A message of a later version stays in the queue, for an

@@ -188,7 +188,7 @@ impl DynamoLedger {
         let Some(first) = parts.first().filter(|first| first.get("sk") == Some(&items::text(sk))) else {
             return Ok(None);
         };
-        // DynamoDB deletes the parts of what has expired one by one.
+        // DynamoDB deletes the parts of an expired record one by one.
         if !items::is_alive(first, self.clock.now()) {
             return Ok(None);
         }
