@@ -225,32 +225,25 @@ fn copy(folder: &Path, template: JobId, size: u32) -> Vec<JobId> {
         || '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))";
     let series = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
     all.execute(&format!("INSERT INTO copies {series} SELECT i, {id} FROM n"), [size - 1]).expect("SQL");
+    let original = "CREATE TEMP TABLE original AS SELECT *, CAST(substr(place, 1, 20) AS INTEGER) AS at FROM records
+         WHERE partition = 'JOB#' || ?1 AND kind IN ('JOB', 'CONTENTS') OR kind = 'AUDIT' AND body LIKE '%' || ?1 || '%'";
+    all.execute(original, [template.to_string()]).expect("SQL");
     // Times of whole milliseconds are written alike by SQLite and by the program.
-    let created_at = "(created_at / 1000 - place) * 1000";
-    let job = format!(
-        "number + {size} - place, id, workspace, {created_at}, iif(place % {FAILED}, status, 'error'), open, due_at,
-         waits_since, revision, expires_at,
-         json_set(body, '$.job_id', id, '$.state', iif(place % {FAILED}, 'completed', 'failed'),
-             '$.created_at', strftime('%Y-%m-%dT%H:%M:%fZ', {created_at} / 1e6, 'unixepoch'))"
+    let at = "(at / 1000 - copies.place) * 1000";
+    let place = format!("printf('%020d', {at}) || '#' || id || iif(kind = 'JOB', '', substr(original.place, 21))");
+    let copy = format!(
+        "INSERT INTO records (partition, kind, body, version, expires_at, list, status, place, due_at, waits_since)
+         SELECT iif(kind = 'AUDIT', list || '#' || {place}, 'JOB#' || id), kind,
+             iif(kind = 'JOB', json_set(body, '$.job_id', id,
+                 '$.state', iif(copies.place % {FAILED}, 'completed', 'failed'),
+                 '$.created_at', strftime('%Y-%m-%dT%H:%M:%fZ', {at} / 1e6, 'unixepoch')), body),
+             version, expires_at, list, iif(status IS NULL OR copies.place % {FAILED}, status, 'error'),
+             iif(original.place IS NULL, NULL, {place}), due_at, waits_since
+         FROM copies CROSS JOIN original ORDER BY copies.place DESC"
     );
-    for (table, of_job, copy) in [
-        ("jobs", "job_id = ?1", job.as_str()),
-        (
-            "contents",
-            "job = (SELECT number FROM jobs WHERE job_id = ?1)",
-            &format!("job + {size} - place, sealed, expires_at"),
-        ),
-        ("audit", "body LIKE '%' || ?1 || '%'", "workspace, at - place * 1000, id || entry_id, expires_at, body"),
-    ] {
-        let original = format!("CREATE TEMP TABLE original AS SELECT * FROM {table} WHERE {of_job}");
-        all.execute(&original, [template.to_string()]).expect("SQL");
-        let copied = all.execute(
-            &format!("INSERT INTO {table} SELECT {copy} FROM copies CROSS JOIN original ORDER BY place DESC"),
-            [],
-        );
-        assert!(copied.expect("SQL") >= size as usize - 1, "{table}");
-        all.execute_batch("DROP TABLE original").expect("SQL");
-    }
+    let copied = all.execute(&copy, []).expect("SQL");
+    assert!(copied >= 3 * (size as usize - 1), "a job, its contents and its audit");
+    all.execute_batch("DROP TABLE original").expect("SQL");
     for (_, make) in &indices {
         all.execute_batch(make).expect("SQL");
     }

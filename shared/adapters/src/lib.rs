@@ -1,5 +1,6 @@
 //! The engine's ports against real systems: one folder or file for each.
 //!
+//! - [`ledger`]: the ledger's ports over a store of records
 //! - `aws`, with the feature of that name: ledger in DynamoDB, queue in SQS, data keys of KMS, stored secrets
 //! - [`embedded`]: ledger in SQLite (with the feature `sqlite`); cache, token budget and queue in memory
 //! - [`redis`]: cache, token budget, queue and metrics on Redis or Valkey, one server or a cluster
@@ -29,5 +30,7 @@ pub mod vault;
 #[cfg(feature = "aws")]
 mod backoff;
 mod exchange;
+#[cfg(any(feature = "aws", feature = "sqlite"))]
+mod ledger;
 
 pub use exchange::InvalidBaseUrl;

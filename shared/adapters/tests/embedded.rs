@@ -195,9 +195,14 @@ async fn a_failed_write_says_nothing_of_its_values() {
     assert_eq!(ledger.list_audit(&filter).await.unwrap(), [], "nothing is told of what was not done");
     assert!(!refused.to_string().contains("101"), "{refused}");
     let (secret, contents) = job("secret-key");
-    ledger.insert_jobs(&[(secret.clone(), contents)]).await.unwrap();
     let file = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
-    file.execute("UPDATE jobs SET body = '{\"job_id\":\"secret-key\"}'", []).unwrap();
+    let trigger = "CREATE TRIGGER refuses BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    file.execute_batch(trigger).unwrap();
+    let failed = ledger.insert_jobs(&[(secret.clone(), contents.clone())]).await.unwrap_err();
+    assert!(failed.to_string().contains("refused") && !failed.to_string().contains("secret"), "{failed}");
+    file.execute_batch("DROP TRIGGER refuses").unwrap();
+    ledger.insert_jobs(&[(secret.clone(), contents)]).await.unwrap();
+    file.execute("UPDATE records SET body = '{\"job_id\":\"secret-key\"}' WHERE kind = 'JOB'", []).unwrap();
     let unreadable = ledger.jobs(&[secret.job_id]).await.unwrap_err();
     assert!(unreadable.to_string().contains("record") && !unreadable.to_string().contains("secret"), "{unreadable}");
     ledger.ping().await.unwrap();

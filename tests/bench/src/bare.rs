@@ -56,18 +56,25 @@ fn write_all(connection: &mut Connection, waiting: &Receiver<(String, oneshot::S
         let all = connection.transaction().expect("a transaction");
         for (id, _) in &group {
             at += 1;
-            all.prepare_cached(
-                "INSERT INTO jobs (job_id, workspace, created_at, status, open, due_at, revision, body, waits_since)
-                 VALUES (?1, 'local', ?2, 'pending', 1, ?2, 1, ?3, ?2)",
-            )
-            .and_then(|mut insert| insert.execute(params![id, at, body]))
-            .expect("a row");
-            all.prepare_cached("INSERT INTO contents (job, sealed) VALUES (?1, ?2)")
-                .and_then(|mut insert| insert.execute(params![all.last_insert_rowid(), sealed]))
-                .expect("a row");
-            all.prepare_cached("INSERT INTO audit VALUES ('local', ?2, ?1, ?2, ?3)")
-                .and_then(|mut insert| insert.execute(params![id, at, audit]))
-                .expect("a row");
+            let rows = [
+                (
+                    "INSERT INTO records (partition, kind, body, version, list, status, place, due_at, waits_since)
+                  VALUES ('JOB#' || ?1, 'JOB', ?3, '1', 'W#local', 'pending', ?2 || '#' || ?1, ?2, ?2)",
+                    &body,
+                ),
+                (
+                    "INSERT INTO records (partition, kind, body) SELECT 'JOB#' || ?1, 'CONTENTS', ?3 WHERE ?2 > 0",
+                    &sealed,
+                ),
+                (
+                    "INSERT INTO records (partition, kind, body, list, place, expires_at)
+                  VALUES ('AUDIT#local#' || ?2 || '#' || ?1, 'AUDIT', ?3, 'AUDIT#local', ?2 || '#' || ?1, ?2)",
+                    &audit,
+                ),
+            ];
+            for (insert, body) in rows {
+                all.prepare_cached(insert).and_then(|mut insert| insert.execute(params![id, at, body])).expect("a row");
+            }
         }
         all.commit().expect("a commit");
         for (_, done) in group {

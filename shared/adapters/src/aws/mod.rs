@@ -7,8 +7,8 @@
 #[cfg(any(test, not(feature = "aws-chain")))]
 mod environment;
 mod http;
-mod ledger;
 mod queue;
+mod records;
 mod secrets;
 mod vault;
 
@@ -19,8 +19,8 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_types::{SdkConfig, sdk_config::Builder};
-pub use ledger::DynamoLedger;
 pub use queue::SqsQueue;
+pub use records::DynamoLedger;
 pub use secrets::SecretsManager;
 use tokio::sync::OnceCell;
 pub use vault::KmsVault;

@@ -3,15 +3,15 @@
 mod budget;
 mod cache;
 mod folder;
-#[cfg(feature = "sqlite")]
-mod ledger;
 mod queue;
 mod rate_limit;
+#[cfg(feature = "sqlite")]
+mod records;
 
 pub use budget::MemoryBudget;
 pub use cache::MemoryCache;
 pub(crate) use folder::make_folder;
 pub use folder::{FolderError, FolderLock};
-#[cfg(feature = "sqlite")]
-pub use ledger::SqliteLedger;
 pub use queue::MemoryQueue;
+#[cfg(feature = "sqlite")]
+pub use records::SqliteLedger;

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
 };
 use engine::ports::LedgerError;
 
-use super::DynamoLedger;
+use super::DynamoRecords;
 use crate::aws::failure;
 
 /// The attributes of the keys.
@@ -39,9 +39,9 @@ const INDEXES: [(&str, &str, &str); 4] = [
 const CHECKS: u32 = 120;
 const PAUSE: Duration = Duration::from_millis(500);
 
-impl DynamoLedger {
+impl DynamoRecords {
     /// Creates the table with its indexes and TTL, billed by use, unless it exists. Returns when it is active.
-    pub async fn create_table(&self) -> Result<(), LedgerError> {
+    pub(super) async fn create_table(&self) -> Result<(), LedgerError> {
         let client = self.client().await;
         let mut call = client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
         for (name, kind) in ATTRIBUTES {

@@ -4,8 +4,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use contracts::sample_job;
-use domain::{Lease, PlanId};
-use engine::ports::{Ids as _, Position};
+use domain::{Job, JobStatus, Lease, PlanId, WorkspaceId};
+use engine::ports::{
+    Audit, AuditFilter, Contents, Ids as _, Insert, JobFilter, Jobs, Keys, Outbox, Plans, Position, Save, Sealed,
+    Upkeep,
+};
 use jiff::SignedDuration;
 
 use super::*;
@@ -37,7 +40,7 @@ impl Counted {
             connection.progress_handler(1, Some(count)).unwrap();
         }
         let threads = Threads::start(writer, reader).unwrap();
-        let ledger = SqliteLedger { threads, clock: Arc::new(SystemClock) };
+        let ledger = SqliteLedger { records: SqliteRecords { threads, clock: Arc::new(SystemClock) } };
         let now = SystemClock.now();
         let counted = Self { ledger, steps, workspace: "local".parse().unwrap(), now, _folder: folder };
         let jobs: Vec<Job> = (0..rows).map(|place| counted.job(place)).collect();
@@ -53,10 +56,11 @@ impl Counted {
             }
         });
         futures_util::future::join_all(saves).await;
-        let threads = &counted.ledger.threads;
+        let threads = &counted.ledger.records.threads;
         let keys = threads.write(move |connection| {
-            let mut key = connection.prepare("INSERT INTO keys VALUES (?1, ?2, '{}')")?;
-            (0..rows).try_for_each(|place| key.execute(params![format!("{place:012}"), 0]).map(drop))?;
+            let key = "INSERT INTO records (partition, kind, body) VALUES (?1, 'KEY', '{}')";
+            let mut key = connection.prepare(key)?;
+            (0..rows).try_for_each(|place| key.execute([format!("KEY#{place:012}")]).map(drop))?;
             Ok(())
         });
         keys.await.unwrap();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use engine::ports::{Cause, LedgerError};
-use rusqlite::{Connection, OptionalExtension, Params, Row, TransactionBehavior};
+use rusqlite::{Connection, Params, Row, TransactionBehavior};
 use tokio::sync::oneshot;
 
 /// Why an operation failed. It never contains a value.
@@ -26,23 +26,9 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-/// A record with an invalid format. The JSON error's own text may quote the record, so it is left out.
-#[derive(Debug, thiserror::Error)]
-#[error("a record has an invalid format, at line {line} column {column}")]
-struct Unreadable {
-    line: usize,
-    column: usize,
-}
-
-impl From<serde_json::Error> for Failure {
-    fn from(error: serde_json::Error) -> Self {
-        Self::new(Unreadable { line: error.line(), column: error.column() })
-    }
-}
-
 impl From<Failure> for LedgerError {
     fn from(Failure(cause): Failure) -> Self {
-        if cause.is::<Unreadable>() { Self::permanent(cause) } else { Self::new(cause) }
+        Self::new(cause)
     }
 }
 
@@ -124,16 +110,6 @@ impl Threads {
             Ok(query.query_map(params, row)?.collect::<Result<_, _>>()?)
         })
         .await
-    }
-
-    /// Reads the first row of a query.
-    pub async fn one<T: Send + 'static>(
-        &self,
-        query: &'static str,
-        params: impl Params + Send + 'static,
-        row: impl FnOnce(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<Option<T>, LedgerError> {
-        self.read(move |connection| Ok(connection.prepare_cached(query)?.query_row(params, row).optional()?)).await
     }
 
     /// Runs a write and returns when it is durable. An error undoes it. It may run more than once.

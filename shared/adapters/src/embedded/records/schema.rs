@@ -11,8 +11,8 @@ use crate::embedded::folder::{make_folder, open_private};
 /// The migrations, oldest first; only ever appended to. The file's `user_version` is the number of those applied.
 const MIGRATIONS: &[&str] = &[include_str!("0001_start.sql")];
 
-/// SQLite's `application_id` of a ledger, `orch` in ASCII. Files from before the first release lack it.
-const APPLICATION_ID: i64 = 0x6f72_6368;
+/// SQLite's `application_id` of a ledger, `orcl` in ASCII. Files from before the first release lack it.
+const APPLICATION_ID: i64 = 0x6f72_636c;
 
 /// Two connections to the ledger in a folder: one to write, one to read.
 pub(super) fn open(folder: &Path) -> Result<(Connection, Connection), LedgerError> {

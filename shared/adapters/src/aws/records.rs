@@ -1,0 +1,243 @@
+//! The ledger's records in a DynamoDB table.
+
+mod calls;
+mod items;
+mod table;
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::{Client, types::TransactWriteItem};
+use calls::Search;
+use engine::ports::{Clock, Ids, LedgerError};
+use futures_util::future::try_join_all;
+use items::{Item, SHARDS};
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+
+use super::Sdk;
+use crate::ledger::{Found, Key, List, RecordLedger, Records, Write, Written};
+
+/// The smallest page of a list. Records that have expired or moved are skipped, so a page may give fewer.
+const LEAST_PAGE: usize = 20;
+/// The largest page: one BatchGetItem reads as many records.
+const MOST_PAGE: usize = 100;
+
+/// The ledger in one DynamoDB table: see [`DynamoRecords`].
+pub type DynamoLedger = RecordLedger<DynamoRecords>;
+
+/// Records as items of a DynamoDB table.
+///
+/// # The table
+///
+/// | attribute | of |
+/// | --- | --- |
+/// | `pk`, `sk` | every record: its partition and kind |
+/// | `body` | every record. If it has over 380,000 bytes, `parts` is the number of its items: the further ones have `<sk>#1` to `#9`, and the same transaction writes all |
+/// | `version` | a record with versions |
+/// | `list_pk`, `list_sk` | a record in a list: the list and the place in it |
+/// | `status_pk` | a record in a list with a status: `<list>#<status>` |
+/// | `open_pk`, `due_at` | a record that is due: `OPEN#<0 to 15>`, by a hash of its partition |
+/// | `waits_pk`, `waits_since` | a record that waits: `WAITS#<0 to 15>` |
+/// | `expires_micros`, `expires_at` | a record that expires |
+///
+/// Times are microseconds since 1970. Reads and conditions use `expires_micros`; `expires_at`, in seconds, is the
+/// table's TTL attribute: DynamoDB deletes late, even by days.
+///
+/// | index (keys only) | keys | for |
+/// | --- | --- | --- |
+/// | `by_workspace` | `list_pk`, `list_sk` | lists. A change of a record does not touch it |
+/// | `by_status` | `status_pk`, `list_sk` | lists of one status |
+/// | `open_jobs` | `open_pk`, `due_at` | due records, over 16 partitions |
+/// | `waiting_jobs` | `waits_pk`, `waits_since` | the record that waits longest, over 16 partitions |
+///
+/// An index lags by some milliseconds. That is harmless: it only names records, which are read consistently from the
+/// table and skipped if they no longer fit. A record that the index does not name yet appears a moment later, and in the
+/// next sweep.
+///
+/// # Calls
+///
+/// | what | calls |
+/// | --- | --- |
+/// | one write | 1 PutItem, or 1 TransactWriteItems for a deletion |
+/// | several writes, up to 100 items | 1 TransactWriteItems. 1 more for each record that is to expire and is gone or lies in several items |
+/// | get | 1 GetItem, or 1 BatchGetItem for every 100 records; 1 Query for every MB of further parts |
+/// | list | 1 Query and 1 BatchGetItem for every 100 |
+/// | due records | 16 Queries at once, then 1 BatchGetItem for every 100 |
+/// | the record that waits longest | 16 Queries of one entry, at once |
+/// | count | 1 Query for each list, at once |
+///
+/// A call that conflicts with another transaction is tried six times, with growing pauses.
+pub struct DynamoRecords {
+    sdk: Arc<Sdk>,
+    table: String,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    client: OnceCell<Client>,
+}
+
+impl DynamoLedger {
+    /// The ledger in this table.
+    pub fn new(sdk: Arc<Sdk>, table: impl Into<String>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
+        Self { records: DynamoRecords { sdk, table: table.into(), clock, ids, client: OnceCell::new() } }
+    }
+
+    /// Creates the table with its indexes and TTL, billed by use, unless it exists. Returns when it is active.
+    pub async fn create_table(&self) -> Result<(), LedgerError> {
+        self.records.create_table().await
+    }
+}
+
+impl Records for DynamoRecords {
+    const SHARED: bool = true;
+
+    async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, LedgerError> {
+        let keys: Vec<Item> = keys.iter().map(|key| items::key(&key.partition, key.kind)).collect();
+        let items = self.items(keys.clone()).await?;
+        let mut found = Vec::with_capacity(keys.len());
+        for key in &keys {
+            found.push(match items.get(&items::name(key)?) {
+                Some(item) => self.found(item).await?,
+                None => None,
+            });
+        }
+        Ok(found)
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+        // How many items each record has that is to expire. DynamoDB tells it when it refuses another number.
+        let mut parts = vec![1; writes.len()];
+        loop {
+            let mut actions = Vec::with_capacity(writes.len());
+            let mut owners = Vec::with_capacity(writes.len());
+            for (place, write) in writes.iter().enumerate() {
+                let its_actions = self.actions(write, parts[place])?;
+                owners.extend(its_actions.iter().map(|_| place));
+                actions.extend(its_actions);
+            }
+            let refused: Vec<(usize, Item)> = owners
+                .into_iter()
+                .zip(self.write_together(&actions).await?)
+                .filter_map(|(place, there)| Some((place, there?)))
+                .collect();
+            if refused.is_empty() {
+                return Ok(Written::Done);
+            }
+            for (place, there) in refused {
+                if !matches!(writes[place], Write::Expire(..)) {
+                    return Ok(Written::Refused(self.found(&there).await?));
+                }
+                let count = items::parts(&there);
+                let more = items::is_alive(&there, self.clock.now()) && count > parts[place];
+                parts[place] = if more { count } else { 0 };
+            }
+        }
+    }
+
+    async fn list(&self, list: List, before: Option<String>, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        let search = Search::list(&list, before);
+        let mut listed = Vec::new();
+        let mut start = None;
+        while listed.len() < limit {
+            let size = (limit - listed.len()).clamp(LEAST_PAGE, MOST_PAGE);
+            let (entries, next) = self.page(&search, size, start).await?;
+            let items = self.items(entries.iter().map(items::key_of).collect()).await?;
+            for entry in &entries {
+                // A record whose status has changed since the index was written belongs to another list.
+                let item = items.get(&items::name(entry)?).filter(|item| search.lists(item, entry));
+                if let Some(item) = item {
+                    listed.extend(self.found(item).await?);
+                }
+            }
+            start = next;
+            if start.is_none() {
+                break;
+            }
+        }
+        listed.truncate(limit);
+        Ok(listed)
+    }
+
+    async fn count(&self, lists: Vec<List>, at_most: usize) -> Result<usize, LedgerError> {
+        let counts = lists.iter().map(async |list| self.count_entries(&Search::list(list, None), at_most).await);
+        Ok(try_join_all(counts).await?.into_iter().sum::<usize>().min(at_most))
+    }
+
+    async fn due(&self, before: Timestamp, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let shards = (0..SHARDS).map(async |shard| self.entries(&Search::due(shard, before), limit).await);
+        let mut entries: Vec<Item> = try_join_all(shards).await?.into_iter().flatten().collect();
+        entries.sort_by_key(|entry| items::integer(entry, "due_at"));
+        entries.truncate(limit);
+        let items = self.items(entries.iter().map(items::key_of).collect()).await?;
+        // Some may have ended or been touched since the index was written.
+        let due_at = |item: &Item| items::integer(item, "due_at").filter(|at| *at < before.as_microsecond());
+        let mut due: Vec<_> = items.into_iter().filter_map(|(name, item)| Some((due_at(&item)?, name, item))).collect();
+        due.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut found = Vec::with_capacity(due.len());
+        for (_, _, item) in &due {
+            found.extend(self.found(item).await?);
+        }
+        Ok(found)
+    }
+
+    async fn waiting_since(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let first = async |shard| {
+            let (entries, _) = self.page(&Search::waiting(shard), 1, None).await?;
+            entries.first().map(|entry| items::time(entry, "waits_since")).transpose()
+        };
+        Ok(try_join_all((0..SHARDS).map(first)).await?.into_iter().flatten().min())
+    }
+
+    /// Nothing to do: DynamoDB deletes what has expired.
+    async fn erase_expired(&self, _: Timestamp) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        self.items(vec![items::key("PING", "PING")]).await.map(drop)
+    }
+}
+
+impl DynamoRecords {
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
+    }
+
+    /// A write as actions of a transaction. A record that is to expire has this many items.
+    fn actions(&self, write: &Write, parts: usize) -> Result<Vec<TransactWriteItem>, LedgerError> {
+        match write {
+            Write::Put(record, condition) => {
+                let items = items::of(record)?.into_iter().enumerate();
+                items.map(|(part, item)| self.put(item, (part == 0).then_some(condition))).collect()
+            }
+            Write::Delete(key, condition) => Ok(vec![self.delete(key, condition)?]),
+            Write::Expire(key, end) => (0..parts).map(|part| self.expire(key, part, parts, *end)).collect(),
+        }
+    }
+
+    /// The record of an item, with the rest of its body, unless it has expired.
+    async fn found(&self, item: &Item) -> Result<Option<Found>, LedgerError> {
+        // DynamoDB deletes the items of an expired record one by one.
+        if item.is_empty() || !items::is_alive(item, self.clock.now()) {
+            return Ok(None);
+        }
+        let mut body = items::string(item, "body")?.to_owned();
+        let more = items::parts(item) - 1;
+        if more > 0 {
+            // There may be more, left by a longer record that has expired.
+            let rest = self.further_parts(item).await?;
+            if rest.len() < more {
+                return Err(LedgerError::permanent("a part of a record is missing"));
+            }
+            for part in &rest[..more] {
+                body += items::string(part, "body")?;
+            }
+        }
+        let text = |name| items::string(item, name).ok().map(ToOwned::to_owned);
+        let expires_at =
+            item.contains_key("expires_micros").then(|| items::time(item, "expires_micros")).transpose()?;
+        Ok(Some(Found { body, version: text("version"), expires_at, place: text("list_sk") }))
+    }
+}

@@ -1,0 +1,216 @@
+//! Records as items of the table: see [`super::DynamoRecords`].
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use engine::ports::LedgerError;
+use jiff::Timestamp;
+
+use crate::ledger::Record;
+
+/// Attributes by name: an item of the table, its key, or the values of an expression.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// An item's partition key and sort key.
+pub type Name = (String, String);
+
+/// Due and waiting records are spread over this many partitions, to spread the writes.
+pub const SHARDS: u8 = 16;
+
+/// An item has at most 400 KB with its names and keys. Longer bodies continue in further items.
+const PART: usize = 380_000;
+/// More would not fit into one transaction.
+const MOST_PARTS: usize = 10;
+/// The number of the last possible part, counted from 0.
+pub const LAST_PART: usize = MOST_PARTS - 1;
+
+pub fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+pub fn number(number: &impl ToString) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// A time in microseconds since 1970.
+pub fn micros(time: Timestamp) -> AttributeValue {
+    number(&time.as_microsecond())
+}
+
+pub fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+    attributes.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// An item's primary key.
+pub fn key(pk: &str, sk: &str) -> Item {
+    item([("pk", text(pk)), ("sk", text(sk))])
+}
+
+/// The primary key of an index's entry.
+pub fn key_of(entry: &Item) -> Item {
+    ["pk", "sk"].into_iter().filter_map(|name| Some((name.to_owned(), entry.get(name)?.clone()))).collect()
+}
+
+pub fn name(item: &Item) -> Result<Name, LedgerError> {
+    Ok((string(item, "pk")?.to_owned(), string(item, "sk")?.to_owned()))
+}
+
+/// A list's records of one status.
+pub fn status_pk(list: &str, status: &str) -> String {
+    format!("{list}#{status}")
+}
+
+/// A partition of due records.
+pub fn open_pk(shard: u8) -> String {
+    format!("OPEN#{shard}")
+}
+
+/// A partition of waiting records.
+pub fn waits_pk(shard: u8) -> String {
+    format!("WAITS#{shard}")
+}
+
+/// A record as items: more than one if its body is too long. Only the first has the other attributes.
+pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
+    let Record { key: crate::ledger::Key { partition, kind }, body, version, expires_at, list, due_at, waits_since } =
+        record;
+    let mut first = key(partition, kind);
+    let mut set = |name: &str, value: AttributeValue| drop(first.insert(name.to_owned(), value));
+    if let Some(version) = version {
+        set("version", text(version));
+    }
+    if let Some((list, place)) = list {
+        set("list_pk", text(&list.name));
+        set("list_sk", text(place));
+        if let Some(status) = list.status {
+            set("status_pk", text(status_pk(&list.name, status)));
+        }
+    }
+    // The partition of a job is a hash, so the shards are even.
+    let shard = partition.bytes().fold(0_u8, u8::wrapping_add) % SHARDS;
+    if let Some(due_at) = due_at {
+        set("open_pk", text(open_pk(shard)));
+        set("due_at", micros(*due_at));
+    }
+    if let Some(since) = waits_since {
+        set("waits_pk", text(waits_pk(shard)));
+        set("waits_since", micros(*since));
+    }
+    // A long body is sealed, and so ASCII, which can be cut anywhere.
+    let parts: Vec<&str> = body
+        .as_bytes()
+        .chunks(PART)
+        .map(std::str::from_utf8)
+        .collect::<Result<_, _>>()
+        .map_err(|_| LedgerError::permanent("a long record is not ASCII"))?;
+    if parts.len() > MOST_PARTS {
+        return Err(LedgerError::permanent("a record is too long for one transaction"));
+    }
+    if parts.len() > 1 {
+        set("parts", number(&parts.len()));
+    }
+    let mut items = vec![first];
+    items.extend((1..parts.len()).map(|part| key(partition, &part_sk(kind, part))));
+    for (place, item) in items.iter_mut().enumerate() {
+        item.insert("body".to_owned(), text(parts.get(place).copied().unwrap_or_default()));
+        if let Some(time) = expires_at {
+            expire(item, *time);
+        }
+    }
+    Ok(items)
+}
+
+/// The sort key of a part. There are at most ten, so they sort in order.
+pub fn part_sk(sk: &str, part: usize) -> String {
+    if part == 0 { sk.to_owned() } else { format!("{sk}#{part}") }
+}
+
+/// How many items a record has.
+pub fn parts(first: &Item) -> usize {
+    integer(first, "parts").and_then(|parts| usize::try_from(parts).ok()).unwrap_or(1).max(1)
+}
+
+/// Sets an item's expiry: exactly in `expires_micros`, for reads and conditions, and rounded up to
+/// seconds in `expires_at`, after which DynamoDB deletes it within days.
+fn expire(item: &mut Item, time: Timestamp) {
+    item.insert("expires_micros".to_owned(), micros(time));
+    item.insert("expires_at".to_owned(), number(&ttl(time)));
+}
+
+/// The time in seconds, rounded up.
+pub fn ttl(time: Timestamp) -> i64 {
+    let micros = time.as_microsecond();
+    micros.div_euclid(1_000_000) + i64::from(micros.rem_euclid(1_000_000) > 0)
+}
+
+/// Whether an item has not expired.
+pub fn is_alive(item: &Item, now: Timestamp) -> bool {
+    integer(item, "expires_micros").is_none_or(|end| end > now.as_microsecond())
+}
+
+pub fn string<'i>(item: &'i Item, name: &str) -> Result<&'i str, LedgerError> {
+    item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(unreadable)
+}
+
+pub fn integer(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+pub fn time(item: &Item, name: &str) -> Result<Timestamp, LedgerError> {
+    integer(item, name).and_then(|micros| Timestamp::from_microsecond(micros).ok()).ok_or_else(unreadable)
+}
+
+/// The message contains nothing of the record.
+fn unreadable() -> LedgerError {
+    LedgerError::permanent("an item has an invalid format")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Key, List};
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_microsecond(micros).unwrap()
+    }
+
+    fn record(body: String) -> Record {
+        Record::new(Key { partition: "p".to_owned(), kind: "CONTENTS" }, body)
+    }
+
+    #[test]
+    fn a_long_body_is_cut_and_no_item_is_too_large() {
+        for length in [0, 1, PART, PART + 1, 1_400_000] {
+            let long = Record { expires_at: Some(at(1)), ..record("x".repeat(length)) };
+            let items = of(&long).unwrap();
+            assert_eq!((items.len(), parts(&items[0])), (length.div_ceil(PART).max(1), items.len()));
+            let body: String = items.iter().map(|item| string(item, "body").unwrap()).collect();
+            assert_eq!(body, long.body);
+            let names: Vec<_> = items.iter().map(|item| string(item, "sk").unwrap()).collect();
+            assert!(names.is_sorted() && names.iter().all(|name| name.starts_with("CONTENTS")), "{names:?}");
+            assert!(items.iter().all(|item| item.contains_key("expires_at")));
+        }
+        assert!(of(&record("x".repeat(4_000_000))).is_err());
+        assert!(of(&record("xé".repeat(PART))).is_err());
+    }
+
+    #[test]
+    fn ttl_never_deletes_an_item_early() {
+        assert_eq!([0, 1, 999_999, 1_000_000, 1_000_001].map(|micros| ttl(at(micros))), [0, 1, 1, 1, 2]);
+        let mut item = key("p", "PLAN");
+        assert!(is_alive(&item, Timestamp::MAX));
+        expire(&mut item, at(5));
+        assert!(is_alive(&item, at(4)) && !is_alive(&item, at(5)));
+    }
+
+    #[test]
+    fn only_a_record_that_is_due_is_in_the_index_of_due_records() {
+        let list = List { name: "W#local".to_owned(), status: Some("pending") };
+        let open = Record { due_at: Some(at(7)), list: Some((list, "7".to_owned())), ..record("{}".to_owned()) };
+        let item = &of(&open).unwrap()[0];
+        assert!(item.contains_key("open_pk") && item.contains_key("status_pk") && !item.contains_key("expires_at"));
+        let ended = Record { due_at: None, expires_at: Some(at(8)), ..open };
+        let item = &of(&ended).unwrap()[0];
+        assert!(!item.contains_key("open_pk") && !item.contains_key("due_at") && item.contains_key("expires_at"));
+    }
+}

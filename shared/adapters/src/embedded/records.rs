@@ -1,0 +1,193 @@
+//! The ledger's records in a SQLite file.
+
+mod schema;
+#[cfg(test)]
+mod tests;
+mod threads;
+
+use std::{path::Path, sync::Arc};
+
+use engine::ports::{Clock, LedgerError};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use threads::{Failure, Threads};
+
+use crate::ledger::{Found, If, Key, List, Record, RecordLedger, Records, Write, Written};
+
+/// The ledger in a SQLite file (WAL, every commit synced): a running server and the command line
+/// may work on it side by side. Writes that wait at the same time are committed together.
+pub type SqliteLedger = RecordLedger<SqliteRecords>;
+
+/// The table of records in a SQLite file.
+pub struct SqliteRecords {
+    threads: Threads,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteLedger {
+    /// Opens `ledger.db` in a folder and migrates its schema. A missing folder or file is created for the owner only. A file
+    /// of a later version of the program is refused.
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
+        let (writer, reader) = schema::open(folder)?;
+        Ok(Self { records: SqliteRecords { threads: Threads::start(writer, reader)?, clock } })
+    }
+}
+
+impl SqliteRecords {
+    fn now(&self) -> i64 {
+        self.clock.now().as_microsecond()
+    }
+}
+
+/// The columns of a [`Found`].
+const FOUND: &str = "SELECT body, version, expires_at, place FROM records";
+
+impl Records for SqliteRecords {
+    const SHARED: bool = false;
+
+    async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, LedgerError> {
+        let now = self.now();
+        self.threads.read(move |connection| keys.iter().map(|key| find(connection, key, now)).collect()).await
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+        let now = self.now();
+        self.threads
+            .write(move |connection| {
+                for write in &writes {
+                    if let Some(refused) = refusal(connection, write, now)? {
+                        return Ok(refused);
+                    }
+                }
+                writes.iter().try_for_each(|write| apply(connection, write, now))?;
+                Ok(Written::Done)
+            })
+            .await
+    }
+
+    async fn list(&self, list: List, before: Option<String>, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        // Two queries, as each has its index.
+        let of_status = if list.status.is_some() { "AND status = ?5" } else { "AND ?5 IS NULL" };
+        let query = format!(
+            "{FOUND} WHERE list = ?1 AND place < ?2 AND (expires_at IS NULL OR expires_at > ?3) {of_status}
+             ORDER BY place DESC LIMIT ?4"
+        );
+        // Every place is before a letter.
+        let before = before.unwrap_or_else(|| "z".to_owned());
+        self.threads.all(query, (list.name, before, self.now(), whole(limit), list.status), found).await
+    }
+
+    async fn count(&self, lists: Vec<List>, at_most: usize) -> Result<usize, LedgerError> {
+        let query = "SELECT count(*) FROM (SELECT 1 FROM records WHERE list = ?1 AND status = ?2 LIMIT ?3)";
+        let count = self.threads.read(move |connection| {
+            let mut query = connection.prepare_cached(query)?;
+            let counts = lists.iter().map(|list| {
+                query.query_row(params![list.name, list.status, whole(at_most)], |row| row.get::<_, i64>(0))
+            });
+            Ok(counts.sum::<Result<i64, _>>()?)
+        });
+        Ok(usize::try_from(count.await?).unwrap_or(0).min(at_most))
+    }
+
+    async fn due(&self, before: Timestamp, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        let query = format!("{FOUND} WHERE due_at < ?1 ORDER BY due_at, partition LIMIT ?2");
+        self.threads.all(query, (before.as_microsecond(), whole(limit)), found).await
+    }
+
+    async fn waiting_since(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let query = "SELECT waits_since FROM records WHERE waits_since IS NOT NULL ORDER BY waits_since LIMIT 1";
+        Ok(self.threads.all(query, [], |row| time(row.get(0)?)).await?.pop())
+    }
+
+    async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
+        let delete = "DELETE FROM records WHERE expires_at <= ?1";
+        self.threads.write(move |connection| Ok(connection.execute(delete, [now.as_microsecond()])?)).await.map(drop)
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        self.threads.all("SELECT 1 FROM records LIMIT 1", [], |_| Ok(())).await?;
+        self.threads.write(|_| Ok(())).await
+    }
+}
+
+/// The record of a key, unless it has expired.
+fn find(connection: &Connection, key: &Key, now: i64) -> Result<Option<Found>, Failure> {
+    let query = "SELECT body, version, expires_at, place FROM records
+         WHERE partition = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
+    Ok(connection.prepare_cached(query)?.query_row(params![key.partition, key.kind, now], found).optional()?)
+}
+
+/// The answer if the precondition of a write fails.
+fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Written>, Failure> {
+    let (key, condition) = match write {
+        Write::Put(Record { key, .. }, condition) | Write::Delete(key, condition) => (key, condition),
+        Write::Expire(..) => return Ok(None),
+    };
+    let expected = match condition {
+        If::Any => return Ok(None),
+        If::Free => None,
+        If::Version(version) => Some(version),
+    };
+    let there = find(connection, key, now)?;
+    let holds = match (&there, expected) {
+        (None, None) => true,
+        (Some(there), Some(version)) => there.version.as_ref() == Some(version),
+        _ => false,
+    };
+    Ok((!holds).then_some(Written::Refused(there)))
+}
+
+fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure> {
+    match write {
+        Write::Put(Record { key, body, version, expires_at, list, due_at, waits_since }, condition) => {
+            let put = match condition {
+                // Another version keeps its row and its place, so that it changes only the indexes that it has to.
+                If::Version(_) => {
+                    "UPDATE records SET body = ?3, version = ?4, expires_at = ?5, status = ?6, due_at = ?7, waits_since = ?8
+                     WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10"
+                }
+                If::Any | If::Free => {
+                    "INSERT OR REPLACE INTO records
+                         (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+                }
+            };
+            connection.prepare_cached(put)?.execute(params![
+                key.partition,
+                key.kind,
+                body,
+                version,
+                expires_at.map(Timestamp::as_microsecond),
+                list.as_ref().and_then(|(list, _)| list.status),
+                due_at.map(Timestamp::as_microsecond),
+                waits_since.map(Timestamp::as_microsecond),
+                list.as_ref().map(|(list, _)| &list.name),
+                list.as_ref().map(|(_, place)| place),
+            ])?
+        }
+        Write::Delete(key, _) => connection
+            .prepare_cached("DELETE FROM records WHERE partition = ?1 AND kind = ?2")?
+            .execute(params![key.partition, key.kind])?,
+        // An expired record stays expired.
+        Write::Expire(key, end) => connection
+            .prepare_cached(
+                "UPDATE records SET expires_at = ?3
+                 WHERE partition = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?4)",
+            )?
+            .execute(params![key.partition, key.kind, end.map(Timestamp::as_microsecond), now])?,
+    };
+    Ok(())
+}
+
+fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+    let expires_at = row.get::<_, Option<i64>>(2)?.map(time).transpose()?;
+    Ok(Found { body: row.get(0)?, version: row.get(1)?, expires_at, place: row.get(3)? })
+}
+
+fn time(micros: i64) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_microsecond(micros).map_err(|_| rusqlite::Error::InvalidQuery)
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,405 @@
+//! The ledger's ports over a store of [`Records`]: the record of each aggregate, and the precondition of each write.
+
+mod records;
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use domain::{AuditEntry, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings};
+use engine::ports::{
+    Audit, AuditFilter, Connections, Contents, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry, Plans,
+    Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep,
+};
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+pub use records::{Found, If, Key, List, Record, Records, Write, Written, place};
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+/// The ledger over a store of records.
+///
+/// | record | partition, kind | body | list, place |
+/// | --- | --- | --- | --- |
+/// | job | `JOB#<job id>`, `JOB` | the job; its revision is the version | `W#<workspace>` with the job's status, by acceptance |
+/// | its params | `JOB#<job id>`, `CONTENTS` | sealed | |
+/// | a mail in the outbox | `JOB#<job id>`, `OUTBOX` | sealed | `W#<workspace>#OUTBOX`, by time of writing |
+/// | plan | `PLAN#<workspace>#<plan id>`, `PLAN` | sealed | |
+/// | API key | `KEY#<key id>`, `KEY` | its record | `KEYS`, by time of making |
+/// | connected account | `CONNECTION#<workspace>#<provider>`, `CONNECTION` | its record, tokens and address sealed | |
+/// | settings of a workspace | `WORKSPACE#<workspace>`, `WORKSPACE` | the settings | |
+/// | entry of the audit | `AUDIT#<workspace, or nothing>#<place>`, `AUDIT` | the entry | `AUDIT#<workspace, or nothing>`, by time |
+/// | share of a rollout | `ROLLOUT#<provider>`, `ROLLOUT` | percent | |
+///
+/// Bodies are JSON unless sealed. A workspace's id contains no `#`. A job is due while it is open, and waits until a
+/// worker claims it.
+pub struct RecordLedger<R> {
+    pub(crate) records: R,
+}
+
+impl<R: Records> RecordLedger<R> {
+    async fn get(&self, key: Key) -> Result<Option<Found>, LedgerError> {
+        Ok(self.records.get(vec![key]).await?.pop().flatten())
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, LedgerError> {
+        self.get(key).await?.as_ref().map(read).transpose()
+    }
+
+    /// Writes a record and an entry of the audit, whatever is there.
+    async fn put_audited(&self, record: Record, audit: &AuditEntry) -> Result<(), LedgerError> {
+        self.records.write(vec![Write::Put(record, If::Any), audited(audit)?]).await.map(drop)
+    }
+
+    /// Writes a version of a record over another one, and `more` with it.
+    async fn save_version(&self, record: Record, condition: If, more: Vec<Write>) -> Result<Save, LedgerError> {
+        let body = record.body.clone();
+        let writes = std::iter::once(Write::Put(record, condition)).chain(more).collect();
+        Ok(match self.records.write(writes).await? {
+            // The same version exists if an earlier write succeeded and only its answer was lost.
+            Written::Refused(there) if there.as_ref().is_none_or(|there| there.body != body) => Save::Stale,
+            _ => Save::Done,
+        })
+    }
+}
+
+#[async_trait]
+impl<R: Records> Jobs for RecordLedger<R> {
+    async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError> {
+        let ids: HashSet<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
+        if ids.len() < jobs.len() {
+            return Ok(Insert::Taken);
+        }
+        let mut writes = Vec::with_capacity(3 * jobs.len());
+        for (job, Contents(Sealed(sealed))) in jobs {
+            let mut contents = Record::new(contents_key(job.job_id), sealed.clone());
+            contents.expires_at = job.contents_expire_at();
+            writes.extend([Write::Put(job_record(job)?, If::Free), Write::Put(contents, If::Any)]);
+            writes.extend(job.audit().as_ref().map(audited).transpose()?);
+        }
+        Ok(match self.records.write(writes).await? {
+            Written::Done => Insert::Done,
+            Written::Refused(_) => Insert::Taken,
+        })
+    }
+
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
+        let found = self.records.get(ids.iter().copied().map(job_key).collect()).await?;
+        found.iter().map(|found| found.as_ref().map(read).transpose()).collect()
+    }
+
+    async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
+        let before = If::Version(job.revision.saturating_sub(1).to_string());
+        let mut more = Vec::new();
+        // Only an audited version ends a job or opens it again, and so changes when its contents expire.
+        if let Some(entry) = job.audit() {
+            more.extend([Write::Expire(contents_key(job.job_id), job.contents_expire_at()), audited(&entry)?]);
+        }
+        self.save_version(job_record(job)?, before, more).await
+    }
+
+    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
+        Ok(self.get(contents_key(id)).await?.map(contents))
+    }
+
+    async fn job_with_contents(&self, id: JobId) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
+        let mut found = self.records.get(vec![job_key(id), contents_key(id)]).await?;
+        let sealed = found.pop().flatten();
+        let Some(job) = found.pop().flatten() else { return Ok(None) };
+        Ok(Some((read(&job)?, sealed.map(contents))))
+    }
+
+    async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
+        let list = jobs_list(&filter.workspace, filter.status);
+        let before = filter.after.map(|last| place(last.created_at, last.job_id));
+        read_all(&self.records.list(list, before, filter.limit).await?)
+    }
+
+    async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        read_all(&self.records.due(before, limit).await?)
+    }
+
+    async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
+        let open = [JobStatus::Pending, JobStatus::Running].map(|status| jobs_list(workspace, Some(status)));
+        self.records.count(open.into(), at_most).await
+    }
+
+    async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.records.waiting_since().await
+    }
+
+    /// Ends none where other workers share the ledger: their leases expire.
+    async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {
+        if R::SHARED {
+            return Ok(0);
+        }
+        let open = self.overdue_jobs(Timestamp::MAX, usize::MAX).await?;
+        let voided = open
+            .iter()
+            .filter(|job| job.lease.is_some())
+            .map(async |job| self.save(&job.orphaned(now).map_err(LedgerError::permanent)?).await);
+        let saves = try_join_all(voided).await?;
+        Ok(saves.iter().map(|save| u64::from(*save == Save::Done)).sum())
+    }
+}
+
+#[async_trait]
+impl<R: Records> Plans for RecordLedger<R> {
+    async fn put_plans(&self, plans: &[StoredPlan], audit: &AuditEntry) -> Result<(), LedgerError> {
+        let plans = plans.iter().map(|StoredPlan { plan_id, workspace, sealed, expires_at }| {
+            let mut record = Record::new(plan_key(workspace, *plan_id), sealed.0.clone());
+            record.expires_at = Some(*expires_at);
+            Write::Put(record, If::Any)
+        });
+        self.records.write(plans.chain([audited(audit)?]).collect()).await.map(drop)
+    }
+
+    async fn plan(
+        &self,
+        workspace: &WorkspaceId,
+        id: PlanId,
+        now: Timestamp,
+    ) -> Result<Option<StoredPlan>, LedgerError> {
+        Ok(self.get(plan_key(workspace, id)).await?.and_then(|found| {
+            let expires_at = found.expires_at.filter(|end| *end > now)?;
+            Some(StoredPlan { plan_id: id, workspace: workspace.clone(), sealed: Sealed(found.body), expires_at })
+        }))
+    }
+}
+
+#[async_trait]
+impl<R: Records> Outbox for RecordLedger<R> {
+    async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError> {
+        let OutboxEntry { job_id, workspace, written_at, sealed, expires_at } = entry;
+        let mut record = Record::new(key(format!("JOB#{job_id}"), "OUTBOX"), sealed.0.clone());
+        record.expires_at = Some(*expires_at);
+        record.list = Some((outbox_list(workspace), place(*written_at, job_id)));
+        self.records.write(vec![Write::Put(record, If::Free)]).await.map(drop)
+    }
+
+    async fn outbox(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
+        let entry = |found: Found| {
+            let (micros, id) = found.place.as_deref()?.split_once('#')?;
+            Some(OutboxEntry {
+                job_id: id.parse().ok()?,
+                workspace: workspace.clone(),
+                written_at: Timestamp::from_microsecond(micros.parse().ok()?).ok()?,
+                expires_at: found.expires_at?,
+                sealed: Sealed(found.body),
+            })
+        };
+        let found = self.records.list(outbox_list(workspace), None, limit).await?;
+        let entries: Option<Vec<_>> = found.into_iter().map(entry).collect();
+        entries.ok_or_else(|| LedgerError::permanent("a record of the outbox has an invalid format"))
+    }
+}
+
+#[async_trait]
+impl<R: Records> Keys for RecordLedger<R> {
+    async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
+        let writes = vec![Write::Put(key_record(key)?, If::Free), audited(&key.audit_of_making())?];
+        Ok(matches!(self.records.write(writes).await?, Written::Done))
+    }
+
+    async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+        self.read(key_key(id)).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
+        let mut keys = read_all(&self.records.list(keys_list(), None, usize::MAX).await?)?;
+        keys.reverse();
+        Ok(keys)
+    }
+
+    async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
+        let Some(mut key) = self.key(id).await? else { return Ok(false) };
+        let revoked_at = *key.revoked_at.get_or_insert(now);
+        self.put_audited(key_record(&key)?, &key.audit_of_end(revoked_at)).await?;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl<R: Records> Connections for RecordLedger<R> {
+    async fn connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+    ) -> Result<Option<StoredConnection>, LedgerError> {
+        self.read(connection_key(workspace, provider)).await
+    }
+
+    async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError> {
+        let key = connection_key(&connection.workspace, connection.provider);
+        let mut record = Record::new(key, json(connection)?);
+        record.version = Some(connection.version.to_string());
+        let condition = over.map_or(If::Free, |over| If::Version(over.to_string()));
+        self.save_version(record, condition, Vec::new()).await
+    }
+
+    async fn delete_connection(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        version: Uuid,
+    ) -> Result<Save, LedgerError> {
+        let delete = Write::Delete(connection_key(workspace, provider), If::Version(version.to_string()));
+        Ok(match self.records.write(vec![delete]).await? {
+            Written::Refused(Some(_)) => Save::Stale,
+            _ => Save::Done,
+        })
+    }
+}
+
+#[async_trait]
+impl<R: Records> Settings for RecordLedger<R> {
+    async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, LedgerError> {
+        self.read(rollout_key(provider)).await
+    }
+
+    async fn set_rollout_percent(
+        &self,
+        provider: Provider,
+        percent: u8,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        if percent > 100 {
+            return Err(LedgerError::permanent("a rollout is 0 to 100 percent"));
+        }
+        self.put_audited(Record::new(rollout_key(provider), percent.to_string()), audit).await
+    }
+
+    async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
+        self.read(workspace_key(id)).await
+    }
+
+    async fn put_workspace(
+        &self,
+        id: &WorkspaceId,
+        settings: &WorkspaceSettings,
+        audit: &AuditEntry,
+    ) -> Result<(), LedgerError> {
+        self.put_audited(Record::new(workspace_key(id), json(settings)?), audit).await
+    }
+}
+
+#[async_trait]
+impl<R: Records> Audit for RecordLedger<R> {
+    async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
+        self.records.write(vec![audited(entry)?]).await.map(drop)
+    }
+
+    async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        let before = filter.after.map(|last| place(last.at, last.entry_id));
+        read_all(&self.records.list(audit_list(filter.workspace.as_ref()), before, filter.limit).await?)
+    }
+}
+
+#[async_trait]
+impl<R: Records> Upkeep for RecordLedger<R> {
+    async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
+        self.records.erase_expired(now).await
+    }
+
+    async fn ping(&self) -> Result<(), LedgerError> {
+        self.records.ping().await
+    }
+}
+
+fn job_record(job: &Job) -> Result<Record, LedgerError> {
+    let is_open = !job.state.has_ended();
+    let list = jobs_list(&job.workspace_id, Some(job.state.status()));
+    Ok(Record {
+        version: Some(job.revision.to_string()),
+        expires_at: job.record_expires_at(),
+        list: Some((list, place(job.created_at, job.job_id))),
+        due_at: is_open.then(|| job.due_at()),
+        waits_since: job.waits_since(),
+        ..Record::new(job_key(job.job_id), json(job)?)
+    })
+}
+
+fn key_record(key: &KeyRecord) -> Result<Record, LedgerError> {
+    let list = Some((keys_list(), place(key.created_at, &key.key_id)));
+    Ok(Record { list, ..Record::new(key_key(&key.key_id), json(key)?) })
+}
+
+/// The entry of the audit. Its key begins with the time, so that new entries lie side by side.
+fn audited(entry: &AuditEntry) -> Result<Write, LedgerError> {
+    let list = audit_list(entry.workspace_id.as_ref());
+    let place = place(entry.at, entry.entry_id);
+    let mut record = Record::new(key(format!("{}#{place}", list.name), "AUDIT"), json(entry)?);
+    record.expires_at = Some(entry.expires_at());
+    record.list = Some((list, place));
+    Ok(Write::Put(record, If::Any))
+}
+
+const fn key(partition: String, kind: &'static str) -> Key {
+    Key { partition, kind }
+}
+
+fn job_key(id: JobId) -> Key {
+    key(format!("JOB#{id}"), "JOB")
+}
+
+fn contents_key(id: JobId) -> Key {
+    key(format!("JOB#{id}"), "CONTENTS")
+}
+
+fn plan_key(workspace: &WorkspaceId, id: PlanId) -> Key {
+    key(format!("PLAN#{workspace}#{id}"), "PLAN")
+}
+
+fn key_key(id: &KeyId) -> Key {
+    key(format!("KEY#{id}"), "KEY")
+}
+
+fn connection_key(workspace: &WorkspaceId, provider: Provider) -> Key {
+    key(format!("CONNECTION#{workspace}#{}", provider.as_str()), "CONNECTION")
+}
+
+fn rollout_key(provider: Provider) -> Key {
+    key(format!("ROLLOUT#{}", provider.as_str()), "ROLLOUT")
+}
+
+fn workspace_key(id: &WorkspaceId) -> Key {
+    key(format!("WORKSPACE#{id}"), "WORKSPACE")
+}
+
+fn jobs_list(workspace: &WorkspaceId, status: Option<JobStatus>) -> List {
+    List { name: format!("W#{workspace}"), status: status.map(JobStatus::as_str) }
+}
+
+fn outbox_list(workspace: &WorkspaceId) -> List {
+    List { name: format!("W#{workspace}#OUTBOX"), status: None }
+}
+
+fn audit_list(workspace: Option<&WorkspaceId>) -> List {
+    let workspace = workspace.map_or("", WorkspaceId::as_str);
+    List { name: format!("AUDIT#{workspace}"), status: None }
+}
+
+fn keys_list() -> List {
+    List { name: "KEYS".to_owned(), status: None }
+}
+
+fn contents(found: Found) -> Contents {
+    Contents(Sealed(found.body))
+}
+
+/// A record with an invalid format. The JSON error's own text may quote the record, so it is left out.
+fn unreadable(error: &serde_json::Error) -> LedgerError {
+    let (line, column) = (error.line(), error.column());
+    LedgerError::permanent(format!("a record has an invalid format, at line {line} column {column}"))
+}
+
+fn json(value: &impl Serialize) -> Result<String, LedgerError> {
+    serde_json::to_string(value).map_err(|error| unreadable(&error))
+}
+
+fn read<T: DeserializeOwned>(found: &Found) -> Result<T, LedgerError> {
+    serde_json::from_str(&found.body).map_err(|error| unreadable(&error))
+}
+
+fn read_all<T: DeserializeOwned>(found: &[Found]) -> Result<Vec<T>, LedgerError> {
+    found.iter().map(read).collect()
+}

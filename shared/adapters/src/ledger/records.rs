@@ -1,0 +1,147 @@
+//! Records: the form in which a ledger stores everything, so that a store knows nothing of jobs or plans.
+
+use engine::ports::LedgerError;
+use jiff::Timestamp;
+
+/// A store of records: a SQLite file or a DynamoDB table.
+///
+/// When a write returns, it is durable. An expired record counts as absent, whether or not it has been erased.
+pub trait Records: Send + Sync {
+    /// Whether workers of other processes share the records while this one runs.
+    const SHARED: bool;
+
+    /// The records of these keys, in order.
+    fn get(&self, keys: Vec<Key>) -> impl Future<Output = Result<Vec<Option<Found>>, LedgerError>> + Send;
+
+    /// Writes all or nothing.
+    fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<Written, LedgerError>> + Send;
+
+    /// A list's records, the last place first, from below `before` on, at most `limit`.
+    fn list(
+        &self,
+        list: List,
+        before: Option<String>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Found>, LedgerError>> + Send;
+
+    /// How many records are in these lists, counted to `at_most`. It may be some milliseconds behind.
+    fn count(&self, lists: Vec<List>, at_most: usize) -> impl Future<Output = Result<usize, LedgerError>> + Send;
+
+    /// The records with a [`Record::due_at`] before this time, the earliest first, at most `limit`.
+    fn due(&self, before: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<Found>, LedgerError>> + Send;
+
+    /// The earliest [`Record::waits_since`]. It may be some moments behind.
+    fn waiting_since(&self) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
+
+    /// Erases expired records, unless the store does so itself.
+    fn erase_expired(&self, now: Timestamp) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Whether the store can read and write.
+    fn ping(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// The name of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// What the record belongs to, such as `JOB#<job id>`.
+    pub partition: String,
+    /// What it is of that, such as `CONTENTS`.
+    pub kind: &'static str,
+}
+
+/// A record to write.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its name.
+    pub key: Key,
+    /// JSON, or a sealed text.
+    pub body: String,
+    /// Names this version, for [`If::Version`].
+    pub version: Option<String>,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+    /// The list that holds it, and its place there: see [`place`]. A record never moves in its list, but its status may
+    /// change.
+    pub list: Option<(List, String)>,
+    /// When somebody has to look at it.
+    pub due_at: Option<Timestamp>,
+    /// Since when it waits to be taken.
+    pub waits_since: Option<Timestamp>,
+}
+
+impl Record {
+    /// A record in no list that never expires.
+    pub fn new(key: Key, body: String) -> Self {
+        Self { key, body, version: None, expires_at: None, list: None, due_at: None, waits_since: None }
+    }
+}
+
+/// A list of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// Its name.
+    pub name: String,
+    /// Of a record, its status. Of a search, the only status that is listed, or none for all.
+    pub status: Option<&'static str>,
+}
+
+/// A place in a list: by time, then by id.
+pub fn place(time: Timestamp, id: impl std::fmt::Display) -> String {
+    format!("{:020}#{id}", time.as_microsecond().max(0))
+}
+
+/// A record that was read.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The record's body.
+    pub body: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+    /// Its place in its list.
+    pub place: Option<String>,
+}
+
+/// One of the writes that happen together.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// Writes a record over the one of its key.
+    Put(Record, If),
+    /// Deletes a record.
+    Delete(Key, If),
+    /// Sets when a record expires; nothing if there is none.
+    Expire(Key, Option<Timestamp>),
+}
+
+/// The precondition of a write.
+#[derive(Debug, Clone)]
+pub enum If {
+    /// None.
+    Any,
+    /// There is no record of this key.
+    Free,
+    /// There is a record of this version.
+    Version(String),
+}
+
+/// The result of a write.
+#[derive(Debug)]
+pub enum Written {
+    /// All was written.
+    Done,
+    /// Nothing was: a precondition failed. Holds the record that was there instead.
+    Refused(Option<Found>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_sort_like_times() {
+        let times = [-5, 0, 9, 10, 1_800_000_000_000_000].map(|micros| Timestamp::from_microsecond(micros).unwrap());
+        assert!(times.map(|time| place(time, "id")).is_sorted());
+        assert!(place(times[4], "id") < place(Timestamp::MAX, "id"));
+    }
+}
