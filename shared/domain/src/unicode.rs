@@ -1,8 +1,30 @@
 //! Characters that can deceive a reader, and quotation marks.
 
-/// Quotation marks: each opening mark with the marks that close it.
-pub const QUOTATION_MARKS: &[(char, &[char])] =
-    &[('"', &['"']), ('“', &['”']), ('„', &['“', '”']), ('«', &['»']), ('»', &['«'])];
+/// Quotation marks of all scripts: each opening mark with the marks that close it.
+pub const QUOTATION_MARKS: &[(char, &[char])] = &[
+    ('"', &['"', '”']),
+    ('“', &['”', '“']),
+    ('”', &['”']),
+    ('„', &['“', '”', '"']),
+    ('‟', &['”']),
+    ('«', &['»']),
+    ('»', &['«', '»']),
+    ('‹', &['›']),
+    ('›', &['‹', '›']),
+    ('\'', &['\'']),
+    ('‘', &['’']),
+    ('’', &['’']),
+    ('‚', &['‘', '’']),
+    ('`', &['`']),
+    ('「', &['」']),
+    ('『', &['』']),
+    ('《', &['》']),
+    ('〈', &['〉']),
+    ('〝', &['〞', '〟']),
+    ('＂', &['＂']),
+    ('＇', &['＇']),
+    ('｢', &['｣']),
+];
 
 /// Whether a character changes the order in which text is shown: the directional formatting characters of UAX #9,
 /// section 2.
