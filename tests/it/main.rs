@@ -26,6 +26,7 @@ mod oauth;
 mod planner;
 mod plans;
 mod prompt;
+mod quoted;
 mod template;
 mod trace;
 mod walkthrough;

@@ -30,32 +30,25 @@ pub struct Mention {
 /// invisible characters do not.
 pub fn mentions(text: &str) -> Vec<Mention> {
     let quotations = quotations(text);
-    let found = words(text).into_iter().filter_map(|word| match word {
-        Word::Address(mention) => Some(mention),
-        Word::Doubtful(_) => None,
+    let found = words(text).filter_map(|Word { place, address }| {
+        let quoted = quotations.iter().any(|q| q.contains(&place.start));
+        Some(Mention { address: address?, start: place.start, end: place.end, quoted })
     });
-    let within = |mention: &Mention| quotations.iter().any(|q| q.contains(&mention.start));
-    found.map(|mention| Mention { quoted: within(&mention), ..mention }).collect()
+    found.collect()
 }
 
 /// The words of `text` that look like an address but are none: they contain letters of other scripts or invisible
 /// characters, or follow a character that reverses the text. Each is escaped to ASCII, so that it cannot deceive.
 pub fn doubtful_addresses(text: &str) -> Vec<String> {
-    let doubtful = words(text).into_iter().filter_map(|word| match word {
-        Word::Address(_) => None,
-        Word::Doubtful(place) => Some(in_ascii(&text[place])),
-    });
-    doubtful.collect()
+    words(text).filter(|word| word.address.is_none()).map(|word| in_ascii(&text[word.place])).collect()
 }
 
 /// The text with its doubtful addresses escaped to ASCII.
 pub fn disarmed(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut from = 0;
-    for word in words(text) {
-        if let Word::Doubtful(place) = word
-            && place.start >= from
-        {
+    for Word { place, address } in words(text) {
+        if address.is_none() && place.start >= from {
             safe.push_str(&text[from..place.start]);
             safe.push_str(&in_ascii(&text[place.clone()]));
             from = place.end;
@@ -79,37 +72,52 @@ pub fn in_ascii(text: &str) -> String {
 
 /// The search around an @ ends here: no part of an address is longer.
 const LONGEST: usize = 300;
+/// The @ and its lookalikes.
+const MARKS: &[char] = &['@', '\u{FF20}', '\u{FE6B}'];
 
 /// A word with an @.
-enum Word {
-    Address(Mention),
-    Doubtful(Range<usize>),
+struct Word {
+    place: Range<usize>,
+    /// None if it only looks like an address.
+    address: Option<Address>,
 }
 
-fn words(text: &str) -> Vec<Word> {
+fn words(text: &str) -> impl Iterator<Item = Word> {
     // The text after such a character is shown in another order.
     let turned = text.find(['\u{202D}', '\u{202E}']).unwrap_or(text.len());
-    text.match_indices(['@', '\u{FF20}', '\u{FE6B}']).filter_map(|(at, mark)| word_at(text, at, mark, turned)).collect()
+    text.match_indices(MARKS).filter_map(move |(at, mark)| word_at(text, at, mark, turned))
 }
 
 fn word_at(text: &str, at: usize, mark: &str, turned: usize) -> Option<Word> {
     let behind = at + mark.len();
-    let is_mark = |c: char| matches!(c, '@' | '\u{FF20}' | '\u{FE6B}');
     let left = text[..at].chars().rev().take(LONGEST).take_while(|&c| in_word(c)).map(char::len_utf8).sum::<usize>();
     let mut right = 0;
     let mut following = text[behind..].chars().take(LONGEST).peekable();
     while let Some(c) = following.next() {
         // A full stop of another script belongs to a domain only before an ASCII letter or digit.
         let stop = is_other_stop(c) && following.peek().is_some_and(char::is_ascii_alphanumeric);
-        if !(in_word(c) || is_mark(c) || stop) {
+        let ends = right > 0 && BEHIND.contains(&c);
+        if ends || !(in_word(c) || MARKS.contains(&c) || stop) {
             break;
         }
         right += c.len_utf8();
     }
     let before = &text[at - left..at];
+    // `a@b@example.com`: the word continues to the left, across another @, unless that address ends in between.
+    let joined = text[..at - left].ends_with(MARKS);
+    let local = match before.rfind(BETWEEN) {
+        Some(end) if joined => &before[end + 1..],
+        _ if joined => return None,
+        _ => before,
+    };
+    let local = local.rsplit_once('=').filter(|(key, _)| names_an_address(key)).map_or(local, |(_, local)| local);
     // A leading quote or other mark is punctuation, although RFC 5322 allows it in a local part.
-    let local = before.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_' && c != '+' && !reorders(c));
+    let local = local.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_' && c != '+' && !reorders(c));
     let domain = text[behind..behind + right].trim_end_matches(|c: char| !c.is_alphanumeric());
+    // No top-level domain has two hyphens, but for those in Punycode: they are a dash.
+    let top = domain.rfind('.').map_or(domain.len(), |dot| dot + 1);
+    let dash = domain[top..].find("--").filter(|_| !domain[top..].to_ascii_lowercase().starts_with("xn--"));
+    let domain = dash.map_or(domain, |dash| &domain[..top + dash]);
     // Emphasis and isolates (UAX #9) around the whole word are no part of it: they change nothing inside.
     let (mut local, mut after) = (local, &text[behind + domain.len()..behind + right]);
     let around = [('_', '_'), ('\u{2066}', '\u{2069}'), ('\u{2068}', '\u{2069}')];
@@ -121,24 +129,52 @@ fn word_at(text: &str, at: usize, mark: &str, turned: usize) -> Option<Word> {
     let place = at - local.len()..behind + domain.len();
     let word = &text[place.clone()];
     let is_whole = !local.is_empty() && !domain.is_empty();
-    if is_whole && (!word.is_ascii() || place.start > turned) {
-        return Some(Word::Doubtful(place));
+    let is_cut = cuts(text[..place.start].chars().rev()) || cuts(text[place.end..].chars());
+    if is_whole && (!word.is_ascii() || is_cut || place.start > turned) {
+        return Some(Word { place, address: None });
     }
-    let address = word.parse().ok()?;
-    // `a@b@example.com`: the word continues to the left, across another @.
-    let joined = text[..at - left].ends_with(is_mark);
-    (!joined).then_some(Word::Address(Mention { address, start: place.start, end: place.end, quoted: false }))
+    Some(Word { address: Some(word.parse().ok()?), place })
+}
+
+/// Marks behind a domain that end its address: a suffix's apostrophe, the rest of a link, the next of several.
+const BEHIND: &[char] = &['\'', '?', '|', '/', '=', '&', '#'];
+/// Marks that end the address before the next one.
+const BETWEEN: &[char] = &['/', '|', '?', '&'];
+
+/// Whether a text ends with the name of a field for an address, as in `to=ana@example.com`.
+fn names_an_address(text: &str) -> bool {
+    const NAMES: &[&str] =
+        &["to", "cc", "bcc", "mail", "email", "address", "addr", "recipient", "recipients", "contact"];
+    let name = text.rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    NAMES.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Whether a character continues the word around an @.
 fn in_word(c: char) -> bool {
-    is_atext(c) || c == '.' || is_hidden(c) || (c.is_alphanumeric() && !is_written_without_spaces(c))
+    is_atext(c)
+        || c == '.'
+        || is_hidden(c)
+        || (c.is_alphanumeric() && !is_written_without_spaces(c) && !is_unlike_latin(c))
 }
 
-/// Han, kana, hangul and similar scripts, without the fullwidth forms of Latin letters and digits.
+/// Han, kana, hangul, Thai and similar scripts, without the fullwidth forms of Latin letters and digits.
 fn is_written_without_spaces(c: char) -> bool {
-    matches!(u32::from(c), 0x2E80..=0xA4CF | 0xA960..=0xA97F | 0xAC00..=0xD7FF | 0xF900..=0xFAFF | 0xFF66..=0xFFDC
-        | 0x1B000..=0x1B16F | 0x20000..=0x3FFFF)
+    matches!(u32::from(c), 0xE00..=0xEFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x2E80..=0xA4CF | 0xA960..=0xA97F
+        | 0xAC00..=0xD7FF | 0xF900..=0xFAFF | 0xFF66..=0xFFDC | 0x1B000..=0x1B16F | 0x20000..=0x3FFFF)
+}
+
+/// Hebrew, Arabic, the scripts of India and others whose words nobody takes for a part of a Latin word.
+fn is_unlike_latin(c: char) -> bool {
+    matches!(u32::from(c), 0x590..=0x7BF | 0x840..=0xDFF | 0xF00..=0xFFF | 0x10A0..=0x10FF | 0x1200..=0x139F
+        | 0xFB1D..=0xFDFF | 0xFE70..=0xFEFC)
+}
+
+/// Whether a run of letters unlike Latin ones stands between a word and more ASCII letters, as a digit might in place of
+/// an `o`.
+fn cuts(around: impl Iterator<Item = char>) -> bool {
+    let mut around = around.peekable();
+    around.peek().is_some_and(|&c| is_unlike_latin(c))
+        && around.find(|&c| !is_unlike_latin(c)).is_some_and(|c| c.is_ascii_alphanumeric() || c == '.')
 }
 
 /// Full stops of other scripts, which some software accepts as the dot of a domain (RFC 3490, section 3.1).
@@ -165,11 +201,30 @@ mod tests {
             ("mailto:john@example.com?", vec!["john@example.com"]),
             ("o'brien+news@sub.example.co.uk: hi", vec!["o'brien+news@sub.example.co.uk"]),
             ("john@example.comに送って", vec!["john@example.com"]),
-            ("a@example.com's b", vec![]),
+            ("a@example.com's b", vec!["a@example.com"]),
             ("Write _john@example.com_ a hello", vec!["john@example.com"]),
             ("__john@example.com__ and _jane@example.com", vec!["john@example.com", "_jane@example.com"]),
             ("\u{2068}john@example.com\u{2069} saying hi", vec!["john@example.com"]),
-            ("john@example.com--say hi", vec![]),
+            ("john@example.com--say hi", vec!["john@example.com"]),
+            ("john@example.com--", vec!["john@example.com"]),
+            ("john@my--shop.example", vec!["john@my--shop.example"]),
+            ("john@example.com'a gönder", vec!["john@example.com"]),
+            ("john@example.com’a gönder", vec!["john@example.com"]),
+            ("שלח ל-john@example.com תודה", vec!["john@example.com"]),
+            ("כתוב לjohn@example.com", vec!["john@example.com"]),
+            ("اكتب لjohn@example.comالآن", vec!["john@example.com"]),
+            ("john@example.comको लिखो", vec!["john@example.com"]),
+            ("เขียนถึงjohn@example.comว่า", vec!["john@example.com"]),
+            ("mailto:john@example.com?subject=Lunch", vec!["john@example.com"]),
+            ("mailto:john@example.com?cc=jane@example.com&subject=x", vec!["john@example.com", "jane@example.com"]),
+            ("<mailto:john@example.com|john@example.com>", vec!["john@example.com", "john@example.com"]),
+            ("[john@example.com](mailto:john@example.com)", vec!["john@example.com", "john@example.com"]),
+            ("john@example.com/jane@example.com", vec!["john@example.com", "jane@example.com"]),
+            ("john@example.com|jane@example.com", vec!["john@example.com", "jane@example.com"]),
+            ("recipient=john@example.com", vec!["john@example.com"]),
+            ("?to=john.doe@example.com&cc=a@example.com", vec!["john.doe@example.com", "a@example.com"]),
+            ("bounce+john=example.com@lists.example.org", vec!["bounce+john=example.com@lists.example.org"]),
+            ("a/b@example.com", vec!["a/b@example.com"]),
         ] {
             let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
             assert_eq!(found(text), expected, "{text}");
@@ -209,6 +264,8 @@ mod tests {
             ("mail \u{202e}moc.elpmaxe@ana", r"\u{202e}moc.elpmaxe@ana"),
             ("\u{202e}mail ana@example.com", "ana@example.com"),
             ("mail j\u{f6}hn@example.com", r"j\u{f6}hn@example.com"),
+            ("mail j\u{665}hn@example.com", "hn@example.com"),
+            ("mail ana@example.c\u{665}m", "ana@example.c"),
         ] {
             assert_eq!(found(text), Vec::<String>::new(), "{text}");
             assert_eq!(doubtful_addresses(text), [shown], "{text}");

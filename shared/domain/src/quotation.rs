@@ -191,7 +191,7 @@ fn elements(text: &str, [opens, closes]: [char; 2]) -> Vec<Range<usize>> {
     while let Some(open) = text[from..].find(opens).map(|at| from + at) {
         from = open + 1;
         if let Some(comment) = text[from..].strip_prefix("!--") {
-            let end = comment.find("-->").map_or(text.len(), |at| from + at);
+            let end = comment.find("-->").map_or(text.len(), |at| from + 3 + at);
             found.push(open..end);
             from = end;
             continue;
