@@ -68,7 +68,7 @@ async fn nothing_changes_between_plan_and_execute_but_what_is_allowed() {
 
     // What is forbidden meanwhile is not done, though it was planned.
     let later = inside.when(john(), PROMPT).await.unwrap().plan;
-    inside.change(|parts| parts.options.allowlist = std::iter::empty().collect());
+    inside.change(|parts| parts.options.allowlist = Some(std::iter::empty().collect()));
     assert_eq!(inside.execute(later.plan_id).await.unwrap_err().code, ProblemCode::ActionNotAllowed);
     assert_eq!(inside.jobs().await, 1);
 }

@@ -1,18 +1,56 @@
 //! A batch of SQS's: each message by itself, some side by side, and only those that failed come again.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsMessage};
-use engine::work::Disposition;
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use engine::{Engine, work::Disposition};
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tokio::time::{Instant, timeout_at};
 
 /// How many messages are processed at once.
 const SIDE_BY_SIDE: usize = 10;
+/// So much before the deadline, what is not done is given up, so that the rest of the batch is not lost with it.
+const RESERVE: Duration = Duration::from_secs(1);
+/// Dead letters that are not settled by then are delivered again.
+const SETTLE_TIME: Duration = Duration::from_secs(20);
+
+/// Works the jobs that messages name, each under a lease until the invocation's deadline.
+pub async fn work(engine: &Arc<Engine>) -> Result<(), Error> {
+    let handle = async |event: LambdaEvent<SqsEvent>| {
+        let deadline = Timestamp::from_millisecond(event.context.deadline.try_into()?)?;
+        let left = deadline.duration_since(engine.clock.now());
+        let time = Duration::try_from(left).unwrap_or_default().saturating_sub(RESERVE);
+        let work = |message: String| {
+            let engine = engine.clone();
+            async move { engine.worker.work(&message, deadline).await }
+        };
+        let response = each(event.payload.records, time, work).await;
+        engine.metrics.flush().await;
+        Ok::<_, Error>(response)
+    };
+    lambda_runtime::run(service_fn(handle)).await
+}
+
+/// Settles the jobs of messages that were delivered too often. A message of a later version stays in the queue, for an
+/// upgrade; one that nobody can read is counted and gone.
+pub async fn settle_dead(engine: &Arc<Engine>) -> Result<(), Error> {
+    let handle = async |event: LambdaEvent<SqsEvent>| {
+        let settle = |message: String| {
+            let engine = engine.clone();
+            async move { engine.worker.settle_dead(&message).await }
+        };
+        let response = each(event.payload.records, SETTLE_TIME, settle).await;
+        engine.metrics.flush().await;
+        Ok::<_, Error>(response)
+    };
+    lambda_runtime::run(service_fn(handle)).await
+}
 
 /// Gives each message to `handle`, in a task of its own, so that a panic ends one message's handling alone. What
 /// has not ended after `time` is stopped and comes again, and so does what `handle` leaves.
-pub async fn each<F>(messages: Vec<SqsMessage>, time: Duration, handle: impl Fn(String) -> F) -> SqsBatchResponse
+async fn each<F>(messages: Vec<SqsMessage>, time: Duration, handle: impl Fn(String) -> F) -> SqsBatchResponse
 where
     F: Future<Output = Disposition> + Send + 'static,
 {
@@ -21,28 +59,25 @@ where
         let task = handle(message.body.unwrap_or_default());
         async move {
             let mut task = tokio::spawn(task);
-            let done = match timeout_at(end, &mut task).await {
-                Ok(Ok(disposition)) => disposition == Disposition::Acknowledge,
+            let failed = match timeout_at(end, &mut task).await {
+                Ok(Ok(disposition)) => disposition == Disposition::Leave,
                 Ok(Err(_)) => {
                     tracing::error!("a message's task panicked; the message comes again");
-                    false
+                    true
                 }
                 Err(_) => {
                     task.abort();
                     tracing::error!("a message was not done in time; it comes again");
-                    false
+                    true
                 }
             };
             // An empty name among the failures would fail the whole batch.
-            message.message_id.filter(|_| !done)
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = message.message_id.filter(|_| failed)?;
+            Some(failure)
         }
     });
-    let failed = stream::iter(handled).buffer_unordered(SIDE_BY_SIDE).filter_map(async |id| id);
-    let failures = failed.map(|id| {
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier = id;
-        failure
-    });
+    let failures = stream::iter(handled).buffer_unordered(SIDE_BY_SIDE).filter_map(std::future::ready);
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures = failures.collect().await;
     response

@@ -3,10 +3,8 @@
 //! Nothing is connected, read or asked before the first event needs it.
 
 mod batch;
-mod dead_letters;
 mod http;
 mod sweep;
-mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -67,8 +65,8 @@ async fn serve(role: Role, config: &Config) -> Result<(), Error> {
     let engine = Arc::new(Engine::new(parts));
     match role {
         Role::Http(function) => http::serve(app::function(config, engine, function)).await,
-        Role::Worker => worker::serve(engine).await,
-        Role::DeadLetters => dead_letters::serve(engine).await,
+        Role::Worker => batch::work(&engine).await,
+        Role::DeadLetters => batch::settle_dead(&engine).await,
         Role::Sweep => sweep::serve(engine).await,
     }
 }

@@ -2,12 +2,11 @@
 
 use std::error::Error;
 
-use app::Config;
 use domain::WorkspaceId;
+use engine::Engine;
 
 /// Prints the audit of a workspace, or of the whole deployment: one line of JSON an entry, newest first.
-pub async fn run(config: &Config, workspace: Option<WorkspaceId>) -> Result<(), Box<dyn Error>> {
-    let engine = app::engine(config)?;
+pub async fn run(engine: &Engine, workspace: Option<WorkspaceId>) -> Result<(), Box<dyn Error>> {
     let mut after = None;
     loop {
         let page = engine.auditor.page(workspace.clone(), after, 100).await?;

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-use app::Config;
 use clap::Subcommand;
 use domain::{ActionId, ActorId, Allowlist, KeyId, Scope, WorkspaceId};
 use engine::{Engine, keys::NewKey};
@@ -35,11 +34,10 @@ pub enum Keys {
 }
 
 /// Runs the command on the configured ledger. A server may run at the same time.
-pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
-    let engine = app::engine(config)?;
+pub async fn run(engine: &Engine, command: Keys) -> Result<(), Box<dyn Error>> {
     match command {
         Keys::Create { workspace, scopes, actor, allow } => {
-            let allow = allow.map(|actions| known(&engine, actions)).transpose()?;
+            let allow = allow.map(|actions| known(engine, actions)).transpose()?;
             let new = NewKey { workspace, scopes: scopes.into_iter().collect(), actor, allow };
             let key = engine.keys.create(new).await?;
             println!("{}", key.reveal());

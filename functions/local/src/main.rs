@@ -9,9 +9,9 @@ mod rollout;
 mod serve;
 mod workspaces;
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
-use app::{ClientConfig, Config, Runtime};
+use app::{Config, Runtime};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -66,47 +66,33 @@ enum Run {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(&error),
-    };
-    match arguments.command.unwrap_or(Command::Run(Run::Serve)) {
-        Command::Ask(ask) => match ClientConfig::from_env() {
-            Ok(config) => runtime.block_on(ask::run(config, ask)).unwrap_or_else(|error| refuse(&*error)),
-            Err(errors) => refuse(&errors),
-        },
-        Command::Run(command) => match Config::from_env(Runtime::Local) {
-            Ok(config) => runtime.block_on(run(&config, command)),
-            Err(errors) => refuse(&errors),
-        },
+    start(arguments.command.unwrap_or(Command::Run(Run::Serve))).unwrap_or_else(|error| {
+        eprintln!("orchestrator: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn start(command: Command) -> Result<ExitCode, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match command {
+        Command::Ask(command) => runtime.block_on(ask::run(&app::client()?, command)),
+        Command::Run(command) => runtime.block_on(run(&Config::from_env(Runtime::Local)?, command)),
     }
 }
 
-async fn run(config: &Config, command: Run) -> ExitCode {
-    telemetry::logs::init(&config.log_filter, config.log_format == app::LogFormat::Json);
-    let done = match command {
-        Run::Serve => serve::serve(config).await.map(succeed),
+async fn run(config: &Config, command: Run) -> Result<ExitCode, Box<dyn Error>> {
+    telemetry::logs::init(&config.log_filter, config.log_json);
+    match command {
+        Run::Serve => serve::serve(config).await?,
+        Run::Worker => serve::work(config).await?,
         #[cfg(feature = "aws")]
-        Run::CreateTable => app::create_table(config).await.map(succeed).map_err(Into::into),
-        Run::Eval(command) => eval::run(config, command).await,
-        Run::Keys(command) => keys::run(config, command).await.map(succeed),
-        Run::Replay(command) => replay::run(config, command).await,
-        Run::Worker => serve::work(config).await.map(succeed),
-        Run::Rollout(command) => rollout::run(config, command).await.map(succeed),
-        Run::Workspaces(command) => workspaces::run(config, command).await.map(succeed),
-        Run::Audit { workspace } => audit::run(config, workspace).await.map(succeed),
-    };
-    match done {
-        Ok(code) => code,
-        Err(error) => refuse(&*error),
+        Run::CreateTable => app::create_table(config).await?,
+        Run::Eval(command) => return eval::run(config, command).await,
+        Run::Replay(command) => return replay::run(&app::engine(config)?, command).await,
+        Run::Keys(command) => keys::run(&app::engine(config)?, command).await?,
+        Run::Rollout(command) => rollout::run(&app::engine(config)?, command).await?,
+        Run::Workspaces(command) => workspaces::run(&app::engine(config)?, command).await?,
+        Run::Audit { workspace } => audit::run(&app::engine(config)?, workspace).await?,
     }
-}
-
-fn succeed(_: ()) -> ExitCode {
-    ExitCode::SUCCESS
-}
-
-fn refuse(why: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("orchestrator: {why}");
-    ExitCode::FAILURE
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-use app::Config;
 use clap::Subcommand;
 use domain::Provider;
 use engine::Engine;
@@ -26,27 +25,19 @@ pub enum Rollout {
 }
 
 /// Runs the command on the configured ledger, and prints the result. A server may run at the same time.
-pub async fn run(config: &Config, command: Rollout) -> Result<(), Box<dyn Error>> {
-    let engine = app::engine(config)?;
-    match command {
+pub async fn run(engine: &Engine, command: Rollout) -> Result<(), Box<dyn Error>> {
+    let providers = match command {
         Rollout::Set { provider, percent } => {
             if !engine.settings.set_rollout(provider, percent).await? {
                 eprintln!("Redis does not answer, so the change takes effect within a minute, not at once");
             }
-            print_percent(&engine, provider).await?;
+            vec![provider]
         }
-        Rollout::Get { provider: Some(provider) } => print_percent(&engine, provider).await?,
-        Rollout::Get { provider: None } => {
-            for provider in Provider::ALL {
-                print_percent(&engine, *provider).await?;
-            }
-        }
+        Rollout::Get { provider } => provider.map_or_else(|| Provider::ALL.to_vec(), |provider| vec![provider]),
+    };
+    for provider in providers {
+        let (percent, of_environment) = engine.settings.rollout(provider).await?;
+        println!("{provider}\t{percent}\t{}", if of_environment { "environment" } else { "ledger" });
     }
-    Ok(())
-}
-
-async fn print_percent(engine: &Engine, provider: Provider) -> Result<(), Box<dyn Error>> {
-    let (percent, of_environment) = engine.settings.rollout(provider).await?;
-    println!("{provider}\t{percent}\t{}", if of_environment { "environment" } else { "ledger" });
     Ok(())
 }

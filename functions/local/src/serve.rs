@@ -1,10 +1,16 @@
 //! `orchestrator serve` and `orchestrator worker`.
 
-use std::{error::Error, io, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{error::Error, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use app::{Config, QueueConfig, WorkerTiming, run_dead_letters, run_housekeeping, run_worker};
 use engine::Engine;
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 
 /// How long jobs and requests in progress may take after a signal to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -24,15 +30,16 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
         }
     }
 
-    let (stop, stopped) = watch::channel(false);
     println!("AI Orchestrator is listening on {url}");
     println!("Open {url}/dev/action-runner.html");
-    let mut stopping = stopped.clone();
-    let server = axum::serve(listener, app.router.clone()).with_graceful_shutdown(async move {
-        // An error means that the channel is closed, so the process is ending.
-        let _ = stopping.wait_for(|stop| *stop).await;
+    let stop = CancellationToken::new();
+    let server = axum::serve(listener, app.router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async {
+        // It ends without an error.
+        let _ = server.await;
     });
-    run_until_signal(config, &app.engine, stop, stopped, tokio::spawn(async move { server.await })).await
+    run_until_signal(config, &app.engine, stop, tasks).await
 }
 
 /// Works jobs of a shared queue until SIGTERM or Ctrl-C.
@@ -41,49 +48,33 @@ pub async fn work(config: &Config) -> Result<(), Box<dyn Error>> {
         return Err("a worker needs a shared ledger and queue: set LEDGER_TABLE and QUEUE_URL".into());
     }
     let engine = Arc::new(app::engine(config)?);
-    let (stop, stopped) = watch::channel(false);
     println!("AI Orchestrator is working");
-    run_until_signal(config, &engine, stop, stopped, tokio::spawn(async { Ok(()) })).await
+    run_until_signal(config, &engine, CancellationToken::new(), JoinSet::new()).await
 }
 
-/// Works jobs and keeps house until SIGTERM or Ctrl-C, then finishes those in progress.
+/// Works jobs and keeps house until SIGTERM or Ctrl-C, then finishes those in progress, and the other `tasks`.
 async fn run_until_signal(
     config: &Config,
     engine: &Arc<Engine>,
-    stop: watch::Sender<bool>,
-    stopped: watch::Receiver<bool>,
-    server: JoinHandle<io::Result<()>>,
+    stop: CancellationToken,
+    mut tasks: JoinSet<()>,
 ) -> Result<(), Box<dyn Error>> {
     let timing = WorkerTiming::default();
-    let worker = tokio::spawn(run_worker(Arc::clone(engine), timing, stopped.clone()));
-    let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(engine), timing, stopped));
-    let dead_letters = match app::dead_letters(config) {
-        Some(queue) => tokio::spawn(run_dead_letters(Arc::clone(engine), queue, stop.subscribe())),
-        None => tokio::spawn(async {}),
-    };
-    signal().await?;
+    tasks.spawn(run_worker(engine.clone(), timing, stop.clone()));
+    tasks.spawn(run_housekeeping(engine.clone(), timing, stop.clone()));
+    if let Some(queue) = app::dead_letters(config) {
+        tasks.spawn(run_dead_letters(engine.clone(), queue, stop.clone()));
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
     tracing::info!("stopping when the jobs in progress have finished");
-    stop.send_replace(true);
-    let in_progress = async {
-        let _ = tokio::join!(server, worker, dead_letters, housekeeping);
-    };
+    stop.cancel();
+    let in_progress = async { while tasks.join_next().await.is_some() {} };
     if timeout(SHUTDOWN_TIMEOUT, in_progress).await.is_err() {
         tracing::warn!("some jobs did not finish; they will be resumed");
     }
     Ok(())
-}
-
-#[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

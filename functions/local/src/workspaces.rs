@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
-use app::Config;
 use clap::Subcommand;
 use domain::{ActionId, Allowlist, WorkspaceId};
+use engine::Engine;
 
 use crate::keys::known;
 
@@ -32,11 +32,10 @@ pub enum Workspaces {
 }
 
 /// Runs the command on the configured ledger, and prints the result. A server may run at the same time.
-pub async fn run(config: &Config, command: Workspaces) -> Result<(), Box<dyn Error>> {
-    let engine = app::engine(config)?;
+pub async fn run(engine: &Engine, command: Workspaces) -> Result<(), Box<dyn Error>> {
     let workspace = match command {
         Workspaces::Allow { workspace, actions } => {
-            engine.settings.allow(&workspace, Some(known(&engine, actions)?)).await?;
+            engine.settings.allow(&workspace, Some(known(engine, actions)?)).await?;
             workspace
         }
         Workspaces::Reset { workspace } => {

@@ -3,16 +3,29 @@
 
 mod providers;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
+#[cfg(feature = "aws")]
+use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use adapters::{providers::specs, redis::RedisConnection, vault::LocalVault};
+#[cfg(feature = "aws")]
+use adapters::aws::{Sdk, SecretsManager};
+use adapters::{
+    api::Api, http::ClientOptions, oauth::OAuthClient, redis::RedisConnection, secret::Secret, vault::LocalVault,
+};
 use domain::{ActionId, Allowlist, Provider, RecipientDomains, Via};
-use engine::limits::Limits;
+use engine::{Options, accounts::PastedTokens, limits::Limits};
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::providers::{ProviderConfig, TokenConfig};
+use self::providers::ProviderVariables;
 
 const DEFAULT_PORT: u16 = 8787;
+/// Workspace of a server without keys.
+pub(crate) const LOCAL: &str = "local";
+/// Longer than a worker's lease, so that a message is not redelivered while a worker has its job.
+pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a rollout percentage is cached in the process, beside the minute in Redis.
+const ROLLOUT_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
 
 /// Where the program runs. It decides the defaults, and which variables must be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,28 +36,30 @@ pub enum Runtime {
     Lambda,
 }
 
-/// The operator's settings. Every field names its variable. With the feature `aws`, every secret but a pasted token
+/// The operator's settings. Every field names its variables. With the feature `aws`, every secret but a pasted token
 /// may also be the ARN of a secret in Secrets Manager.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The model: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None means the built-in rules.
     pub planner: Option<PlannerConfig>,
-    /// `AI_MAX_TOKENS_PER_MIN`; default 8000.
-    pub max_tokens_per_minute: u64,
-    /// `ALLOW_ACTIONS_DEFAULT`, comma separated; empty allows nothing. None means every action of the catalogue, the
-    /// default; on Lambda the default is empty.
-    pub allowlist: Option<Allowlist>,
-    /// `ALLOW_RECIPIENT_DOMAINS`, comma separated; default any.
-    pub recipient_domains: RecipientDomains,
-    /// `REQUIRE_PLAN`, `true` or `false`: whether execute accepts only a `plan_id`; default `false`.
-    pub require_plan: bool,
+    /// The rules of the use cases:
+    /// - `ALLOW_ACTIONS_DEFAULT`, comma separated; empty allows nothing. The default is every action of the catalogue,
+    ///   on Lambda none.
+    /// - `ALLOW_RECIPIENT_DOMAINS`, comma separated; default any.
+    /// - `REQUIRE_PLAN`, `true` or `false`: whether execute accepts only a `plan_id`; default `false`.
+    /// - `PROVIDER_MODE`, `sandbox` or `live`; by default, sandbox for each provider that is not connected; on Lambda,
+    ///   live.
+    /// - `AI_MAX_TOKENS_PER_MIN`; default 8000.
+    /// - `LIMIT_REQUESTS_PER_KEY` and `LIMIT_REQUESTS_PER_WORKSPACE` (a minute), `LIMIT_OPEN_JOBS` (per workspace),
+    ///   `LIMIT_PROMPT_BYTES`; default 120, 600, 1000 and 32768.
+    /// - `FLAGS_GOOGLE_ROLLOUT_PERCENT` and the same of every provider; default 100, on Lambda 0.
+    /// - `GOOGLE_ACCESS_TOKEN` and the same of every provider, a connection of workspace `local`, with the scopes
+    ///   `GOOGLE_ACCESS_TOKEN_SCOPES`.
+    pub options: Options,
     /// `ALLOW_ORIGINS`, comma separated: other origins whose pages may call this API with a key; default none.
     pub origins: Vec<String>,
-    /// `LIMIT_REQUESTS_PER_KEY` and `LIMIT_REQUESTS_PER_WORKSPACE` (a minute), `LIMIT_OPEN_JOBS` (per workspace),
-    /// `LIMIT_PROMPT_BYTES`; default 120, 600, 1000 and 32768.
-    pub limits: Limits,
     /// `REDIS_URL`, for cache, rate limits, token budget and metrics; by default they are in memory. Required on Lambda.
-    pub redis_url: Option<SecretConfig>,
+    pub redis_url: Option<Secret>,
     /// `QUEUE_URL`, an SQS queue's URL, or `redis` for a list in Redis; by default the queue is in memory. Required on
     /// Lambda.
     pub queue: QueueConfig,
@@ -59,11 +74,12 @@ pub struct Config {
     /// `PUBLIC_URL`, this API's own address; default `http://127.0.0.1:PORT`. On Lambda there is no default: links have
     /// no host, and an OAuth client requires it.
     pub public_url: Option<String>,
-    /// `PROVIDER_MODE`, `sandbox` or `live`; by default, sandbox for each provider that is not connected; on Lambda,
-    /// live.
-    pub provider_mode: Option<Via>,
-    /// Each provider's OAuth client, pasted token, rollout and API addresses.
-    pub providers: BTreeMap<Provider, ProviderConfig>,
+    /// The OAuth clients that connect accounts: `GOOGLE_CLIENT_ID` and `GOOGLE_CLIENT_SECRET`, with the endpoints
+    /// `GOOGLE_AUTH_URL`, `GOOGLE_TOKEN_URL` and `GOOGLE_REVOKE_URL`, whose defaults are the provider's, and
+    /// `MICROSOFT_TENANT` where there are tenants.
+    pub oauth: BTreeMap<Provider, OAuthClient>,
+    /// The addresses of the providers' APIs that are set, by their variables, such as `GMAIL_BASE_URL`.
+    pub apis: BTreeMap<&'static str, String>,
     /// The encryption of contents: `TOKEN_KEY` or `KMS_KEY_ID`; default a key file. Lambda requires one of the two.
     pub sealing: SealingConfig,
     /// `ENABLE_DEV_UI`, `true` or `false`: whether to serve the page under `/dev`; default `true`, on Lambda `false`.
@@ -72,8 +88,11 @@ pub struct Config {
     pub handler: String,
     /// `RUST_LOG`, a filter of the tracing crates; default `info`.
     pub log_filter: String,
-    /// `LOG_FORMAT`, `text` or `json`; default `text`.
-    pub log_format: LogFormat,
+    /// `LOG_FORMAT`, `text` for people, or `json` for a line of JSON an event; default `text`.
+    pub log_json: bool,
+    /// Region and credentials, from where AWS's SDK finds them; shared by all clients.
+    #[cfg(feature = "aws")]
+    pub(crate) sdk: Arc<Sdk>,
 }
 
 /// A chat completions endpoint.
@@ -86,17 +105,7 @@ pub struct PlannerConfig {
     /// `OPENAI_BASE_URL`; default `https://api.openai.com/v1`.
     pub base_url: String,
     /// `OPENAI_API_KEY`.
-    pub key: Option<SecretConfig>,
-}
-
-/// A secret, or a reference to it.
-#[derive(Debug, Clone)]
-pub enum SecretConfig {
-    /// The secret itself.
-    Value(SecretString),
-    /// The ARN of a secret in Secrets Manager; with `:KEY::` appended, one field of a JSON object.
-    #[cfg(feature = "aws")]
-    Arn(String),
+    pub key: Option<Secret>,
 }
 
 /// The encryption of contents at rest.
@@ -105,7 +114,7 @@ pub enum SealingConfig {
     /// A key file in the data folder.
     KeyFile,
     /// `TOKEN_KEY`, 32 bytes in hex or base64.
-    Key(SecretConfig),
+    Key(Secret),
     /// `KMS_KEY_ID`, a key's id, ARN or alias: data keys of AWS KMS.
     #[cfg(feature = "aws")]
     Kms(String),
@@ -119,55 +128,23 @@ pub enum QueueConfig {
     /// A list in Redis.
     Redis,
     /// The SQS queue with this URL.
-    #[cfg(feature = "aws")]
     Sqs(String),
 }
 
-/// The command line's settings for requests to a running orchestrator.
-#[derive(Debug, Clone)]
-pub struct ClientConfig {
-    /// `ORCHESTRATOR_URL`, its address; default `http://127.0.0.1:PORT`.
-    pub url: String,
-    /// `ORCHESTRATOR_KEY`, the API key; none for a server without keys.
-    pub key: Option<SecretString>,
-}
-
-impl ClientConfig {
-    /// Reads the process's environment.
-    pub fn from_env() -> Result<Self, ConfigErrors> {
-        Self::read(&variable)
-    }
-
-    /// Reads variables through `lookup`.
-    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        let mut env = Env { lookup, errors: Vec::new() };
-        let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
-        let url = env.url("ORCHESTRATOR_URL").unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
-        let key = env.text("ORCHESTRATOR_KEY").map(SecretString::from);
-        env.finish(Self { url, key })
-    }
-}
-
-/// The format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One line of JSON an event, for programs.
-    Json,
-}
-
 /// All mistakes in the environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the environment is invalid: {}", .0.join("; "))]
 pub struct ConfigErrors(Vec<String>);
 
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the environment is invalid: {}", self.0.join("; "))
-    }
+/// The API of the orchestrator that the command line calls: `ORCHESTRATOR_URL`, its address, by default
+/// `http://127.0.0.1:PORT`; and `ORCHESTRATOR_KEY`, the API key, none for a server without keys.
+pub fn client() -> Result<Api, ConfigErrors> {
+    let mut env = Env::new(&variable);
+    let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
+    let url = env.url("ORCHESTRATOR_URL").unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
+    let key = env.text("ORCHESTRATOR_KEY").map(SecretString::from);
+    env.finish(Api::new(url, key))
 }
-
-impl std::error::Error for ConfigErrors {}
 
 impl Config {
     /// Reads the process's environment.
@@ -178,7 +155,7 @@ impl Config {
     /// Reads variables through `lookup`. An empty variable counts as unset, except
     /// `ALLOW_ACTIONS_DEFAULT`, where empty means no action.
     pub fn read(runtime: Runtime, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        let mut env = Env { lookup, errors: Vec::new() };
+        let mut env = Env::new(lookup);
         let local = runtime == Runtime::Local;
         let key = env.secret("OPENAI_API_KEY");
         let base_url = env.url("OPENAI_BASE_URL");
@@ -190,15 +167,14 @@ impl Config {
             base_url: base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
             key,
         });
-        let specs = specs().into_iter();
-        let providers = specs.map(|spec| (spec.id, ProviderConfig::read(&mut env, spec, local))).collect();
+        let ProviderVariables { oauth, apis, rollout, tokens } = ProviderVariables::read(&mut env, local);
         if !local {
             for name in ["REDIS_URL", "QUEUE_URL", "LEDGER_TABLE"] {
                 env.refuse(env.text(name).is_none(), &format!("{name} must be set"));
             }
         }
         let redis_url = env.secret("REDIS_URL");
-        if let Some(SecretConfig::Value(url)) = &redis_url
+        if let Some(Secret::Given(url)) = &redis_url
             && let Err(error) = RedisConnection::new(url.expose_secret())
         {
             env.errors.push(format!("REDIS_URL: {error}"));
@@ -209,48 +185,55 @@ impl Config {
                 env.refuse(redis_url.is_none() && local, "QUEUE_URL is redis, so REDIS_URL must be set");
                 QueueConfig::Redis
             }
-            #[cfg(feature = "aws")]
             Some(_) => env.url("QUEUE_URL").map_or(QueueConfig::Embedded, QueueConfig::Sqs),
-            #[cfg(not(feature = "aws"))]
-            Some(_) => {
-                env.refuse(true, &needs_aws("QUEUE_URL"));
-                QueueConfig::Embedded
-            }
         };
+        env.refuse_without_aws(matches!(queue, QueueConfig::Sqs(_)), "QUEUE_URL");
         for name in ["LEDGER_TABLE", "DEAD_LETTER_QUEUE_URL", "KMS_KEY_ID"] {
-            env.refuse(cfg!(not(feature = "aws")) && env.text(name).is_some(), &needs_aws(name));
+            env.refuse_without_aws(env.text(name).is_some(), name);
         }
-        let config = Self {
-            planner,
-            max_tokens_per_minute: env.number("AI_MAX_TOKENS_PER_MIN", 8000, 1..=1_000_000_000),
+        let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
+        let public_url = env.url("PUBLIC_URL");
+        let words = [("sandbox", Via::Sandbox), ("live", Via::Live)];
+        let options = Options {
             allowlist: env.allowlist(local),
             recipient_domains: env.recipient_domains(),
-            require_plan: env.flag("REQUIRE_PLAN", false),
-            origins: env.origins(),
+            require_plan: env.choice("REQUIRE_PLAN", FLAG).unwrap_or(false),
+            rollout,
+            rollout_good_for: ROLLOUT_GOOD_FOR,
+            provider_mode: env.choice("PROVIDER_MODE", words).or((!local).then_some(Via::Live)),
+            pasted: PastedTokens { workspace: LOCAL.parse().expect("the constant is a workspace id"), tokens },
+            max_tokens_per_minute: env.number("AI_MAX_TOKENS_PER_MIN", 8000, 1..=1_000_000_000),
             limits: Limits {
                 requests_per_key: env.number("LIMIT_REQUESTS_PER_KEY", 120, 1..=1_000_000),
                 requests_per_workspace: env.number("LIMIT_REQUESTS_PER_WORKSPACE", 600, 1..=1_000_000),
                 open_jobs: env.number("LIMIT_OPEN_JOBS", 1000, 1..=1_000_000),
                 prompt_bytes: env.number("LIMIT_PROMPT_BYTES", 32 * 1024, 1..=1024 * 1024),
             },
+            // One call may be two requests, such as one that reads a draft's state and one that sends it.
+            provider_timeout: ClientOptions::PROVIDER.total * 2,
+            public_url: public_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{port}")),
+            visibility_timeout: VISIBILITY_TIMEOUT,
+        };
+        let config = Self {
+            planner,
+            options,
+            origins: env.origins(),
             redis_url,
             queue,
             dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
             ledger_table: env.text("LEDGER_TABLE"),
-            data: env.text("ORCHESTRATOR_DATA").map_or_else(|| PathBuf::from(".orchestrator"), PathBuf::from),
-            port: env.number("PORT", DEFAULT_PORT, 0..=u16::MAX),
-            public_url: env.url("PUBLIC_URL"),
-            provider_mode: env
-                .choice("PROVIDER_MODE", [("sandbox", Via::Sandbox), ("live", Via::Live)])
-                .or((!local).then_some(Via::Live)),
-            providers,
+            data: env.text("ORCHESTRATOR_DATA").unwrap_or_else(|| ".orchestrator".to_owned()).into(),
+            port,
+            public_url,
+            oauth,
+            apis,
             sealing: env.sealing(local),
-            dev_ui: env.flag("ENABLE_DEV_UI", local),
+            dev_ui: env.choice("ENABLE_DEV_UI", FLAG).unwrap_or(local),
             handler: env.text("_HANDLER").unwrap_or_default(),
             log_filter: env.text("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
-            log_format: env
-                .choice("LOG_FORMAT", [("text", LogFormat::Text), ("json", LogFormat::Json)])
-                .unwrap_or(LogFormat::Text),
+            log_json: env.choice("LOG_FORMAT", [("text", false), ("json", true)]).unwrap_or(false),
+            #[cfg(feature = "aws")]
+            sdk: env.sdk.clone(),
         };
         env.finish(config)
     }
@@ -261,16 +244,31 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn needs_aws(name: &str) -> String {
-    format!("{name} needs a build with AWS: cargo run --features aws")
-}
+/// A variable's two words for a flag.
+const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     errors: Vec<String>,
+    #[cfg(feature = "aws")]
+    sdk: Arc<Sdk>,
+    #[cfg(feature = "aws")]
+    secrets: Arc<SecretsManager>,
 }
 
-impl Env<'_> {
+impl<'a> Env<'a> {
+    #[cfg(feature = "aws")]
+    fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        let sdk = Sdk::new();
+        let secrets = Arc::new(SecretsManager::new(sdk.clone(), Arc::new(adapters::system::SystemClock)));
+        Self { lookup, errors: Vec::new(), sdk, secrets }
+    }
+
+    #[cfg(not(feature = "aws"))]
+    fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, errors: Vec::new() }
+    }
+
     fn finish<T>(self, config: T) -> Result<T, ConfigErrors> {
         if self.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(self.errors)) }
     }
@@ -285,26 +283,31 @@ impl Env<'_> {
         }
     }
 
+    fn refuse_without_aws(&mut self, needs_aws: bool, name: &str) {
+        let wrong = needs_aws && cfg!(not(feature = "aws"));
+        self.refuse(wrong, &format!("{name} needs a build with AWS: cargo run --features aws"));
+    }
+
     /// A secret, or the ARN of a secret in Secrets Manager.
-    fn secret(&mut self, name: &str) -> Option<SecretConfig> {
+    fn secret(&mut self, name: &str) -> Option<Secret> {
         let text = self.text(name)?;
         let Some((_, rest)) = text.strip_prefix("arn:").and_then(|rest| rest.split_once(':')) else {
-            return Some(SecretConfig::Value(text.into()));
+            return Some(Secret::Given(text.into()));
         };
         let parts: Vec<&str> = text.split(':').collect();
         let is_secret = rest.starts_with("secretsmanager:") && matches!(parts.len(), 7 | 10) && parts[5] == "secret";
         self.refuse(!is_secret, &format!("{name} is an ARN, but not of a secret in Secrets Manager"));
-        self.refuse(cfg!(not(feature = "aws")), &needs_aws(name));
+        self.refuse_without_aws(true, name);
         #[cfg(feature = "aws")]
-        let secret = SecretConfig::Arn(text);
+        let secret = Secret::Stored { manager: self.secrets.clone(), arn: text.into() };
         #[cfg(not(feature = "aws"))]
-        let secret = SecretConfig::Value(text.into());
+        let secret = Secret::Given(text.into());
         Some(secret)
     }
 
     fn sealing(&mut self, local: bool) -> SealingConfig {
         let (key, kms) = (self.secret("TOKEN_KEY"), self.text("KMS_KEY_ID"));
-        if let Some(SecretConfig::Value(key)) = &key
+        if let Some(Secret::Given(key)) = &key
             && let Err(error) = LocalVault::from_text(key.expose_secret())
         {
             self.errors.push(format!("TOKEN_KEY: {error}"));
@@ -322,11 +325,9 @@ impl Env<'_> {
     /// One of these words.
     fn choice<T: Copy, const N: usize>(&mut self, name: &str, choices: [(&str, T); N]) -> Option<T> {
         let text = self.text(name)?;
-        let chosen = choices.iter().find(|(word, _)| *word == text);
-        if chosen.is_none() {
-            self.errors.push(format!("{name} must be {}", choices.map(|(word, _)| word).join(" or ")));
-        }
-        chosen.map(|(_, value)| *value)
+        let chosen = choices.into_iter().find(|(word, _)| *word == text);
+        self.refuse(chosen.is_none(), &format!("{name} must be {}", choices.map(|(word, _)| word).join(" or ")));
+        chosen.map(|(_, value)| value)
     }
 
     fn number<T>(&mut self, name: &str, default: T, range: std::ops::RangeInclusive<T>) -> T
@@ -334,15 +335,10 @@ impl Env<'_> {
         T: FromStr + PartialOrd + fmt::Display + Copy,
     {
         let Some(text) = self.text(name) else { return default };
-        if let Some(value) = text.parse::<T>().ok().filter(|value| range.contains(value)) {
-            return value;
-        }
-        self.errors.push(format!("{name} must be a whole number from {} to {}", range.start(), range.end()));
-        default
-    }
-
-    fn flag(&mut self, name: &str, default: bool) -> bool {
-        self.choice(name, [("true", true), ("false", false)]).unwrap_or(default)
+        let value = text.parse().ok().filter(|value| range.contains(value));
+        let says = format!("{name} must be a whole number from {} to {}", range.start(), range.end());
+        self.refuse(value.is_none(), &says);
+        value.unwrap_or(default)
     }
 
     /// A URL with http or https, without its trailing slash.
@@ -413,13 +409,11 @@ mod tests {
     #[test]
     fn the_defaults_are_the_rules_planner_and_the_sandbox() {
         let config = read(&[]).unwrap();
-        assert!(config.planner.is_none() && config.provider_mode.is_none());
-        assert_eq!((config.port, config.max_tokens_per_minute), (8787, 8000));
-        assert!(config.allowlist.is_none(), "everything in the catalogue");
-        for provider in config.providers.values() {
-            assert!(provider.token.is_none() && provider.client.is_none() && provider.apis.is_empty());
-            assert_eq!(provider.rollout_percent, 100);
-        }
+        assert!(config.planner.is_none() && config.options.provider_mode.is_none());
+        assert_eq!((config.port, config.options.max_tokens_per_minute), (8787, 8000));
+        assert!(config.options.allowlist.is_none(), "everything in the catalogue");
+        assert!(config.oauth.is_empty() && config.apis.is_empty() && config.options.pasted.tokens.is_empty());
+        assert!(Provider::ALL.iter().all(|provider| config.options.rollout[provider] == 100));
     }
 
     #[cfg(feature = "aws")]
@@ -439,11 +433,12 @@ mod tests {
             ("KMS_KEY_ID", "alias/orchestrator"),
         ];
         let config = read_at(Runtime::Lambda, &variables).unwrap();
-        assert_eq!((config.allowlist.map(|allow| allow.iter().count()), config.dev_ui), (Some(0), false));
-        assert!(config.providers.values().all(|provider| provider.rollout_percent == 0));
-        assert_eq!(config.provider_mode, Some(Via::Live));
+        let options = config.options;
+        assert_eq!((options.allowlist.map(|allow| allow.iter().count()), config.dev_ui), (Some(0), false));
+        assert!(options.rollout.len() == Provider::ALL.len() && options.rollout.values().all(|percent| *percent == 0));
+        assert_eq!(options.provider_mode, Some(Via::Live));
         assert!(matches!(config.sealing, SealingConfig::Kms(id) if id == "alias/orchestrator"));
-        assert!(matches!(config.redis_url, Some(SecretConfig::Arn(arn)) if arn == ARN));
+        assert!(matches!(config.redis_url, Some(Secret::Stored { arn, .. }) if &*arn == ARN));
 
         variables.extend([("TOKEN_KEY", ARN), ("GOOGLE_CLIENT_ID", "id"), ("MICROSOFT_ACCESS_TOKEN", "s3cret")]);
         let error = read_at(Runtime::Lambda, &variables).unwrap_err().to_string();
@@ -458,8 +453,8 @@ mod tests {
         let with_field = format!("{ARN}:url::");
         for arn in [ARN, &with_field, &ARN.replace("aws:", "aws-us-gov:")] {
             let config = read(&[("OPENAI_API_KEY", arn), ("TOKEN_KEY", arn)]).unwrap();
-            assert!(matches!(config.planner.unwrap().key, Some(SecretConfig::Arn(known)) if known == arn));
-            assert!(matches!(config.sealing, SealingConfig::Key(SecretConfig::Arn(known)) if known == arn));
+            assert!(matches!(config.planner.unwrap().key, Some(Secret::Stored { arn: known, .. }) if &*known == arn));
+            assert!(matches!(config.sealing, SealingConfig::Key(Secret::Stored { arn: known, .. }) if &*known == arn));
         }
         for wrong in ["arn:aws:s3:::bucket", &format!("{ARN}:url"), &ARN.replace("secret:", "topic:"), "arn:aws"] {
             let error = read(&[("OPENAI_API_KEY", wrong)]);
@@ -486,7 +481,7 @@ mod tests {
 
     #[test]
     fn an_empty_allowlist_is_set_and_allows_nothing() {
-        assert_eq!(read(&[("ALLOW_ACTIONS_DEFAULT", "")]).unwrap().allowlist.unwrap().iter().count(), 0);
+        assert_eq!(read(&[("ALLOW_ACTIONS_DEFAULT", "")]).unwrap().options.allowlist.unwrap().iter().count(), 0);
     }
 
     #[test]
@@ -501,10 +496,9 @@ mod tests {
         let client =
             [("MICROSOFT_CLIENT_ID", "id"), ("MICROSOFT_CLIENT_SECRET", "hush"), ("MICROSOFT_TENANT", "t.example.com")];
         let config = read(&client).unwrap();
-        let clients = config.providers.values().filter(|provider| provider.client.is_some()).count();
-        let microsoft = config.providers[&Provider::Microsoft].client.as_ref().unwrap();
+        let microsoft = &config.oauth[&Provider::Microsoft];
         assert_eq!(microsoft.token_url, "https://login.microsoftonline.com/t.example.com/oauth2/v2.0/token");
-        assert!(clients == 1 && microsoft.revoke_url.is_none() && !format!("{config:?}").contains("hush"));
+        assert!(config.oauth.len() == 1 && microsoft.revoke_url.is_none() && !format!("{config:?}").contains("hush"));
         for (set, missing) in
             [("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"), ("GOOGLE_CLIENT_SECRET", "GOOGLE_CLIENT_ID")]
         {

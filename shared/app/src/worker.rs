@@ -8,10 +8,8 @@ use engine::{
     work::Disposition,
 };
 use jiff::SignedDuration;
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// How many messages are handled at once.
 const CONCURRENCY: usize = 10;
@@ -35,58 +33,53 @@ impl Default for WorkerTiming {
     }
 }
 
-/// Works jobs until `stop` becomes true, then finishes those in progress.
-pub async fn run_worker(engine: Arc<Engine>, timing: WorkerTiming, stop: watch::Receiver<bool>) {
-    let (queue, clock) = (Arc::clone(&engine.queue), Arc::clone(&engine.clock));
+/// Works jobs until `stop` is cancelled, then finishes those in progress.
+pub async fn run_worker(engine: Arc<Engine>, timing: WorkerTiming, stop: CancellationToken) {
     let work = |message: String| {
-        let engine = Arc::clone(&engine);
+        let engine = engine.clone();
         async move {
             let disposition = engine.worker.work(&message, engine.clock.now() + timing.lease).await;
             engine.metrics.flush().await;
             disposition
         }
     };
-    drain(&queue, &*clock, stop, work).await;
+    drain(&engine.queue, &*engine.clock, &stop, work).await;
 }
 
-/// Settles the jobs of dead letters until `stop` becomes true.
-pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: watch::Receiver<bool>) {
-    let clock = Arc::clone(&engine.clock);
+/// Settles the jobs of dead letters until `stop` is cancelled.
+pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: CancellationToken) {
     let settle = |message: String| {
-        let engine = Arc::clone(&engine);
+        let engine = engine.clone();
         async move {
             let disposition = engine.worker.settle_dead(&message).await;
             engine.metrics.flush().await;
             disposition
         }
     };
-    drain(&queue, &*clock, stop, settle).await;
+    drain(&queue, &*engine.clock, &stop, settle).await;
 }
 
 /// Handles the messages of a queue, several at once, each in its own task, so that a panic affects one message only.
-async fn drain<F>(
-    queue: &Arc<dyn Queue>,
-    clock: &dyn Clock,
-    mut stop: watch::Receiver<bool>,
-    handle: impl Fn(String) -> F,
-) where
+async fn drain<F>(queue: &Arc<dyn Queue>, clock: &dyn Clock, stop: &CancellationToken, handle: impl Fn(String) -> F)
+where
     F: Future<Output = Disposition> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(CONCURRENCY));
     let mut tasks = JoinSet::new();
-    while !*stop.borrow() {
-        let Ok(first) = Arc::clone(&slots).acquire_owned().await else { break };
-        drop(first);
-        let received = tokio::select! {
-            _ = stop.changed() => break,
-            received = queue.receive(slots.available_permits().max(1), RECEIVE_WAIT) => received,
-        };
-        match received {
-            Ok(deliveries) => {
+    while !stop.is_cancelled() {
+        if tasks.len() == CONCURRENCY
+            && let Some(ended) = tasks.join_next().await
+        {
+            report(ended);
+        }
+        while let Some(ended) = tasks.try_join_next() {
+            report(ended);
+        }
+        let receive = queue.receive(CONCURRENCY - tasks.len(), RECEIVE_WAIT);
+        match stop.run_until_cancelled(receive).await {
+            None => break,
+            Some(Ok(deliveries)) => {
                 for delivery in deliveries {
-                    let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
-                    let handled = handle(delivery.body);
-                    let queue = Arc::clone(queue);
+                    let (queue, handled) = (queue.clone(), handle(delivery.body));
                     tasks.spawn(async move {
                         if handled.await == Disposition::Acknowledge
                             && let Err(error) = queue.acknowledge(&delivery.receipt).await
@@ -94,17 +87,13 @@ async fn drain<F>(
                             // It is redelivered, and its job has ended.
                             tracing::warn!(%error, "a message was not acknowledged");
                         }
-                        drop(slot);
                     });
                 }
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::warn!(%error, "the queue failed; the next receive follows in a second");
                 clock.sleep(ERROR_PAUSE).await;
             }
-        }
-        while let Some(ended) = tasks.try_join_next() {
-            report(ended);
         }
     }
     while let Some(ended) = tasks.join_next().await {
@@ -113,19 +102,15 @@ async fn drain<F>(
 }
 
 /// Logs a panic. Its message is redelivered.
-fn report(ended: Result<(), tokio::task::JoinError>) {
+fn report(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a job's task panicked; its message is redelivered");
     }
 }
 
-/// Queues overdue jobs and erases expired records, repeatedly, until `stop` becomes true.
-pub async fn run_housekeeping(engine: Arc<Engine>, timing: WorkerTiming, mut stop: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            _ = stop.changed() => return,
-            () = engine.clock.sleep(timing.sweep) => {}
-        }
+/// Queues overdue jobs and erases expired records, repeatedly, until `stop` is cancelled.
+pub async fn run_housekeeping(engine: Arc<Engine>, timing: WorkerTiming, stop: CancellationToken) {
+    while stop.run_until_cancelled(engine.clock.sleep(timing.sweep)).await.is_some() {
         if let Err(error) = engine.sweeper.sweep().await {
             tracing::warn!(%error, "the sweep failed; it runs again later");
         }
@@ -158,17 +143,16 @@ mod tests {
         queue.send(&(0..count).map(message).collect::<Vec<_>>()).await.unwrap();
 
         let seen = Arc::new(Mutex::new(vec![0; count]));
-        let (stop, stopped) = watch::channel(false);
-        let stop = Arc::new(stop);
-        drain(&queue, &SystemClock, stopped, |body| {
-            let (seen, stop) = (Arc::clone(&seen), Arc::clone(&stop));
+        let stop = CancellationToken::new();
+        drain(&queue, &SystemClock, &stop, |body| {
+            let (seen, stop) = (Arc::clone(&seen), stop.clone());
             async move {
                 let times = {
                     let mut seen = seen.lock().unwrap();
                     let message: usize = body.parse().unwrap();
                     seen[message] += 1;
                     if seen.iter().all(|times| *times >= 2) {
-                        stop.send_replace(true);
+                        stop.cancel();
                     }
                     seen[message]
                 };

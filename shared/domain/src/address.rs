@@ -2,16 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
-
-use crate::unicode::reorders;
+use crate::{serde_text::serde_as_text, unicode::reorders};
 
 /// A mailbox: an ASCII addr-spec (RFC 5322, section 3.4.1, as a dot-atom) and an optional display name in any script.
 ///
 /// Written `john@example.com` or `Zoë Groß <zoe@example.org>`. Two addresses are equal if their local parts are equal
 /// and their domains differ at most in case. Equality ignores the display name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone)]
 pub struct Address {
     name: Option<String>,
     local: String,
@@ -23,13 +20,13 @@ pub struct Address {
 #[error("\"{shown}\" {why}")]
 pub struct InvalidAddress {
     shown: String,
-    why: String,
+    why: &'static str,
 }
 
 impl InvalidAddress {
     /// The reason, without the text.
-    pub fn why(&self) -> &str {
-        &self.why
+    pub fn why(&self) -> &'static str {
+        self.why
     }
 }
 
@@ -93,19 +90,7 @@ impl fmt::Display for Address {
     }
 }
 
-impl From<Address> for String {
-    fn from(address: Address) -> Self {
-        address.to_string()
-    }
-}
-
-impl TryFrom<String> for Address {
-    type Error = InvalidAddress;
-
-    fn try_from(text: String) -> Result<Self, InvalidAddress> {
-        text.parse()
-    }
-}
+serde_as_text!(Address);
 
 impl FromStr for Address {
     type Err = InvalidAddress;
@@ -124,12 +109,9 @@ impl FromStr for Address {
         };
         let (local, domain) = spec.rsplit_once('@').ok_or_else(|| refuse(text, "has no @"))?;
         if !spec.is_ascii() {
-            let part = if local.is_ascii() {
-                "has a domain outside ASCII: write it in its xn-- form"
-            } else {
-                "has a local part outside ASCII, which cannot be sent to"
-            };
-            return Err(refuse(text, part));
+            let in_domain = "has a domain outside ASCII: write it in its xn-- form";
+            let in_local = "has a local part outside ASCII, which cannot be sent to";
+            return Err(refuse(text, if local.is_ascii() { in_domain } else { in_local }));
         }
         if !is_dot_atom(local) || local.len() > MAX_LOCAL {
             return Err(refuse(text, "has a malformed part before the @"));
@@ -154,10 +136,8 @@ fn display_name(text: &str) -> Result<Option<String>, &'static str> {
     let name = match text.strip_prefix('"').map(|rest| rest.strip_suffix('"')) {
         Some(Some(quoted)) => unescape(quoted)?,
         Some(None) => return Err("has a display name with an unclosed quote"),
-        None if text.contains(['"', '<', '>', '\\']) => {
-            return Err("has a display name with a special character outside quotes");
-        }
-        None => text.to_owned(),
+        None if !text.contains(['"', '<', '>', '\\']) => text.to_owned(),
+        None => return Err("has a display name with a special character outside quotes"),
     };
     if name.chars().any(reorders) {
         return Err("has a display name with a character that changes the order of its text");
@@ -199,18 +179,16 @@ fn is_domain(text: &str) -> bool {
             && !l.ends_with('-')
     };
     // No top-level domain has a hyphen, but for those in Punycode (RFC 3696, section 2, and RFC 5890).
-    let top = |l: &str| !all_digits(l) && (!l.contains('-') || l.to_ascii_lowercase().starts_with("xn--"));
+    let top = |l: &str| {
+        !l.bytes().all(|b| b.is_ascii_digit()) && (!l.contains('-') || l.to_ascii_lowercase().starts_with("xn--"))
+    };
     text.contains('.') && text.split('.').all(label) && text.rsplit('.').next().is_some_and(top)
 }
 
-fn all_digits(label: &str) -> bool {
-    label.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn refuse(text: &str, why: &str) -> InvalidAddress {
+fn refuse(text: &str, why: &'static str) -> InvalidAddress {
     // The text comes from outside: escaped, it cannot deceive; cut, it cannot flood a log.
     let shown: String = text.chars().take(100).flat_map(char::escape_debug).collect();
-    InvalidAddress { shown, why: why.to_owned() }
+    InvalidAddress { shown, why }
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! The audit log.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use strum::{Display, EnumString, IntoStaticStr};
 use uuid::Uuid;
 
@@ -96,14 +95,6 @@ impl AuditEntry {
     }
 }
 
-/// A version 8 UUID of the SHA-256 of these parts, none of which contains a line break: the same parts give the same id.
-pub(crate) fn entry_id(parts: &[&str]) -> Uuid {
-    let digest = Sha256::digest(parts.join("\n").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
-}
-
 /// The event of an audit entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
 pub enum AuditEvent {
@@ -191,7 +182,8 @@ impl AuditBy {
 serde_as_text!(AuditEvent, AuditBy, Rule);
 
 /// A rule that allows or refuses a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display)]
+#[strum(serialize_all = "snake_case")]
 pub enum Rule {
     /// The deployment's allowlist, `ALLOW_ACTIONS_DEFAULT`.
     Deployment,
@@ -202,19 +194,8 @@ pub enum Rule {
     /// The domains that may receive mail, `ALLOW_RECIPIENT_DOMAINS`.
     Recipients,
     /// The rollout gate, with its percent at the time.
+    #[strum(to_string = "rollout {0}")]
     Rollout(u8),
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deployment => f.write_str("deployment"),
-            Self::Workspace => f.write_str("workspace"),
-            Self::Key => f.write_str("key"),
-            Self::Recipients => f.write_str("recipients"),
-            Self::Rollout(percent) => write!(f, "rollout {percent}"),
-        }
-    }
 }
 
 impl FromStr for Rule {
@@ -234,13 +215,11 @@ mod tests {
     #[test]
     fn an_entry_reads_back_and_lasts_400_days() {
         let at = Timestamp::from_second(1_800_000_000).unwrap();
-        let mut entry =
-            AuditEntry::new(entry_id(&["a", "1"]), None, AuditEvent::RolloutChanged, AuditBy::CommandLine, at);
+        let mut entry = AuditEntry::new(Uuid::nil(), None, AuditEvent::RolloutChanged, AuditBy::CommandLine, at);
         entry.rules = vec![Rule::Deployment, Rule::Workspace, Rule::Key, Rule::Recipients, Rule::Rollout(25)];
         let text = serde_json::to_string(&entry).unwrap();
         assert!(text.contains(r#""rules":["deployment","workspace","key","recipients","rollout 25"]"#), "{text}");
         assert_eq!(serde_json::from_str::<AuditEntry>(&text).unwrap(), entry);
         assert_eq!(entry.expires_at(), Timestamp::from_second(1_800_000_000 + 400 * 86_400).unwrap());
-        assert_ne!(entry_id(&["a", "1"]), entry_id(&["a", "2"]));
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use strum::IntoStaticStr;
 
-use crate::sha256_hex;
+use crate::{Address, InvalidAddress, in_ascii, sha256_hex};
 
 /// One question of a plan. Its answer goes back with the same prompt under the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,18 +166,14 @@ impl Question {
             (ClarificationKind::Confirm, AnswerValue::Bool(_)) => Ok(()),
             (ClarificationKind::Confirm, AnswerValue::Text(_)) => Err("The answer must be true or false.".to_owned()),
             (_, AnswerValue::Bool(_)) => Err("The answer must be a text.".to_owned()),
-            (ClarificationKind::Text, AnswerValue::Text(text)) => {
-                if text.trim().is_empty() {
-                    Err("The answer is empty.".to_owned())
-                } else {
-                    Ok(())
-                }
+            (ClarificationKind::Text, AnswerValue::Text(text)) if text.trim().is_empty() => {
+                Err("The answer is empty.".to_owned())
             }
+            (ClarificationKind::Text, AnswerValue::Text(_)) => Ok(()),
             (ClarificationKind::Address, AnswerValue::Text(text)) => addresses(text).map(drop),
             (ClarificationKind::Choice, AnswerValue::Text(text)) => {
-                let options = self.options.iter().flatten();
-                let known = options.clone().any(|option| option.value == *text);
-                let values: Vec<&str> = options.map(|option| option.value.as_str()).collect();
+                let values: Vec<&str> = self.options.iter().flatten().map(|option| option.value.as_str()).collect();
+                let known = values.contains(&text.as_str());
                 if known { Ok(()) } else { Err(format!("The answer must be one of: {}.", values.join(", "))) }
             }
         }
@@ -185,21 +181,15 @@ impl Question {
 }
 
 /// The addresses of an answer, separated by commas or semicolons; else why it holds none.
-pub fn addresses(text: &str) -> Result<Vec<crate::Address>, String> {
+pub fn addresses(text: &str) -> Result<Vec<Address>, String> {
     // A display name may hold a comma.
     if let Ok(one) = text.parse() {
         return Ok(vec![one]);
     }
     let parts = text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty());
-    let found: Result<Vec<_>, _> = parts
-        .map(|part| {
-            part.parse::<crate::Address>().map_err(|invalid| format!("“{}”: {invalid}.", crate::in_ascii(part)))
-        })
-        .collect();
-    match found {
-        Ok(found) if found.is_empty() => Err("The answer holds no address.".to_owned()),
-        other => other,
-    }
+    let read = |part: &str| part.parse().map_err(|invalid: InvalidAddress| format!("“{}”: {invalid}.", in_ascii(part)));
+    let found = parts.map(read).collect::<Result<Vec<_>, _>>()?;
+    if found.is_empty() { Err("The answer holds no address.".to_owned()) } else { Ok(found) }
 }
 
 /// What a person should know about a plan or a preview before it is carried out.

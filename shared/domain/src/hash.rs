@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
 
 use crate::{ActionId, ActorId, Provider, WorkspaceId};
 
@@ -63,6 +64,13 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
         write!(hex, "{byte:02x}").expect("writing to a String does not fail");
         hex
     })
+}
+
+/// A UUID made of a SHA-256 (RFC 9562, version 8): the same bytes always give the same id.
+pub fn hashed_uuid(bytes: &[u8]) -> Uuid {
+    let hash = sha256(bytes);
+    let (first, _) = hash.split_first_chunk().expect("a SHA-256 has 32 bytes");
+    Builder::from_custom_bytes(*first).into_uuid()
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use crate::{hashed_uuid, serde_text::serde_as_text};
 
 /// A string that is not the identifier it was taken for; says what one looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +44,10 @@ macro_rules! uuid_id {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $rule:expr, $says:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(String);
+
+        serde_as_text!($name);
 
         impl $name {
             /// The identifier as text.
@@ -72,14 +74,6 @@ macro_rules! text_id {
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 let rule: fn(&str) -> bool = $rule;
                 if rule(text) { Ok(Self(text.to_owned())) } else { Err(InvalidId($says)) }
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidId;
-
-            fn try_from(text: String) -> Result<Self, InvalidId> {
-                text.parse()
             }
         }
 
@@ -165,17 +159,10 @@ impl JobId {
     /// The job of one idempotency key in one workspace: the same two always give the same id, so
     /// that the ledger's primary key is what makes two requests one job.
     ///
-    /// A version 8 UUID (RFC 9562, section 5.8) of their SHA-256. The length of the first part is
-    /// hashed with it, so that no two pairs run together.
+    /// The length of the first part is hashed with it, so that no two pairs run together.
     pub fn of(workspace: &WorkspaceId, key: &ClientRequestId) -> Self {
-        let mut hash = Sha256::new();
-        hash.update((workspace.0.len() as u64).to_be_bytes());
-        hash.update(workspace.0.as_bytes());
-        hash.update(key.0.as_bytes());
-        let digest = hash.finalize();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        let length = (workspace.0.len() as u64).to_be_bytes();
+        Self(hashed_uuid(&[&length, workspace.0.as_bytes(), key.0.as_bytes()].concat()))
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, ClientRequestId, InvalidId, JobError, JobErrorCode, JobId,
-    KeyId, PayloadHash, Provider, Rule, Via, WorkspaceId, audit::entry_id,
+    KeyId, PayloadHash, Provider, Rule, Via, WorkspaceId, hash::hashed_uuid,
 };
 
 /// How many days the record of a job that has ended is kept.
@@ -289,164 +289,127 @@ impl Job {
     /// there: what may have happened is not forgotten.
     pub fn claimed(&self, lease: Lease, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.is_claimable(now))?;
-        let mut next = self.next(now);
-        next.fence += 1;
-        next.crashes += u32::from(self.lease.is_some());
-        next.lease = Some(lease);
-        next.attempts += 1;
-        next.not_before = None;
-        next.started_at = self.started_at.or(Some(now));
-        if next.state == State::Queued {
-            next.state = State::Claimed;
-        }
-        Ok(next)
+        Ok(Self {
+            state: if self.state == State::Queued { State::Claimed } else { self.state },
+            fence: self.fence + 1,
+            crashes: self.crashes + u32::from(self.lease.is_some()),
+            lease: Some(lease),
+            attempts: self.attempts + 1,
+            not_before: None,
+            started_at: self.started_at.or(Some(now)),
+            ..self.next(now)
+        })
     }
 
     /// A draft is with the provider.
     pub fn prepared(&self, evidence: Evidence, now: Timestamp) -> Result<Self, InvalidTransition> {
-        self.must(matches!(self.state, State::Claimed | State::Prepared | State::Sending))?;
-        let mut next = self.next(now);
-        next.state = State::Prepared;
-        next.evidence = Some(evidence);
-        Ok(next)
+        self.must_run()?;
+        Ok(Self { state: State::Prepared, evidence: Some(evidence), ..self.next(now) })
     }
 
-    /// The draft is gone, and it certainly did not go by our hand: begin anew.
+    /// The draft is gone, and it certainly did not go by our hand: begin again.
     ///
     /// A job that failed with a draft, and was retried, is `Claimed` and has one.
     pub fn unprepared(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(matches!(self.state, State::Claimed | State::Prepared))?;
-        let mut next = self.next(now);
-        next.state = State::Claimed;
-        next.evidence = None;
-        Ok(next)
+        Ok(Self { state: State::Claimed, evidence: None, ..self.next(now) })
     }
 
     /// The send begins.
     pub fn sending(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
-        self.must(matches!(self.state, State::Claimed | State::Prepared | State::Sending))?;
-        let mut next = self.next(now);
-        next.state = State::Sending;
-        Ok(next)
+        self.must_run()?;
+        Ok(Self { state: State::Sending, ..self.next(now) })
     }
 
     /// The send that began certainly did not happen: back to where it began.
     pub fn not_sent(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Sending)?;
-        let mut next = self.next(now);
-        next.state = if self.evidence.is_some() { State::Prepared } else { State::Claimed };
-        Ok(next)
+        let state = if self.evidence.is_some() { State::Prepared } else { State::Claimed };
+        Ok(Self { state, ..self.next(now) })
     }
 
     /// Nobody works on the job until `not_before`; a message will bring it back.
     pub fn lease_released(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
-        let mut next = self.orphaned(now)?;
-        next.not_before = Some(not_before);
-        next.crashes = 0;
-        next.failures = 0;
-        Ok(next)
+        Ok(Self { not_before: Some(not_before), crashes: 0, failures: 0, ..self.orphaned(now)? })
     }
 
     /// The same, since the provider was not reached.
     pub fn unreachable(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
-        let mut next = self.lease_released(not_before, now)?;
-        next.failures = self.failures + 1;
-        Ok(next)
+        Ok(Self { failures: self.failures + 1, ..self.lease_released(not_before, now)? })
     }
 
     /// The worker that had taken it up is gone: anybody may take it over now.
     pub fn orphaned(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(!self.state.has_ended())?;
-        let mut next = self.next(now);
-        next.crashes += u32::from(self.lease.is_some());
-        next.lease = None;
-        next.not_before = None;
         // A draft or a possible send is kept in mind; else the job is as good as new.
-        if next.state == State::Claimed {
-            next.state = State::Queued;
-        }
-        Ok(next)
+        let state = if self.state == State::Claimed { State::Queued } else { self.state };
+        let crashes = self.crashes + u32::from(self.lease.is_some());
+        Ok(Self { state, crashes, lease: None, not_before: None, ..self.next(now) })
     }
 
     /// It went.
     pub fn completed(&self, result: Value, now: Timestamp) -> Result<Self, InvalidTransition> {
-        self.must(matches!(self.state, State::Claimed | State::Prepared | State::Sending))?;
-        let mut next = self.ended(State::Completed, now);
-        next.result = Some(result);
-        Ok(next)
+        self.must_run()?;
+        Ok(Self { result: Some(result), ..self.ended(State::Completed, now) })
     }
 
     /// It certainly did not go.
     pub fn failed(&self, error: JobError, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(!self.state.has_ended())?;
-        let mut next = self.ended(State::Failed, now);
-        next.error = Some(error);
-        Ok(next)
+        Ok(Self { error: Some(error), ..self.ended(State::Failed, now) })
     }
 
     /// It may or may not have been carried out; the error says so in the action's words.
     pub fn unknown(&self, error: JobError, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Sending)?;
-        let mut next = self.ended(State::Unknown, now);
-        next.error = Some(error);
-        Ok(next)
+        Ok(Self { error: Some(error), ..self.ended(State::Unknown, now) })
     }
 
     /// The caller takes it back before anybody works on it.
     pub fn cancelled(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Queued)?;
-        let mut next = self.ended(State::Failed, now);
-        next.event = Some(JobEvent::Cancelled);
-        next.error = Some(JobError {
+        let error = JobError {
             code: JobErrorCode::Cancelled,
             message: "The job was cancelled before it was carried out.".to_owned(),
             retriable: true,
             remediation: "Retry the job if it should be carried out after all.".to_owned(),
-        });
-        Ok(next)
+        };
+        Ok(Self { event: Some(JobEvent::Cancelled), error: Some(error), ..self.ended(State::Failed, now) })
     }
 
     /// The caller asks for another try of a job that certainly sent nothing.
     pub fn retried(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Failed)?;
-        let mut next = self.next(now);
-        next.event = Some(JobEvent::Retried);
-        next.state = State::Queued;
-        next.lease = None;
-        next.attempts = 0;
-        next.crashes = 0;
-        next.failures = 0;
-        next.not_before = None;
-        next.error = None;
-        next.retried_at = Some(now);
-        next.started_at = None;
-        next.finished_at = None;
-        Ok(next)
+        Ok(Self {
+            event: Some(JobEvent::Retried),
+            state: State::Queued,
+            attempts: 0,
+            crashes: 0,
+            failures: 0,
+            error: None,
+            retried_at: Some(now),
+            started_at: None,
+            finished_at: None,
+            ..self.next(now)
+        })
     }
 
     /// A person says what became of an unknown outcome.
     pub fn resolved(&self, outcome: Outcome, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Unknown)?;
-        match outcome {
-            Outcome::Sent => {
-                let mut next = self.ended(State::Completed, now);
-                next.event = Some(JobEvent::Resolved);
-                next.error = None;
-                next.result = Some(serde_json::json!({ "resolved": "sent" }));
-                Ok(next)
-            }
+        let (state, result, error) = match outcome {
+            Outcome::Sent => (State::Completed, Some(serde_json::json!({ "resolved": "sent" })), None),
             Outcome::NotSent => {
-                let mut next = self.ended(State::Failed, now);
-                next.event = Some(JobEvent::Resolved);
-                next.error = Some(JobError {
+                let error = JobError {
                     code: JobErrorCode::NotSent,
                     message: "A person found that it was not carried out.".to_owned(),
                     retriable: true,
                     remediation: "Retry the job to carry it out.".to_owned(),
-                });
-                Ok(next)
+                };
+                (State::Failed, None, Some(error))
             }
-        }
+        };
+        Ok(Self { event: Some(JobEvent::Resolved), result, error, ..self.ended(state, now) })
     }
 
     /// When a job that only waits gives up; a retry begins the day anew.
@@ -490,34 +453,36 @@ impl Job {
     /// What the audit is told of this version: the ledger writes it in the same transaction. The same version
     /// always gives the same entry.
     pub fn audit(&self) -> Option<AuditEntry> {
-        let event = self.event?;
-        let key = || if self.key_id.is_some() { AuditBy::Key } else { AuditBy::Keyless };
-        let (event, by) = match (event, self.state) {
-            (JobEvent::Accepted, _) => (AuditEvent::JobAccepted, key()),
-            (JobEvent::Cancelled, _) => (AuditEvent::JobCancelled, key()),
-            (JobEvent::Retried, _) => (AuditEvent::JobRetried, key()),
-            (JobEvent::Resolved, _) => (AuditEvent::JobResolved, key()),
-            (JobEvent::Ended, State::Completed) => (AuditEvent::JobCompleted, AuditBy::Worker),
-            (JobEvent::Ended, State::Unknown) => (AuditEvent::JobUnknown, AuditBy::Worker),
-            (JobEvent::Ended, _) => (AuditEvent::JobFailed, AuditBy::Worker),
+        let event = match (self.event?, self.state) {
+            (JobEvent::Accepted, _) => AuditEvent::JobAccepted,
+            (JobEvent::Cancelled, _) => AuditEvent::JobCancelled,
+            (JobEvent::Retried, _) => AuditEvent::JobRetried,
+            (JobEvent::Resolved, _) => AuditEvent::JobResolved,
+            (JobEvent::Ended, State::Completed) => AuditEvent::JobCompleted,
+            (JobEvent::Ended, State::Unknown) => AuditEvent::JobUnknown,
+            (JobEvent::Ended, _) => AuditEvent::JobFailed,
         };
-        // Of one key there may be a later job, when the record of an earlier one has expired.
-        let parts = [self.job_id.to_string(), self.created_at.to_string(), self.revision.to_string()];
-        let id = entry_id(&parts.each_ref().map(String::as_str));
-        let mut entry = AuditEntry::new(id, Some(self.workspace_id.clone()), event, by, self.touched_at);
+        let by = match &self.key_id {
+            _ if self.event == Some(JobEvent::Ended) => AuditBy::Worker,
+            Some(_) => AuditBy::Key,
+            None => AuditBy::Keyless,
+        };
+        let was_checked = matches!(event, AuditEvent::JobAccepted | AuditEvent::JobRetried);
         let content = self.result.as_ref().and_then(|result| result["content_sha256"].as_str());
-        entry.key_id.clone_from(&self.key_id);
-        entry.actor = Some(self.actor.clone());
-        entry.job_id = Some(self.job_id);
-        entry.provider = Some(self.provider);
-        entry.action = Some(self.action.clone());
-        entry.sha256 = Some(self.payload_hash.as_str().to_owned());
-        entry.content_sha256 = content.map(ToOwned::to_owned);
-        entry.code = self.error.as_ref().map(|error| error.code.as_str().to_owned());
-        if matches!(event, AuditEvent::JobAccepted | AuditEvent::JobRetried) {
-            entry.rules.clone_from(&self.allowed_by);
-        }
-        Some(entry)
+        // Of one key there may be a later job, when the record of an earlier one has expired.
+        let id = hashed_uuid(format!("{}\n{}\n{}", self.job_id, self.created_at, self.revision).as_bytes());
+        Some(AuditEntry {
+            key_id: self.key_id.clone(),
+            actor: Some(self.actor.clone()),
+            rules: if was_checked { self.allowed_by.clone() } else { Vec::new() },
+            code: self.error.as_ref().map(|error| error.code.to_string()),
+            provider: Some(self.provider),
+            action: Some(self.action.clone()),
+            job_id: Some(self.job_id),
+            sha256: Some(self.payload_hash.as_str().to_owned()),
+            content_sha256: content.map(ToOwned::to_owned),
+            ..AuditEntry::new(id, Some(self.workspace_id.clone()), event, by, self.touched_at)
+        })
     }
 
     /// How long the work took, from the first claim to the end.
@@ -529,22 +494,17 @@ impl Job {
         if allowed { Ok(()) } else { Err(InvalidTransition { state: self.state }) }
     }
 
+    fn must_run(&self) -> Result<(), InvalidTransition> {
+        self.must(self.state.status() == JobStatus::Running)
+    }
+
     fn next(&self, now: Timestamp) -> Self {
-        let mut next = self.clone();
-        next.revision += 1;
-        next.touched_at = now;
-        next.event = None;
-        next
+        Self { revision: self.revision + 1, touched_at: now, event: None, ..self.clone() }
     }
 
     fn ended(&self, state: State, now: Timestamp) -> Self {
-        let mut next = self.next(now);
-        next.event = Some(JobEvent::Ended);
-        next.state = state;
-        next.lease = None;
-        next.not_before = None;
-        next.finished_at = Some(now);
-        next
+        let event = Some(JobEvent::Ended);
+        Self { event, state, lease: None, not_before: None, finished_at: Some(now), ..self.next(now) }
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActorHash, Allowlist, AuditBy, AuditEntry, AuditEvent, InvalidId, KeyId, Scope, WorkspaceId, audit::entry_id,
+    ActorHash, Allowlist, AuditBy, AuditEntry, AuditEvent, InvalidId, KeyId, Scope, WorkspaceId, hashed_uuid,
     sha256_hex,
 };
 
@@ -81,9 +81,8 @@ impl KeyRecord {
     pub fn audit_of_making(&self) -> AuditEntry {
         let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
         let allow = self.allow.as_ref().map(|allow| format!("; {allow}")).unwrap_or_default();
-        let mut entry = self.audit(AuditEvent::KeyCreated, self.created_at);
-        entry.value = Some(format!("{}{allow}", scopes.join(",")));
-        entry
+        let value = Some(format!("{}{allow}", scopes.join(",")));
+        AuditEntry { value, ..self.audit(AuditEvent::KeyCreated, self.created_at) }
     }
 
     /// The audit entry of its revocation.
@@ -92,11 +91,10 @@ impl KeyRecord {
     }
 
     fn audit(&self, event: AuditEvent, at: Timestamp) -> AuditEntry {
-        let id = entry_id(&[self.key_id.as_str(), event.as_str()]);
-        let mut entry = AuditEntry::new(id, Some(self.workspace_id.clone()), event, AuditBy::CommandLine, at);
-        entry.key_id = Some(self.key_id.clone());
-        entry.actor.clone_from(&self.bound_actor);
-        entry
+        let id = hashed_uuid(format!("{}\n{event}", self.key_id).as_bytes());
+        let (key_id, actor) = (Some(self.key_id.clone()), self.bound_actor.clone());
+        let entry = AuditEntry::new(id, Some(self.workspace_id.clone()), event, AuditBy::CommandLine, at);
+        AuditEntry { key_id, actor, ..entry }
     }
 }
 

@@ -31,12 +31,12 @@ pub use clarification::{
 };
 pub use effect::Effect;
 pub use grounding::{Mention, disarmed, doubtful_addresses, in_ascii, mentions};
-pub use hash::{ActorHash, PayloadHash, payload_hash, sha256, sha256_hex};
+pub use hash::{ActorHash, PayloadHash, hashed_uuid, payload_hash, sha256, sha256_hex};
 pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, PlanId, WorkspaceId};
 pub use job::{CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobEvent, JobStatus, Lease, NewJob, Outcome, State};
 pub use job_error::{JobError, JobErrorCode};
 pub use key::{ApiKey, KeyRecord};
-pub use mail::{Mail, MailParams, OneOrMany};
+pub use mail::{Mail, OneOrMany};
 pub use permission::{Allowlist, RecipientDomains, Scope, WorkspaceSettings, in_rollout};
 pub use plan::{Plan, PlannedAction};
 pub use quotation::quotations;

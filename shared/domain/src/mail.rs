@@ -1,50 +1,32 @@
 //! Mails: their params and what makes them valid.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::{Address, Violation, address::breaks_a_header};
 
-/// A valid mail: 1 to 50 recipients, no control character in any header field, at most 256 KiB in all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mail {
-    /// The primary recipients; at least one.
-    pub to: Vec<Address>,
-    /// The subject, in any script.
-    pub subject: String,
-    /// The body as plain text.
-    pub text: String,
-    /// The body as HTML, if there is one.
-    pub html: Option<String>,
-    /// Recipients of a copy.
-    pub cc: Vec<Address>,
-    /// Recipients of a copy, hidden from the others.
-    pub bcc: Vec<Address>,
-    /// Where replies go.
-    pub reply_to: Vec<Address>,
-}
-
-/// The JSON that a [`Mail`] is parsed from, as a schema; the parser is [`Mail::parse`].
-#[derive(JsonSchema, Serialize)]
+/// A mail: 1 to 50 recipients, no control character in any header field, at most 256 KiB in all.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
-#[schemars(inline, rename = "Mail")]
-pub struct MailParams {
+#[schemars(inline)]
+pub struct Mail {
     /// Who receives the mail: one address or a list of 1 to 50, each `a@example.com` or `Name <a@example.com>`.
-    #[schemars(title = "To", extend("x-kind" = "addresses"))]
-    pub to: OneOrMany,
+    #[serde(serialize_with = "one_or_many")]
+    #[schemars(with = "OneOrMany", title = "To", extend("x-kind" = "addresses"))]
+    pub to: Vec<Address>,
     /// Who gets a copy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Cc", extend("x-kind" = "addresses"))]
-    pub cc: Option<OneOrMany>,
+    #[serde(serialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<OneOrMany>", title = "Cc", extend("x-kind" = "addresses"))]
+    pub cc: Vec<Address>,
     /// Who gets a copy without the others seeing it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Bcc", extend("x-kind" = "addresses"))]
-    pub bcc: Option<OneOrMany>,
+    #[serde(serialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<OneOrMany>", title = "Bcc", extend("x-kind" = "addresses"))]
+    pub bcc: Vec<Address>,
     /// Where answers to the mail go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Reply-To", extend("x-kind" = "addresses"))]
-    pub reply_to: Option<OneOrMany>,
+    #[serde(serialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<OneOrMany>", title = "Reply-To", extend("x-kind" = "addresses"))]
+    pub reply_to: Vec<Address>,
     /// The subject line.
     #[schemars(title = "Subject", extend("x-kind" = "line"))]
     pub subject: String,
@@ -58,7 +40,7 @@ pub struct MailParams {
 }
 
 /// One address as a string, or several as a list.
-#[derive(JsonSchema, Serialize)]
+#[derive(JsonSchema)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 #[schemars(inline)]
@@ -67,6 +49,13 @@ pub enum OneOrMany {
     One(String),
     /// 1 to 50 addresses.
     Many(#[schemars(length(min = 1, max = 50))] Vec<String>),
+}
+
+fn one_or_many<S: Serializer>(addresses: &[Address], serializer: S) -> Result<S::Ok, S::Error> {
+    match addresses {
+        [one] => one.serialize(serializer),
+        many => many.serialize(serializer),
+    }
 }
 
 impl Mail {
@@ -116,20 +105,7 @@ impl Mail {
 
     /// The canonical params: one address as a string, more as a list, empty fields left out.
     pub fn to_params(&self) -> Value {
-        let mut params = json!({});
-        for (field, addresses) in self.address_fields() {
-            match addresses {
-                [] => {}
-                [one] => params[field] = json!(one),
-                many => params[field] = json!(many),
-            }
-        }
-        params["subject"] = json!(self.subject);
-        params["text"] = json!(self.text);
-        if let Some(html) = &self.html {
-            params["html"] = json!(html);
-        }
-        params
+        json!(self)
     }
 
     /// Everyone who receives the mail: to, cc and bcc.
@@ -143,8 +119,8 @@ impl Mail {
     }
 
     /// The lists of addresses, to change their spelling.
-    pub fn address_fields_mut(&mut self) -> [(&'static str, &mut Vec<Address>); 4] {
-        [("to", &mut self.to), ("cc", &mut self.cc), ("bcc", &mut self.bcc), ("reply_to", &mut self.reply_to)]
+    pub fn address_lists_mut(&mut self) -> [&mut Vec<Address>; 4] {
+        [&mut self.to, &mut self.cc, &mut self.bcc, &mut self.reply_to]
     }
 }
 
@@ -161,63 +137,49 @@ impl Reader<'_> {
     }
 
     /// A null field counts as absent.
-    fn get(&self, field: &str) -> Option<&Value> {
-        self.fields.get(field).filter(|value| !value.is_null())
-    }
-
     fn text(&mut self, field: &str, required: bool) -> Option<String> {
-        match self.get(field) {
+        match self.fields.get(field) {
             Some(Value::String(text)) => {
-                let text = text.clone();
                 self.bytes += text.len();
-                Some(text)
+                return Some(text.clone());
             }
-            Some(_) => {
-                self.refuse(field, "must be a string");
-                None
-            }
-            None => {
-                if required {
-                    self.refuse(field, "is required: a string");
-                }
-                None
-            }
+            None | Some(Value::Null) if required => self.refuse(field, "is required: a string"),
+            None | Some(Value::Null) => {}
+            Some(_) => self.refuse(field, "must be a string"),
         }
+        None
     }
 
     fn addresses(&mut self, field: &str) -> Vec<Address> {
-        let values: Vec<(String, &Value)> = match self.fields.get(field) {
+        let (list, is_list) = match self.fields.get(field) {
             None => return Vec::new(),
             Some(Value::Null) if field != "to" => return Vec::new(),
-            Some(Value::Array(list)) if list.is_empty() => {
-                let refused = Violation::new(format!("/{field}"), "must name at least one address, or be left out");
-                self.violations.push(if field == "to" { refused.asking_recipients() } else { refused });
-                return Vec::new();
-            }
-            Some(Value::Array(list)) if list.len() > Mail::MAX_RECIPIENTS => {
-                self.refuse(field, "must name at most 50 addresses");
-                return Vec::new();
-            }
-            Some(Value::Array(list)) => {
-                list.iter().enumerate().map(|(i, value)| (format!("/{field}/{i}"), value)).collect()
-            }
-            Some(one) => vec![(format!("/{field}"), one)],
+            Some(Value::Array(list)) => (list.as_slice(), true),
+            Some(one) => (std::slice::from_ref(one), false),
         };
-        let mut addresses = Vec::with_capacity(values.len());
-        for (pointer, value) in values {
-            match value {
-                Value::String(text) => {
-                    self.bytes += text.len();
-                    match text.parse::<Address>() {
-                        Ok(address) => addresses.push(address),
-                        // Errors are logged, so `detail` must not contain the address; `named` may.
-                        Err(invalid) => {
-                            let refused = Violation::new(pointer, format!("the address {}", invalid.why()));
-                            self.violations.push(refused.naming(invalid.to_string()));
-                        }
-                    }
+        if list.is_empty() {
+            let refused = Violation::new(format!("/{field}"), "must name at least one address, or be left out");
+            self.violations.push(if field == "to" { refused.asking_recipients() } else { refused });
+        }
+        if list.len() > Mail::MAX_RECIPIENTS {
+            self.refuse(field, "must name at most 50 addresses");
+            return Vec::new();
+        }
+        let mut addresses = Vec::with_capacity(list.len());
+        for (place, value) in list.iter().enumerate() {
+            let pointer = if is_list { format!("/{field}/{place}") } else { format!("/{field}") };
+            let Some(text) = value.as_str() else {
+                self.violations.push(Violation::new(pointer, "must be an address, as a string"));
+                continue;
+            };
+            self.bytes += text.len();
+            match text.parse::<Address>() {
+                Ok(address) => addresses.push(address),
+                // Errors are logged, so `detail` must not contain the address; `named` may.
+                Err(invalid) => {
+                    let refused = Violation::new(pointer, format!("the address {}", invalid.why()));
+                    self.violations.push(refused.naming(invalid.to_string()));
                 }
-                _ => self.violations.push(Violation::new(pointer, "must be an address, as a string")),
             }
         }
         addresses

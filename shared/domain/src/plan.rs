@@ -52,13 +52,8 @@ pub struct PlannedAction {
 impl Intent {
     /// Any text made an intent: lower case, everything else an underscore, at most 64 long.
     pub fn from_words(words: &str) -> Self {
-        let mut name = String::new();
-        for word in words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
-            if !name.is_empty() {
-                name.push('_');
-            }
-            name.push_str(&word.to_ascii_lowercase());
-        }
+        let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let mut name = words.collect::<Vec<_>>().join("_").to_ascii_lowercase();
         name.truncate(64);
         let name = if name.is_empty() { "none" } else { &name };
         name.parse().expect("words of letters and digits make an intent")

@@ -34,17 +34,14 @@ impl Violation {
 
     /// The violation of a value that is not an address, with its detail for readers allowed to see the value.
     #[must_use]
-    pub fn naming(mut self, named: impl Into<String>) -> Self {
-        self.named = Some(named.into());
-        self.ask = Some(Ask::Address);
-        self
+    pub fn naming(self, named: impl Into<String>) -> Self {
+        Self { named: Some(named.into()), ask: Some(Ask::Address), ..self }
     }
 
     /// The violation of a field that needs a recipient.
     #[must_use]
-    pub fn asking_recipients(mut self) -> Self {
-        self.ask = Some(Ask::Recipients);
-        self
+    pub fn asking_recipients(self) -> Self {
+        Self { ask: Some(Ask::Recipients), ..self }
     }
 
     /// The same violation seen from further up: `/to` under `/actions/0/params` is `/actions/0/params/to`.

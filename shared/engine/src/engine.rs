@@ -59,8 +59,8 @@ pub struct Parts {
 /// What the operator has set.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The actions that may run.
-    pub allowlist: Allowlist,
+    /// The actions that may run; if not set, every action of the catalogue.
+    pub allowlist: Option<Allowlist>,
     /// The domains that recipients may be of.
     pub recipient_domains: RecipientDomains,
     /// Nothing is executed but a plan by its id.
@@ -143,8 +143,9 @@ impl Engine {
             options.rollout,
             options.rollout_good_for,
         ));
+        let every_action = || catalogue.iter().map(|action| action.spec().action_id()).collect();
         let gate = Arc::new(Gate {
-            allowlist: options.allowlist,
+            allowlist: options.allowlist.unwrap_or_else(every_action),
             recipient_domains: options.recipient_domains,
             settings: settings.clone(),
             keys: keys.clone(),

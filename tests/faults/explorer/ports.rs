@@ -99,7 +99,7 @@ pub fn engine(world: &World) -> Engine {
         clock: Arc::<World>::clone(&world),
         metrics: Metrics::detached(),
         options: Options {
-            allowlist: std::iter::once(ACTION.parse().expect("an action id")).collect(),
+            allowlist: Some(std::iter::once(ACTION.parse().expect("an action id")).collect()),
             recipient_domains: domain::RecipientDomains::default(),
             require_plan: false,
             rollout: [(Provider::Google, 100)].into(),

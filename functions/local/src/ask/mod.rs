@@ -6,6 +6,7 @@ mod questions;
 use std::{
     collections::HashMap,
     error::Error,
+    fmt::Display,
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -13,11 +14,10 @@ use std::{
 };
 
 use adapters::api::{Api, ApiError};
-use app::ClientConfig;
 use clap::{Args, Subcommand, ValueEnum};
 use domain::Provider;
-use questions::Answer;
-use serde_json::{Map, Value, json};
+use print::list;
+use serde_json::{Value, json};
 use tokio::time;
 
 /// A request or a job failed.
@@ -46,7 +46,7 @@ pub enum Ask {
         prompt: String,
         /// An answer to a question of an earlier plan; give the same prompt and every answer so far.
         #[arg(long = "answer", value_name = "ID=VALUE", value_parser = questions::parse)]
-        answers: Vec<Answer>,
+        answers: Vec<Value>,
         /// A file with text by somebody else that the prompt is about, such as a mail to answer; `-` is standard input.
         #[arg(long, value_name = "FILE")]
         context: Option<PathBuf>,
@@ -149,90 +149,74 @@ pub enum Act {
 }
 
 /// Runs a command. Results go to standard output, progress and questions to standard error.
-pub async fn run(config: ClientConfig, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
-    let api = Api::new(config.url, config.key);
+pub async fn run(api: &Api, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
     match ask {
         Ask::Plan { prompt, answers, context, timezone, execute, how } => {
-            let mut body = of_actor(how.actor.clone());
-            body.insert("prompt".to_owned(), prompt.into());
-            body.extend(timezone.map(|timezone| ("timezone".to_owned(), timezone.into())));
             // A pipe that brings the context brings no answers.
             let can_ask = io::stdin().is_terminal() && !how.output.json && !context.as_deref().is_some_and(is_stdin);
-            if let Some(file) = context {
-                body.insert("context".to_owned(), text_of(&file)?.into());
-            }
-            plan(&api, body, answers, can_ask, execute, how).await
+            let context = context.as_deref().map(text_of).transpose()?;
+            let body = json!({ "prompt": prompt, "actor_id": how.actor, "timezone": timezone, "context": context });
+            plan(api, body, answers, can_ask, execute, how.output).await
         }
         Ask::Execute { plan_id, file, no_wait, how } => {
-            let mut body = of_actor(how.actor);
-            match (plan_id, file) {
-                (Some(plan_id), _) => body.insert("plan_id".to_owned(), plan_id.into()),
-                (None, file) => body.insert("actions".to_owned(), actions_of(&file.unwrap_or_default())?),
-            };
-            execute(&api, &body.into(), !no_wait, how.output).await
+            let actions = file.as_deref().map(actions_of).transpose()?;
+            let body = json!({ "plan_id": plan_id, "actions": actions, "actor_id": how.actor });
+            execute(api, &body, !no_wait, how.output).await
         }
-        Ask::Job { job_id, wait, act, how } => job(&api, &job_id, wait, act, how).await,
-        Ask::Jobs { status, limit, watch, how } => jobs(&api, status.as_deref(), limit, watch, how).await,
+        Ask::Job { job_id, wait, act, how } => job(api, &job_id, wait, act, how).await,
+        Ask::Jobs { status, limit, watch, how } => jobs(api, status.as_deref(), limit, watch, how).await,
         Ask::Actions { how } => {
             let actions = api.get(&["actions"], &[]).await?;
-            say(how, &actions, print::actions)?;
+            say(how, &actions, |out| print::actions(out, &actions))?;
             Ok(ExitCode::SUCCESS)
         }
-        Ask::Connect { provider, no_wait, how } => connect(&api, provider, !no_wait, how).await,
+        Ask::Connect { provider, no_wait, how } => connect(api, provider, !no_wait, how).await,
     }
 }
 
 async fn plan(
     api: &Api,
-    mut body: Map<String, Value>,
-    mut answers: Vec<Answer>,
+    mut body: Value,
+    mut answers: Vec<Value>,
     can_ask: bool,
     at_once: bool,
-    how: How,
+    how: Output,
 ) -> Result<ExitCode, Box<dyn Error>> {
-    let (answer, asks) = loop {
-        if !answers.is_empty() {
-            body.insert("answers".to_owned(), questions::to_json(&answers));
-        }
-        let answer = waiting("planning", api.post(&["ai", "plan2"], &Value::Object(body.clone()))).await?;
+    let (plan_id, asks) = loop {
+        body["answers"] = json!(answers);
+        let answer = waiting("planning", api.post(&["ai", "plan2"], &body)).await?;
         let plan = &answer["plan"];
-        let asks = !is_empty(&plan["questions"]) || is_empty(&plan["actions"]);
-        let open = print::list(&plan["clarifications"]);
+        let asks = !list(&plan["questions"]).is_empty() || list(&plan["actions"]).is_empty();
+        let open = list(&plan["clarifications"]);
         let ask_here = can_ask && !open.is_empty();
-        if !at_once || asks || !how.output.json {
-            say(how.output, &answer, |out, answer| print::plan(out, answer, !ask_here))?;
+        if !at_once || asks || !how.json {
+            say(how, &answer, |out| print::plan(out, &answer, !ask_here))?;
         }
-        if !ask_here {
-            break (answer, asks);
-        }
-        match questions::ask(open, &mut io::stdin().lock(), &mut io::stderr())? {
+        let given = if ask_here { questions::ask(open, &mut io::stdin().lock(), &mut io::stderr())? } else { None };
+        match given {
             Some(given) => questions::add(&mut answers, given),
-            None => break (answer, asks),
+            None => break (plan["plan_id"].clone(), asks),
         }
     };
-    if asks {
-        return Ok(ExitCode::from(NOT_DONE));
+    match (asks, at_once) {
+        (true, _) => Ok(ExitCode::from(NOT_DONE)),
+        (false, false) => Ok(ExitCode::SUCCESS),
+        (false, true) => execute(api, &json!({ "plan_id": plan_id, "actor_id": body["actor_id"] }), true, how).await,
     }
-    if !at_once {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut body = of_actor(how.actor);
-    body.insert("plan_id".to_owned(), answer["plan"]["plan_id"].clone());
-    execute(api, &body.into(), true, how.output).await
 }
 
 async fn execute(api: &Api, body: &Value, wait: bool, how: Output) -> Result<ExitCode, Box<dyn Error>> {
     let accepted = api.post(&["ai", "execute"], body).await?;
     if !wait {
-        say(how, &accepted, print::accepted)?;
+        say(how, &accepted, |out| print::accepted(out, &accepted))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut jobs = Vec::new();
-    for id in accepted["job_ids"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for id in list(&accepted["job_ids"]).iter().filter_map(Value::as_str) {
         jobs.push(waiting("working", ended(api, id)).await?);
     }
     let code = jobs.iter().map(exit_code).max().unwrap_or_default();
-    say(how, &json!({ "jobs": jobs }), |out, value| print::jobs(out, &value["jobs"]))?;
+    say(how, &json!({ "jobs": jobs }), |out| print::jobs(out, &jobs))?;
     Ok(ExitCode::from(code))
 }
 
@@ -248,7 +232,7 @@ async fn job(api: &Api, id: &str, wait: bool, act: Option<Act>, how: Output) -> 
     if wait && !has_ended(&job) {
         job = waiting("working", ended(api, id)).await?;
     }
-    say(how, &job, print::job)?;
+    say(how, &job, |out| print::job(out, &job))?;
     // An act that succeeded is a success; without one, or with --wait, the job's own end decides.
     Ok(ExitCode::from(if act.is_none() || wait { exit_code(&job) } else { 0 }))
 }
@@ -266,7 +250,7 @@ async fn jobs(
     let path = ["ai", "jobs"];
     let page = api.get(&path, &query).await?;
     if !watch {
-        say(how, &page, |out, value| print::jobs(out, &value["data"]))?;
+        say(how, &page, |out| print::jobs(out, list(&page["data"])))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut seen: HashMap<String, Value> = HashMap::new();
@@ -278,21 +262,17 @@ async fn jobs(
             Ok(page) => {
                 told = false;
                 // Oldest first, so that the newest job is the last line.
-                for job in page["data"].as_array().into_iter().flatten().rev() {
-                    let id = job["job_id"].as_str().unwrap_or_default();
-                    if seen.get(id) != Some(&job["status"]) {
-                        seen.insert(id.to_owned(), job["status"].clone());
-                        line(how, job)?;
+                for job in list(&page["data"]).iter().rev() {
+                    let (id, status) = (job["job_id"].to_string(), &job["status"]);
+                    if seen.insert(id, status.clone()).as_ref() != Some(status) {
+                        say(how, &job.to_string(), |out| print::job_line(out, job))?;
                     }
                 }
             }
-            Err(error) if error.is_retriable() => {
-                // Once per outage.
-                if !std::mem::replace(&mut told, true) {
-                    eprintln!("{error}");
-                }
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) if !error.is_retriable() => return Err(error.into()),
+            // Once per outage.
+            Err(error) if !std::mem::replace(&mut told, true) => eprintln!("{error}"),
+            Err(_) => {}
         }
         tokio::select! {
             _ = ticks.tick() => {}
@@ -304,27 +284,26 @@ async fn jobs(
 
 async fn connect(api: &Api, provider: Provider, wait: bool, how: Output) -> Result<ExitCode, Box<dyn Error>> {
     let path = ["oauth", provider.as_str(), "status"];
+    let is_connected = |status: &Value| status["connected"] == true;
     let mut status = api.get(&path, &[]).await?;
-    if status["connected"] != true {
+    if !is_connected(&status) {
         // Only the page can start it, since the consent is bound to the browser that started it.
         eprintln!("Open {}/dev/action-runner.html and connect {provider} there.", api.url());
         if wait {
             let connected = async {
-                let mut ticks = time::interval(POLL_EVERY);
                 loop {
-                    ticks.tick().await;
                     match api.get(&path, &[]).await {
-                        Ok(status) if status["connected"] == true => return Ok(status),
+                        Ok(status) if is_connected(&status) => return Ok(status),
                         Err(error) if !error.is_retriable() => return Err(error),
-                        _ => {}
+                        _ => time::sleep(POLL_EVERY).await,
                     }
                 }
             };
             status = waiting("waiting for the account", connected).await?;
         }
     }
-    say(how, &status, print::connection)?;
-    Ok(ExitCode::from(if status["connected"] == true { 0 } else { NOT_DONE }))
+    say(how, &status, |out| print::connection(out, &status))?;
+    Ok(ExitCode::from(if is_connected(&status) { 0 } else { NOT_DONE }))
 }
 
 /// Polls until the job ends.
@@ -349,14 +328,6 @@ fn exit_code(job: &Value) -> u8 {
     }
 }
 
-fn is_empty(list: &Value) -> bool {
-    list.as_array().is_none_or(Vec::is_empty)
-}
-
-fn of_actor(actor: Option<String>) -> Map<String, Value> {
-    actor.into_iter().map(|actor| ("actor_id".to_owned(), actor.into())).collect()
-}
-
 fn actions_of(file: &Path) -> Result<Value, Box<dyn Error>> {
     let value: Value = serde_json::from_str(&text_of(file)?).map_err(|error| format!("{}: {error}", file.display()))?;
     // A whole plan is accepted too.
@@ -375,53 +346,32 @@ fn text_of(file: &Path) -> Result<String, Box<dyn Error>> {
 
 /// Awaits something, and shows the seconds at a terminal.
 async fn waiting<T>(what: &str, done: impl Future<Output = T>) -> T {
+    if !io::stderr().is_terminal() {
+        return done.await;
+    }
     let mut done = std::pin::pin!(done);
-    let terminal = io::stderr().is_terminal();
     let mut seconds = 0;
-    let mut ticks = time::interval(Duration::from_secs(1));
     loop {
-        tokio::select! {
-            biased;
-            value = &mut done => {
-                if terminal {
-                    eprint!("\r\x1b[K");
-                }
-                return value;
-            }
-            _ = ticks.tick() => {
-                if terminal {
-                    eprint!("\r{what}… {seconds} s");
-                    // Progress may get lost.
-                    let _ = io::stderr().flush();
-                }
-                seconds += 1;
-            }
+        eprint!("\r{what}… {seconds} s");
+        if let Ok(value) = time::timeout(Duration::from_secs(1), &mut done).await {
+            eprint!("\r\x1b[K");
+            return value;
         }
+        seconds += 1;
     }
 }
 
-/// Prints an answer of the API.
+/// Prints an answer of the API: its JSON, or for people.
 fn say(
     how: Output,
-    value: &Value,
-    print: impl Fn(&mut dyn io::Write, &Value) -> io::Result<()>,
+    json: &dyn Display,
+    print: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
 ) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
     if how.json {
-        writeln!(out, "{value:#}")?;
+        writeln!(out, "{json:#}")?;
     } else {
-        print(&mut out, value)?;
+        print(&mut out)?;
     }
-    Ok(())
-}
-
-/// Prints one job of a list, with `--json` in one line.
-fn line(how: Output, job: &Value) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    if how.json {
-        writeln!(out, "{job}")?;
-    } else {
-        print::job_line(&mut out, job)?;
-    }
-    out.flush()
+    Ok(out.flush()?)
 }

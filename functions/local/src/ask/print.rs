@@ -71,8 +71,8 @@ pub fn accepted(out: &mut dyn Write, accepted: &Value) -> Result<()> {
 }
 
 /// Jobs, a line each.
-pub fn jobs(out: &mut dyn Write, jobs: &Value) -> Result<()> {
-    list(jobs).iter().try_for_each(|job| job_line(out, job))
+pub fn jobs(out: &mut dyn Write, jobs: &[Value]) -> Result<()> {
+    jobs.iter().try_for_each(|job| job_line(out, job))
 }
 
 /// A job in one line.

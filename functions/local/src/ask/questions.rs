@@ -6,33 +6,21 @@ use serde_json::{Value, json};
 
 use super::print;
 
-/// An answer to the question of this id.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    pub id: String,
-    pub value: Value,
-}
-
-/// Parses `ID=VALUE`. `true` and `false` are a yes and a no, everything else is a text.
-pub fn parse(text: &str) -> std::result::Result<Answer, String> {
+/// Parses `ID=VALUE` into an answer as the API takes it. `true` and `false` are a yes and a no, everything else is a text.
+pub fn parse(text: &str) -> std::result::Result<Value, &'static str> {
     let (id, value) = text.split_once('=').ok_or("write it as ID=VALUE, with the id that plan printed")?;
     let value = value.parse::<bool>().map_or_else(|_| json!(value), Value::Bool);
-    Ok(Answer { id: id.to_owned(), value })
+    Ok(json!({ "id": id, "value": value }))
 }
 
 /// Adds answers. A newer answer to the same question replaces the older one.
-pub fn add(answers: &mut Vec<Answer>, given: Vec<Answer>) {
-    answers.retain(|old| !given.iter().any(|new| new.id == old.id));
+pub fn add(answers: &mut Vec<Value>, given: Vec<Value>) {
+    answers.retain(|old| !given.iter().any(|new| new["id"] == old["id"]));
     answers.extend(given);
 }
 
-/// The answers as the API takes them.
-pub fn to_json(answers: &[Answer]) -> Value {
-    answers.iter().map(|Answer { id, value }| json!({ "id": id, "value": value })).collect()
-}
-
 /// Asks one question after another. None if an empty line or the end of the input stops it.
-pub fn ask(questions: &[Value], input: &mut dyn BufRead, out: &mut dyn Write) -> Result<Option<Vec<Answer>>> {
+pub fn ask(questions: &[Value], input: &mut dyn BufRead, out: &mut dyn Write) -> Result<Option<Vec<Value>>> {
     let mut answers = Vec::new();
     for question in questions {
         print::question(out, question)?;
@@ -48,7 +36,7 @@ pub fn ask(questions: &[Value], input: &mut dyn BufRead, out: &mut dyn Write) ->
                 Err(hint) => writeln!(out, "{hint}")?,
             }
         };
-        answers.push(Answer { id: question["id"].as_str().unwrap_or_default().to_owned(), value });
+        answers.push(json!({ "id": question["id"], "value": value }));
     }
     Ok(Some(answers))
 }
@@ -76,8 +64,8 @@ fn read(question: &Value, line: &str) -> std::result::Result<Value, &'static str
 mod tests {
     use super::*;
 
-    fn answer(id: &str, value: impl Into<Value>) -> Answer {
-        Answer { id: id.to_owned(), value: value.into() }
+    fn answer(id: &str, value: impl Into<Value>) -> Value {
+        json!({ "id": id, "value": value.into() })
     }
 
     #[test]
@@ -92,8 +80,7 @@ mod tests {
     fn a_newer_answer_replaces_the_older_one() {
         let mut answers = vec![answer("q_1", "maria"), answer("q_2", true)];
         add(&mut answers, vec![answer("q_1", "maria@example.com")]);
-        let expected = json!([{ "id": "q_2", "value": true }, { "id": "q_1", "value": "maria@example.com" }]);
-        assert_eq!(to_json(&answers), expected);
+        assert_eq!(answers, [answer("q_2", true), answer("q_1", "maria@example.com")]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{Address, Evidence, Mail, MailParams, Violation, Warning};
+use domain::{Address, Evidence, Mail, Violation, Warning};
 use engine::ports::{
     Access, Action, ActionSpec, Call, Done, Example, ParamAddress, ProviderError, RenderContext, RenderError, Rendered,
     Wording,
@@ -84,7 +84,7 @@ impl<T: MailTransport> Action for MailAction<T> {
     }
 
     fn params_schema(&self) -> Value {
-        params::schema::<MailParams>()
+        params::schema::<Mail>()
     }
 
     fn parse(&self, params: &Value) -> Result<Box<dyn Call>, Vec<Violation>> {
@@ -112,7 +112,7 @@ impl<T: MailTransport> Call for MailCall<T> {
 
     fn map_addresses(&self, change: &mut dyn FnMut(Address) -> Address) -> Option<Box<dyn Call>> {
         let mut mail = self.mail.clone();
-        for (_, list) in mail.address_fields_mut() {
+        for list in mail.address_lists_mut() {
             *list = list.drain(..).map(&mut *change).collect();
         }
         Some(Box::new(Self { mail, transport: Arc::clone(&self.transport) }))

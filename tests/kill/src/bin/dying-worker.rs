@@ -6,8 +6,11 @@
 
 use std::{error::Error, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
 
-use adapters::redis::{RedisConnection, RedisQueue};
-use app::{Config, QueueConfig, Runtime, SecretConfig, WorkerTiming, run_housekeeping, run_worker};
+use adapters::{
+    redis::{RedisConnection, RedisQueue},
+    secret::Secret,
+};
+use app::{Config, QueueConfig, Runtime, WorkerTiming, run_housekeeping, run_worker};
 use clap::{Parser, ValueEnum};
 use engine::Engine;
 use jiff::SignedDuration;
@@ -16,8 +19,8 @@ use secrecy::ExposeSecret;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::watch,
 };
+use tokio_util::sync::CancellationToken;
 
 #[derive(Parser)]
 struct Arguments {
@@ -88,7 +91,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     parts.options.visibility_timeout = seconds(arguments.visibility);
     parts.options.provider_timeout = seconds(arguments.provider_timeout);
     let url = match &config.redis_url {
-        Some(SecretConfig::Value(url)) => Some(url.expose_secret()),
+        Some(Secret::Given(url)) => Some(url.expose_secret()),
         _ => None,
     };
     if let (QueueConfig::Redis, Some(url)) = (&config.queue, url) {
@@ -112,13 +115,13 @@ async fn work(engine: Arc<Engine>, arguments: &Arguments) -> Result<(), Box<dyn 
         lease: SignedDuration::from_secs(arguments.lease.into()),
         sweep: Duration::from_secs(arguments.sweep.into()),
     };
-    let (stop, stopped) = watch::channel(false);
+    let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     println!("working");
-    let worker = tokio::spawn(run_worker(Arc::clone(&engine), timing, stopped.clone()));
-    let housekeeping = tokio::spawn(run_housekeeping(engine, timing, stopped));
+    let worker = tokio::spawn(run_worker(Arc::clone(&engine), timing, stop.clone()));
+    let housekeeping = tokio::spawn(run_housekeeping(engine, timing, stop.clone()));
     terminate.recv().await;
-    stop.send_replace(true);
+    stop.cancel();
     worker.await?;
     Ok(housekeeping.await?)
 }
