@@ -2,9 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{serde_text::serde_as_text, unicode::reorders};
+use crate::{
+    serde_text::serde_as_text,
+    unicode::{is_hidden, reorders},
+};
 
-/// A mailbox: an ASCII addr-spec (RFC 5322, section 3.4.1, as a dot-atom) and an optional display name in any script.
+/// A mailbox: an ASCII addr-spec (RFC 5322, section 3.4.1, as a dot-atom or a quoted string) and an optional display name in any script.
 ///
 /// Written `john@example.com` or `Zoë Groß <zoe@example.org>`. Two addresses are equal if their local parts are equal
 /// and their domains differ at most in case. Equality ignores the display name.
@@ -36,6 +39,18 @@ const MAX_ADDRESS: usize = 254;
 const MAX_NAME: usize = 255;
 
 impl Address {
+    /// The addresses of a text, separated by commas or semicolons outside quotes; none if it is blank.
+    pub fn list(text: &str) -> Result<Vec<Self>, InvalidAddress> {
+        let (mut quoted, mut escaped) = (false, false);
+        let parts = text.split(|c| {
+            (quoted, escaped) = (quoted ^ (c == '"' && !escaped), quoted && c == '\\' && !escaped);
+            !quoted && matches!(c, ',' | ';')
+        });
+        let several: Result<Vec<_>, _> = parts.filter(|part| !part.trim().is_empty()).map(str::parse).collect();
+        // The name in front of one address may hold a comma.
+        several.or_else(|error| text.parse().map(|one| vec![one]).map_err(|_| error))
+    }
+
     /// The address without its name, `local@domain`, as written.
     pub fn addr_spec(&self) -> String {
         format!("{}@{}", self.local, self.domain)
@@ -108,21 +123,28 @@ impl FromStr for Address {
             None => (None, text),
         };
         let (local, domain) = spec.rsplit_once('@').ok_or_else(|| refuse(text, "has no @"))?;
-        if !spec.is_ascii() {
-            let in_domain = "has a domain outside ASCII: write it in its xn-- form";
-            let in_local = "has a local part outside ASCII, which cannot be sent to";
-            return Err(refuse(text, if local.is_ascii() { in_domain } else { in_local }));
+        if spec.chars().any(is_hidden) {
+            return Err(refuse(text, "has an invisible character"));
         }
-        if !is_dot_atom(local) || local.len() > MAX_LOCAL {
+        if !local.is_ascii() {
+            return Err(refuse(text, "has a local part outside ASCII, which cannot be sent to"));
+        }
+        if !(is_dot_atom(local) || is_quoted(local)) || local.len() > MAX_LOCAL {
             return Err(refuse(text, "has a malformed part before the @"));
         }
-        if !is_domain(domain) {
+        // A domain outside ASCII is written as its A-labels (RFC 5891, UTS #46).
+        let domain = match domain.is_ascii() {
+            true => domain.to_owned(),
+            false => idna::domain_to_ascii_strict(domain)
+                .map_err(|_| refuse(text, "has a domain with characters that no domain may have"))?,
+        };
+        if !is_domain(&domain) {
             return Err(refuse(text, "has a malformed domain: it needs two or more labels, such as example.com"));
         }
-        if spec.len() > MAX_ADDRESS {
+        if local.len() + 1 + domain.len() > MAX_ADDRESS {
             return Err(refuse(text, "is longer than 254 characters"));
         }
-        Ok(Self { name, local: local.to_owned(), domain: domain.to_owned() })
+        Ok(Self { name, local: local.to_owned(), domain })
     }
 }
 
@@ -171,6 +193,12 @@ fn is_dot_atom(text: &str) -> bool {
     text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 
+/// A quoted local part (RFC 5321, section 4.1.2): `"john..doe"`.
+fn is_quoted(text: &str) -> bool {
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.is_some_and(|inner| !inner.is_empty() && !inner.contains(['<', '>']) && unescape(inner).is_ok())
+}
+
 fn is_domain(text: &str) -> bool {
     let label = |l: &str| {
         (1..=63).contains(&l.len())
@@ -209,10 +237,34 @@ mod tests {
             ("o'brien+news@sub.example.co.uk", None, "o'brien+news@sub.example.co.uk"),
             ("a@example.xn--p1ai", None, "a@example.xn--p1ai"),
             ("田中 <t@example.jp>", Some("田中"), "t@example.jp"),
+            ("info@münchen.example", None, "info@xn--mnchen-3ya.example"),
+            ("Zoë <info@MÜNCHEN.example>", Some("Zoë"), "info@xn--mnchen-3ya.example"),
+            ("post@пример.рф", None, "post@xn--e1afmkfd.xn--p1ai"),
+            ("post@例え.jp", None, "post@xn--r8jz45g.jp"),
+            ("\"john..doe\"@example.com", None, "\"john..doe\"@example.com"),
+            ("J <\"john doe\"@example.com>", Some("J"), "\"john doe\"@example.com"),
         ] {
             let address: Address = text.parse().unwrap();
             assert_eq!((address.name(), address.addr_spec().as_str()), (name, spec), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_may_hold_several_addresses_and_blanks_between_them() {
+        let specs =
+            |text: &str| Address::list(text).map(|list| list.iter().map(Address::addr_spec).collect::<Vec<_>>());
+        let both = Ok(vec!["a@example.com".to_owned(), "b@example.com".to_owned()]);
+        for text in [
+            "a@example.com, b@example.com",
+            "a@example.com;b@example.com;",
+            " , a@example.com ,, \"Doe, B\" <b@example.com>",
+            "\"Doe; \\\"A\\\"\" <a@example.com>; B <b@example.com>",
+        ] {
+            assert_eq!(specs(text), both, "{text}");
+        }
+        assert_eq!(specs("Doe, A <a@example.com>"), Ok(vec!["a@example.com".to_owned()]));
+        assert_eq!((specs(""), specs(" ; ")), (Ok(Vec::new()), Ok(Vec::new())));
+        assert!(specs("a@example.com, b").unwrap_err().to_string().contains("\"b\""));
     }
 
     #[test]
@@ -232,9 +284,11 @@ mod tests {
             "a@1.2.3.4",
             "a@example.com--say",
             "a@b@example.com",
-            "\"a b\"@example.com",
+            "\"a\"b\"@example.com",
+            "\"\"@example.com",
             "zoë@example.com",
-            "zoe@exämple.com",
+            "zoe@exa\u{200b}mple.com",
+            "zoe@ex ämple.com",
             "a@example.com\r\nBcc: b@example.com",
             "a\u{0}@example.com",
             "A\u{202E}moc <a@example.com>",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use strum::IntoStaticStr;
 
-use crate::{Address, InvalidAddress, in_ascii, sha256_hex};
+use crate::{Address, in_ascii, sha256_hex};
 
 /// One question of a plan. Its answer goes back with the same prompt under the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,13 +182,7 @@ impl Question {
 
 /// The addresses of an answer, separated by commas or semicolons; else why it holds none.
 pub fn addresses(text: &str) -> Result<Vec<Address>, String> {
-    // A display name may hold a comma.
-    if let Ok(one) = text.parse() {
-        return Ok(vec![one]);
-    }
-    let parts = text.split([',', ';']).map(str::trim).filter(|part| !part.is_empty());
-    let read = |part: &str| part.parse().map_err(|invalid: InvalidAddress| format!("“{}”: {invalid}.", in_ascii(part)));
-    let found = parts.map(read).collect::<Result<Vec<_>, _>>()?;
+    let found = Address::list(text).map_err(|invalid| format!("{}.", in_ascii(&invalid.to_string())))?;
     if found.is_empty() { Err("The answer holds no address.".to_owned()) } else { Ok(found) }
 }
 

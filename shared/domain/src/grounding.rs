@@ -130,7 +130,8 @@ fn word_at(text: &str, at: usize, mark: &str, turned: usize) -> Option<Word> {
     let word = &text[place.clone()];
     let is_whole = !local.is_empty() && !domain.is_empty();
     let is_cut = cuts(text[..place.start].chars().rev()) || cuts(text[place.end..].chars());
-    if is_whole && (!word.is_ascii() || is_cut || place.start > turned) {
+    let is_plain = local.is_ascii() && mark == "@" && is_plain_domain(domain);
+    if is_whole && (!is_plain || is_cut || place.start > turned) {
         return Some(Word { place, address: None });
     }
     Some(Word { address: Some(word.parse().ok()?), place })
@@ -147,6 +148,18 @@ fn names_an_address(text: &str) -> bool {
         &["to", "cc", "bcc", "mail", "email", "address", "addr", "recipient", "recipients", "contact"];
     let name = text.rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     NAMES.contains(&name.to_ascii_lowercase().as_str())
+}
+
+/// Whether nobody takes a domain for another one: its letters outside ASCII are Latin ones with marks, or all of it is
+/// Cyrillic or Greek, the top-level domain too. No top-level domain has such a Latin letter.
+fn is_plain_domain(domain: &str) -> bool {
+    let marked = |c: char| matches!(c, '\u{DF}'..='\u{17E}') && !matches!(c, '×' | '÷' | 'ı' | 'ĸ' | 'ŉ' | 'ſ');
+    let one_script =
+        |script: fn(&char) -> bool| domain.chars().filter(|c| !matches!(c, '.' | '-' | '0'..='9')).all(|c| script(&c));
+    let (names, top) = domain.rsplit_once('.').unwrap_or(("", domain));
+    (top.is_ascii() && names.chars().all(|c| c.is_ascii() || c.to_lowercase().all(marked)))
+        || one_script(|c| matches!(c, '\u{400}'..='\u{4FF}'))
+        || one_script(|c| matches!(c, '\u{370}'..='\u{3FF}' | '\u{1F00}'..='\u{1FFF}'))
 }
 
 /// Whether a character continues the word around an @.
@@ -225,6 +238,8 @@ mod tests {
             ("?to=john.doe@example.com&cc=a@example.com", vec!["john.doe@example.com", "a@example.com"]),
             ("bounce+john=example.com@lists.example.org", vec!["bounce+john=example.com@lists.example.org"]),
             ("a/b@example.com", vec!["a/b@example.com"]),
+            ("Schreib info@münchen.example, bitte", vec!["info@xn--mnchen-3ya.example"]),
+            ("Напиши на post@пример.рф", vec!["post@xn--e1afmkfd.xn--p1ai"]),
         ] {
             let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
             assert_eq!(found(text), expected, "{text}");
@@ -238,7 +253,6 @@ mod tests {
             "@example.com",
             "john at example dot com",
             "john@example.com@evil.org",
-            "john@exämple.com",
             "jоhn@example.com",
             "john@example.comé",
             "john@localhost",

@@ -70,15 +70,24 @@ impl Mail {
             return Err(vec![Violation::new("", "params must be an object")]);
         };
         let mut reader = Reader { fields, bytes: 0, violations: Vec::new() };
-        let mail = Self {
+        let mut mail = Self {
             to: reader.addresses("to"),
             subject: reader.text("subject", true).unwrap_or_default(),
             text: reader.text("text", true).unwrap_or_default(),
-            html: reader.text("html", false),
+            // Forms and models fill in what they leave out, and a blank body must not replace the text.
+            html: reader.text("html", false).filter(|html| !html.trim().is_empty()),
             cc: reader.addresses("cc"),
             bcc: reader.addresses("bcc"),
             reply_to: reader.addresses("reply_to"),
         };
+        let mut seen: Vec<Address> = Vec::new();
+        for list in [&mut mail.to, &mut mail.cc, &mut mail.bcc] {
+            list.retain(|address| {
+                let is_new = !seen.contains(address);
+                seen.extend(is_new.then(|| address.clone()));
+                is_new
+            });
+        }
         if mail.subject.chars().any(breaks_a_header) {
             reader.refuse("subject", "must not contain control characters or line breaks");
         }
@@ -87,14 +96,13 @@ impl Mail {
                 reader.refuse(field, "must not contain NUL characters");
             }
         }
-        if !fields.contains_key("to") {
-            let refused = Violation::new("/to", "is required: one address or a list of 1 to 50");
-            reader.violations.push(refused.asking_recipients());
-        }
         let recipients = mail.recipients().count();
         if recipients > Self::MAX_RECIPIENTS {
             let says = format!("names {recipients} recipients with cc and bcc; the most is {}", Self::MAX_RECIPIENTS);
             reader.refuse("to", &says);
+        }
+        if mail.reply_to.len() > Self::MAX_RECIPIENTS {
+            reader.refuse("reply_to", "must name at most 50 addresses");
         }
         if reader.bytes > Self::MAX_BYTES {
             reader.violations.push(Violation::new("", "the mail is larger than 256 KiB"));
@@ -150,22 +158,15 @@ impl Reader<'_> {
         None
     }
 
+    /// A null, a blank text and an empty list name nobody.
     fn addresses(&mut self, field: &str) -> Vec<Address> {
         let (list, is_list) = match self.fields.get(field) {
-            None => return Vec::new(),
-            Some(Value::Null) if field != "to" => return Vec::new(),
+            None | Some(Value::Null) => (&[][..], true),
             Some(Value::Array(list)) => (list.as_slice(), true),
             Some(one) => (std::slice::from_ref(one), false),
         };
-        if list.is_empty() {
-            let refused = Violation::new(format!("/{field}"), "must name at least one address, or be left out");
-            self.violations.push(if field == "to" { refused.asking_recipients() } else { refused });
-        }
-        if list.len() > Mail::MAX_RECIPIENTS {
-            self.refuse(field, "must name at most 50 addresses");
-            return Vec::new();
-        }
         let mut addresses = Vec::with_capacity(list.len());
+        let refused = self.violations.len();
         for (place, value) in list.iter().enumerate() {
             let pointer = if is_list { format!("/{field}/{place}") } else { format!("/{field}") };
             let Some(text) = value.as_str() else {
@@ -173,14 +174,18 @@ impl Reader<'_> {
                 continue;
             };
             self.bytes += text.len();
-            match text.parse::<Address>() {
-                Ok(address) => addresses.push(address),
+            match Address::list(text) {
+                Ok(some) => addresses.extend(some),
                 // Errors are logged, so `detail` must not contain the address; `named` may.
                 Err(invalid) => {
                     let refused = Violation::new(pointer, format!("the address {}", invalid.why()));
                     self.violations.push(refused.naming(invalid.to_string()));
                 }
             }
+        }
+        if field == "to" && addresses.is_empty() && self.violations.len() == refused {
+            let missing = Violation::new("/to", "is required: one address or a list of 1 to 50");
+            self.violations.push(missing.asking_recipients());
         }
         addresses
     }
@@ -214,19 +219,31 @@ mod tests {
     #[test]
     fn everything_wrong_is_reported_with_its_pointer() {
         assert_eq!(pointers(&json!([])), [""]);
-        assert_eq!(pointers(&json!({ "subject": 1, "x/y": 2 })), ["/subject", "/text", "/to", "/x~1y"]);
+        assert_eq!(pointers(&json!({ "subject": 1, "x/y": 2 })), ["/to", "/subject", "/text", "/x~1y"]);
         assert_eq!(
             pointers(&json!({ "to": ["a@example.com", 7, "b@"], "subject": "a\r\nBcc: x@example.com", "text": "" })),
             ["/to/1", "/to/2", "/subject"]
         );
         assert_eq!(pointers(&json!({ "to": [], "subject": "", "text": "" })), ["/to"]);
         assert_eq!(pointers(&json!({ "to": null, "subject": "", "text": "" })), ["/to"]);
+        assert_eq!(pointers(&json!({ "to": ["", " ; "], "subject": "", "text": "" })), ["/to"]);
+    }
+
+    #[test]
+    fn what_is_left_blank_is_absent_and_nobody_is_named_twice() {
+        let full = json!({
+            "to": "a@example.com, A <a@example.com>; b@example.com", "subject": "s", "text": "t", "html": " \n",
+            "cc": [" "], "bcc": ["", "b@EXAMPLE.com", "c@example.com"], "reply_to": [],
+        });
+        let plain =
+            json!({ "to": ["a@example.com", "b@example.com"], "subject": "s", "text": "t", "bcc": "c@example.com" });
+        assert_eq!(Mail::parse(&full).unwrap().to_params(), plain);
     }
 
     #[test]
     fn fifty_recipients_in_all_and_a_quarter_mebibyte() {
-        let many = |n: usize| (0..n).map(|i| format!("a{i}@example.com")).collect::<Vec<_>>();
-        let mail = |to: usize, cc: usize, text: usize| json!({ "to": many(to), "cc": many(cc), "subject": "", "text": "x".repeat(text) });
+        let many = |n: usize, at: &str| (0..n).map(|i| format!("a{i}@{at}.example")).collect::<Vec<_>>();
+        let mail = |to: usize, cc: usize, text: usize| json!({ "to": many(to, "to"), "cc": many(cc, "cc"), "subject": "", "text": "x".repeat(text) });
         assert!(Mail::parse(&mail(25, 25, 1)).is_ok());
         assert_eq!(pointers(&mail(25, 26, 1)), ["/to"]);
         assert_eq!(pointers(&mail(51, 1, 1)), ["/to"]);
