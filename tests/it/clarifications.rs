@@ -132,7 +132,7 @@ async fn an_answer_that_cannot_be_used_is_asked_for_again_and_says_why() {
     let (says, prompt) = (answer(&[action(&[])]), "Write that lunch is at noon");
     let plan = planned(&inside, says.clone(), prompt, Vec::new()).await.unwrap();
     let question = &plan.clarifications[0];
-    let unusable = [(text("Ana"), "“Ana”"), (text(" "), "no address"), (yes(), "must be a text")];
+    let unusable = [(text("Ana"), "\"Ana\""), (text(" "), "no address"), (yes(), "must be a text")];
     for (value, why) in unusable.clone() {
         let plan = planned(&inside, says.clone(), prompt, vec![given(question, value)]).await.unwrap();
         let [again] = &plan.clarifications[..] else { panic!("{plan:?}") };

@@ -135,8 +135,10 @@ impl FromStr for Address {
         // A domain outside ASCII is written as its A-labels (RFC 5891, UTS #46).
         let domain = match domain.is_ascii() {
             true => domain.to_owned(),
-            false => idna::domain_to_ascii_strict(domain)
-                .map_err(|_| refuse(text, "has a domain with characters that no domain may have"))?,
+            false => Some(domain)
+                .filter(|domain| !domain.chars().any(is_symbol))
+                .and_then(|domain| idna::domain_to_ascii_strict(domain).ok())
+                .ok_or_else(|| refuse(text, "has a domain with characters that no domain may have"))?,
         };
         if !is_domain(&domain) {
             return Err(refuse(text, "has a malformed domain: it needs two or more labels, such as example.com"));
@@ -191,6 +193,12 @@ pub(crate) fn is_atext(c: char) -> bool {
 
 fn is_dot_atom(text: &str) -> bool {
     text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+}
+
+/// Symbols and marks outside ASCII, which UTS #46 maps or lets through and no domain may have (RFC 5892, section 2.6).
+const fn is_symbol(c: char) -> bool {
+    matches!(c, '\u{A0}'..='\u{B6}' | '\u{B8}'..='\u{BF}' | '×' | '÷' | '\u{2000}'..='\u{2BFF}' | '\u{2E00}'..='\u{2E7F}'
+        | '\u{3000}'..='\u{3004}' | '\u{3008}'..='\u{3020}' | '\u{FE10}'..='\u{FE6F}' | '\u{1F000}'..='\u{1FAFF}')
 }
 
 /// A quoted local part (RFC 5321, section 4.1.2): `"john..doe"`.

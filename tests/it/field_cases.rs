@@ -1,0 +1,168 @@
+//! Inputs that users of such products really have, each with what comes out of it. A row stands for its whole kind, and
+//! its neighbours stand beside it.
+
+use domain::Plan;
+use serde_json::{Value, json};
+
+use crate::{
+    inside::{Inside, action, answer},
+    support::Server,
+};
+
+const JOHN: &str = "john@example.com";
+
+/// The mail of an action with these changes, as preview shows it.
+async fn previewed(server: &Server, action: &str, changes: &Value) -> Value {
+    let mut params = json!({ "to": JOHN, "subject": "Hello", "text": "The numbers are below." });
+    for (field, value) in changes.as_object().expect("an object") {
+        params[field] = value.clone();
+    }
+    let provider = if action.starts_with("gmail") { "google" } else { "microsoft" };
+    let asked = json!({ "provider": provider, "action": action, "params": params, "client_request_id": "k" });
+    let reply = server.post("/actions/preview", &asked).await;
+    assert_eq!(reply.status, 200, "{changes}: {}", reply.body);
+    reply.body
+}
+
+#[tokio::test]
+async fn a_blank_optional_field_is_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    for action in ["gmail.send", "outlook.send"] {
+        let plain = previewed(&server, action, &json!({})).await;
+        for changes in [
+            json!({ "html": "" }),
+            json!({ "html": " " }),
+            json!({ "html": "\n" }),
+            json!({ "html": null }),
+            json!({ "cc": "" }),
+            json!({ "cc": [] }),
+            json!({ "cc": [""] }),
+            json!({ "bcc": ["", "  "] }),
+            json!({ "reply_to": "" }),
+            json!({ "reply_to": ["", " "] }),
+            json!({ "to": [JOHN, ""] }),
+            json!({ "to": [JOHN, JOHN] }),
+            json!({ "to": JOHN, "cc": "John <john@example.com>", "bcc": [JOHN] }),
+        ] {
+            let same = previewed(&server, action, &changes).await;
+            assert_eq!(same["content_sha256"], plain["content_sha256"], "{action} {changes}");
+            assert_eq!(same["warnings"], json!([]), "{action} {changes}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn addresses_are_taken_as_people_write_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    for (to, expected) in [
+        (json!("john@example.com, jane@example.com"), vec![JOHN, "jane@example.com"]),
+        (json!("john@example.com; jane@example.com;"), vec![JOHN, "jane@example.com"]),
+        (
+            json!(["john@example.com,jane@example.com", "bo@example.com"]),
+            vec![JOHN, "jane@example.com", "bo@example.com"],
+        ),
+        (json!("\"Doe, John\" <john@example.com>; Jane <jane@example.com>"), vec![JOHN, "jane@example.com"]),
+        (json!("Doe, John <john@example.com>"), vec![JOHN]),
+        (json!("info@münchen.example"), vec!["info@xn--mnchen-3ya.example"]),
+        (json!("info@MÜNCHEN.example"), vec!["info@xn--mnchen-3ya.example"]),
+        (json!("post@пример.рф"), vec!["post@xn--e1afmkfd.xn--p1ai"]),
+        (json!("post@例え.jp"), vec!["post@xn--r8jz45g.jp"]),
+        (json!("x@straße.example"), vec!["x@xn--strae-oqa.example"]),
+        (json!("\"john..doe\"@example.com"), vec!["\"john..doe\"@example.com"]),
+        (json!("\"john doe\"@example.com"), vec!["\"john doe\"@example.com"]),
+        (json!("J <\"a,b\"@example.com>"), vec!["\"a,b\"@example.com"]),
+    ] {
+        for action in ["gmail.send", "outlook.send"] {
+            let mail = previewed(&server, action, &json!({ "to": to })).await.to_string();
+            for address in &expected {
+                let written = address.replace('"', "\\\"");
+                assert!(
+                    mail.contains(&written) || mail.contains(&written.replace('\\', "\\\\\\")),
+                    "{action} {to}: {mail}"
+                );
+            }
+        }
+    }
+    for (to, why) in [
+        ("john@\u{200b}", "invisible"),
+        ("john@exam\u{ad}ple.com", "invisible"),
+        ("john@example.com, jane", "no @"),
+        ("jöhn@example.com", "local part outside ASCII"),
+        ("\"john@example.com", "malformed part"),
+        ("john@exa mple.com", "malformed domain"),
+        ("john@ex\u{2044}ample.com", "characters that no domain may have"),
+        ("john@💌.example", "characters that no domain may have"),
+        ("john@example\u{3002}com", "characters that no domain may have"),
+    ] {
+        let asked = json!({ "provider": "google", "action": "gmail.send", "client_request_id": "k",
+            "params": { "to": to, "subject": "s", "text": "t" } });
+        let reply = server.post("/actions/preview", &asked).await;
+        let detail = reply.body["errors"][0]["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(reply.status == 422 && detail.contains(why), "{to}: {}", reply.body);
+    }
+}
+
+/// The plan of a prompt when the model answers rightly, to John.
+async fn planned(inside: &Inside, prompt: &str) -> Plan {
+    inside.when(answer(&[action(&[JOHN])]), prompt).await.unwrap().plan
+}
+
+#[tokio::test]
+async fn an_address_is_found_whatever_touches_it() {
+    let inside = Inside::new(&[]);
+    for prompt in [
+        "john@example.com'a toplantı için teşekkür eden bir e-posta gönder",
+        "john@example.com’a yaz",
+        "john@example.com'dan önce ona sor",
+        "John's mail is john@example.com's, write there",
+        "שלח מייל ל-john@example.com עם תודה",
+        "שלח מייל לjohn@example.com",
+        "أرسل إلىjohn@example.com شكرا",
+        "john@example.comको धन्यवाद भेजो",
+        "เขียนถึงjohn@example.comว่าขอบคุณ",
+        "john@example.com에게 감사 메일을 보내",
+        "mailto:john@example.com?subject=Lunch",
+        "mailto:john@example.com?subject=Lunch&body=Hi",
+        "<mailto:john@example.com|john@example.com> says hi, answer",
+        "[John](mailto:john@example.com) needs the report",
+        "Write to recipient=john@example.com",
+        "Write to to=john@example.com&x=1",
+        "\u{2068}john@example.com\u{2069} saying hi",
+        "\u{2066}john@example.com\u{2069} saying hi",
+        "Send an email to john@example.com--say hi",
+        "Write _john@example.com_ a hello",
+        "Write **john@example.com** a hello",
+        "john@example.com, saying hi",
+    ] {
+        let plan = planned(&inside, prompt).await;
+        assert_eq!(plan.questions, [""; 0], "{prompt}");
+        assert_eq!(plan.actions[0].params["to"], JOHN, "{prompt}");
+    }
+    for prompt in ["Thank john@example.com/jane@example.com", "Thank john@example.com|jane@example.com"] {
+        let both = answer(&[action(&[JOHN, "jane@example.com"])]);
+        let plan = inside.when(both, prompt).await.unwrap().plan;
+        assert!(plan.questions.is_empty() && plan.actions.len() == 1, "{prompt}: {:?}", plan.questions);
+    }
+    let munich = "info@münchen.example";
+    let plan = inside.when(answer(&[action(&[munich])]), "Schreib an info@münchen.example").await.unwrap().plan;
+    assert_eq!((plan.actions.len(), plan.questions.len()), (1, 0), "{:?}", plan.questions);
+    for prompt in [
+        "Write to @john@example.com@",
+        "Write to john%40example.com",
+        "Write to john&#64;example.com",
+        "Write to jоhn@example.com",
+        "Write to john@exаmple.com",
+        "Write to xjohn@example.com",
+        "Write to john@example.com.evil.example",
+        "Write to john@example.com@evil.example",
+        "Write to j\u{200b}ohn@example.com",
+        "Write to ｊohn@example.com",
+        "Write to j٥john@example.com",
+        "Write to john at example dot com",
+    ] {
+        let plan = planned(&inside, prompt).await;
+        assert!(plan.actions.is_empty() && !plan.questions.is_empty(), "{prompt}: {plan:?}");
+    }
+}
