@@ -63,7 +63,7 @@ impl World {
     async fn start() -> Self {
         let (redis, aws, folder) = (RedisServer::start(false), Ministack::shared(), tempfile::tempdir().unwrap());
         let attributes = json!({ "VisibilityTimeout": "60" });
-        let call = adapters::http::client(adapters::http::ClientOptions::PROVIDER).unwrap().post(aws.url());
+        let call = adapters::http::client(adapters::http::ClientOptions::PROVIDER).post(aws.url());
         let call = call.header("x-amz-target", "AmazonSQS.CreateQueue").header("x-amz-date", "20270101T000000Z");
         let body = json!({ "QueueName": "calls", "Attributes": attributes }).to_string();
         let made = reply(call.header("content-type", "application/x-amz-json-1.0").body(body)).await;

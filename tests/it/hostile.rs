@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use engine::{
     ProblemCode,
-    ports::{Finish, Purpose},
+    ports::{Finish, Place, Purpose},
 };
 use fakes::model::{FakeModel, Reply as Wire};
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ fn mutated(chance: &mut Chance, people: &[&str]) -> String {
 async fn recipients(inside: &Inside, job: domain::JobId) -> Vec<String> {
     let contents = inside.parts.ledger.jobs.contents(job).await.unwrap().expect("an accepted job has contents");
     let workspace = &inside.caller.workspace;
-    let text = inside.parts.vault.open(workspace, Purpose::JobParams, &job.to_string(), &contents.0).await.unwrap();
+    let text = inside.parts.vault.open(&Place::new(workspace, Purpose::JobParams, &job), &contents.0).await.unwrap();
     let params: Value = serde_json::from_slice(&text).unwrap();
     let fields = ["to", "cc", "bcc", "reply_to"].map(|field| params[field].clone());
     let texts = fields.into_iter().flat_map(|field| field.as_array().cloned().unwrap_or_else(|| vec![field]));

@@ -68,7 +68,7 @@ impl Server {
             total: Duration::from_mins(1),
             keep_alive: true,
         };
-        let http = adapters::http::client(options).expect("the client can be built");
+        let http = adapters::http::client(options);
         Self { client: Client { url, http, key: None }, process, log, reader: Some(reader) }
     }
 

@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// How many messages are processed at once.
 const SIDE_BY_SIDE: usize = 10;
-/// So much before the deadline, what is not done is given up, so that the rest of the batch is not lost with it.
+/// The work stops this long before the deadline, so that the rest of the batch is not lost with what is not done.
 const RESERVE: Duration = Duration::from_secs(1);
-/// Dead letters that are not settled by then are delivered again.
+/// Dead letters that are not settled within this time are delivered again.
 const SETTLE_TIME: Duration = Duration::from_secs(20);
 
 /// Works the jobs that messages name, each under a lease until the invocation's deadline.
@@ -48,8 +48,8 @@ pub async fn settle_dead(engine: &Arc<Engine>) -> Result<(), Error> {
     lambda_runtime::run(service_fn(handle)).await
 }
 
-/// Gives each message to `handle`, in a task of its own, so that a panic ends one message's handling alone. What
-/// has not ended after `time` is stopped and comes again, and so does what `handle` leaves.
+/// Gives each message to `handle`, in a task of its own, so that a panic ends one message's handling alone. A message
+/// that has not ended after `time` is stopped. It comes again, and so does one that `handle` leaves.
 async fn each<F>(messages: Vec<SqsMessage>, time: Duration, handle: impl Fn(String) -> F) -> SqsBatchResponse
 where
     F: Future<Output = Disposition> + Send + 'static,

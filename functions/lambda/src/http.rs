@@ -1,19 +1,15 @@
 use axum::{Router, extract::Request};
 use lambda_http::{
-    Error, RequestExt, Service,
+    Error, RequestExt,
     http::{Uri, uri::PathAndQuery},
     request::RequestContext,
-    service_fn,
+    tower::util::MapRequest,
 };
 use web::CorrelationId;
 
 /// Serves what an HTTP API brings: the request's id becomes the correlation id, and the stage is no part of the path.
 pub async fn serve(router: Router) -> Result<(), Error> {
-    lambda_http::run(service_fn(async |event: lambda_http::Request| {
-        let mut router = router.clone();
-        router.call(request(event)).await
-    }))
-    .await
+    lambda_http::run(MapRequest::new(router, request)).await
 }
 
 fn request(event: lambda_http::Request) -> Request {

@@ -22,9 +22,9 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("port {} of 127.0.0.1 cannot be used ({error}); set PORT", config.port))?;
     let url = format!("http://{}", listener.local_addr()?);
-    let app = app::build(config, &url).await?;
-    if app.lock.is_some() {
-        let open = app.engine.sweeper.pick_up().await?;
+    let (engine, router, lock) = app::build(config, &url).await?;
+    if lock.is_some() {
+        let open = engine.sweeper.pick_up().await?;
         if open > 0 {
             tracing::info!(jobs.count = open, "resuming open jobs of an earlier run");
         }
@@ -33,13 +33,13 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     println!("AI Orchestrator is listening on {url}");
     println!("Open {url}/dev/action-runner.html");
     let stop = CancellationToken::new();
-    let server = axum::serve(listener, app.router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut tasks = JoinSet::new();
     tasks.spawn(async {
         // It ends without an error.
         let _ = server.await;
     });
-    run_until_signal(config, &app.engine, stop, tasks).await
+    run_until_signal(config, engine, stop, tasks).await
 }
 
 /// Works jobs of a shared queue until SIGTERM or Ctrl-C.
@@ -49,13 +49,13 @@ pub async fn work(config: &Config) -> Result<(), Box<dyn Error>> {
     }
     let engine = Arc::new(app::engine(config)?);
     println!("AI Orchestrator is working");
-    run_until_signal(config, &engine, CancellationToken::new(), JoinSet::new()).await
+    run_until_signal(config, engine, CancellationToken::new(), JoinSet::new()).await
 }
 
 /// Works jobs and keeps house until SIGTERM or Ctrl-C, then finishes those in progress, and the other `tasks`.
 async fn run_until_signal(
     config: &Config,
-    engine: &Arc<Engine>,
+    engine: Arc<Engine>,
     stop: CancellationToken,
     mut tasks: JoinSet<()>,
 ) -> Result<(), Box<dyn Error>> {
@@ -63,7 +63,7 @@ async fn run_until_signal(
     tasks.spawn(run_worker(engine.clone(), timing, stop.clone()));
     tasks.spawn(run_housekeeping(engine.clone(), timing, stop.clone()));
     if let Some(queue) = app::dead_letters(config) {
-        tasks.spawn(run_dead_letters(engine.clone(), queue, stop.clone()));
+        tasks.spawn(run_dead_letters(engine, queue, stop.clone()));
     }
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,8 +1,8 @@
 //! The client of our own HTTP API, for the command line. It is an adapter because only this crate may use reqwest.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ pub enum ApiError {
         why: String,
     },
     /// A problem in the format of RFC 9457.
-    #[error("{}", Problem(.0))]
+    #[error("{}", described(.0))]
     Problem(Value),
     /// The server that answers is no orchestrator.
     #[error("{url} answers with status {status} and no JSON; is ORCHESTRATOR_URL the address of an orchestrator?")]
@@ -47,36 +47,23 @@ pub enum ApiError {
 impl ApiError {
     /// Whether the same request may succeed later.
     pub fn is_retriable(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Problem(problem) => problem["retriable"] == true,
-            Self::Foreign { .. } => false,
-        }
+        matches!(self, Self::Unreachable { .. })
+            || matches!(self, Self::Problem(problem) if problem["retriable"] == true)
     }
 }
 
-struct Problem<'a>(&'a Value);
-
-impl fmt::Display for Problem<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(problem) = self;
-        let text = |name: &str| problem[name].as_str().unwrap_or_default();
-        write!(f, "{} ({})", text("title"), text("code"))?;
-        if !text("detail").is_empty() {
-            write!(f, ": {}", text("detail"))?;
-        }
-        for error in problem["errors"].as_array().into_iter().flatten() {
-            let text = |name: &str| error[name].as_str().unwrap_or_default();
-            write!(f, "\n  {}: {}", text("pointer"), text("detail"))?;
-        }
-        if let Some(url) = problem["connect_url"].as_str() {
-            write!(f, "\n  connect: {url}")?;
-        }
-        if let Some(wait) = problem["retry_after_ms"].as_u64() {
-            write!(f, "\n  try again in {} s", wait.div_ceil(1000))?;
-        }
-        write!(f, "\n  correlation id {}", text("correlation_id"))
-    }
+/// A problem as text, with everything that helps.
+fn described(problem: &Value) -> String {
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let detail = problem["detail"].as_str().filter(|detail| !detail.is_empty());
+    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    let mut lines = vec![format!("{} ({}){detail}", text(problem, "title"), text(problem, "code"))];
+    let errors = problem["errors"].as_array().into_iter().flatten();
+    lines.extend(errors.map(|error| format!("{}: {}", text(error, "pointer"), text(error, "detail"))));
+    lines.extend(problem["connect_url"].as_str().map(|url| format!("connect: {url}")));
+    lines.extend(problem["retry_after_ms"].as_u64().map(|wait| format!("try again in {} s", wait.div_ceil(1000))));
+    lines.push(format!("correlation id {}", text(problem, "correlation_id")));
+    lines.join("\n  ")
 }
 
 impl Api {
@@ -109,16 +96,12 @@ impl Api {
     ) -> Result<Value, ApiError> {
         let unreachable = |why: String| ApiError::Unreachable { url: self.url.clone(), why };
         let lost = |failure: Failure| unreachable(failure.to_string());
-        let mut url: reqwest::Url = self.url.parse().map_err(|_| unreachable("it is not a URL".to_owned()))?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            // Segment by segment, so that no argument reaches another route.
-            segments.pop_if_empty().extend(path);
-        }
+        let url = self.url.parse().map_err(|_| unreachable("it is not a URL".to_owned()))?;
+        let mut url = http::below(url, path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let client = self.http.get().map_err(|error| unreachable(error.to_string()))?;
-        let mut request = client.request(method, url);
+        let mut request = self.http.get().request(method, url);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key.expose_secret());
         }
@@ -127,17 +110,11 @@ impl Api {
         }
         // A page of jobs is the longest answer.
         let answer = http::send(request, 16 * MAX_ANSWER).await.map_err(lost)?;
-        let body = answer.body.map_err(lost)?;
-        let foreign = || ApiError::Foreign { url: self.url.clone(), status: answer.status.as_u16() };
-        read(answer.status, &body).ok_or_else(foreign)?
+        let foreign = ApiError::Foreign { url: self.url.clone(), status: answer.status.as_u16() };
+        match serde_json::from_slice::<Value>(&answer.body.map_err(lost)?) {
+            Ok(value) if answer.status.is_success() => Ok(value),
+            Ok(problem) if problem["code"].is_string() => Err(ApiError::Problem(problem)),
+            _ => Err(foreign),
+        }
     }
-}
-
-/// None if an orchestrator does not answer so.
-fn read(status: StatusCode, body: &[u8]) -> Option<Result<Value, ApiError>> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    if status.is_success() {
-        return Some(Ok(value));
-    }
-    value["code"].is_string().then_some(Err(ApiError::Problem(value)))
 }

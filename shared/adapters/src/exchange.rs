@@ -1,15 +1,10 @@
 //! One request to a provider, and what its failure means.
 
-use std::time::Duration;
-
 use engine::ports::{Access, ProviderError};
-use reqwest::{
-    Method, RequestBuilder, StatusCode, Url,
-    header::{AUTHORIZATION, HeaderValue},
-};
+use reqwest::{Method, RequestBuilder, Url};
 use secrecy::ExposeSecret;
 
-use crate::http::{self, LazyClient, MAX_ANSWER, is_code};
+use crate::http::{self, Answer, Failure, LazyClient, MAX_ANSWER, is_code};
 
 /// The base URL of a provider's API is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,23 +16,6 @@ pub struct InvalidBaseUrl;
 pub(crate) struct Endpoint {
     client: LazyClient,
     base: Url,
-}
-
-/// What it means that a request has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LostAnswer {
-    /// The request changes nothing that anybody else sees.
-    Harmless,
-    /// The request may have been carried out.
-    Unknown,
-}
-
-/// An answer.
-pub(crate) struct Reply {
-    pub status: StatusCode,
-    pub retry_after: Option<Duration>,
-    /// None if it was cut off or is too long.
-    pub body: Option<Vec<u8>>,
 }
 
 /// The provider's error body, as far as it is machine-readable.
@@ -60,39 +38,32 @@ impl Endpoint {
 
     /// A URL below the base. Each segment is escaped as a whole.
     pub(crate) fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        http::below(self.base.clone(), segments)
     }
 
-    /// Sends one request and reads its answer. An answer of any status is a reply.
+    /// Sends one request and reads its answer, of any status. An error says whether the request may have been carried
+    /// out; where that would do no harm, see [`harmless`].
     pub(crate) async fn exchange(
         &self,
         method: Method,
         url: Url,
         access: &Access,
-        lost: LostAnswer,
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Reply, ProviderError> {
-        let client = self.client.get().map_err(|error| ProviderError::Unreachable(error.to_string()))?;
-        // No provider issues a token that a header cannot hold.
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", access.token.expose_secret()))
-            .map_err(|_| ProviderError::Unauthorized)?;
-        bearer.set_sensitive(true);
-        let request = finish(client.request(method, url).header(AUTHORIZATION, bearer));
-        match http::send(request, MAX_ANSWER).await {
-            Ok(http::Answer { status, retry_after, body }) => Ok(Reply { status, retry_after, body: body.ok() }),
-            Err(failure) if failure.is_not_sent() => Err(ProviderError::Unreachable(failure.to_string())),
-            Err(failure) => Err(lost.broken(failure.to_string())),
-        }
+    ) -> Result<Answer, ProviderError> {
+        let request = self.client.get().request(method, url).bearer_auth(access.token.expose_secret());
+        http::send(finish(request), MAX_ANSWER).await.map_err(|failure| match failure {
+            // All else is valid: the token is none that a header can hold, and no provider issues such a token.
+            Failure::Invalid => ProviderError::Unauthorized,
+            Failure::NoConnection => ProviderError::Unreachable(failure.to_string()),
+            // The request may have reached the provider, and there is no reliable answer.
+            _ => ProviderError::AnswerLost(failure.to_string()),
+        })
     }
 }
 
-impl Reply {
-    /// The error that an unexpected reply means.
-    pub(crate) fn failure(&self, lost: LostAnswer, problem: &Problem) -> ProviderError {
+impl Answer {
+    /// The error that an unexpected answer means.
+    pub(crate) fn failure(&self, problem: &Problem) -> ProviderError {
         let label = match problem.code.as_deref().filter(|code| is_code(code)) {
             Some(code) => format!("status {} {code}", self.status.as_u16()),
             None => format!("status {}", self.status.as_u16()),
@@ -110,18 +81,17 @@ impl Reply {
             503 if self.retry_after.is_some() => ProviderError::RateLimited(self.retry_after),
             // 5xx; a redirect, which is not followed and may answer a completed request; a 2xx
             // with an unexpected body.
-            _ => lost.broken(label),
+            _ => ProviderError::AnswerLost(label),
         }
     }
 }
 
-impl LostAnswer {
-    /// The request may have reached the provider, and there is no reliable answer.
-    fn broken(self, what: String) -> ProviderError {
-        match self {
-            Self::Harmless => ProviderError::Unreachable(what),
-            Self::Unknown => ProviderError::AnswerLost(what),
-        }
+/// The error of a request that changes nothing which anybody else sees: that its answer was lost means no more than that
+/// it failed.
+pub(crate) fn harmless(error: ProviderError) -> ProviderError {
+    match error {
+        ProviderError::AnswerLost(what) => ProviderError::Unreachable(what),
+        error => error,
     }
 }
 

@@ -2,16 +2,16 @@
 //! what a failure means for the request, and when to come again.
 
 use std::{
-    fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use reqwest::{
-    RequestBuilder, Response, StatusCode,
+    RequestBuilder, Response, StatusCode, Url,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use serde_json::Value;
 
 /// The longest answer that providers and models need.
 pub(crate) const MAX_ANSWER: usize = 1024 * 1024;
@@ -41,64 +41,49 @@ impl ClientOptions {
     pub const MODEL: Self = Self { connect: Duration::from_secs(5), total: Duration::from_secs(25), keep_alive: true };
 }
 
-/// Why a client cannot be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the HTTP client cannot be built: {0}")]
-pub struct HttpError(String);
-
 /// Builds a client: TLS by ring with Mozilla's roots, whatever is installed in the process; no
 /// redirects, no proxies, no retries.
-pub fn client(options: ClientOptions) -> Result<reqwest::Client, HttpError> {
+pub fn client(options: ClientOptions) -> reqwest::Client {
     // Static data: nothing is read or parsed at start.
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     // Passed in instead of installed for the process, so a second client cannot conflict with it.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| HttpError(error.to_string()))?
+        .expect("ring has the ciphers of every version")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let builder = reqwest::Client::builder()
+    reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(options.connect)
         .timeout(options.total)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
-        .user_agent(concat!("ai-orchestrator/", env!("CARGO_PKG_VERSION")));
-    let builder = if options.keep_alive { builder } else { builder.pool_max_idle_per_host(0) };
-    builder.build().map_err(|error| HttpError(error.to_string()))
+        .user_agent(concat!("ai-orchestrator/", env!("CARGO_PKG_VERSION")))
+        .pool_max_idle_per_host(if options.keep_alive { usize::MAX } else { 0 })
+        .build()
+        .expect("none of this depends on the machine")
 }
 
-/// Makes ring the process's TLS provider, for libraries that do not take a client. May be called again.
+/// Makes ring the process's TLS provider, unless there is one, for libraries that do not take a client.
 pub fn install_tls() {
     // It fails only if a provider is already installed.
     let _ = ring::default_provider().install_default();
 }
 
 /// A client that is built at its first use, to keep the start fast.
-#[derive(Clone)]
-pub struct LazyClient(Arc<Inner>);
-
-struct Inner {
-    options: ClientOptions,
-    client: OnceLock<Result<reqwest::Client, HttpError>>,
-}
+#[derive(Debug, Clone)]
+pub struct LazyClient(Arc<LazyLock<reqwest::Client, Box<dyn FnOnce() -> reqwest::Client + Send>>>);
 
 impl LazyClient {
     /// A client with these options.
     pub fn new(options: ClientOptions) -> Self {
-        Self(Arc::new(Inner { options, client: OnceLock::new() }))
+        Self(Arc::new(LazyLock::new(Box::new(move || client(options)))))
     }
 
     /// The client; builds it at the first call.
-    pub fn get(&self) -> Result<&reqwest::Client, HttpError> {
-        self.0.client.get_or_init(|| client(self.0.options)).as_ref().map_err(Clone::clone)
-    }
-}
-
-impl fmt::Debug for LazyClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LazyClient").field(&self.0.options).finish()
+    pub fn get(&self) -> &reqwest::Client {
+        &self.0
     }
 }
 
@@ -120,13 +105,6 @@ pub(crate) enum Failure {
     /// The answer is longer than the limit: it was sent.
     #[error("the answer is too long")]
     TooLong,
-}
-
-impl Failure {
-    /// Whether the request certainly did not reach the server.
-    pub fn is_not_sent(self) -> bool {
-        matches!(self, Self::Invalid | Self::NoConnection)
-    }
 }
 
 impl From<&reqwest::Error> for Failure {
@@ -151,6 +129,26 @@ pub(crate) struct Answer {
     pub body: Result<Vec<u8>, Failure>,
 }
 
+impl Answer {
+    /// The body as JSON; null if it is none.
+    pub fn json(&self) -> Value {
+        self.body.as_ref().ok().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
+    }
+
+    /// The same of an answer with this status, else null.
+    pub fn json_of(&self, status: StatusCode) -> Value {
+        if self.status == status { self.json() } else { Value::Null }
+    }
+}
+
+/// A URL below another one. Each segment is escaped as a whole, so that none reaches another path.
+pub(crate) fn below(mut base: Url, segments: &[&str]) -> Url {
+    if let Ok(mut path) = base.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    base
+}
+
 /// Sends a request and reads the answer, at most `max` bytes of body.
 pub(crate) async fn send(request: RequestBuilder, max: usize) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(|error| Failure::from(&error))?;
@@ -159,7 +157,7 @@ pub(crate) async fn send(request: RequestBuilder, max: usize) -> Result<Answer, 
 }
 
 /// The whole body, if it is at most `max` bytes long.
-pub(crate) async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
+async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Failure::from(&error))? {
         if body.len() + chunk.len() > max {
@@ -202,11 +200,9 @@ mod tests {
 
     #[test]
     fn clients_are_built_with_and_without_a_provider_of_the_process() {
-        assert!(client(ClientOptions::PROVIDER).is_ok());
+        client(ClientOptions::PROVIDER);
         install_tls();
-        assert!(client(ClientOptions { keep_alive: true, ..ClientOptions::PROVIDER }).is_ok());
-        let lazy = LazyClient::new(ClientOptions::PROVIDER);
-        assert!(lazy.get().is_ok() && lazy.get().is_ok());
+        client(ClientOptions { keep_alive: true, ..ClientOptions::PROVIDER });
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod read_back;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{Address, Mail, sha256_hex};
 use engine::ports::{RenderContext, RenderError};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use mail_builder::{headers::content_type::ContentType, mime::MimePart};
 
 /// The longest header line with encoded words (RFC 2047, section 2). RFC 5322 allows 998.
@@ -17,12 +17,12 @@ const LINE: usize = 76;
 
 /// Renders a mail. Line endings of the bodies become CRLF.
 pub fn render(mail: &Mail, context: &RenderContext) -> Result<String, RenderError> {
-    let headers = Headers::of(mail, context)?;
+    let headers = headers(mail, context)?;
     let text = with_crlf(&mail.text);
     let html = mail.html.as_deref().map(with_crlf);
 
     let mut bytes = Vec::new();
-    for (name, value) in &headers.0 {
+    for (name, value) in &headers {
         bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     let text_part = MimePart::new("text/plain", text.as_str());
@@ -36,39 +36,31 @@ pub fn render(mail: &Mail, context: &RenderContext) -> Result<String, RenderErro
         }
     }
     let body = String::from_utf8(bytes).map_err(|_| RenderError("it is not UTF-8".to_owned()))?;
-    read_back::check(&body, mail, &text, html.as_deref(), context, &headers.names())?;
+    read_back::check(&body, mail, &text, html.as_deref(), context, headers.iter().map(|(name, _)| *name))?;
     Ok(body)
 }
 
 /// Header names and their folded values, in order.
-struct Headers(Vec<(&'static str, String)>);
-
-impl Headers {
-    fn of(mail: &Mail, context: &RenderContext) -> Result<Self, RenderError> {
-        let mut headers = Vec::new();
-        if let Some(from) = &context.from {
-            headers.push(("From", mailbox(from)));
-        }
-        for (name, list) in [("To", &mail.to), ("Cc", &mail.cc), ("Bcc", &mail.bcc), ("Reply-To", &mail.reply_to)] {
-            if !list.is_empty() {
-                headers.push((name, list.iter().map(mailbox).collect::<Vec<_>>().join(",\r\n ")));
-            }
-        }
-        headers.push(("Subject", subject(&mail.subject)));
-        if let Some(date) = context.date {
-            headers.push(("Date", rfc5322_date(date)?));
-        }
-        if let Some(id) = &context.id {
-            headers.push(("Message-ID", format!("<{}>", message_id(id, context.from.as_ref())?)));
-        }
-        headers.push(("MIME-Version", "1.0".to_owned()));
-        Ok(Self(headers))
+fn headers(mail: &Mail, context: &RenderContext) -> Result<Vec<(&'static str, String)>, RenderError> {
+    let mut headers = Vec::new();
+    if let Some(from) = &context.from {
+        headers.push(("From", mailbox(from)));
     }
-
-    /// The names of all headers of the message, with its content type.
-    fn names(&self) -> Vec<&'static str> {
-        self.0.iter().map(|(name, _)| *name).chain(["Content-Type"]).collect()
+    for (name, list) in [("To", &mail.to), ("Cc", &mail.cc), ("Bcc", &mail.bcc), ("Reply-To", &mail.reply_to)] {
+        if !list.is_empty() {
+            headers.push((name, list.iter().map(mailbox).collect::<Vec<_>>().join(",\r\n ")));
+        }
     }
+    headers.push(("Subject", subject(&mail.subject)));
+    if let Some(date) = context.date {
+        let date = jiff::fmt::rfc2822::to_string(&date.to_zoned(TimeZone::UTC));
+        headers.push(("Date", date.map_err(|_| RenderError("the date is before year 0".to_owned()))?));
+    }
+    if let Some(id) = &context.id {
+        headers.push(("Message-ID", format!("<{}>", message_id(id, context.from.as_ref())?)));
+    }
+    headers.push(("MIME-Version", "1.0".to_owned()));
+    Ok(headers)
 }
 
 fn mailbox(address: &Address) -> String {
@@ -110,11 +102,6 @@ fn encoded_words(text: &str) -> String {
         rest = after;
     }
     words.join("\r\n ")
-}
-
-fn rfc5322_date(date: Timestamp) -> Result<String, RenderError> {
-    jiff::fmt::rfc2822::to_string(&date.to_zoned(TimeZone::UTC))
-        .map_err(|_| RenderError("the date is before year 0".to_owned()))
 }
 
 /// `id@domain`, without brackets. An id that could end the header line is refused.

@@ -61,19 +61,19 @@ impl Model for OpenAi {
             Some(key) => Some(key.get().await.map_err(|error| ModelError::Unreachable(error.to_string()))?),
             None => None,
         };
-        let client = self.http.get().map_err(|error| ModelError::Unreachable(error.to_string()))?;
-        let mut call = client.post(&self.url).timeout(request.timeout).json(&body);
+        let mut call = self.http.get().post(&self.url).timeout(request.timeout).json(&body);
         if let Some(key) = &key {
             call = call.bearer_auth(key.expose_secret());
         }
-        let http::Answer { status, retry_after, body } = http::send(call, MAX_ANSWER).await.map_err(not_answered)?;
+        let answer = http::send(call, MAX_ANSWER).await.map_err(not_answered)?;
+        let (status, retry_after) = (answer.status, answer.retry_after);
         match status {
-            _ if status.is_success() => read(&body.map_err(unreadable)?),
+            _ if status.is_success() => read(&answer.body.map_err(unreadable)?),
             StatusCode::TOO_MANY_REQUESTS => Err(ModelError::Busy(retry_after)),
             StatusCode::SERVICE_UNAVAILABLE if retry_after.is_some() => Err(ModelError::Busy(retry_after)),
             _ if status.is_server_error() => Err(ModelError::Unreachable(format!("status {}", status.as_u16()))),
             // The error body only adds detail, so it may be missing.
-            _ => Err(ModelError::Refused(refusal(key.as_ref(), status, &body.unwrap_or_default()))),
+            _ => Err(ModelError::Refused(refusal(key.as_ref(), status, &answer.json()["error"]))),
         }
     }
 }
@@ -96,10 +96,9 @@ fn unreadable(failure: Failure) -> ModelError {
 }
 
 /// The status with the endpoint's error code and type. Its message is left out: it may repeat the key or the prompt.
-fn refusal(key: Option<&SecretString>, status: StatusCode, body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+fn refusal(key: Option<&SecretString>, status: StatusCode, error: &Value) -> String {
     let words = ["code", "type"].into_iter().filter_map(|field| {
-        let word = match &body["error"][field] {
+        let word = match &error[field] {
             Value::String(word) => word.clone(),
             Value::Number(number) => number.to_string(),
             _ => return None,

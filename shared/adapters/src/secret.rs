@@ -49,12 +49,6 @@ impl Secret {
     }
 }
 
-impl From<SecretString> for Secret {
-    fn from(secret: SecretString) -> Self {
-        Self::Given(secret)
-    }
-}
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")

@@ -13,10 +13,9 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the adapter of the port")]
     fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "the adapter of the port")]
-        let now = Timestamp::now();
-        Timestamp::from_microsecond(now.as_microsecond()).expect("truncation keeps a time in range")
+        Timestamp::from_microsecond(Timestamp::now().as_microsecond()).expect("truncation keeps a time in range")
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -29,10 +28,9 @@ impl Clock for SystemClock {
 pub struct SystemIds;
 
 impl Ids for SystemIds {
+    #[expect(clippy::disallowed_methods, reason = "the adapter of the port")]
     fn uuid(&self) -> Uuid {
-        #[expect(clippy::disallowed_methods, reason = "the adapter of the port")]
-        let uuid = Uuid::new_v4();
-        uuid
+        Uuid::new_v4()
     }
 }
 

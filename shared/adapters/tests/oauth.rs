@@ -13,6 +13,7 @@ use adapters::{
     embedded::{MemoryCache, SqliteLedger},
     http::{ClientOptions, LazyClient},
     oauth::{OAuthClient, OAuthClients},
+    secret::Secret,
     system::{SystemClock, SystemIds},
     vault::LocalVault,
 };
@@ -49,7 +50,7 @@ fn clients(provider: Provider, url: &str, secret: &str) -> OAuthClients {
     };
     let client = OAuthClient {
         client_id: "us".to_owned(),
-        client_secret: SecretString::from(secret).into(),
+        client_secret: Secret::Given(secret.into()),
         auth_url: format!("{url}{auth}"),
         token_url: format!("{url}{token}"),
         revoke_url: revoke,
@@ -69,7 +70,7 @@ async fn consent(clients: &OAuthClients, provider: Provider, redirect_uri: &str)
         redirect_uri,
     };
     let page: reqwest::Url = clients.authorization_url(&authorization).unwrap().parse().unwrap();
-    let http = adapters::http::client(ClientOptions::PROVIDER).unwrap();
+    let http = adapters::http::client(ClientOptions::PROVIDER);
     let shown = http.get(page.clone()).send().await.unwrap();
     if shown.status() != 200 {
         return None;

@@ -9,10 +9,10 @@ use std::{
 use adapters::{
     http::{ClientOptions, LazyClient},
     openai::OpenAi,
+    secret::Secret,
 };
 use engine::ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
 use fakes::model::{FakeModel, Reply};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-test-0123456789";
@@ -22,7 +22,7 @@ fn client() -> LazyClient {
 }
 
 fn model_at(base: &str, key: &str) -> OpenAi {
-    OpenAi::new(client(), base, Some(SecretString::from(key).into()), "gpt-test".to_owned(), 200)
+    OpenAi::new(client(), base, Some(Secret::Given(key.into())), "gpt-test".to_owned(), 200)
 }
 
 /// An object of strict mode with these properties, required in the order given.

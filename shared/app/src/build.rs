@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adapters::{
     embedded::{FolderLock, MemoryBudget, MemoryCache, MemoryQueue},
-    http::{self, ClientOptions, LazyClient},
+    http::{ClientOptions, LazyClient},
     oauth::OAuthClients,
     openai::OpenAi,
     providers::{self, Apis, specs},
@@ -35,26 +35,14 @@ const BUDGET_NAME: &str = "budget";
 /// Name of the metrics in Redis.
 const METRICS_NAME: &str = "metrics";
 
-/// The program, built but not running.
-pub struct App {
-    /// The use cases.
-    pub engine: Arc<Engine>,
-    /// Every route.
-    pub router: Router,
-    /// With the embedded ledger, keeps other servers out of its folder.
-    pub lock: Option<FolderLock>,
-}
-
 /// A part that cannot be built, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("{part}: {why}")]
-pub struct BuildError {
-    part: &'static str,
-    why: String,
-}
+#[error("{0}")]
+pub struct BuildError(String);
 
-/// Builds the server. `public_url` is its own address.
-pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError> {
+/// Builds the server: the use cases, every route, and with the embedded ledger a lock that keeps other servers out of
+/// its folder. `public_url` is its own address.
+pub async fn build(config: &Config, public_url: &str) -> Result<(Arc<Engine>, Router, Option<FolderLock>), BuildError> {
     let lock = match config.ledger_table {
         None => Some(FolderLock::acquire(&config.data).map_err(failed("the data folder"))?),
         Some(_) => None,
@@ -65,7 +53,7 @@ pub async fn build(config: &Config, public_url: &str) -> Result<App, BuildError>
     }
     let engine = Arc::new(Engine::new(parts));
     let router = router(config, Arc::clone(&engine), public_url).await?;
-    Ok(App { engine, router, lock })
+    Ok((engine, router, lock))
 }
 
 /// All routes over these use cases. `public_url` is their address.
@@ -110,10 +98,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         Apis::new(&LazyClient::new(ClientOptions::PROVIDER), &config.apis).map_err(failed("a provider's API"))?;
     let catalogue = Catalogue::new(specs(), providers::actions(&apis));
     let mut metrics = Metrics::install(vocabulary(&catalogue));
-    let redis = config.redis_url.clone().map(|url| {
-        http::install_tls();
-        Arc::new(RedisConnection::with_secret(url))
-    });
+    let redis = config.redis_url.clone().map(|url| Arc::new(RedisConnection::with_secret(url)));
     let (cache, budget): (_, Arc<dyn Budget>) = match &redis {
         None => (
             CachePorts::of(Arc::new(MemoryCache::new(clock.clone()))),
@@ -133,6 +118,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         (QueueConfig::Redis, Some(redis)) => {
             Arc::new(RedisQueue::new(redis, QUEUE_NAME, VISIBILITY_TIMEOUT, clock.clone(), ids.clone()))
         }
+        // The configuration refuses a queue whose server is not configured, or not in this build.
         _ => Arc::new(MemoryQueue::new(clock.clone(), VISIBILITY_TIMEOUT)),
     };
     let ledger = match &config.ledger_table {
@@ -187,7 +173,7 @@ fn embedded_ledger(config: &Config) -> Result<LedgerPorts, BuildError> {
 
 #[cfg(not(feature = "sqlite"))]
 fn embedded_ledger(_: &Config) -> Result<LedgerPorts, BuildError> {
-    Err(BuildError { part: "LEDGER_TABLE", why: "must be set: this build has no embedded ledger".to_owned() })
+    Err(BuildError("LEDGER_TABLE: must be set: this build has no embedded ledger".to_owned()))
 }
 
 #[cfg(feature = "aws")]
@@ -220,5 +206,5 @@ pub fn dead_letters(_: &Config) -> Option<Arc<dyn Queue>> {
 }
 
 fn failed<E: std::fmt::Display>(part: &'static str) -> impl FnOnce(E) -> BuildError {
-    move |error| BuildError { part, why: error.to_string() }
+    move |error| BuildError(format!("{part}: {error}"))
 }

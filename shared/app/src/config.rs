@@ -10,14 +10,15 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duratio
 #[cfg(feature = "aws")]
 use adapters::aws::{Sdk, SecretsManager};
 use adapters::{
-    api::Api, http::ClientOptions, oauth::OAuthClient, redis::RedisConnection, secret::Secret, vault::LocalVault,
+    api::Api, http::ClientOptions, oauth::OAuthClient, providers::specs, redis::RedisConnection, secret::Secret,
+    vault::LocalVault,
 };
 use domain::{ActionId, Allowlist, Provider, RecipientDomains, Via};
 use engine::{Options, accounts::PastedTokens, limits::Limits};
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 
-use self::providers::ProviderVariables;
+use self::providers::{oauth_client, pasted_token};
 
 const DEFAULT_PORT: u16 = 8787;
 /// Workspace of a server without keys.
@@ -167,7 +168,15 @@ impl Config {
             base_url: base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
             key,
         });
-        let ProviderVariables { oauth, apis, rollout, tokens } = ProviderVariables::read(&mut env, local);
+        let (mut oauth, mut apis) = (BTreeMap::new(), BTreeMap::new());
+        let (mut rollout, mut tokens) = (BTreeMap::new(), BTreeMap::new());
+        for spec in specs() {
+            let percent = format!("FLAGS_{}_ROLLOUT_PERCENT", spec.variable_prefix());
+            apis.extend(spec.apis.iter().filter_map(|api| Some((api.variable, env.url(api.variable)?))));
+            oauth.extend(oauth_client(&mut env, spec, local).map(|client| (spec.id, client)));
+            tokens.extend(pasted_token(&mut env, spec, local).map(|token| (spec.id, token)));
+            rollout.insert(spec.id, env.number(&percent, if local { 100 } else { 0 }, 0..=100));
+        }
         if !local {
             for name in ["REDIS_URL", "QUEUE_URL", "LEDGER_TABLE"] {
                 env.refuse(env.text(name).is_none(), &format!("{name} must be set"));

@@ -66,7 +66,7 @@ where
 {
     let mut tasks = JoinSet::new();
     while !stop.is_cancelled() {
-        if tasks.len() == CONCURRENCY
+        while tasks.len() >= CONCURRENCY
             && let Some(ended) = tasks.join_next().await
         {
             report(ended);

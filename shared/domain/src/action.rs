@@ -47,16 +47,11 @@ fn unknown_provider(_: &str) -> InvalidId {
 
 /// How a job is carried out. Fixed at acceptance: a job accepted for the outbox is never sent, even if an account is
 /// connected later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", parse_err_ty = InvalidId, parse_err_fn = unknown_mode)]
 pub enum Via {
     /// Written to the outbox.
     Sandbox,
     /// Carried out by the provider.
     Live,
-}
-
-fn unknown_mode(_: &str) -> InvalidId {
-    InvalidId("must be sandbox or live")
 }

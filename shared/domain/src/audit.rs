@@ -151,13 +151,6 @@ pub enum AuditEvent {
     WorkspaceChanged,
 }
 
-impl AuditEvent {
-    /// The event's name.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// The author of an audited event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
@@ -170,13 +163,6 @@ pub enum AuditBy {
     Worker,
     /// The command line.
     CommandLine,
-}
-
-impl AuditBy {
-    /// The author's name.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
 }
 
 serde_as_text!(AuditEvent, AuditBy, Rule);

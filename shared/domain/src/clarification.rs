@@ -57,17 +57,14 @@ pub struct Question {
     /// As in [`Clarification`].
     pub kind: ClarificationKind,
     /// As in [`Clarification`].
-    #[serde(default)]
     pub about: Option<String>,
     /// A word that says what is asked, whatever the wording. Kind, `about` and topic identify a question of a request.
     pub topic: String,
     /// As in [`Clarification`].
-    #[serde(default)]
     pub field: Option<String>,
     /// As in [`Clarification`].
     pub text: String,
     /// As in [`Clarification`].
-    #[serde(default)]
     pub options: Option<Vec<ChoiceOption>>,
 }
 

@@ -9,7 +9,6 @@ use crate::{ActionId, ActorId, Provider, WorkspaceId};
 
 /// The SHA-256 of what a job does, in lower-case hex; two requests with one idempotency key must agree on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct PayloadHash(String);
 
 impl PayloadHash {
@@ -22,7 +21,6 @@ impl PayloadHash {
 /// The SHA-256 of `workspace:actor` in lower-case hex: who it was, for those who know whom to look for. An
 /// actor's id is often an address, so this is what records hold of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct ActorHash(String);
 
 impl ActorHash {
@@ -34,11 +32,6 @@ impl ActorHash {
     /// The hash in lower-case hex.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Its first 64 bits.
-    pub(crate) fn first_bits(&self) -> u64 {
-        self.0.get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or_default()
     }
 }
 

@@ -48,7 +48,6 @@ pub struct Job {
     /// Sent, or written to the outbox.
     pub via: Via,
     /// The account that was connected when it was accepted, as a connection names it. No other account carries it out.
-    #[serde(default)]
     pub account: Option<String>,
     /// How far it came.
     pub state: State,

@@ -48,10 +48,3 @@ pub enum JobErrorCode {
     /// Our own fault, before any effect.
     Internal,
 }
-
-impl JobErrorCode {
-    /// The code as it is written.
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}

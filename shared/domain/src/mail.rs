@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::{Address, Violation, address::breaks_a_header};
+use crate::{Address, Violation, address::breaks_a_header, pointer_token};
 
 /// A mail: 1 to 50 recipients, no control character in any header field, at most 256 KiB in all.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
@@ -107,7 +107,11 @@ impl Mail {
         if reader.bytes > Self::MAX_BYTES {
             reader.violations.push(Violation::new("", "the mail is larger than 256 KiB"));
         }
-        reader.refuse_unknown(&["to", "subject", "text", "html", "cc", "bcc", "reply_to"]);
+        let known = ["to", "subject", "text", "html", "cc", "bcc", "reply_to"];
+        for key in fields.keys().filter(|key| !known.contains(&key.as_str())) {
+            let says = format!("is not a field of this action; its fields are {}", known.join(", "));
+            reader.refuse(&pointer_token(key), &says);
+        }
         if reader.violations.is_empty() { Ok(mail) } else { Err(reader.violations) }
     }
 
@@ -188,13 +192,6 @@ impl Reader<'_> {
             self.violations.push(missing.asking_recipients());
         }
         addresses
-    }
-
-    fn refuse_unknown(&mut self, known: &[&str]) {
-        for key in self.fields.keys().filter(|key| !known.contains(&key.as_str())) {
-            let detail = format!("is not a field of this action; its fields are {}", known.join(", "));
-            self.violations.push(Violation::new(format!("/{}", crate::pointer_token(key)), detail));
-        }
     }
 }
 

@@ -50,7 +50,6 @@ fn unknown_scope(_: &str) -> InvalidId {
 
 /// The actions that may run. An empty list allows none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Allowlist(BTreeSet<ActionId>);
 
 impl Allowlist {
@@ -103,7 +102,8 @@ impl RecipientDomains {
 ///
 /// Sticky: an actor always has the same place from 0 to 99, so a higher percent only adds actors.
 pub fn in_rollout(actor: &ActorHash, percent: u8) -> bool {
-    actor.first_bits() % 100 < u64::from(percent)
+    let first_bits = actor.as_str().get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or_default();
+    first_bits % 100 < u64::from(percent)
 }
 
 /// The settings of a workspace, made by an operator.

@@ -19,7 +19,7 @@ use crate::{
     gate::{Gate, Permissions},
     ports::{
         Access, Authorization, CONSENT_WITHIN, Consent, Consents, Exchange, Granted, Identity, LedgerError, OAuthError,
-        OAuthScopes, Purpose, Save, StoredConnection, VaultError,
+        OAuthScopes, Place, Purpose, Save, StoredConnection, VaultError,
     },
 };
 
@@ -150,7 +150,7 @@ impl Connector {
         };
         let id = sha256_hex(state.as_bytes());
         let text = serde_json::to_vec(&pending).expect("texts and a time are always JSON");
-        let sealed = self.accounts.vault.seal(&caller.workspace, Purpose::Consent, &id, &text).await?;
+        let sealed = self.accounts.vault.seal(&Place::new(&caller.workspace, Purpose::Consent, &id), &text).await?;
         self.consents.put_consent(&id, &Consent { workspace: caller.workspace.clone(), sealed }).await?;
         Ok(AuthorizationRequest { authorization_url, cookie, scopes })
     }
@@ -228,7 +228,8 @@ impl Connector {
         let (Some(state), Some(cookie)) = (&callback.state, &callback.cookie) else { return Err(foreign()) };
         let id = sha256_hex(state.as_bytes());
         let consent = self.consents.take_consent(&id).await?.ok_or_else(foreign)?;
-        let text = self.accounts.vault.open(&consent.workspace, Purpose::Consent, &id, &consent.sealed).await;
+        let place = Place::new(&consent.workspace, Purpose::Consent, &id);
+        let text = self.accounts.vault.open(&place, &consent.sealed).await;
         let text = text.map_err(|error| match error {
             VaultError::DoesNotOpen => foreign(),
             VaultError::Unavailable(_) => error.into(),
@@ -304,7 +305,7 @@ impl Connector {
     /// The connection stands, even if the audit cannot be written.
     async fn audit(&self, entry: &AuditEntry) {
         if let Err(error) = self.auditor.write(entry).await {
-            tracing::error!(%error, audit.event = entry.event.as_str(), "a connection is missing in the audit");
+            tracing::error!(%error, audit.event = %entry.event, "a connection is missing in the audit");
         }
     }
 

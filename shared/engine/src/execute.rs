@@ -24,7 +24,8 @@ use crate::{
     limits::{RateLimiter, allowed},
     plan::PlanStore,
     ports::{
-        ActionSpec, Call, ClaimResult, Claims, Clock, Contents, Insert, Jobs, KeyClaim, LedgerError, Purpose, Vault,
+        ActionSpec, Call, ClaimResult, Claims, Clock, Contents, Insert, Jobs, KeyClaim, LedgerError, Place, Purpose,
+        Vault,
     },
     recent::Recent,
 };
@@ -281,9 +282,8 @@ impl Executor {
             if let Some((known, _)) = unique.iter().find(|(known, _)| known.job_id == job.job_id) {
                 same_payload(known, &job, place)?;
             } else {
-                let id = job.job_id.to_string();
-                let text = params.to_string();
-                let sealed = self.vault.seal(&job.workspace_id, Purpose::JobParams, &id, text.as_bytes()).await?;
+                let place = Place::new(&job.workspace_id, Purpose::JobParams, &job.job_id);
+                let sealed = self.vault.seal(&place, params.to_string().as_bytes()).await?;
                 unique.push((job, Contents(sealed)));
             }
         }

@@ -12,7 +12,7 @@ use crate::{
     gate::Gate,
     job_store::JobStore,
     limits::allowed,
-    ports::{Clock, JobFilter, Outbox, OutboxEntry, Position, Purpose, RateLimit, Save, Sealed, Vault},
+    ports::{Clock, JobFilter, Outbox, OutboxEntry, Place, Position, Purpose, RateLimit, Save, Sealed, Vault},
 };
 
 /// The fields of a result that may be read at rest: no address, no id of the provider.
@@ -93,8 +93,8 @@ impl JobService {
         let Some(mut result) = job.result.clone() else { return Ok(None) };
         if let (Some(sealed), Some(fields)) = (&job.sealed_result, result.as_object_mut()) {
             let sealed = Sealed(sealed.clone());
-            let id = job.job_id.to_string();
-            let text = self.vault.open(&job.workspace_id, Purpose::JobResult, &id, &sealed).await?;
+            let place = Place::new(&job.workspace_id, Purpose::JobResult, &job.job_id);
+            let text = self.vault.open(&place, &sealed).await?;
             let rest: Map<String, Value> = serde_json::from_slice(&text)
                 .map_err(|error| Problem::new(ProblemCode::Internal, format!("a result is not JSON: {error}")))?;
             fields.extend(rest);
@@ -154,8 +154,8 @@ impl JobService {
     pub async fn outbox(&self, caller: &Caller) -> Result<Vec<(OutboxEntry, Value)>, Problem> {
         let mut opened = Vec::new();
         for entry in self.outbox.outbox(&caller.workspace, 100).await? {
-            let id = entry.job_id.to_string();
-            let text = self.vault.open(&caller.workspace, Purpose::Outbox, &id, &entry.sealed).await?;
+            let place = Place::new(&caller.workspace, Purpose::Outbox, &entry.job_id);
+            let text = self.vault.open(&place, &entry.sealed).await?;
             let params = serde_json::from_slice(&text).map_err(|error| {
                 Problem::new(ProblemCode::Internal, format!("an outbox entry is not JSON: {error}"))
             })?;
@@ -200,8 +200,8 @@ pub(crate) async fn seal_result(vault: &dyn Vault, job: &Job, result: Value) -> 
     let Value::Object(fields) = result else { return (result, None) };
     let (open, rest): (Map<_, _>, Map<_, _>) =
         fields.into_iter().partition(|(name, _)| OPEN_RESULTS.contains(&name.as_str()));
-    let (id, text) = (job.job_id.to_string(), Value::Object(rest).to_string());
-    let sealed = vault.seal(&job.workspace_id, Purpose::JobResult, &id, text.as_bytes()).await;
+    let place = Place::new(&job.workspace_id, Purpose::JobResult, &job.job_id);
+    let sealed = vault.seal(&place, Value::Object(rest).to_string().as_bytes()).await;
     let sealed = sealed.map(|Sealed(text)| text);
     if let Err(error) = &sealed {
         tracing::warn!(%error, job.id = %job.job_id, "the sending address and the provider's ids are not recorded");

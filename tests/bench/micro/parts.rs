@@ -23,7 +23,7 @@ use domain::{ActionId, ClientRequestId, JobId, Mail, Provider, WorkspaceId, ment
 use engine::{
     catalogue::Catalogue,
     plan::plan_schema,
-    ports::{Action, Finish, Model as _, ModelRequest, Purpose, RenderContext, Sealed, Vault as _},
+    ports::{Action, Finish, Model as _, ModelRequest, Place, Purpose, RenderContext, Sealed, Vault as _},
 };
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
@@ -197,22 +197,25 @@ fn digest(value: &Value) -> Work {
 }
 
 fn place() -> (LocalVault, WorkspaceId) {
-    (LocalVault::from_key([7; 32]), "local".parse().expect("an id"))
+    (LocalVault::from_text(&"07".repeat(32)).expect("a key"), "local".parse().expect("an id"))
 }
 
 fn seal() -> Work {
     let ((vault, workspace), text) = (place(), text());
     Box::new(move || {
-        let sealed = now(vault.seal(&workspace, Purpose::JobParams, KEY, black_box(text.as_bytes())));
+        let sealed = now(vault.seal(&Place::new(&workspace, Purpose::JobParams, KEY), black_box(text.as_bytes())));
         black_box(sealed.expect("it can be sealed"));
     })
 }
 
 fn open() -> Work {
     let (vault, workspace) = place();
-    let sealed: Sealed = now(vault.seal(&workspace, Purpose::JobParams, KEY, text().as_bytes())).expect("it is sealed");
+    let sealed: Sealed =
+        now(vault.seal(&Place::new(&workspace, Purpose::JobParams, KEY), text().as_bytes())).expect("it is sealed");
     Box::new(move || {
-        black_box(now(vault.open(&workspace, Purpose::JobParams, KEY, black_box(&sealed))).expect("it opens"));
+        black_box(
+            now(vault.open(&Place::new(&workspace, Purpose::JobParams, KEY), black_box(&sealed))).expect("it opens"),
+        );
     })
 }
 

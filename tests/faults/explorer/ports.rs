@@ -17,9 +17,9 @@ use engine::{
         CachePorts, Call, ClaimResult, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision,
         Delivery, Done, Exchange, Granted, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, KeyClaim,
         Keys, LedgerError, LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes,
-        OAuthSpec, Outbox, OutboxEntry, Plans, ProviderError, ProviderSpec, Purpose, Queue, QueueError, QueuedMessage,
-        RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed,
-        Settings, StoredConnection, StoredPlan, Upkeep, Vault, VaultError, Wording,
+        OAuthSpec, Outbox, OutboxEntry, Place, Plans, ProviderError, ProviderSpec, Purpose, Queue, QueueError,
+        QueuedMessage, RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved,
+        RolloutCache, Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep, Vault, VaultError, Wording,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -396,17 +396,17 @@ impl OAuth for World {
 /// The account's tokens are sealed at no cost: only a job's params and result are steps of its own.
 #[async_trait]
 impl Vault for World {
-    async fn seal(&self, _: &WorkspaceId, purpose: Purpose, _: &str, plaintext: &[u8]) -> Result<Sealed, VaultError> {
+    async fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError> {
         let sealed = Sealed(String::from_utf8_lossy(plaintext).into_owned());
-        if purpose == Purpose::Connection {
+        if place.purpose == Purpose::Connection {
             return Ok(sealed);
         }
         self.read(Site::Seal, |_| sealed).await.map_err(|_| VaultError::unavailable("cut off"))
     }
 
-    async fn open(&self, _: &WorkspaceId, purpose: Purpose, _: &str, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
+    async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
         let text = sealed.0.clone().into_bytes();
-        if purpose == Purpose::Connection {
+        if place.purpose == Purpose::Connection {
             return Ok(text);
         }
         self.read(Site::Open, |_| text).await.map_err(|_| VaultError::unavailable("cut off"))

@@ -125,7 +125,7 @@ impl World {
             // A server that was killed leaves connections that fail once.
             keep_alive: true,
         };
-        let http = client(options).expect("the client can be built");
+        let http = client(options);
         let redis = tokio::sync::Mutex::new(redis);
         let shared = Arc::clone(shared);
         let world = Self { shared, name, queue, scope, pace, redis, fakes, http, environment, _folder: folder };

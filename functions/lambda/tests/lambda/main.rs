@@ -112,10 +112,21 @@ fn all_that_is_wrong_is_said_in_one_line_without_a_secret() {
 
 #[test]
 fn a_handler_that_is_not_there_is_said() {
-    let output = run("planner", &nowhere());
-    let line: Value = serde_json::from_slice(&output.stderr).unwrap();
-    assert!(!output.status.success());
-    assert!(line["error"].as_str().is_some_and(|error| error.contains("planner")), "{line}");
+    for handler in ["", "planner", "Plan2", "bootstrap", "dead_letters"] {
+        let output = run(handler, &nowhere());
+        let line: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert!(!output.status.success());
+        assert_eq!(line["error"], format!("there is no handler {handler:?}"));
+    }
+}
+
+#[tokio::test]
+async fn every_function_of_the_api_has_a_handler() {
+    for handler in ["plan2", "execute", "jobs", "connect", "metrics"] {
+        let mut function = Function::start(handler, &nowhere()).await;
+        let (status, body) = ask(&mut function, request("GET", "$default", "/nothing", None, None)).await;
+        assert_eq!((status, &body["code"]), (404, &json!("not-found")), "{handler}");
+    }
 }
 
 #[tokio::test]

@@ -56,8 +56,11 @@ pub enum Ask {
         /// Execute the plan at once, unless it asks a question.
         #[arg(long)]
         execute: bool,
+        /// The actor to act for.
+        #[arg(long)]
+        actor: Option<String>,
         #[command(flatten)]
-        how: How,
+        how: Output,
     },
     /// Execute a plan as it was shown, or actions of your own, and wait for the end.
     Execute {
@@ -70,8 +73,11 @@ pub enum Ask {
         /// Do not wait for the jobs to end.
         #[arg(long)]
         no_wait: bool,
+        /// The actor to act for.
+        #[arg(long)]
+        actor: Option<String>,
         #[command(flatten)]
-        how: How,
+        how: Output,
     },
     /// Show a job, or cancel, retry or resolve it.
     Job {
@@ -117,16 +123,6 @@ pub enum Ask {
     },
 }
 
-/// The actor and the output.
-#[derive(Args)]
-pub struct How {
-    /// The actor to act for.
-    #[arg(long)]
-    actor: Option<String>,
-    #[command(flatten)]
-    output: Output,
-}
-
 /// The output's format.
 #[derive(Args, Clone, Copy)]
 pub struct Output {
@@ -151,17 +147,17 @@ pub enum Act {
 /// Runs a command. Results go to standard output, progress and questions to standard error.
 pub async fn run(api: &Api, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
     match ask {
-        Ask::Plan { prompt, answers, context, timezone, execute, how } => {
+        Ask::Plan { prompt, answers, context, timezone, execute, actor, how } => {
             // A pipe that brings the context brings no answers.
-            let can_ask = io::stdin().is_terminal() && !how.output.json && !context.as_deref().is_some_and(is_stdin);
+            let can_ask = io::stdin().is_terminal() && !how.json && !context.as_deref().is_some_and(is_stdin);
             let context = context.as_deref().map(text_of).transpose()?;
-            let body = json!({ "prompt": prompt, "actor_id": how.actor, "timezone": timezone, "context": context });
-            plan(api, body, answers, can_ask, execute, how.output).await
+            let body = json!({ "prompt": prompt, "actor_id": actor, "timezone": timezone, "context": context });
+            plan(api, body, answers, can_ask, execute, how).await
         }
-        Ask::Execute { plan_id, file, no_wait, how } => {
+        Ask::Execute { plan_id, file, no_wait, actor, how } => {
             let actions = file.as_deref().map(actions_of).transpose()?;
-            let body = json!({ "plan_id": plan_id, "actions": actions, "actor_id": how.actor });
-            execute(api, &body, !no_wait, how.output).await
+            let body = json!({ "plan_id": plan_id, "actions": actions, "actor_id": actor });
+            execute(api, &body, !no_wait, how).await
         }
         Ask::Job { job_id, wait, act, how } => job(api, &job_id, wait, act, how).await,
         Ask::Jobs { status, limit, watch, how } => jobs(api, status.as_deref(), limit, watch, how).await,

@@ -6,13 +6,9 @@ use std::time::Duration;
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
-        http::{
-            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-            SharedHttpConnector,
-        },
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
         orchestrator::{HttpRequest, HttpResponse},
         result::ConnectorError,
-        runtime_components::RuntimeComponents,
     },
 };
 
@@ -25,25 +21,19 @@ const OPTIONS: ClientOptions =
 
 /// The SDK's HTTP client.
 pub fn http_client() -> SharedHttpClient {
-    SharedHttpClient::new(Http(LazyClient::new(OPTIONS)))
+    let http = Http(LazyClient::new(OPTIONS));
+    http_client_fn(move |_, _| SharedHttpConnector::new(http.clone()))
 }
 
 #[derive(Debug, Clone)]
 struct Http(LazyClient);
 
-impl HttpClient for Http {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
 impl HttpConnector for Http {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = self.0.clone();
         HttpConnectorFuture::new(async move {
-            let client = client.get().map_err(|error| ConnectorError::user(error.into()))?;
             let request = prepared(request).map_err(ConnectorError::user)?;
-            let response = client.execute(request).await.map_err(failed)?;
+            let response = client.get().execute(request).await.map_err(failed)?;
             let (status, headers) = (response.status(), response.headers().clone());
             let body = response.bytes().await.map_err(failed)?;
             let mut answer = HttpResponse::new(status.into(), body.into());

@@ -31,9 +31,7 @@ const OPERATION: Duration = Duration::from_secs(8);
 
 /// Region, credentials, timeouts and connections, shared by the clients of all services.
 #[derive(Debug, Default)]
-pub struct Sdk {
-    config: OnceCell<SdkConfig>,
-}
+pub struct Sdk(OnceCell<SdkConfig>);
 
 impl Sdk {
     /// From the environment, read at first use.
@@ -43,25 +41,32 @@ impl Sdk {
 
     /// From a configuration built on [`settings`].
     pub fn with(config: SdkConfig) -> Arc<Self> {
-        Arc::new(Self { config: OnceCell::new_with(Some(config)) })
+        Arc::new(Self(OnceCell::new_with(Some(config))))
     }
 
     /// The configuration for a service's client.
     pub async fn config(&self) -> &SdkConfig {
-        self.config.get_or_init(found).await
+        self.0.get_or_init(found).await
     }
 }
 
 /// Timeouts and retries of every call: 1 s to connect, 3 s an attempt, 8 s in all; throttled and unanswered calls are
 /// tried three times with growing pauses.
 pub fn settings() -> Builder {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .http_client(http::http_client())
-        .timeout_config(limits())
-        .retry_config(retries())
+    with_settings(SdkConfig::builder().behavior_version(BehaviorVersion::latest()).http_client(http::http_client()))
+}
+
+fn with_settings(builder: Builder) -> Builder {
+    builder
+        .timeout_config(timeouts(Duration::ZERO))
+        .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100)))
         // An answer is read as a whole within its attempt's timeout.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+}
+
+/// The timeouts of a call that waits for this long at its service.
+fn timeouts(wait: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(wait + ATTEMPT).operation_timeout(wait + OPERATION).build()
 }
 
 #[cfg(not(feature = "aws-chain"))]
@@ -71,31 +76,12 @@ fn found() -> std::future::Ready<SdkConfig> {
 
 #[cfg(feature = "aws-chain")]
 async fn found() -> SdkConfig {
-    let found = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http::http_client())
-        .timeout_config(limits())
-        .retry_config(retries())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    found.load().await
-}
-
-fn limits() -> TimeoutConfig {
-    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build()
-}
-
-fn retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(100))
+    let found = aws_config::defaults(BehaviorVersion::latest()).http_client(http::http_client()).load().await;
+    with_settings(found.into_builder()).build()
 }
 
 /// A call that failed, by the error's name only: the service's message may quote the request.
-#[derive(Debug, thiserror::Error)]
-#[error("{operation}: {what}")]
-struct CallFailed {
-    operation: &'static str,
-    what: String,
-}
-
-fn failure<E: ProvideErrorMetadata, R>(operation: &'static str, error: &SdkError<E, R>) -> CallFailed {
+fn failure<E: ProvideErrorMetadata, R>(operation: &str, error: &SdkError<E, R>) -> String {
     let what = match error {
         SdkError::ServiceError(said) => said.err().code().unwrap_or("an error without a name"),
         SdkError::TimeoutError(_) => "no answer in time",
@@ -103,5 +89,5 @@ fn failure<E: ProvideErrorMetadata, R>(operation: &'static str, error: &SdkError
         SdkError::ResponseError(_) => "an answer that cannot be read",
         _ => "the request cannot be made; are region and credentials set?",
     };
-    CallFailed { operation, what: what.to_owned() }
+    format!("{operation}: {what}")
 }

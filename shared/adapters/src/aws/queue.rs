@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use aws_sdk_sqs::{
     Client,
-    config::{Config, timeout::TimeoutConfig},
+    config::Config,
     operation::delete_message::DeleteMessageError,
     types::{BatchResultErrorEntry, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry},
 };
@@ -13,9 +13,11 @@ use engine::ports::{Clock, Delivery, Ids, Queue, QueueError, QueuedMessage};
 use futures_util::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::{ATTEMPT, OPERATION, Sdk, failure};
+use super::{Sdk, failure, timeouts};
 use crate::backoff::Backoff;
 
+/// How often a message was received.
+const RECEIVES: MessageSystemAttributeName = MessageSystemAttributeName::ApproximateReceiveCount;
 /// The most messages of one call.
 const BATCH: usize = 10;
 /// The longest delay of a message.
@@ -52,42 +54,35 @@ impl SqsQueue {
 
     /// Sends one batch. Messages that SQS did not take are sent again, and no others.
     async fn send_batch(&self, messages: &[QueuedMessage]) -> Result<(), QueueError> {
-        let mut entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let mut entries = messages.iter().enumerate().map(entry).collect::<Vec<_>>();
+        let code = |failed: &[&BatchResultErrorEntry]| failed.first().map(|failed| failed.code().to_owned());
         let mut refused = None;
         let mut backoff = Backoff::new(&*self.clock, &*self.ids, TRIES, FIRST_PAUSE);
         loop {
             let call = self.client().await.send_message_batch().queue_url(&self.url);
             let answer = call.set_entries(Some(entries.clone())).send().await;
             let answer = answer.map_err(|error| QueueError::new(failure("SendMessageBatch", &error)))?;
-            let not_taken = answer.failed();
             // The sender's fault would only repeat.
-            refused = refused.or_else(|| not_taken.iter().find(|failed| failed.sender_fault()).map(code));
-            entries.retain(|entry| not_taken.iter().any(|failed| failed.id() == entry.id() && !failed.sender_fault()));
-            if entries.is_empty() {
-                break;
-            }
-            if !backoff.again().await {
-                refused = refused.or_else(|| not_taken.first().map(code));
-                break;
+            let (lost, not_taken): (Vec<_>, Vec<_>) = answer.failed().iter().partition(|failed| failed.sender_fault());
+            refused = refused.or(code(&lost));
+            entries.retain(|entry| not_taken.iter().any(|failed| failed.id() == entry.id()));
+            if entries.is_empty() || !backoff.again().await {
+                let refused = refused.or(code(&not_taken));
+                let error = |code| QueueError::new(format!("SendMessageBatch: a message was not taken: {code}"));
+                return refused.map_or(Ok(()), |code| Err(error(code)));
             }
         }
-        refused
-            .map_or(Ok(()), |code| Err(QueueError::new(format!("SendMessageBatch: a message was not taken: {code}"))))
     }
 }
 
-fn code(failed: &BatchResultErrorEntry) -> String {
-    failed.code().to_owned()
-}
-
-fn entry((place, message): (usize, &QueuedMessage)) -> Result<SendMessageBatchRequestEntry, QueueError> {
+fn entry((place, message): (usize, &QueuedMessage)) -> SendMessageBatchRequestEntry {
     SendMessageBatchRequestEntry::builder()
         .id(place.to_string())
         .message_body(&message.body)
         .message_group_id(message.workspace.as_str())
         .delay_seconds(seconds(message.delay.min(LONGEST_DELAY)))
         .build()
-        .map_err(|error| QueueError::new(format!("SendMessageBatch: {error}")))
+        .expect("it has an id and a body")
 }
 
 /// Whole seconds, rounded up.
@@ -106,28 +101,14 @@ impl Queue for SqsQueue {
     async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
         let Ok(max @ 1..) = i32::try_from(max.min(BATCH)) else { return Ok(Vec::new()) };
         let wait = wait.min(LONGEST_WAIT);
-        // A long poll takes longer than other calls.
-        let limits = TimeoutConfig::builder()
-            .operation_attempt_timeout(wait + ATTEMPT)
-            .operation_timeout(wait + OPERATION)
-            .build();
-        let call = self
-            .client()
-            .await
-            .receive_message()
-            .queue_url(&self.url)
-            .max_number_of_messages(max)
-            .wait_time_seconds(seconds(wait))
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
-        let answer = call.customize().config_override(Config::builder().timeout_config(limits)).send().await;
+        let client = self.client().await;
+        let call = client.receive_message().queue_url(&self.url).max_number_of_messages(max);
+        let call = call.wait_time_seconds(seconds(wait)).message_system_attribute_names(RECEIVES);
+        let answer = call.customize().config_override(Config::builder().timeout_config(timeouts(wait))).send().await;
         let answer = answer.map_err(|error| QueueError::new(failure("ReceiveMessage", &error)))?;
         let deliveries = answer.messages.unwrap_or_default().into_iter().map(|message| {
-            let receives = message
-                .attributes
-                .as_ref()
-                .and_then(|attributes| attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount))
-                .and_then(|count| count.parse().ok())
-                .unwrap_or(1);
+            let count = || message.attributes.as_ref()?.get(&RECEIVES)?.parse().ok();
+            let receives = count().unwrap_or(1);
             // A message without a receipt cannot be acknowledged, so it is left to be redelivered.
             Some(Delivery { body: message.body.unwrap_or_default(), receipt: message.receipt_handle?, receives })
         });

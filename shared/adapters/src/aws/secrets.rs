@@ -34,34 +34,30 @@ impl SecretsManager {
     /// The secret with this ARN; with `:KEY:STAGE:VERSION` appended, as in ECS, one field of a secret that is a JSON
     /// object. Stage and version may be empty.
     pub async fn read(&self, name: &str) -> Result<SecretString, SecretError> {
-        let name = Name::of(name);
-        let whole = self.whole(&name).await?;
-        if name.field.is_empty() { Ok(whole) } else { field(&whole, name.field) }
-    }
-
-    async fn whole(&self, name: &Name<'_>) -> Result<SecretString, SecretError> {
-        let key = format!("{}:{}:{}", name.arn, name.stage, name.version);
+        let (arn, [field, stage, version]) = parts(name);
+        let key = format!("{arn}:{stage}:{version}");
         let mut read = self.read.lock().await;
         let now = self.clock.now();
         let known = read.get(&key);
-        if let Some((_, secret)) = known.filter(|(at, _)| now.duration_since(*at) < GOOD_FOR) {
-            return Ok(secret.clone());
-        }
-        match self.fetch(name).await {
-            Ok(secret) => {
-                read.insert(key, (now, secret.clone()));
-                Ok(secret)
-            }
-            // The next use tries again.
-            Err(error) => known.map(|(_, secret)| secret.clone()).ok_or(error),
-        }
+        let whole = match known.filter(|(at, _)| now.duration_since(*at) < GOOD_FOR) {
+            Some((_, secret)) => secret.clone(),
+            None => match self.fetch(arn, stage, version).await {
+                Ok(secret) => {
+                    read.insert(key, (now, secret.clone()));
+                    secret
+                }
+                // The next use tries again.
+                Err(error) => known.map(|(_, secret)| secret.clone()).ok_or(error)?,
+            },
+        };
+        if field.is_empty() { Ok(whole) } else { self::field(&whole, field) }
     }
 
-    async fn fetch(&self, name: &Name<'_>) -> Result<SecretString, SecretError> {
+    async fn fetch(&self, arn: &str, stage: &str, version: &str) -> Result<SecretString, SecretError> {
         let client = self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await;
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let call = client.get_secret_value().secret_id(name.arn);
-        let call = call.set_version_stage(given(name.stage)).set_version_id(given(name.version));
+        let call = client.get_secret_value().secret_id(arn);
+        let call = call.set_version_stage(given(stage)).set_version_id(given(version));
         let answer = call.send().await.map_err(|error| SecretError::new(failure("GetSecretValue", &error)))?;
         let text = answer.secret_string.ok_or_else(|| SecretError::new("it is binary, not text"))?;
         Ok(text.into())
@@ -78,23 +74,12 @@ fn field(whole: &SecretString, field: &str) -> Result<SecretString, SecretError>
     }
 }
 
-/// The parts of a secret's name.
-struct Name<'a> {
-    arn: &'a str,
-    field: &'a str,
-    stage: &'a str,
-    version: &'a str,
-}
-
-impl<'a> Name<'a> {
-    /// An ARN has seven parts; the rest is ours.
-    fn of(text: &'a str) -> Self {
-        let end = text.match_indices(':').nth(6).map_or(text.len(), |(at, _)| at);
-        let (arn, rest) = text.split_at(end);
-        let mut rest = rest.split(':').skip(1);
-        let mut next = || rest.next().unwrap_or_default();
-        Self { arn, field: next(), stage: next(), version: next() }
-    }
+/// A secret's ARN, which has seven parts, and what is appended to it: field, stage and version.
+fn parts(name: &str) -> (&str, [&str; 3]) {
+    let end = name.match_indices(':').nth(6).map_or(name.len(), |(at, _)| at);
+    let (arn, rest) = name.split_at(end);
+    let mut rest = rest.split(':').skip(1);
+    (arn, [(); 3].map(|()| rest.next().unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -104,13 +89,9 @@ mod tests {
     #[test]
     fn a_name_is_an_arn_with_or_without_a_field() {
         let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:openai-AbCdEf";
-        let parts = |text: &str| {
-            let name = Name::of(text);
-            [name.arn, name.field, name.stage, name.version].map(str::to_owned)
-        };
-        assert_eq!(parts(arn), [arn, "", "", ""]);
-        assert_eq!(parts(&format!("{arn}:key::")), [arn, "key", "", ""]);
-        assert_eq!(parts(&format!("{arn}::AWSPREVIOUS:")), [arn, "", "AWSPREVIOUS", ""]);
-        assert_eq!(parts(&format!("{arn}:key:AWSPREVIOUS:v-1")), [arn, "key", "AWSPREVIOUS", "v-1"]);
+        assert_eq!(parts(arn), (arn, ["", "", ""]));
+        assert_eq!(parts(&format!("{arn}:key::")), (arn, ["key", "", ""]));
+        assert_eq!(parts(&format!("{arn}::AWSPREVIOUS:")), (arn, ["", "AWSPREVIOUS", ""]));
+        assert_eq!(parts(&format!("{arn}:key:AWSPREVIOUS:v-1")), (arn, ["key", "AWSPREVIOUS", "v-1"]));
     }
 }

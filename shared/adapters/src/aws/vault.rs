@@ -8,14 +8,14 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::WorkspaceId;
 use engine::{
     Recent,
-    ports::{Clock, Purpose, Sealed, Vault, VaultError},
+    ports::{Clock, Place, Sealed, Vault, VaultError},
 };
 use jiff::SignedDuration;
 use secrecy::zeroize::Zeroizing;
 use tokio::sync::OnceCell;
 
 use super::{Sdk, failure};
-use crate::vault::{SealingKey, place};
+use crate::vault::SealingKey;
 
 /// The key of the workspace in the encryption context, for use in key policies.
 const WORKSPACE: &str = "workspace";
@@ -34,17 +34,11 @@ pub struct KmsVault {
     key_id: String,
     clock: Arc<dyn Clock>,
     client: OnceCell<Client>,
-    /// Data keys by name.
-    keys: Recent<Name, SealingKey>,
-    /// The data key that each workspace seals with.
-    current: Recent<WorkspaceId, (Name, SealingKey)>,
-}
-
-/// A data key in a sealed text: the KMS key's id and the sealed data key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Name {
-    workspace: WorkspaceId,
-    text: String,
+    /// Data keys by workspace and name. The name is what a sealed text begins with: the KMS key's id and the sealed
+    /// data key.
+    keys: Recent<(WorkspaceId, String), SealingKey>,
+    /// The data key that each workspace seals with, and its name.
+    current: Recent<WorkspaceId, (String, SealingKey)>,
 }
 
 impl KmsVault {
@@ -58,7 +52,7 @@ impl KmsVault {
         self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
     }
 
-    async fn sealing_key(&self, workspace: &WorkspaceId) -> Result<(Name, SealingKey), VaultError> {
+    async fn sealing_key(&self, workspace: &WorkspaceId) -> Result<(String, SealingKey), VaultError> {
         let now = self.clock.now();
         if let Some(at_hand) = self.current.recall(workspace, now) {
             return Ok(at_hand);
@@ -66,24 +60,26 @@ impl KmsVault {
         let call = self.client().await.generate_data_key().key_id(&self.key_id).key_spec(DataKeySpec::Aes256);
         let answer = call.encryption_context(WORKSPACE, workspace.as_str()).send().await;
         let answer = answer.map_err(|error| VaultError::unavailable(failure("GenerateDataKey", &error)))?;
-        let (Some(sealed), Some(key_id)) = (answer.ciphertext_blob, answer.key_id) else { return Err(incomplete()) };
-        let key = sealing_key(answer.plaintext).ok_or_else(incomplete)?;
-        let text = format!("{}.{}", short(&key_id), URL_SAFE_NO_PAD.encode(sealed));
-        let name = Name { workspace: workspace.clone(), text };
-        self.keys.remember(name.clone(), key.clone(), now);
+        let parts = (answer.ciphertext_blob, answer.key_id, sealing_key(answer.plaintext));
+        let (Some(sealed), Some(key_id), Some(key)) = parts else {
+            return Err(VaultError::unavailable("GenerateDataKey: the answer is incomplete"));
+        };
+        let name = format!("{}.{}", short(&key_id), URL_SAFE_NO_PAD.encode(sealed));
+        self.keys.remember((workspace.clone(), name.clone()), key.clone(), now);
         self.current.remember(workspace.clone(), (name.clone(), key.clone()), now);
         Ok((name, key))
     }
 
-    async fn opening_key(&self, name: Name) -> Result<SealingKey, VaultError> {
+    async fn opening_key(&self, owned: (WorkspaceId, String)) -> Result<SealingKey, VaultError> {
         let now = self.clock.now();
-        if let Some(at_hand) = self.keys.recall(&name, now) {
+        if let Some(at_hand) = self.keys.recall(&owned, now) {
             return Ok(at_hand);
         }
-        let (key_id, sealed) = name.text.split_once('.').ok_or(VaultError::DoesNotOpen)?;
+        let (workspace, name) = &owned;
+        let (key_id, sealed) = name.split_once('.').ok_or(VaultError::DoesNotOpen)?;
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::DoesNotOpen)?;
         let call = self.client().await.decrypt().ciphertext_blob(Blob::new(sealed));
-        let answer = match call.encryption_context(WORKSPACE, name.workspace.as_str()).send().await {
+        let answer = match call.encryption_context(WORKSPACE, workspace.as_str()).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(is_not_a_key) => return Err(VaultError::DoesNotOpen),
             Err(error) => return Err(VaultError::unavailable(failure("Decrypt", &error))),
@@ -92,7 +88,7 @@ impl KmsVault {
             return Err(VaultError::DoesNotOpen);
         }
         let key = sealing_key(answer.plaintext).ok_or(VaultError::DoesNotOpen)?;
-        self.keys.remember(name, key.clone(), now);
+        self.keys.remember(owned, key.clone(), now);
         Ok(key)
     }
 }
@@ -107,10 +103,6 @@ fn is_not_a_key(error: &DecryptError) -> bool {
     error.is_invalid_ciphertext_exception() || error.is_incorrect_key_exception()
 }
 
-fn incomplete() -> VaultError {
-    VaultError::unavailable("GenerateDataKey: the answer is incomplete")
-}
-
 fn sealing_key(plaintext: Option<Blob>) -> Option<SealingKey> {
     let bytes = Zeroizing::new(plaintext?.into_inner());
     Some(SealingKey::new(bytes.as_slice().try_into().ok()?))
@@ -118,28 +110,14 @@ fn sealing_key(plaintext: Option<Blob>) -> Option<SealingKey> {
 
 #[async_trait]
 impl Vault for KmsVault {
-    async fn seal(
-        &self,
-        workspace: &WorkspaceId,
-        purpose: Purpose,
-        id: &str,
-        plaintext: &[u8],
-    ) -> Result<Sealed, VaultError> {
-        let (name, key) = self.sealing_key(workspace).await?;
-        let text = key.seal(&place(workspace, purpose, id), plaintext)?;
-        Ok(Sealed(format!("k1.{}.{text}", name.text)))
+    async fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError> {
+        let (name, key) = self.sealing_key(place.workspace).await?;
+        Ok(Sealed(format!("k1.{name}.{}", key.seal(place, plaintext)?)))
     }
 
-    async fn open(
-        &self,
-        workspace: &WorkspaceId,
-        purpose: Purpose,
-        id: &str,
-        sealed: &Sealed,
-    ) -> Result<Vec<u8>, VaultError> {
-        let (name, text) =
-            sealed.0.strip_prefix("k1.").and_then(|rest| rest.rsplit_once('.')).ok_or(VaultError::DoesNotOpen)?;
-        let name = Name { workspace: workspace.clone(), text: name.to_owned() };
-        self.opening_key(name).await?.open(&place(workspace, purpose, id), text)
+    async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
+        let parts = sealed.0.strip_prefix("k1.").and_then(|rest| rest.rsplit_once('.'));
+        let (name, text) = parts.ok_or(VaultError::DoesNotOpen)?;
+        self.opening_key((place.workspace.clone(), name.to_owned())).await?.open(place, text)
     }
 }

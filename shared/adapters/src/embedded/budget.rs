@@ -63,7 +63,7 @@ impl MemoryBudget {
             return granted;
         }
         if window.held_until > now {
-            return Reserved::Held(duration(window.held_until - now));
+            return Reserved::Held(Duration::from_millis((window.held_until - now).unsigned_abs()));
         }
         window.asked.insert(asked.workspace.clone(), now + self.span());
         let share = asked.limit / window.asked.len() as u64;
@@ -90,7 +90,7 @@ impl MemoryBudget {
         }
         // It must still count when it tries again.
         window.asked.insert(asked.workspace.clone(), free + self.span());
-        Reserved::Exhausted { retry_after: duration(free - now), left }
+        Reserved::Exhausted { retry_after: Duration::from_millis((free - now).unsigned_abs()), left }
     }
 }
 
@@ -121,10 +121,6 @@ impl Budget for MemoryBudget {
 
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn duration(milliseconds: i64) -> Duration {
-    Duration::from_millis(milliseconds.unsigned_abs())
 }
 
 #[cfg(test)]

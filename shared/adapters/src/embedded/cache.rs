@@ -11,20 +11,17 @@ use domain::{Job, JobId, PayloadHash, Provider};
 use engine::{
     Recent,
     ports::{
-        CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Clock, Consent, Consents, Decision, JobCache,
-        KeyClaim, Locks, RateLimit, RateLimits, RolloutCache,
+        CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Clock, Consent, Consents, Counted, Decision,
+        JobCache, KeyClaim, Locks, RateLimit, RateLimits, RolloutCache,
     },
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::rate_limit::RateCounts;
+use super::{later, rate_limit::RateCounts};
 
 /// How long a claim is valid, and how long a job is cached after its last change.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
-
-/// How long a rollout percentage is cached.
-const ROLLOUT: SignedDuration = SignedDuration::from_mins(1);
 
 /// The cache of one process. It keeps only the newest claims and jobs, so its memory does not grow with the traffic.
 pub struct MemoryCache {
@@ -35,6 +32,7 @@ pub struct MemoryCache {
 struct Kept {
     claims: Recent<JobId, PayloadHash>,
     jobs: Recent<JobId, Job>,
+    /// Each for a minute.
     rollouts: Recent<Provider, u8>,
     consents: Recent<String, Consent>,
     /// With the end of each.
@@ -43,17 +41,12 @@ struct Kept {
 }
 
 impl MemoryCache {
-    /// An empty cache of at most 10,000 claims and 10,000 jobs.
+    /// An empty cache.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self::with_capacity(clock, 10_000)
-    }
-
-    /// An empty cache of at most `capacity` claims and as many jobs.
-    pub fn with_capacity(clock: Arc<dyn Clock>, capacity: usize) -> Self {
         let kept = Kept {
-            claims: Recent::with_capacity(KEPT_FOR, capacity),
-            jobs: Recent::with_capacity(KEPT_FOR, capacity),
-            rollouts: Recent::good_for(ROLLOUT),
+            claims: Recent::good_for(KEPT_FOR),
+            jobs: Recent::good_for(KEPT_FOR),
+            rollouts: Recent::default(),
             consents: Recent::good_for(SignedDuration::try_from(CONSENT_WITHIN).unwrap_or(SignedDuration::MAX)),
             locks: HashMap::new(),
             rate_counts: RateCounts::default(),
@@ -69,14 +62,10 @@ impl MemoryCache {
 
 #[async_trait]
 impl Claims for MemoryCache {
-    async fn claim_keys(
-        &self,
-        claims: &[KeyClaim],
-        rate_limit: Option<&RateLimit>,
-    ) -> Result<(Vec<ClaimResult>, Decision), CacheError> {
+    async fn claim_keys(&self, claims: &[KeyClaim], limit: Option<&RateLimit>) -> Counted<Vec<ClaimResult>> {
         let now = self.clock.now();
         let mut kept = self.kept();
-        let decision = kept.rate_counts.count(rate_limit, now);
+        let decision = kept.rate_counts.count(limit, now);
         let known = &mut kept.claims;
         let results = claims.iter().map(|claim| {
             if let Some(hash) = known.recall(&claim.job_id, now) {
@@ -102,13 +91,9 @@ impl JobCache for MemoryCache {
         Ok(())
     }
 
-    async fn cached_job(
-        &self,
-        id: JobId,
-        rate_limit: Option<&RateLimit>,
-    ) -> Result<(Option<Job>, Decision), CacheError> {
+    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>> {
         let (now, mut kept) = (self.clock.now(), self.kept());
-        let decision = kept.rate_counts.count(rate_limit, now);
+        let decision = kept.rate_counts.count(limit, now);
         Ok((kept.jobs.recall(&id, now), decision))
     }
 }
@@ -126,7 +111,7 @@ impl Locks for MemoryCache {
         let now = self.clock.now();
         let known = &mut self.kept().locks;
         known.retain(|_, (_, until)| *until > now);
-        let (holder, _) = known.entry(name.to_owned()).or_insert((owner, after(now, at_most)));
+        let (holder, _) = known.entry(name.to_owned()).or_insert((owner, later(now, at_most)));
         Ok(*holder == owner)
     }
 
@@ -170,10 +155,6 @@ impl CacheHealth for MemoryCache {
     }
 }
 
-fn after(now: Timestamp, duration: Duration) -> Timestamp {
-    now.checked_add(duration).unwrap_or(Timestamp::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use contracts::{ManualClock, sample_job};
@@ -184,16 +165,16 @@ mod tests {
     #[tokio::test]
     async fn the_memory_does_not_grow_with_the_jobs() {
         let clock = ManualClock::new();
-        let cache = MemoryCache::with_capacity(clock.clone(), 100);
+        let cache = MemoryCache::new(clock.clone());
         let workspace: WorkspaceId = "local".parse().unwrap();
-        for n in 0..100_000 {
+        for n in 0..30_000 {
             let job = sample_job(&workspace, &format!("{n}"), clock.now());
             let claim = KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() };
             assert_eq!(cache.claim_keys(&[claim], None).await.unwrap().0, [ClaimResult::New]);
             cache.put_jobs(&[job]).await.unwrap();
         }
         let kept = cache.kept();
-        assert_eq!((kept.jobs.count(), kept.claims.count()), (100, 100));
+        assert_eq!((kept.jobs.count(), kept.claims.count()), (10_000, 10_000));
     }
 
     #[tokio::test]

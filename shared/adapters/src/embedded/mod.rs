@@ -8,10 +8,17 @@ mod rate_limit;
 #[cfg(feature = "sqlite")]
 mod records;
 
+use std::time::Duration;
+
 pub use budget::MemoryBudget;
 pub use cache::MemoryCache;
 pub(crate) use folder::make_folder;
 pub use folder::{FolderError, FolderLock};
+use jiff::Timestamp;
 pub use queue::MemoryQueue;
 #[cfg(feature = "sqlite")]
 pub use records::SqliteLedger;
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,25 +15,22 @@ use engine::ports::{Clock, Delivery, Queue, QueueError, QueuedMessage};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::later;
+
 /// The queue of one process. Messages are delivered in the order in which they become visible. They are lost with the
 /// process, but the ledger knows which jobs are open.
 pub struct MemoryQueue {
     clock: Arc<dyn Clock>,
     visibility: Duration,
-    messages: Mutex<Messages>,
+    /// All messages. A delivered one is at the end of its visibility timeout.
+    messages: Mutex<BTreeMap<Place, Message>>,
+    last_number: AtomicU64,
     /// Wakes waiting receivers after a send.
     changed: Notify,
 }
 
 /// When a message becomes visible, and a unique number.
 type Place = (Timestamp, u64);
-
-#[derive(Default)]
-struct Messages {
-    /// All messages. A delivered one is at the end of its visibility timeout.
-    by_place: BTreeMap<Place, Message>,
-    last_number: u64,
-}
 
 struct Message {
     body: String,
@@ -40,36 +40,30 @@ struct Message {
 impl MemoryQueue {
     /// An empty queue. A message that is not acknowledged within `visibility` is redelivered.
     pub fn new(clock: Arc<dyn Clock>, visibility: Duration) -> Self {
-        Self { clock, visibility, messages: Mutex::default(), changed: Notify::new() }
+        Self { clock, visibility, messages: Mutex::default(), last_number: AtomicU64::new(0), changed: Notify::new() }
     }
 
-    fn messages(&self) -> MutexGuard<'_, Messages> {
+    fn messages(&self) -> MutexGuard<'_, BTreeMap<Place, Message>> {
         // No change can panic halfway, so the map is intact.
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes visible messages, or returns the time of the next one.
-    fn take(&self, max: usize, now: Timestamp) -> Result<Vec<Delivery>, Option<Timestamp>> {
+    fn place(&self, visible: Timestamp) -> Place {
+        (visible, self.last_number.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes visible messages; and when the next one is visible.
+    fn take(&self, max: usize, now: Timestamp) -> (Vec<Delivery>, Option<Timestamp>) {
         let mut messages = self.messages();
         let mut taken = Vec::new();
         while taken.len() < max {
-            let Some(entry) = messages.by_place.first_entry().filter(|entry| entry.key().0 <= now) else { break };
+            let Some(entry) = messages.first_entry().filter(|entry| entry.key().0 <= now) else { break };
             let Message { body, receives } = entry.remove();
-            let receives = receives + 1;
-            let place = messages.insert(later(now, self.visibility), Message { body: body.clone(), receives });
+            let (place, receives) = (self.place(later(now, self.visibility)), receives + 1);
+            messages.insert(place, Message { body: body.clone(), receives });
             taken.push(Delivery { body, receipt: format!("{}.{}", place.0.as_nanosecond(), place.1), receives });
         }
-        let next = messages.by_place.first_key_value().map(|(place, _)| place.0);
-        if taken.is_empty() && max > 0 { Err(next) } else { Ok(taken) }
-    }
-}
-
-impl Messages {
-    fn insert(&mut self, visible: Timestamp, message: Message) -> Place {
-        self.last_number += 1;
-        let place = (visible, self.last_number);
-        self.by_place.insert(place, message);
-        place
+        (taken, messages.first_key_value().map(|(place, _)| place.0))
     }
 }
 
@@ -80,7 +74,8 @@ impl Queue for MemoryQueue {
         {
             let mut queued = self.messages();
             for message in messages {
-                queued.insert(later(now, message.delay), Message { body: message.body.clone(), receives: 0 });
+                queued
+                    .insert(self.place(later(now, message.delay)), Message { body: message.body.clone(), receives: 0 });
             }
         }
         self.changed.notify_waiters();
@@ -94,11 +89,11 @@ impl Queue for MemoryQueue {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             let now = self.clock.now();
-            let next = match self.take(max, now) {
-                Ok(deliveries) => return Ok(deliveries),
-                Err(_) if now >= deadline => return Ok(Vec::new()),
-                Err(next) => next.map_or(deadline, |next| next.min(deadline)),
-            };
+            let (deliveries, next) = self.take(max, now);
+            if !deliveries.is_empty() || now >= deadline || max == 0 {
+                return Ok(deliveries);
+            }
+            let next = next.map_or(deadline, |next| next.min(deadline));
             // Never negative: `take` found nothing visible yet.
             let pause = Duration::try_from(next.duration_since(now)).unwrap_or_default();
             tokio::select! {
@@ -112,7 +107,7 @@ impl Queue for MemoryQueue {
         // A late acknowledgement counts until the message is redelivered: then it has another place, and the old
         // receipt refers to nothing.
         if let Some(place) = read_receipt(receipt) {
-            self.messages().by_place.remove(&place);
+            self.messages().remove(&place);
         }
         Ok(())
     }
@@ -120,17 +115,13 @@ impl Queue for MemoryQueue {
     async fn depth(&self) -> Result<u64, QueueError> {
         let now = self.clock.now();
         let waits = |(place, message): &(&Place, &Message)| place.0 <= now || message.receives == 0;
-        Ok(self.messages().by_place.iter().filter(waits).count() as u64)
+        Ok(self.messages().iter().filter(waits).count() as u64)
     }
 }
 
 fn read_receipt(receipt: &str) -> Option<Place> {
     let (visible, number) = receipt.split_once('.')?;
     Some((Timestamp::from_nanosecond(visible.parse().ok()?).ok()?, number.parse().ok()?))
-}
-
-fn later(now: Timestamp, wait: Duration) -> Timestamp {
-    now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

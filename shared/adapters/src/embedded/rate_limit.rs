@@ -33,21 +33,17 @@ impl RateCounts {
             (format!("K#{}", rate_limit.key), rate_limit.per_key),
             (format!("W#{}", rate_limit.workspace), rate_limit.per_workspace),
         ];
-        let refused = limits.iter().map(|(who, limit)| self.look(who, *limit, now)).reduce(Decision::and);
-        if refused == Some(Decision::Allowed) {
+        let [key, workspace] = limits.each_ref().map(|(who, limit)| self.look(who, *limit, now));
+        let decision = key.and(workspace);
+        if decision == Decision::Allowed {
             for (who, _) in &limits {
                 self.counts.entry(who.clone()).and_modify(|count| count.now += 1);
             }
         }
-        refused.unwrap_or(Decision::Allowed)
+        decision
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "small numbers"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     fn look(&mut self, who: &str, limit: u32, now: i64) -> Decision {
         let minute = now.div_euclid(WINDOW);
         let count = self.counts.entry(who.to_owned()).or_insert(Count { minute, now: 0, before: 0 });
@@ -66,7 +62,7 @@ impl RateCounts {
         } else {
             window - elapsed + (window - window * (most - 1.0) / of_now).max(0.0)
         };
-        Decision::Refused { limit, retry_after: Duration::from_millis(wait.ceil().max(1.0) as u64) }
+        Decision::Refused { limit, retry_after: Duration::from_secs_f64(wait.ceil().max(1.0) / 1000.0) }
     }
 }
 

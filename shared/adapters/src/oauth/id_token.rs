@@ -2,95 +2,87 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{Address, sha256_hex};
-use engine::ports::{IdClaims, Identity, OAuthSpec};
+use engine::ports::{Exchange, IdClaims, Identity};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::OAuthClient;
+use crate::providers::spec;
 
 /// The most that the provider's clock may differ from ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
-
-/// What an id token must hold. It comes from the token endpoint over TLS, so its signature need not be checked
-/// (OpenID Connect Core, 3.1.3.7, number 6).
-pub(super) struct Expected<'a> {
-    pub oauth: &'a OAuthSpec,
-    pub client_id: &'a str,
-    pub auth_url: &'a str,
-    pub nonce: &'a str,
-    pub now: Timestamp,
-}
 
 #[derive(Deserialize)]
 struct Claims {
     #[serde(flatten)]
     of_provider: IdClaims,
     sub: String,
-    aud: OneOrMany,
+    aud: Value,
     azp: Option<String>,
     exp: i64,
     nonce: Option<String>,
     email_verified: Option<Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Expected<'_> {
-    /// The account that the token names; else what is wrong with it, to follow "the id token".
-    pub(super) fn identity(&self, token: &str) -> Result<Identity, &'static str> {
-        let mut claims = read(token).ok_or("cannot be read")?;
-        let Ok(url) = self.auth_url.parse::<Url>() else { return Err("is of another issuer") };
-        if !(self.oauth.is_issuer)(&claims.of_provider, &url.origin().ascii_serialization()) {
-            return Err("is of another issuer");
-        }
-        let only_us = match &claims.aud {
-            OneOrMany::One(audience) => audience == self.client_id,
-            OneOrMany::Many(audience) => matches!(&audience[..], [only] if only == self.client_id),
-        };
-        if !only_us || claims.azp.as_deref().is_some_and(|azp| azp != self.client_id) {
-            return Err("is for another client");
-        }
-        if Timestamp::from_second(claims.exp).is_ok_and(|end| end <= self.now - SKEW) {
-            return Err("has expired");
-        }
-        if claims.nonce.as_deref() != Some(self.nonce) {
-            return Err("is not for this request");
-        }
-        if claims.sub.is_empty() {
-            return Err("names nobody");
-        }
-        // An unverified address may be anybody's.
-        if claims.email_verified.is_some_and(|verified| verified != true && verified != "true") {
-            claims.of_provider.email = None;
-        }
-        let address = (self.oauth.address)(&claims.of_provider);
-        let address = address.and_then(|address| address.parse::<Address>().ok()).ok_or("names no address")?;
-        let account = sha256_hex(format!("{}\n{}", claims.of_provider.iss, claims.sub).as_bytes());
-        Ok(Identity { account, address })
+/// The account that a token names; else what is wrong with it, to follow "the id token". It comes from the token
+/// endpoint over TLS, so its signature need not be checked (OpenID Connect Core, 3.1.3.7, number 6).
+pub(super) fn identity(
+    token: &str,
+    client: &OAuthClient,
+    ask: &Exchange<'_>,
+    now: Timestamp,
+) -> Result<Identity, &'static str> {
+    let (mut claims, oauth) = (read(token).ok_or("cannot be read")?, &spec(ask.provider).oauth);
+    let Ok(url) = client.auth_url.parse::<Url>() else { return Err("is of another issuer") };
+    if !(oauth.is_issuer)(&claims.of_provider, &url.origin().ascii_serialization()) {
+        return Err("is of another issuer");
     }
+    let only_us = claims.aud == client.client_id || claims.aud == json!([client.client_id]);
+    if !only_us || claims.azp.is_some_and(|azp| azp != client.client_id) {
+        return Err("is for another client");
+    }
+    if Timestamp::from_second(claims.exp).is_ok_and(|end| end <= now - SKEW) {
+        return Err("has expired");
+    }
+    if claims.nonce.as_deref() != Some(ask.nonce) {
+        return Err("is not for this request");
+    }
+    if claims.sub.is_empty() {
+        return Err("names nobody");
+    }
+    // An unverified address may be anybody's.
+    if claims.email_verified.is_some_and(|verified| verified != true && verified != "true") {
+        claims.of_provider.email = None;
+    }
+    let address = (oauth.address)(&claims.of_provider).and_then(|address| address.parse::<Address>().ok());
+    let account = sha256_hex(format!("{}\n{}", claims.of_provider.iss, claims.sub).as_bytes());
+    Ok(Identity { account, address: address.ok_or("names no address")? })
 }
 
 fn read(token: &str) -> Option<Claims> {
-    let mut parts = token.split('.');
-    let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
+    let [_, claims, _] = token.split('.').collect::<Vec<_>>()[..] else { return None };
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::Provider;
-    use serde_json::json;
-
     use super::*;
-    use crate::providers::spec;
+    use crate::secret::Secret;
+    use domain::Provider;
+
+    fn identity_of(provider: Provider, auth_url: &str, token: &str) -> Result<Identity, &'static str> {
+        let client = OAuthClient {
+            client_id: "us".to_owned(),
+            client_secret: Secret::Given("hush".into()),
+            auth_url: auth_url.to_owned(),
+            token_url: String::new(),
+            revoke_url: None,
+        };
+        let ask = Exchange { provider, code: "", verifier: "", nonce: "n", redirect_uri: "" };
+        super::identity(token, &client, &ask, Timestamp::from_second(1000).unwrap())
+    }
 
     fn identity(provider: Provider, change: &Value) -> Result<Identity, &'static str> {
         let (issuer, auth_url) = if provider == Provider::Google {
@@ -105,8 +97,7 @@ mod tests {
             claims[name] = value.clone();
         }
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let now = Timestamp::from_second(1000).unwrap();
-        Expected { oauth: &spec(provider).oauth, client_id: "us", auth_url, nonce: "n", now }.identity(&token)
+        identity_of(provider, auth_url, &token)
     }
 
     #[test]
@@ -144,10 +135,8 @@ mod tests {
         ] {
             assert_eq!(identity(provider, &change).unwrap_err(), why, "{change}");
         }
-        let now = Timestamp::UNIX_EPOCH;
-        let expected = Expected { oauth: &spec(Google).oauth, client_id: "us", auth_url: "https://x", nonce: "n", now };
         for garbage in ["", "a.b", "a.b.c.d", "e30.e30.e30", "é.é.é", "..", "e30.!!.e30"] {
-            assert_eq!(expected.identity(garbage).unwrap_err(), "cannot be read", "{garbage}");
+            assert_eq!(identity_of(Google, "https://x", garbage).unwrap_err(), "cannot be read", "{garbage}");
         }
     }
 }

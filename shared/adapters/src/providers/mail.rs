@@ -11,6 +11,7 @@ use engine::ports::{
 use serde_json::Value;
 
 use super::params;
+use crate::exchange::harmless;
 
 /// How a provider carries a mail.
 #[async_trait]
@@ -60,16 +61,14 @@ pub(super) const WORDING: Wording = Wording {
     look: "Look in the account's sent mail",
 };
 
-/// An action whose params are a mail.
-pub(super) struct MailAction<T> {
+struct MailAction<T> {
     spec: ActionSpec,
     transport: Arc<T>,
 }
 
-impl<T> MailAction<T> {
-    pub(super) fn new(spec: ActionSpec, transport: T) -> Self {
-        Self { spec, transport: Arc::new(transport) }
-    }
+/// An action whose params are a mail.
+pub(super) fn action(spec: ActionSpec, transport: impl MailTransport) -> Arc<dyn Action> {
+    Arc::new(MailAction { spec, transport: Arc::new(transport) })
 }
 
 /// One mail, ready to be carried.
@@ -131,7 +130,7 @@ impl<T: MailTransport> Call for MailCall<T> {
     }
 
     async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
-        self.transport.create_draft(rendered, access).await
+        self.transport.create_draft(rendered, access).await.map_err(harmless)
     }
 
     async fn perform(

@@ -1,7 +1,7 @@
 //! The providers: one folder each with its facts ([`ProviderSpec`]), its API and its actions.
 //!
 //! To add an action, add its file to its provider's folder and a line to that folder's `actions`. To add a provider, add
-//! a folder and a line to [`PROVIDERS`]. CONTRIBUTING.md has an example of each.
+//! a folder and a line to `PROVIDERS`. CONTRIBUTING.md has an example of each.
 
 mod google;
 mod mail;
@@ -20,34 +20,26 @@ use crate::{
 
 pub use microsoft::render_graph_message;
 
-/// One provider in the program.
-pub struct Registration {
-    /// What is known of it.
-    pub spec: &'static ProviderSpec,
-    /// Its actions over its APIs.
-    actions: fn(&Apis) -> Vec<Arc<dyn Action>>,
-}
+/// Every provider: what is known of it, and its actions over its APIs.
+const PROVIDERS: &[(&ProviderSpec, Actions)] =
+    &[(&google::SPEC, google::actions), (&microsoft::SPEC, microsoft::actions)];
 
-/// Every provider.
-pub const PROVIDERS: &[Registration] = &[
-    Registration { spec: &google::SPEC, actions: google::actions },
-    Registration { spec: &microsoft::SPEC, actions: microsoft::actions },
-];
+type Actions = fn(&Apis) -> Vec<Arc<dyn Action>>;
 
 /// What is known of every provider.
 pub fn specs() -> Vec<&'static ProviderSpec> {
-    PROVIDERS.iter().map(|registration| registration.spec).collect()
+    PROVIDERS.iter().map(|(spec, _)| *spec).collect()
 }
 
 /// What is known of one provider.
 pub fn spec(provider: Provider) -> &'static ProviderSpec {
-    let found = PROVIDERS.iter().find(|registration| registration.spec.id == provider);
-    found.expect("a test finds every provider in the list").spec
+    let found = PROVIDERS.iter().find(|(spec, _)| spec.id == provider);
+    found.expect("a test finds every provider in the list").0
 }
 
 /// Every action of every provider.
 pub fn actions(apis: &Apis) -> Vec<Arc<dyn Action>> {
-    PROVIDERS.iter().flat_map(|registration| (registration.actions)(apis)).collect()
+    PROVIDERS.iter().flat_map(|(_, actions)| actions(apis)).collect()
 }
 
 /// The endpoints of every API, by the variable that may name them.
@@ -57,7 +49,7 @@ pub struct Apis(BTreeMap<&'static str, Endpoint>);
 impl Apis {
     /// Endpoints at these addresses, by the variable that names each; the public address where there is none.
     pub fn new(client: &LazyClient, addresses: &BTreeMap<&'static str, String>) -> Result<Self, InvalidBaseUrl> {
-        let apis = PROVIDERS.iter().flat_map(|registration| registration.spec.apis);
+        let apis = PROVIDERS.iter().flat_map(|(spec, _)| spec.apis);
         let endpoints = apis.map(|api| {
             let address = addresses.get(api.variable).map_or(api.default, String::as_str);
             Ok((api.variable, Endpoint::new(client.clone(), address)?))
@@ -76,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_provider_is_registered_once() {
-        let ids: Vec<Provider> = PROVIDERS.iter().map(|registration| registration.spec.id).collect();
+        let ids: Vec<Provider> = specs().iter().map(|spec| spec.id).collect();
         assert_eq!(ids, Provider::ALL);
         assert_eq!(spec(ids[0]).id, ids[0]);
     }

@@ -10,10 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use engine::ports::{BUDGET_BUCKETS, Budget, CacheError, Reservation, Reserved};
-use redis::{Cmd, FromRedisValue};
 use uuid::Uuid;
 
-use super::{connection::RedisConnection, milliseconds, script::Script};
+use super::{connection::RedisConnection, key, milliseconds, script::Script};
+
+static RESERVE: Script = Script::new(include_str!("lua/reserve_tokens.lua"));
+static SETTLE: Script = Script::new(include_str!("lua/settle_tokens.lua"));
+static HOLD: Script = Script::new(include_str!("lua/hold_tokens.lua"));
 
 /// The budget of all instances, by the server's time. Each operation is one script that may be repeated: a
 /// reservation is known by its id, settling removes it, and a hold is only ever extended.
@@ -22,9 +25,6 @@ pub struct RedisBudget {
     /// The keys of the window, the active workspaces and the hold.
     keys: [String; 3],
     window: Duration,
-    reserve: Script,
-    settle: Script,
-    hold: Script,
     /// The server's time at the last grant to this process.
     granted_at: AtomicI64,
 }
@@ -34,17 +34,10 @@ impl RedisBudget {
     pub fn new(connection: Arc<RedisConnection>, name: &str, window: Duration) -> Self {
         Self {
             connection,
-            keys: ["window", "asked", "held"].map(|part| format!("orc:{{{name}}}:{part}")),
+            keys: ["window", "asked", "held"].map(|part| key(name, part)),
             window,
-            reserve: Script::new(include_str!("lua/reserve_tokens.lua")),
-            settle: Script::new(include_str!("lua/settle_tokens.lua")),
-            hold: Script::new(include_str!("lua/hold_tokens.lua")),
             granted_at: AtomicI64::new(i64::MIN),
         }
-    }
-
-    async fn call<T: FromRedisValue>(&self, script: &Script, call: Cmd) -> Result<T, CacheError> {
-        script.query_one(&self.connection, call).await.map_err(CacheError::from)
     }
 }
 
@@ -53,9 +46,9 @@ impl Budget for RedisBudget {
     async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, CacheError> {
         let Reservation { id, workspace, tokens, limit } = reservation;
         let length = milliseconds(self.window / BUDGET_BUCKETS).max(1);
-        let mut call = self.reserve.call(&self.keys);
-        call.arg(id.to_string()).arg(workspace.as_str()).arg(tokens).arg(limit).arg(length).arg(BUDGET_BUCKETS);
-        let (outcome, wait, left, now, known): (u8, u64, u64, i64, bool) = self.call(&self.reserve, call).await?;
+        let arguments = (id.to_string(), workspace.as_str(), tokens, limit, length, BUDGET_BUCKETS);
+        let (outcome, wait, left, now, known): (u8, u64, u64, i64, bool) =
+            self.connection.query_one(RESERVE.call(&self.keys, arguments)).await?;
         let wait = Duration::from_millis(wait);
         Ok(match outcome {
             0 => {
@@ -70,19 +63,15 @@ impl Budget for RedisBudget {
 
     async fn settle(&self, id: Uuid, used: u64) -> Result<(), CacheError> {
         let [window, ..] = &self.keys;
-        let mut call = self.settle.call(&[window]);
         // Capped, so that sums are exact in Lua, whatever a model reports.
-        call.arg(id.to_string()).arg(used.min(1 << 40));
-        self.call::<u8>(&self.settle, call).await?;
-        Ok(())
+        let call = SETTLE.call(&[window], (id.to_string(), used.min(1 << 40)));
+        Ok(self.connection.query_one(call).await?)
     }
 
     async fn hold(&self, duration: Duration) -> Result<(), CacheError> {
         let [.., held] = &self.keys;
         if duration.as_millis() > 0 {
-            let mut call = self.hold.call(&[held]);
-            call.arg(milliseconds(duration));
-            self.call::<u8>(&self.hold, call).await?;
+            self.connection.query_one::<()>(HOLD.call(&[held], milliseconds(duration))).await?;
         }
         Ok(())
     }

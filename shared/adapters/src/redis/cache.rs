@@ -5,18 +5,22 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{Job, JobId, PayloadHash, Provider};
 use engine::ports::{
-    CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Consent, Consents, Decision, JobCache, KeyClaim,
-    Locks, RATE_LIMIT_WINDOW, RateLimit, RateLimits, RolloutCache, Sealed,
+    CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Consent, Consents, Counted, Decision, JobCache,
+    KeyClaim, Locks, RATE_LIMIT_WINDOW, RateLimit, RateLimits, RolloutCache, Sealed,
 };
-use redis::{Cmd, Value, cmd, from_redis_value};
+use redis::{FromRedisValue, Value, from_redis_value};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     connection::{Fault, RedisConnection},
-    milliseconds,
-    script::Script,
+    key, milliseconds,
+    script::{Call, Script},
 };
+
+static PUT_JOB: Script = Script::new(include_str!("lua/put_job.lua"));
+static UNLOCK: Script = Script::new(include_str!("lua/unlock.lua"));
+static COUNT_REQUEST: Script = Script::new(include_str!("lua/count_request.lua"));
 
 /// How long a claim holds, in seconds.
 const CLAIM: u64 = 15 * 60;
@@ -32,67 +36,50 @@ const OPEN: u64 = 30;
 const ROLLOUT: u64 = 60;
 
 /// The cache of all instances. Every command of it may be repeated: see each.
-pub struct RedisCache {
-    connection: Arc<RedisConnection>,
-    put_job: Script,
-    unlock: Script,
-    count_request: Script,
-}
+pub struct RedisCache(Arc<RedisConnection>);
 
 impl RedisCache {
     /// A cache over this connection, which others may use too.
     pub fn new(connection: Arc<RedisConnection>) -> Self {
-        let put_job = Script::new(include_str!("lua/put_job.lua"));
-        let unlock = Script::new(include_str!("lua/unlock.lua"));
-        Self { connection, put_job, unlock, count_request: Script::new(include_str!("lua/count_request.lua")) }
+        Self(connection)
     }
 
     /// Counts a request and asks these commands, in one round trip.
-    async fn counting(
+    async fn counting<T: FromRedisValue>(
         &self,
         rate_limit: Option<&RateLimit>,
-        commands: impl IntoIterator<Item = Cmd>,
-    ) -> Result<(Vec<Value>, Decision), CacheError> {
+        calls: impl IntoIterator<Item = Call>,
+    ) -> Counted<T> {
         // Both in one slot, so that what one of them refuses does not count for the other.
-        let call = |rate_limit: &RateLimit| {
-            let keys = [format!(":K#{}", rate_limit.key), String::new()];
-            let mut call =
-                self.count_request.call(&keys.map(|key| format!("orc:{{W#{}}}:rate{key}", rate_limit.workspace)));
-            call.arg(milliseconds(RATE_LIMIT_WINDOW)).arg(rate_limit.per_key).arg(rate_limit.per_workspace);
-            call
+        let count = |RateLimit { workspace, key, per_key, per_workspace }: &RateLimit| {
+            let slot = format!("W#{workspace}");
+            let keys = [super::key(&slot, &format!("rate:K#{key}")), super::key(&slot, "rate")];
+            COUNT_REQUEST.call(&keys, (milliseconds(RATE_LIMIT_WINDOW), per_key, per_workspace))
         };
-        let all = rate_limit.map(call).into_iter().chain(commands);
-        let mut answers = self.count_request.query(&self.connection, all).await?;
-        let rest = answers.split_off(usize::from(rate_limit.is_some()));
+        let all = rate_limit.map(count).into_iter().chain(calls);
+        let mut answers: Vec<Value> = self.0.query(all).await?;
         let mut decision = Decision::Allowed;
-        if let (Some(rate_limit), Some(answer)) = (rate_limit, answers.pop()) {
-            let (refused, wait): (u8, u64) = read(answer)?;
+        if let Some(rate_limit) = rate_limit {
+            let (refused, wait): (u8, u64) = read(answers.remove(0))?;
             let limit = if refused == 1 { rate_limit.per_key } else { rate_limit.per_workspace };
             if refused > 0 {
                 decision = Decision::Refused { limit, retry_after: Duration::from_millis(wait) };
             }
         }
-        Ok((rest, decision))
+        Ok((read(Value::Array(answers))?, decision))
     }
 }
 
 #[async_trait]
 impl Claims for RedisCache {
-    async fn claim_keys(
-        &self,
-        claims: &[KeyClaim],
-        rate_limit: Option<&RateLimit>,
-    ) -> Result<(Vec<ClaimResult>, Decision), CacheError> {
+    async fn claim_keys(&self, claims: &[KeyClaim], limit: Option<&RateLimit>) -> Counted<Vec<ClaimResult>> {
         // When the answer of a claim is lost, its repetition sees it as somebody else's: too much
         // seen, never too little, and the ledger knows which it was.
-        let command = |claim: &KeyClaim| {
-            let mut command = cmd("SET");
-            command.arg(format!("orc:{{{}}}:claim", claim.job_id)).arg(claim.payload_hash.as_str());
-            command.arg("NX").arg("GET").arg("EX").arg(CLAIM);
-            command
+        let command = |KeyClaim { job_id, payload_hash }: &KeyClaim| {
+            Call::new("SET", (key(job_id, "claim"), payload_hash.as_str(), "NX", "GET", "EX", CLAIM))
         };
-        let (answers, decision) = self.counting(rate_limit, claims.iter().map(command)).await?;
-        Ok((answers.into_iter().map(claim_result).collect::<Result<_, _>>()?, decision))
+        let (before, decision): (Vec<Option<String>>, _) = self.counting(limit, claims.iter().map(command)).await?;
+        Ok((before.into_iter().map(claim_result).collect::<Result<_, _>>()?, decision))
     }
 }
 
@@ -100,27 +87,17 @@ impl Claims for RedisCache {
 impl JobCache for RedisCache {
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
         let call = |job: &Job| {
-            let body = serde_json::to_string(job).map_err(|_| CacheError::permanent("a job is no JSON"))?;
+            let body = serde_json::to_string(job).expect("a job is always JSON");
             let seconds = if job.state.has_ended() { ENDED } else { OPEN };
-            let mut call = self.put_job.call(&[job_key(job.job_id)]);
-            call.arg(job.revision).arg(job.state.status().as_str()).arg(body).arg(seconds);
-            Ok(call)
+            PUT_JOB.call(&[key(job.job_id, "job")], (job.revision, job.state.status().as_str(), body, seconds))
         };
-        let calls = jobs.iter().map(call).collect::<Result<Vec<_>, CacheError>>()?;
         // A put over itself changes nothing.
-        self.put_job.query(&self.connection, calls).await?;
-        Ok(())
+        Ok(self.0.query(jobs.iter().map(call)).await?)
     }
 
-    async fn cached_job(
-        &self,
-        id: JobId,
-        rate_limit: Option<&RateLimit>,
-    ) -> Result<(Option<Job>, Decision), CacheError> {
-        let mut command = cmd("HGET");
-        command.arg(job_key(id)).arg("body");
-        let (mut answers, decision) = self.counting(rate_limit, [command]).await?;
-        let body: Option<String> = read(answers.pop().unwrap_or(Value::Nil))?;
+    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>> {
+        let get = Call::new("HGET", (key(id, "job"), "body"));
+        let ((body,), decision): ((Option<String>,), _) = self.counting(limit, [get]).await?;
         // A version that this program cannot read is one that it does not have.
         Ok((body.and_then(|body| serde_json::from_str(&body).ok()), decision))
     }
@@ -129,7 +106,8 @@ impl JobCache for RedisCache {
 #[async_trait]
 impl RateLimits for RedisCache {
     async fn count(&self, rate_limit: &RateLimit) -> Result<Decision, CacheError> {
-        Ok(self.counting(Some(rate_limit), []).await?.1)
+        let ((), decision) = self.counting(Some(rate_limit), []).await?;
+        Ok(decision)
     }
 }
 
@@ -137,39 +115,30 @@ impl RateLimits for RedisCache {
 impl Locks for RedisCache {
     async fn lock(&self, name: &str, owner: Uuid, at_most: Duration) -> Result<bool, CacheError> {
         // What was there is in the answer, so that a repetition knows its own lock.
-        let mut command = cmd("SET");
-        command.arg(lock_key(name)).arg(owner.to_string()).arg("NX").arg("GET");
-        command.arg("PX").arg(u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX));
-        let before: Option<String> = read(self.connection.query_one(command).await?)?;
+        let set = (key(name, "lock"), owner.to_string(), "NX", "GET", "PX", milliseconds(at_most));
+        let before: Option<String> = self.0.query_one(Call::new("SET", set)).await?;
         Ok(before.is_none_or(|before| before == owner.to_string()))
     }
 
     async fn unlock(&self, name: &str, owner: Uuid) -> Result<(), CacheError> {
-        let mut call = self.unlock.call(&[lock_key(name)]);
-        call.arg(owner.to_string());
-        self.unlock.query(&self.connection, [call]).await?;
-        Ok(())
+        Ok(self.0.query_one(UNLOCK.call(&[key(name, "lock")], owner.to_string())).await?)
     }
 }
 
 #[async_trait]
 impl Consents for RedisCache {
     async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError> {
-        let mut command = cmd("SET");
-        command.arg(consent_key(id)).arg(format!("{} {}", consent.workspace, consent.sealed.0));
-        command.arg("EX").arg(CONSENT_WITHIN.as_secs());
-        self.connection.query_one(command).await?;
-        Ok(())
+        let text = format!("{} {}", consent.workspace, consent.sealed.0);
+        let set = Call::new("SET", (key(id, "consent"), text, "EX", CONSENT_WITHIN.as_secs()));
+        Ok(self.0.query_one(set).await?)
     }
 
     async fn take_consent(&self, id: &str) -> Result<Option<Consent>, CacheError> {
-        // When the answer is lost, its repetition finds nothing: then the person begins anew.
-        let mut command = cmd("GETDEL");
-        command.arg(consent_key(id));
-        let text: Option<String> = read(self.connection.query_one(command).await?)?;
+        // When the answer is lost, its repetition finds nothing: then the person starts again.
+        let text: Option<String> = self.0.query_one(Call::new("GETDEL", key(id, "consent"))).await?;
         let Some(text) = text else { return Ok(None) };
-        let (workspace, sealed) = text.split_once(' ').ok_or_else(unreadable)?;
-        let workspace = workspace.parse().map_err(|_| unreadable())?;
+        let (workspace, sealed) = text.split_once(' ').ok_or(Fault::Unreadable)?;
+        let workspace = workspace.parse().map_err(|_| Fault::Unreadable)?;
         Ok(Some(Consent { workspace, sealed: Sealed(sealed.to_owned()) }))
     }
 }
@@ -177,26 +146,21 @@ impl Consents for RedisCache {
 #[async_trait]
 impl RolloutCache for RedisCache {
     async fn rollout_percent(&self, provider: Provider) -> Result<Option<u8>, CacheError> {
-        let mut command = cmd("GET");
-        command.arg(rollout_key(provider));
-        let percent: Option<String> = read(self.connection.query_one(command).await?)?;
+        let percent: Option<String> = self.0.query_one(Call::new("GET", rollout_key(provider))).await?;
         // Somebody may have written anything there by hand; what is no percent is not one.
         Ok(percent.and_then(|percent| percent.parse().ok()).filter(|percent| *percent <= 100))
     }
 
     async fn put_rollout_percent(&self, provider: Provider, percent: u8) -> Result<(), CacheError> {
-        let mut command = cmd("SET");
-        command.arg(rollout_key(provider)).arg(percent).arg("EX").arg(ROLLOUT);
-        self.connection.query_one(command).await?;
-        Ok(())
+        let set = Call::new("SET", (rollout_key(provider), percent, "EX", ROLLOUT));
+        Ok(self.0.query_one(set).await?)
     }
 }
 
 #[async_trait]
 impl CacheHealth for RedisCache {
     async fn ping(&self) -> Result<(), CacheError> {
-        self.connection.query_one(cmd("PING")).await?;
-        Ok(())
+        Ok(self.0.query_one(Call::new("PING", None::<u8>)).await?)
     }
 }
 
@@ -204,34 +168,21 @@ fn rollout_key(provider: Provider) -> String {
     format!("flags:{provider}:rollout_percent")
 }
 
-fn consent_key(id: &str) -> String {
-    format!("orc:{{{id}}}:consent")
-}
-
-fn lock_key(name: &str) -> String {
-    format!("orc:{{{name}}}:lock")
-}
-
-fn job_key(id: JobId) -> String {
-    format!("orc:{{{id}}}:job")
-}
-
-fn claim_result(before: Value) -> Result<ClaimResult, CacheError> {
-    let Some(hash) = read::<Option<String>>(before)? else { return Ok(ClaimResult::New) };
-    let hash: PayloadHash = serde_json::from_value(json!(hash)).map_err(|_| unreadable())?;
+fn claim_result(before: Option<String>) -> Result<ClaimResult, CacheError> {
+    let Some(hash) = before else { return Ok(ClaimResult::New) };
+    let hash: PayloadHash = serde_json::from_value(json!(hash)).map_err(|_| Fault::Unreadable)?;
     Ok(ClaimResult::Seen(hash))
 }
 
-fn read<T: redis::FromRedisValue>(value: Value) -> Result<T, CacheError> {
-    from_redis_value(value).map_err(|_| unreadable())
-}
-
-fn unreadable() -> CacheError {
-    CacheError::permanent("the answer cannot be read")
+fn read<T: FromRedisValue>(value: Value) -> Result<T, Fault> {
+    from_redis_value(value).map_err(|_| Fault::Unreadable)
 }
 
 impl From<Fault> for CacheError {
     fn from(fault: Fault) -> Self {
-        Self::new(fault)
+        match fault {
+            Fault::Unreadable => Self::permanent(fault),
+            fault => Self::new(fault),
+        }
     }
 }

@@ -10,14 +10,16 @@ use futures_util::{
     future::{BoxFuture, Shared, try_join_all},
 };
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
-    RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection, cluster::ClusterClientBuilder,
-    cluster_async::ClusterConnection,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo,
+    Pipeline, RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection,
+    cluster::ClusterClientBuilder, cluster_async::ClusterConnection, from_redis_value,
 };
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::Url;
+use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
-use crate::secret::Secret;
+use super::script::{Call, with_source};
+use crate::{http, secret::Secret};
 
 /// Limit of a connection with its TLS handshake and login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -75,10 +77,10 @@ pub(super) enum Fault {
 impl RedisConnection {
     /// A connection, not opened yet, to a server: `redis://` or `rediss://` (TLS), then
     /// `[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?cluster=true]`. With `cluster=true`, HOST is any node of a cluster.
-    /// TLS uses Mozilla's roots and the process's default rustls provider, which must be installed first.
+    /// TLS uses Mozilla's roots and the process's default rustls provider, which is ring unless another one is installed.
     pub fn new(url: &str) -> Result<Self, InvalidRedisUrl> {
         server(url)?;
-        Ok(Self::with_secret(SecretString::from(url).into()))
+        Ok(Self::with_secret(Secret::Given(url.into())))
     }
 
     /// The same with a stored URL. If it is invalid, every command fails.
@@ -87,54 +89,82 @@ impl RedisConnection {
     }
 
     /// Sends one command, as [`RedisConnection::query`] does.
-    pub(super) async fn query_one(&self, command: Cmd) -> Result<Value, Fault> {
-        Ok(self.query(&together([command])).await?.pop().unwrap_or(Value::Nil))
+    pub(super) async fn query_one<T: FromRedisValue>(&self, call: Call) -> Result<T, Fault> {
+        let (answer,) = self.query([call]).await?;
+        Ok(answer)
     }
 
     /// Sends all commands at once, in one round trip to a single server, and returns their answers in order. One
     /// error fails them all. **They may be executed twice**, so each must be safe to repeat.
-    pub(super) async fn query(&self, commands: &Pipeline) -> Result<Vec<Value>, Fault> {
+    pub(super) async fn query<T: FromRedisValue>(&self, calls: impl IntoIterator<Item = Call>) -> Result<T, Fault> {
+        let (mut commands, mut sources) = (Pipeline::new(), Vec::new());
+        for Call { command, source } in calls {
+            commands.add_command(command);
+            sources.push(source);
+        }
+        let answers = match self.send(&commands).await {
+            // The server gets all of them a second time.
+            Err(Fault::Refused(ErrorKind::Server(ServerErrorKind::NoScript), _)) => {
+                let mut evaluated = Pipeline::new();
+                for (command, source) in commands.cmd_iter().zip(sources) {
+                    evaluated.add_command(with_source(command, source));
+                }
+                self.send(&evaluated).await
+            }
+            answers => answers,
+        };
+        from_redis_value(Value::Array(answers?)).map_err(|_| Fault::Unreadable)
+    }
+
+    async fn send(&self, commands: &Pipeline) -> Result<Vec<Value>, Fault> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
         let twice = async {
-            match self.query_once(commands).await {
-                Err(error) if blames_connection(&error) => self.query_once(commands).await,
-                answer => answer,
+            match self.send_once(commands).await {
+                Err(error) if blames_connection(&error) => self.send_once(commands).await,
+                answers => answers,
             }
         };
-        let Ok(answer) = timeout(QUERY_TIMEOUT, twice).await else {
+        let Ok(answers) = timeout(QUERY_TIMEOUT, twice).await else {
             *self.current() = None;
             return Err(Fault::TimedOut);
         };
-        Ok(answer?)
+        Ok(answers?)
+    }
+
+    async fn send_once(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        let (live, attempt) = self.live().await?;
+        let answers = match live {
+            Live::Single(mut connection) => commands.query_async(&mut connection).await,
+            // A cluster accepts pipelines of one slot only, so each command goes to its own node, all at the same time.
+            Live::Cluster(connection) => {
+                let each = commands.cmd_iter().map(|command| {
+                    let mut connection = connection.clone();
+                    async move { command.query_async(&mut connection).await }
+                });
+                try_join_all(each).await
+            }
+        };
+        if answers.as_ref().is_err_and(blames_connection) {
+            self.drop_attempt(&attempt);
+        }
+        answers
     }
 
     /// Connects, unless it is connected.
     pub(super) async fn connect(&self) -> Result<(), Fault> {
-        let attempt = self.attempt();
+        Ok(self.live().await.map(drop)?)
+    }
+
+    /// The connection, with the attempt that made it.
+    async fn live(&self) -> RedisResult<(Live, Attempt)> {
+        let attempt = self.current().get_or_insert_with(|| connect(self.url.clone()).boxed().shared()).clone();
         let connected = attempt.clone().await;
         if connected.is_err() {
             self.drop_attempt(&attempt);
         }
-        Ok(connected.map(drop)?)
-    }
-
-    async fn query_once(&self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
-        let attempt = self.attempt();
-        let (answer, connected) = match attempt.clone().await {
-            Ok(Live::Single(mut connection)) => (commands.query_async(&mut connection).await, true),
-            Ok(Live::Cluster(connection)) => (each_by_itself(&connection, commands).await, true),
-            Err(error) => (Err(error), false),
-        };
-        if answer.as_ref().is_err_and(|error| !connected || blames_connection(error)) {
-            self.drop_attempt(&attempt);
-        }
-        answer
-    }
-
-    fn attempt(&self) -> Attempt {
-        self.current().get_or_insert_with(|| connect(self.url.clone()).boxed().shared()).clone()
+        Ok((connected?, attempt))
     }
 
     /// Makes the next command connect again, unless another one already did.
@@ -152,11 +182,9 @@ impl RedisConnection {
 }
 
 fn blames_connection(error: &RedisError) -> bool {
-    match error.kind() {
-        // Not executed: the server is no longer the primary, and its name may already resolve to the new one.
-        ErrorKind::Server(ServerErrorKind::ReadOnly) | ErrorKind::Io => true,
-        _ => error.is_unrecoverable_error(),
-    }
+    // Read-only: not executed, since the server is no longer the primary, and its name may already resolve to the new one.
+    let kinds = [ErrorKind::Server(ServerErrorKind::ReadOnly), ErrorKind::Io];
+    kinds.contains(&error.kind()) || error.is_unrecoverable_error()
 }
 
 /// The server of a URL, and whether it is a node of a cluster.
@@ -169,9 +197,8 @@ fn server(url: &str) -> Result<(ConnectionInfo, bool), InvalidRedisUrl> {
         .map_err(|_| InvalidRedisUrl("it must be like rediss://user:password@host:6379/0"))?;
     // Sending the library's name would cost each new connection a round trip.
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let query = query.split_once('#').map_or(query, |(query, _)| query);
-    let is_cluster = query.split('&').any(|pair| pair == "cluster=true");
+    let url: Option<Url> = url.parse().ok();
+    let is_cluster = url.is_some_and(|url| url.query_pairs().any(|(name, value)| name == "cluster" && value == "true"));
     Ok((info.set_redis_settings(settings), is_cluster))
 }
 
@@ -179,10 +206,8 @@ async fn connect(url: Secret) -> RedisResult<Live> {
     let url = url.get().await.map_err(|error| (ErrorKind::Io, "no URL", error.to_string()))?;
     let (server, is_cluster) =
         server(url.expose_secret()).map_err(|error| (ErrorKind::InvalidClientConfig, error.0))?;
-    // Without a provider, building a TLS client may panic.
-    let tls = matches!(server.addr(), ConnectionAddr::TcpTls { .. });
-    if tls && rustls::crypto::CryptoProvider::get_default().is_none() {
-        return Err((ErrorKind::InvalidClientConfig, "no TLS provider is installed").into());
+    if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
+        http::install_tls();
     }
     if is_cluster {
         let builder = ClusterClientBuilder::new([server]).connection_timeout(CONNECT_TIMEOUT);
@@ -194,24 +219,6 @@ async fn connect(url: Secret) -> RedisResult<Live> {
             .set_response_timeout(Some(ANSWER_TIMEOUT));
         Ok(Live::Single(Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await?))
     }
-}
-
-/// Commands for one round trip.
-pub(super) fn together(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
-    let mut all = Pipeline::new();
-    for command in commands {
-        all.add_command(command);
-    }
-    all
-}
-
-/// A cluster accepts pipelines of one slot only, so each command goes to its own node, all at the same time.
-async fn each_by_itself(connection: &ClusterConnection, commands: &Pipeline) -> RedisResult<Vec<Value>> {
-    let asked = commands.cmd_iter().map(|command| {
-        let mut connection = connection.clone();
-        async move { command.query_async(&mut connection).await }
-    });
-    try_join_all(asked).await
 }
 
 impl From<RedisError> for Fault {

@@ -1,23 +1,16 @@
 //! The shared store of metric counts in Redis.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use engine::ports::Ids;
-use redis::{cmd, from_redis_value};
 use telemetry::{Increment, MetricStore, NotAdded, StoreDown};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     connection::{Fault, RedisConnection},
-    milliseconds,
+    key, milliseconds,
+    script::Call,
 };
 
 /// How long the id of a flush is kept: longer than any retry of the flush takes.
@@ -40,76 +33,50 @@ impl RedisMetrics {
         Self { connection, ids, name: name.to_owned() }
     }
 
-    fn key(&self, metric: &str) -> String {
-        format!("orc:{{{}}}:{metric}", self.name)
-    }
-
-    fn flush(&self, increments: &[Increment]) -> redis::Cmd {
-        let mut keys = vec![self.key(&format!("flush:{}", self.ids.uuid()))];
+    fn flush(&self, increments: &[Increment]) -> Call {
+        let mut keys = vec![key(&self.name, &format!("flush:{}", self.ids.uuid()))];
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         for Increment { metric, .. } in increments {
             places.entry(metric).or_insert_with(|| {
-                keys.push(self.key(metric));
+                keys.push(key(&self.name, metric));
                 keys.len()
             });
         }
-        let mut command = cmd("EVAL");
-        command.arg(include_str!("lua/add_metrics.lua")).arg(keys.len()).arg(&keys).arg(milliseconds(FLUSH_KEPT));
-        for Increment { metric, field, by } in increments {
-            command.arg(places[metric]).arg(field).arg(by);
-        }
-        command
+        let counts: Vec<_> = increments.iter().map(|count| (places[count.metric], &count.field, count.by)).collect();
+        let script = include_str!("lua/add_metrics.lua");
+        Call::new("EVAL", (script, keys.len(), keys, milliseconds(FLUSH_KEPT), counts))
     }
 }
 
 #[async_trait]
 impl MetricStore for RedisMetrics {
     async fn add(&self, increments: &[Increment], within: Duration) -> Result<(), NotAdded> {
-        let sent = AtomicBool::new(false);
-        let add = async {
-            // Without a connection, nothing is sent.
-            self.connection.connect().await.map_err(|fault| NotAdded::Refused(fault.to_string()))?;
-            sent.store(true, Ordering::Relaxed);
-            match self.connection.query_one(self.flush(increments)).await {
-                Ok(answer) => match from_redis_value::<u64>(answer) {
-                    Ok(0) => Ok(()),
-                    Ok(failed) => Err(NotAdded::Lost(format!("{failed} counts could not be added"))),
-                    Err(_) => Err(NotAdded::Lost("the answer is unreadable".to_owned())),
-                },
-                // The server refuses a script before it runs it.
-                Err(fault @ Fault::Refused(..)) => Err(NotAdded::Refused(fault.to_string())),
-                Err(fault) => Err(NotAdded::Lost(fault.to_string())),
-            }
-        };
-        let late = "Redis did not answer in time".to_owned();
-        match timeout(within, add).await {
-            Ok(added) => added,
-            Err(_) if sent.load(Ordering::Relaxed) => Err(NotAdded::Lost(late)),
-            Err(_) => Err(NotAdded::Refused(late)),
+        let end = Instant::now() + within;
+        // Without a connection, nothing is sent.
+        let connected = timeout_at(end, self.connection.connect()).await.unwrap_or(Err(Fault::TimedOut));
+        connected.map_err(|fault| NotAdded::Refused(fault.to_string()))?;
+        let added = self.connection.query_one::<u64>(self.flush(increments));
+        match timeout_at(end, added).await.unwrap_or(Err(Fault::TimedOut)) {
+            Ok(0) => Ok(()),
+            Ok(failed) => Err(NotAdded::Lost(format!("{failed} counts could not be added"))),
+            // The server refuses a script before it runs it.
+            Err(fault @ Fault::Refused(..)) => Err(NotAdded::Refused(fault.to_string())),
+            Err(fault) => Err(NotAdded::Lost(fault.to_string())),
         }
     }
 
     async fn read(&self, metrics: &[&'static str]) -> Result<Vec<Vec<(String, u64)>>, StoreDown> {
-        let keys: Vec<String> = metrics.iter().map(|metric| self.key(metric)).collect();
-        let mut command = cmd("EVAL");
-        command.arg(include_str!("lua/read_metrics.lua")).arg(keys.len()).arg(&keys);
-        let answer = self.connection.query_one(command).await.map_err(|fault| StoreDown(fault.to_string()))?;
-        let texts: Vec<String> = from_redis_value(answer).map_err(|_| unreadable())?;
+        let keys: Vec<String> = metrics.iter().map(|metric| key(&self.name, metric)).collect();
+        let call = Call::new("EVAL", (include_str!("lua/read_metrics.lua"), keys.len(), keys));
+        let texts: Vec<String> = self.connection.query_one(call).await.map_err(|fault| StoreDown(fault.to_string()))?;
         Ok(texts.iter().map(|text| counts(text)).collect())
     }
 }
 
-fn unreadable() -> StoreDown {
-    StoreDown("the answer is unreadable".to_owned())
-}
-
-/// Parses alternating lines of fields and values.
+/// Parses alternating lines of fields and values. Counts only rise: a value that is not a count was set by hand, and is
+/// skipped.
 fn counts(text: &str) -> Vec<(String, u64)> {
-    let mut counts = Vec::new();
-    let mut lines = text.split('\n');
-    while let (Some(field), Some(count)) = (lines.next(), lines.next()) {
-        // Counts only rise. A value that is not a count was set by hand, and is skipped.
-        counts.extend(count.parse().map(|count: u64| (field.to_owned(), count)));
-    }
-    counts
+    let lines: Vec<&str> = text.split('\n').collect();
+    let count = |pair: &[&str]| Some((pair[0].to_owned(), pair[1].parse().ok()?));
+    lines.chunks_exact(2).filter_map(count).collect()
 }

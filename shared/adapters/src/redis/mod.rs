@@ -29,13 +29,18 @@ mod metrics;
 mod queue;
 mod script;
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 pub use budget::RedisBudget;
 pub use cache::RedisCache;
 pub use connection::{InvalidRedisUrl, RedisConnection};
 pub use metrics::RedisMetrics;
 pub use queue::RedisQueue;
+
+/// A key whose slot is that of its owner.
+fn key(of: impl Display, part: &str) -> String {
+    format!("orc:{{{of}}}:{part}")
+}
 
 /// At most 2^48, so that a sum with a time is exact in Lua.
 fn milliseconds(duration: Duration) -> u64 {

@@ -5,14 +5,14 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use engine::ports::{Clock, Delivery, Ids, Queue, QueueError, QueuedMessage};
 use jiff::Timestamp;
-use redis::{Cmd, FromRedisValue};
 use tokio::sync::Notify;
 
-use super::{
-    connection::{Fault, RedisConnection},
-    milliseconds,
-    script::Script,
-};
+use super::{connection::RedisConnection, key, milliseconds, script::Script};
+
+static SEND: Script = Script::new(include_str!("lua/send.lua"));
+static RECEIVE: Script = Script::new(include_str!("lua/receive.lua"));
+static ACKNOWLEDGE: Script = Script::new(include_str!("lua/acknowledge.lua"));
+static DEPTH: Script = Script::new(include_str!("lua/depth.lua"));
 
 /// The first and the longest pause of a receiver between polls. The longest is the most that a message of another
 /// process is late.
@@ -32,16 +32,8 @@ pub struct RedisQueue {
     ids: Arc<dyn Ids>,
     visibility: Duration,
     keys: [String; 5],
-    scripts: Scripts,
     /// Wakes the receivers of this process.
     sent: Notify,
-}
-
-struct Scripts {
-    send: Script,
-    receive: Script,
-    acknowledge: Script,
-    depth: Script,
 }
 
 impl RedisQueue {
@@ -54,26 +46,15 @@ impl RedisQueue {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Self {
-        let keys = ["ready", "delayed", "flight", "messages", "receives"].map(|part| format!("orc:{{{name}}}:{part}"));
-        let scripts = Scripts {
-            send: Script::new(include_str!("lua/send.lua")),
-            receive: Script::new(include_str!("lua/receive.lua")),
-            acknowledge: Script::new(include_str!("lua/acknowledge.lua")),
-            depth: Script::new(include_str!("lua/depth.lua")),
-        };
-        Self { connection, clock, ids, visibility, keys, scripts, sent: Notify::new() }
-    }
-
-    async fn call<T: FromRedisValue>(&self, script: &Script, call: Cmd) -> Result<T, QueueError> {
-        script.query_one(&self.connection, call).await.map_err(QueueError::from)
+        let keys = ["ready", "delayed", "flight", "messages", "receives"].map(|part| key(name, part));
+        Self { connection, clock, ids, visibility, keys, sent: Notify::new() }
     }
 
     /// Takes visible messages. It may be repeated: the messages of a lost answer are redelivered after
     /// the visibility timeout, as if the receiver had died.
     async fn take(&self, max: usize) -> Result<Vec<Delivery>, QueueError> {
-        let mut call = self.scripts.receive.call(&self.keys);
-        call.arg(max).arg(milliseconds(self.visibility));
-        let taken: Vec<(String, String, u32)> = self.call(&self.scripts.receive, call).await?;
+        let call = RECEIVE.call(&self.keys, (max, milliseconds(self.visibility)));
+        let taken: Vec<(String, String, u32)> = self.connection.query_one(call).await.map_err(QueueError::new)?;
         let delivery = |(id, body, receives)| Delivery { body, receipt: format!("{id}.{receives}"), receives };
         Ok(taken.into_iter().map(delivery).collect())
     }
@@ -86,11 +67,9 @@ impl Queue for RedisQueue {
             return Ok(());
         }
         // Each message gets its id before it is sent, so a repeated send skips those that arrived.
-        let mut call = self.scripts.send.call(&self.keys);
-        for message in messages {
-            call.arg(self.ids.uuid().to_string()).arg(&message.body).arg(milliseconds(message.delay));
-        }
-        self.call::<()>(&self.scripts.send, call).await?;
+        let messages = messages.iter().map(|m| (self.ids.uuid().to_string(), &m.body, milliseconds(m.delay)));
+        let messages: Vec<_> = messages.collect();
+        self.connection.query_one::<()>(SEND.call(&self.keys, messages)).await.map_err(QueueError::new)?;
         self.sent.notify_waiters();
         Ok(())
     }
@@ -118,19 +97,10 @@ impl Queue for RedisQueue {
     async fn acknowledge(&self, receipt: &str) -> Result<(), QueueError> {
         // An unknown receipt and a repeated acknowledgement change nothing.
         let Some((id, receives)) = receipt.rsplit_once('.') else { return Ok(()) };
-        let mut call = self.scripts.acknowledge.call(&self.keys);
-        call.arg(id).arg(receives);
-        self.call::<u8>(&self.scripts.acknowledge, call).await?;
-        Ok(())
+        self.connection.query_one(ACKNOWLEDGE.call(&self.keys, (id, receives))).await.map_err(QueueError::new)
     }
 
     async fn depth(&self) -> Result<u64, QueueError> {
-        self.call(&self.scripts.depth, self.scripts.depth.call(&self.keys)).await
-    }
-}
-
-impl From<Fault> for QueueError {
-    fn from(fault: Fault) -> Self {
-        Self::new(fault)
+        self.connection.query_one(DEPTH.call(&self.keys, None::<u8>)).await.map_err(QueueError::new)
     }
 }

@@ -1,27 +1,24 @@
 //! The vault with one key of our own: from the key file, from `TOKEN_KEY`, or from a stored secret.
 
 use std::{
-    fmt,
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use async_trait::async_trait;
 use base64::{
     Engine as _,
-    engine::{
-        DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig,
-        general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-    },
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
-use domain::{WorkspaceId, sha256_hex};
-use engine::ports::{Purpose, Sealed, Vault, VaultError};
+use domain::sha256_hex;
+use engine::ports::{Place, Sealed, Vault, VaultError};
 use secrecy::{ExposeSecret, zeroize::Zeroizing};
+use tempfile::NamedTempFile;
 use tokio::sync::OnceCell;
 
-use super::{SealingKey, place};
+use super::SealingKey;
 use crate::{embedded::make_folder, secret::Secret};
 
 /// AES-256-GCM with one key, held in memory.
@@ -29,15 +26,10 @@ use crate::{embedded::make_folder, secret::Secret};
 /// A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`. The key id is the first 8 hex
 /// digits of the key's SHA-256; workspace, purpose and id are the associated data.
 pub struct LocalVault {
-    /// Empty until first use, if the key is a stored secret. It never changes afterwards: another key would not open
-    /// the texts that the first one sealed.
-    key: OnceCell<NamedKey>,
-    stored: Option<Secret>,
-}
-
-struct NamedKey {
-    id: String,
-    key: SealingKey,
+    secret: Secret,
+    /// The key and its id, of the secret as it was first used. It never changes afterwards: another key would not open the texts that the
+    /// first one sealed.
+    key: OnceCell<(String, SealingKey)>,
 }
 
 /// There is no usable key. No message contains any of its bytes.
@@ -63,19 +55,15 @@ pub enum KeyError {
 }
 
 impl LocalVault {
-    /// A vault with this key.
-    pub fn from_key(key: [u8; 32]) -> Self {
-        Self::new(&Zeroizing::new(key))
-    }
-
     /// A vault with a key in the form of `TOKEN_KEY`: 32 bytes as base64 (either alphabet) or as 64 hex digits.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
-        read_key(text).map(|key| Self::new(&key)).ok_or(KeyError::NotAKey)
+        read_key(text).ok_or(KeyError::NotAKey)?;
+        Ok(Self::from_secret(Secret::Given(text.into())))
     }
 
     /// A vault whose key is a secret in that form. It is read when a text is first sealed or opened.
     pub fn from_secret(secret: Secret) -> Self {
-        Self { key: OnceCell::new(), stored: Some(secret) }
+        Self { secret, key: OnceCell::new() }
     }
 
     /// A vault with the key in the file `key` of a folder. Missing ones are created, private to their
@@ -93,64 +81,31 @@ impl LocalVault {
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(128));
         file.take(128).read_to_end(&mut bytes).map_err(failed)?;
-        let key = std::str::from_utf8(&bytes).ok().and_then(read_key);
-        key.map(|key| Self::new(&key)).ok_or(KeyError::NotAKeyFile(path))
+        let text = std::str::from_utf8(&bytes).ok();
+        text.and_then(|text| Self::from_text(text).ok()).ok_or(KeyError::NotAKeyFile(path))
     }
 
-    fn new(key: &[u8; 32]) -> Self {
-        Self { key: OnceCell::new_with(Some(NamedKey::new(key))), stored: None }
-    }
-
-    async fn key(&self) -> Result<&NamedKey, VaultError> {
+    async fn key(&self) -> Result<&(String, SealingKey), VaultError> {
         let read = async || {
-            let stored = self.stored.as_ref().ok_or_else(|| VaultError::unavailable("it was not set"))?;
-            let text = stored.get().await.map_err(VaultError::unavailable)?;
+            let text = self.secret.get().await.map_err(VaultError::unavailable)?;
             let key = read_key(text.expose_secret()).ok_or_else(|| VaultError::unavailable(KeyError::NotAKey))?;
-            Ok(NamedKey::new(&key))
+            Ok((sha256_hex(&*key)[..8].to_owned(), SealingKey::new(&key)))
         };
         self.key.get_or_try_init(read).await
     }
 }
 
-impl NamedKey {
-    fn new(key: &[u8; 32]) -> Self {
-        let mut id = sha256_hex(key);
-        id.truncate(8);
-        Self { id, key: SealingKey::new(key) }
-    }
-}
-
-impl fmt::Debug for LocalVault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.key.get().map(|key| key.id.as_str());
-        f.debug_struct("LocalVault").field("key_id", &id).finish_non_exhaustive()
-    }
-}
-
 #[async_trait]
 impl Vault for LocalVault {
-    async fn seal(
-        &self,
-        workspace: &WorkspaceId,
-        purpose: Purpose,
-        id: &str,
-        plaintext: &[u8],
-    ) -> Result<Sealed, VaultError> {
-        let NamedKey { id: key_id, key } = self.key().await?;
-        let text = key.seal(&place(workspace, purpose, id), plaintext)?;
-        Ok(Sealed(format!("v1.{key_id}.{text}")))
+    async fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError> {
+        let (id, key) = self.key().await?;
+        Ok(Sealed(format!("v1.{id}.{}", key.seal(place, plaintext)?)))
     }
 
-    async fn open(
-        &self,
-        workspace: &WorkspaceId,
-        purpose: Purpose,
-        id: &str,
-        sealed: &Sealed,
-    ) -> Result<Vec<u8>, VaultError> {
-        let NamedKey { id: key_id, key } = self.key().await?;
-        let text = sealed.0.strip_prefix("v1.").and_then(|rest| rest.strip_prefix(key_id)?.strip_prefix('.'));
-        key.open(&place(workspace, purpose, id), text.ok_or(VaultError::DoesNotOpen)?)
+    async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
+        let (id, key) = self.key().await?;
+        let text = sealed.0.strip_prefix("v1.").and_then(|rest| rest.strip_prefix(id)?.strip_prefix('.'));
+        key.open(place, text.ok_or(VaultError::DoesNotOpen)?)
     }
 }
 
@@ -163,37 +118,35 @@ fn read_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
         }
         return Some(key);
     }
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let url_safe = text.contains(['-', '_']);
-    let alphabet = if url_safe { base64::alphabet::URL_SAFE } else { base64::alphabet::STANDARD };
-    let bytes = Zeroizing::new(GeneralPurpose::new(&alphabet, config).decode(text).ok()?);
+    let text = text.trim_end_matches('=');
+    let bytes = Zeroizing::new(STANDARD_NO_PAD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()?);
     *key = bytes.as_slice().try_into().ok()?;
     Some(key)
 }
 
-/// Writes a new key to a temporary file, then links it to its final name unless another process was
+/// Writes a new key to a temporary file, private to its owner, then gives it its final name unless another process was
 /// faster: no process ever sees half a key, or a second one.
 fn make_key_file(folder: &Path, path: &Path) -> io::Result<()> {
-    let mut random = Zeroizing::new([0; 40]);
-    getrandom::fill(random.as_mut()).map_err(|error| io::Error::other(error.to_string()))?;
-    let (key, name) = random.split_at(32);
-    let draft = folder.join(format!("key.{}", URL_SAFE_NO_PAD.encode(name)));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let text = Zeroizing::new(STANDARD.encode(key) + "\n");
-    let linked = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| {
-        match fs::hard_link(&draft, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        }
-    });
-    fs::remove_file(&draft)?;
-    linked?;
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(key.as_mut()).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(Zeroizing::new(STANDARD.encode(key) + "\n").as_bytes())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(error.error),
+        _ => {}
+    }
     // Sealed texts are durable, so the key's name must be as well.
     File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use domain::WorkspaceId;
+    use engine::ports::Purpose;
+
     use super::*;
 
     const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1eff";
@@ -203,14 +156,18 @@ mod tests {
     }
 
     async fn opens(by: &LocalVault, sealed: &Sealed) -> bool {
-        by.open(&workspace(), Purpose::Plan, "1", sealed).await.is_ok()
+        by.open(&Place::new(&workspace(), Purpose::Plan, "1"), sealed).await.is_ok()
     }
 
     #[tokio::test]
     async fn a_key_may_be_written_in_every_usual_way() {
         let mut key: [u8; 32] = std::array::from_fn(|n| u8::try_from(n).unwrap());
         key[31] = 0xff;
-        let sealed = LocalVault::from_key(key).seal(&workspace(), Purpose::Plan, "1", b"text").await.unwrap();
+        let sealed = LocalVault::from_text(&STANDARD.encode(key))
+            .unwrap()
+            .seal(&Place::new(&workspace(), Purpose::Plan, "1"), b"text")
+            .await
+            .unwrap();
         assert!(sealed.0.starts_with(&format!("v1.{}.", &sha256_hex(&key)[..8])), "{sealed:?}");
         let (padded, bare) = (STANDARD.encode(key), URL_SAFE_NO_PAD.encode(key));
         for text in [HEX, &HEX.to_uppercase(), &padded, &format!(" {bare}\n")] {
@@ -225,11 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_prints_the_key() {
-        let printed = format!("{:?}", LocalVault::from_text(HEX).unwrap());
-        assert!(!printed.contains("0001") && printed.len() < 60, "{printed}");
+    fn no_refusal_prints_the_key() {
         let wrong = format!("{HEX}00");
-        let refusal = LocalVault::from_text(&wrong).unwrap_err();
+        let refusal = LocalVault::from_text(&wrong).err().unwrap();
         assert!(!format!("{refusal} {refusal:?}").contains("0001"));
     }
 
@@ -246,7 +201,7 @@ mod tests {
             let threads: Vec<_> = (0..16).map(|_| scope.spawn(begin)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
-        let sealed = vaults[0].seal(&workspace(), Purpose::Plan, "1", b"text").await.unwrap();
+        let sealed = vaults[0].seal(&Place::new(&workspace(), Purpose::Plan, "1"), b"text").await.unwrap();
         for vault in &vaults {
             assert!(opens(vault, &sealed).await, "another key");
         }

@@ -8,8 +8,7 @@ use aes_gcm::{
     aead::{Aead, Payload},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::WorkspaceId;
-use engine::ports::{Purpose, VaultError};
+use engine::ports::{Place, VaultError};
 pub use local::{KeyError, LocalVault};
 
 /// A key, ready to seal. A text is at most 64 GiB, and one key seals far fewer than 2^32 of them.
@@ -22,32 +21,32 @@ impl SealingKey {
     }
 
     /// Base64url of nonce (96 random bits) and ciphertext.
-    pub(crate) fn seal(&self, place: &[u8], plaintext: &[u8]) -> Result<String, VaultError> {
+    pub(crate) fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<String, VaultError> {
         let mut nonce = [0; 12];
         getrandom::fill(&mut nonce).map_err(|error| VaultError::unavailable(error.to_string()))?;
         let ciphertext = self
             .0
-            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: place })
+            .encrypt(&Nonce::from(nonce), Payload { msg: plaintext, aad: &associated_data(place) })
             .map_err(|_| VaultError::unavailable("the text is too long to be sealed"))?;
         Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &ciphertext].concat()))
     }
 
     /// Opens the result of [`SealingKey::seal`] for the same place. Fails if it was changed.
-    pub(crate) fn open(&self, place: &[u8], sealed: &str) -> Result<Vec<u8>, VaultError> {
+    pub(crate) fn open(&self, place: &Place<'_>, sealed: &str) -> Result<Vec<u8>, VaultError> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::DoesNotOpen)?;
         let (nonce, ciphertext) = bytes.split_first_chunk::<12>().ok_or(VaultError::DoesNotOpen)?;
         self.0
-            .decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: place })
+            .decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: &associated_data(place) })
             .map_err(|_| VaultError::DoesNotOpen)
     }
 }
 
-/// The associated data: workspace, purpose and id, each with its length, so that no two places are equal.
-pub(crate) fn place(workspace: &WorkspaceId, purpose: Purpose, id: &str) -> Vec<u8> {
-    let mut place = Vec::new();
-    for part in [workspace.as_str(), purpose.as_str(), id] {
-        place.extend((part.len() as u64).to_be_bytes());
-        place.extend(part.as_bytes());
+/// Workspace, purpose and id, each with its length, so that no two places are equal.
+fn associated_data(place: &Place<'_>) -> Vec<u8> {
+    let mut data = Vec::new();
+    for part in [place.workspace.as_str(), place.purpose.as_str(), &place.id] {
+        data.extend((part.len() as u64).to_be_bytes());
+        data.extend(part.as_bytes());
     }
-    place
+    data
 }

@@ -11,7 +11,7 @@ use contracts::{
     ManualClock, Ministack,
     proxies::{AwsProxy, Reaction},
 };
-use engine::ports::{Purpose, Sealed, Vault, VaultError};
+use engine::ports::{Place, Purpose, Sealed, Vault, VaultError};
 use secrecy::ExposeSecret;
 
 use crate::{sdk, seed};
@@ -25,11 +25,11 @@ async fn key(server: &Ministack) -> String {
 }
 
 async fn seal(vault: &KmsVault, workspace: &str) -> Sealed {
-    vault.seal(&workspace.parse().unwrap(), Purpose::Plan, "1", b"text").await.unwrap()
+    vault.seal(&Place::new(&workspace.parse().unwrap(), Purpose::Plan, "1"), b"text").await.unwrap()
 }
 
 async fn open(vault: &KmsVault, workspace: &str, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
-    vault.open(&workspace.parse().unwrap(), Purpose::Plan, "1", sealed).await
+    vault.open(&Place::new(&workspace.parse().unwrap(), Purpose::Plan, "1"), sealed).await
 }
 
 /// The sealed data key in a sealed text.
@@ -99,12 +99,14 @@ async fn without_kms_nothing_is_sealed_or_opened_and_it_says_why() {
     let sealed = seal(&KmsVault::new(sdk(server.address()), key.clone(), clock.clone()), "acme").await;
     let lost = KmsVault::new(sdk(([127, 0, 0, 1], 1).into()), key, clock.clone());
     let answers = [
-        lost.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.map(|sealed| sealed.0.into_bytes()),
+        lost.seal(&Place::new(&"acme".parse().unwrap(), Purpose::Plan, "1"), b"text")
+            .await
+            .map(|sealed| sealed.0.into_bytes()),
         open(&lost, "acme", &sealed).await,
     ];
     assert!(answers.iter().all(|answer| matches!(answer, Err(VaultError::Unavailable(_)))), "{answers:?}");
     let missing = KmsVault::new(sdk(server.address()), seed().to_string(), clock);
-    let refused = missing.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.unwrap_err();
+    let refused = missing.seal(&Place::new(&"acme".parse().unwrap(), Purpose::Plan, "1"), b"text").await.unwrap_err();
     assert!(refused.to_string().contains("NotFoundException"), "{refused}");
 }
 
@@ -157,6 +159,6 @@ async fn a_vaults_key_may_be_a_stored_secret() {
     let stored = |arn: String| LocalVault::from_secret(Secret::Stored { manager: store.clone(), arn: arn.into() });
     contracts::vault(Arc::new(stored(arn)), seed()).await;
     let vault = stored(secret(&server, "s3cret").await);
-    let refused = vault.seal(&"acme".parse().unwrap(), Purpose::Plan, "1", b"text").await.unwrap_err();
+    let refused = vault.seal(&Place::new(&"acme".parse().unwrap(), Purpose::Plan, "1"), b"text").await.unwrap_err();
     assert!(matches!(refused, VaultError::Unavailable(_)) && !refused.to_string().contains("s3cret"), "{refused}");
 }

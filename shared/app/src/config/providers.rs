@@ -1,38 +1,13 @@
 //! The variables of each provider. They are the same for all, after the provider's prefix.
 
-use std::collections::BTreeMap;
-
-use adapters::{oauth::OAuthClient, providers::specs};
-use domain::Provider;
+use adapters::oauth::OAuthClient;
 use engine::ports::{Access, ProviderSpec};
 
 use super::Env;
 
-/// What the variables of all providers say.
-#[derive(Default)]
-pub(super) struct ProviderVariables {
-    pub(super) oauth: BTreeMap<Provider, OAuthClient>,
-    pub(super) apis: BTreeMap<&'static str, String>,
-    pub(super) rollout: BTreeMap<Provider, u8>,
-    pub(super) tokens: BTreeMap<Provider, Access>,
-}
-
-impl ProviderVariables {
-    pub(super) fn read(env: &mut Env<'_>, local: bool) -> Self {
-        let mut read = Self::default();
-        for spec in specs() {
-            let prefix = spec.variable_prefix();
-            let rollout = format!("FLAGS_{prefix}_ROLLOUT_PERCENT");
-            read.apis.extend(spec.apis.iter().filter_map(|api| Some((api.variable, env.url(api.variable)?))));
-            read.oauth.extend(oauth_client(env, spec, &prefix, local).map(|client| (spec.id, client)));
-            read.tokens.extend(pasted_token(env, spec, &prefix, local).map(|token| (spec.id, token)));
-            read.rollout.insert(spec.id, env.number(&rollout, if local { 100 } else { 0 }, 0..=100));
-        }
-        read
-    }
-}
-
-fn oauth_client(env: &mut Env<'_>, spec: &ProviderSpec, prefix: &str, local: bool) -> Option<OAuthClient> {
+/// The client that the operator registered with the provider, with its endpoints.
+pub(super) fn oauth_client(env: &mut Env<'_>, spec: &ProviderSpec, local: bool) -> Option<OAuthClient> {
+    let prefix = spec.variable_prefix();
     let client_id = env.text(&format!("{prefix}_CLIENT_ID"));
     let client_secret = env.secret(&format!("{prefix}_CLIENT_SECRET"));
     let mut tenant = String::new();
@@ -57,8 +32,8 @@ fn oauth_client(env: &mut Env<'_>, spec: &ProviderSpec, prefix: &str, local: boo
 }
 
 /// A token that was pasted by hand.
-fn pasted_token(env: &mut Env<'_>, spec: &ProviderSpec, prefix: &str, local: bool) -> Option<Access> {
-    let name = format!("{prefix}_ACCESS_TOKEN");
+pub(super) fn pasted_token(env: &mut Env<'_>, spec: &ProviderSpec, local: bool) -> Option<Access> {
+    let name = format!("{}_ACCESS_TOKEN", spec.variable_prefix());
     let token = env.text(&name)?.into();
     env.refuse(!local, &format!("{name} works only on your own machine: connect the account instead"));
     let scopes = env.text(&format!("{name}_SCOPES")).unwrap_or_else(|| spec.oauth.pasted_scopes.join(" "));

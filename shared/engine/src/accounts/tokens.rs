@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Serialize};
 
-use crate::ports::{Access, Purpose, Sealed, StoredConnection, Vault, VaultError};
+use crate::ports::{Access, Place, Purpose, Sealed, StoredConnection, Vault, VaultError};
 
 /// The tokens of a connected account.
 #[derive(Debug, Clone)]
@@ -52,13 +52,13 @@ impl Tokens {
             address: self.address.addr_spec(),
         };
         let text = Zeroizing::new(serde_json::to_vec(&written).expect("texts and a time are always JSON"));
-        vault.seal(workspace, Purpose::Connection, &place(provider, account), &text).await
+        vault.seal(&Place::new(workspace, Purpose::Connection, &place(provider, account)), &text).await
     }
 
     /// Opens the tokens of a connection; tokens that were sealed for another one do not open.
     pub async fn open(vault: &dyn Vault, stored: &StoredConnection) -> Result<Self, VaultError> {
-        let place = place(stored.provider, &stored.account);
-        let text = vault.open(&stored.workspace, Purpose::Connection, &place, &stored.sealed).await?;
+        let id = place(stored.provider, &stored.account);
+        let text = vault.open(&Place::new(&stored.workspace, Purpose::Connection, &id), &stored.sealed).await?;
         let text = Zeroizing::new(text);
         let read: Read = serde_json::from_slice(&text).map_err(|_| VaultError::DoesNotOpen)?;
         let address = read.address.parse().map_err(|_| VaultError::DoesNotOpen)?;

@@ -12,7 +12,7 @@ use crate::{
     Caller, Problem, ProblemCode,
     audit::Auditor,
     catalogue::RequestedAction,
-    ports::{Clock, Finish, Plans, Purpose, StoredPlan, Vault},
+    ports::{Clock, Finish, Place, Plans, Purpose, StoredPlan, Vault},
 };
 
 /// How long a plan can be executed.
@@ -91,7 +91,7 @@ impl PlanStore {
         text: &[u8],
         expires_at: Timestamp,
     ) -> Result<StoredPlan, Problem> {
-        let sealed = self.vault.seal(workspace, Purpose::Plan, &plan_id.to_string(), text).await?;
+        let sealed = self.vault.seal(&Place::new(workspace, Purpose::Plan, &plan_id), text).await?;
         Ok(StoredPlan { plan_id, workspace: workspace.clone(), sealed, expires_at })
     }
 
@@ -111,7 +111,7 @@ impl PlanStore {
 
     async fn open<T: DeserializeOwned>(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Option<T>, Problem> {
         let Some(stored) = self.plans.plan(workspace, id, self.clock.now()).await? else { return Ok(None) };
-        let text = self.vault.open(workspace, Purpose::Plan, &id.to_string(), &stored.sealed).await?;
+        let text = self.vault.open(&Place::new(workspace, Purpose::Plan, &id), &stored.sealed).await?;
         let record = serde_json::from_slice(&text).map_err(|error| {
             // Its text may quote the plan.
             let (line, column) = (error.line(), error.column());

@@ -3,18 +3,14 @@
 use async_trait::async_trait;
 use domain::{JobId, PayloadHash};
 
-use super::{CacheError, Decision, RateLimit};
+use super::{Counted, RateLimit};
 
 /// Claims of idempotency keys.
 #[async_trait]
 pub trait Claims: Send + Sync {
     /// Claims idempotency keys, each for 15 minutes; says in order whether each was new. Counts the request in the
     /// same round trip, if there is a limit; the keys are claimed even if the request is refused.
-    async fn claim_keys(
-        &self,
-        claims: &[KeyClaim],
-        limit: Option<&RateLimit>,
-    ) -> Result<(Vec<ClaimResult>, Decision), CacheError>;
+    async fn claim_keys(&self, claims: &[KeyClaim], limit: Option<&RateLimit>) -> Counted<Vec<ClaimResult>>;
 }
 
 /// An idempotency key with its payload. The job's id is made of workspace and key, so it stands for the key.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::{Job, JobId};
 
-use super::{CacheError, Decision, RateLimit};
+use super::{CacheError, Counted, RateLimit};
 
 /// Jobs, cached for polling.
 #[async_trait]
@@ -12,5 +12,5 @@ pub trait JobCache: Send + Sync {
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError>;
 
     /// The job as it was cached last. Counts the request in the same round trip, if there is a limit.
-    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Result<(Option<Job>, Decision), CacheError>;
+    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>>;
 }

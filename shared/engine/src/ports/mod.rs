@@ -51,6 +51,6 @@ pub use outbox::{Outbox, OutboxEntry};
 pub use plans::{Plans, StoredPlan};
 pub use provider::{ApiAddress, IdClaims, OAuthSpec, ProviderSpec};
 pub use queue::{Delivery, Queue, QueuedMessage};
-pub use rate_limits::{Decision, RATE_LIMIT_WINDOW, RateLimit, RateLimits};
+pub use rate_limits::{Counted, Decision, RATE_LIMIT_WINDOW, RateLimit, RateLimits};
 pub use settings::Settings;
-pub use vault::{Purpose, Sealed, Vault, VaultError};
+pub use vault::{Place, Purpose, Sealed, Vault, VaultError};

@@ -33,6 +33,9 @@ pub struct RateLimit {
     pub per_workspace: u32,
 }
 
+/// What was asked for, and whether the request is within its limits.
+pub type Counted<T> = Result<(T, Decision), CacheError>;
+
 /// Whether a request is within its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {

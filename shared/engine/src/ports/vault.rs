@@ -11,22 +11,28 @@ use super::Cause;
 #[async_trait]
 pub trait Vault: Send + Sync {
     /// Encrypts `plaintext` for its place.
-    async fn seal(
-        &self,
-        workspace: &WorkspaceId,
-        purpose: Purpose,
-        id: &str,
-        plaintext: &[u8],
-    ) -> Result<Sealed, VaultError>;
+    async fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError>;
 
-    /// Decrypts what was sealed for this very place. Fails on any other, and on a changed byte.
-    async fn open(
-        &self,
-        workspace: &WorkspaceId,
-        purpose: Purpose,
-        id: &str,
-        sealed: &Sealed,
-    ) -> Result<Vec<u8>, VaultError>;
+    /// Decrypts a text that was sealed for this very place. Fails on any other, and on a changed byte.
+    async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError>;
+}
+
+/// Where a sealed text belongs.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// Whose it is.
+    pub workspace: &'a WorkspaceId,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The id of what holds it.
+    pub id: String,
+}
+
+impl<'a> Place<'a> {
+    /// The place of what has this id.
+    pub fn new(workspace: &'a WorkspaceId, purpose: Purpose, id: &(impl ToString + ?Sized)) -> Self {
+        Self { workspace, purpose, id: id.to_string() }
+    }
 }
 
 /// What a sealed text is for.

@@ -18,8 +18,8 @@ use crate::{
     accounts::{Connection, ConnectionError},
     jobs::seal_result,
     ports::{
-        Access, Action, ActionSpec, Call, Comparison, Contents, Done, LedgerError, OutboxEntry, ProviderError, Purpose,
-        RenderContext, Rendered, Save, VaultError, Wording,
+        Access, Action, ActionSpec, Call, Comparison, Contents, Done, LedgerError, OutboxEntry, Place, ProviderError,
+        Purpose, RenderContext, Rendered, Save, VaultError, Wording,
     },
     preview::content_sha256,
 };
@@ -166,8 +166,8 @@ impl Run<'_> {
     async fn call(&self, action: &dyn Action) -> Result<Box<dyn Call>, Stop> {
         let ours = Self::unreadable;
         let contents = self.contents.as_ref().ok_or_else(|| ours("no contents"))?;
-        let id = self.job.job_id.to_string();
-        let text = self.worker.vault.open(&self.job.workspace_id, Purpose::JobParams, &id, &contents.0).await;
+        let place = Place::new(&self.job.workspace_id, Purpose::JobParams, &self.job.job_id);
+        let text = self.worker.vault.open(&place, &contents.0).await;
         let text = match text {
             Ok(text) => text,
             Err(error @ VaultError::Unavailable(_)) => return Err(Stop::Ledger(LedgerError::new(error))),
@@ -217,9 +217,8 @@ impl Run<'_> {
             "content_type": rendered.content_type,
             "body": rendered.body,
         });
-        let id = self.job.job_id.to_string();
-        let sealed =
-            self.worker.vault.seal(&self.job.workspace_id, Purpose::Outbox, &id, entry.to_string().as_bytes()).await;
+        let place = Place::new(&self.job.workspace_id, Purpose::Outbox, &self.job.job_id);
+        let sealed = self.worker.vault.seal(&place, entry.to_string().as_bytes()).await;
         let sealed = sealed.map_err(|error| Stop::Ledger(LedgerError::new(error)))?;
         let entry = OutboxEntry {
             job_id: self.job.job_id,

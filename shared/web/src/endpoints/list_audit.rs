@@ -56,8 +56,8 @@ impl From<AuditEntry> for AuditView {
         Self {
             entry_id: entry.entry_id,
             at: entry.at,
-            event: entry.event.as_str(),
-            by: entry.by.as_str(),
+            event: entry.event.into(),
+            by: entry.by.into(),
             key_id: entry.key_id.map(String::from),
             actor_sha256: entry.actor.map(|actor| actor.as_str().to_owned()),
             rules: entry.rules.iter().map(ToString::to_string).collect(),

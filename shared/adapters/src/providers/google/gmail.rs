@@ -2,141 +2,94 @@
 //!
 //! <https://developers.google.com/gmail/api/reference/rest>
 
+use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
-use domain::Evidence;
-use engine::ports::{Access, Done, ProviderError};
+use domain::{Evidence, Mail};
+use engine::ports::{Access, Done, ProviderError, RenderContext, RenderError, Rendered};
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::exchange::{Endpoint, LostAnswer, Problem, Reply};
+use crate::{
+    exchange::{Endpoint, Problem},
+    http::Answer,
+    mime,
+    providers::mail::MailTransport,
+};
 
 /// Sends mails and drafts of the account that an access token stands for.
 #[derive(Debug, Clone)]
-pub(super) struct GmailApi(Endpoint);
-
-#[derive(Deserialize)]
-struct Draft {
-    id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SentMessage {
-    id: String,
-    thread_id: Option<String>,
-}
+pub(super) struct GmailApi(pub Endpoint);
 
 impl GmailApi {
-    /// The API at this address.
-    pub(super) const fn new(endpoint: Endpoint) -> Self {
-        Self(endpoint)
-    }
-
-    /// Makes a draft of a MIME text. Needs gmail.compose.
-    pub(super) async fn create_draft(&self, mime: &str, access: &Access) -> Result<Evidence, ProviderError> {
-        let body = json!({ "message": { "raw": URL_SAFE.encode(mime) } });
-        let reply = self.post(&["drafts"], &body, access, LostAnswer::Harmless).await?;
-        match reply.success::<Draft>().filter(|draft| !draft.id.is_empty()) {
-            Some(draft) => Ok(Evidence { draft_id: draft.id, internet_message_id: None }),
-            None => Err(reply.failure(LostAnswer::Harmless, &problem(&reply))),
-        }
-    }
-
-    /// Sends a draft, which deletes it: sent again, it is gone.
-    pub(super) async fn send_draft(&self, draft: &Evidence, access: &Access) -> Result<Done, ProviderError> {
-        let reply =
-            self.post(&["drafts", "send"], &json!({ "id": draft.draft_id }), access, LostAnswer::Unknown).await?;
-        if says_draft_is_gone(&reply) {
-            return Err(ProviderError::DraftGone);
-        }
-        sent(&reply)
-    }
-
-    /// Sends a MIME text. Needs gmail.send or gmail.compose.
-    pub(super) async fn send_message(&self, mime: &str, access: &Access) -> Result<Done, ProviderError> {
-        let body = json!({ "raw": URL_SAFE.encode(mime) });
-        sent(&self.post(&["messages", "send"], &body, access, LostAnswer::Unknown).await?)
-    }
-
-    async fn post(
-        &self,
-        path: &[&str],
-        body: &Value,
-        access: &Access,
-        lost: LostAnswer,
-    ) -> Result<Reply, ProviderError> {
+    async fn post(&self, path: &[&str], body: &Value, access: &Access) -> Result<Answer, ProviderError> {
         let url = self.0.url(&[&["gmail", "v1", "users", "me"], path].concat());
-        self.0.exchange(Method::POST, url, access, lost, |request| request.json(body)).await
+        self.0.exchange(Method::POST, url, access, |request| request.json(body)).await
     }
 }
 
-fn sent(reply: &Reply) -> Result<Done, ProviderError> {
-    match reply.success::<SentMessage>() {
-        Some(message) => {
-            let details = json!({ "message_id": message.id, "thread_id": message.thread_id });
-            Ok(Done { details })
+#[async_trait]
+impl MailTransport for GmailApi {
+    fn render(&self, mail: &Mail, context: &RenderContext) -> Result<Rendered, RenderError> {
+        Ok(Rendered { content_type: "message/rfc822", body: mime::render(mail, context)? })
+    }
+
+    /// Needs gmail.compose.
+    async fn create_draft(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
+        let body = json!({ "message": { "raw": URL_SAFE.encode(&rendered.body) } });
+        let reply = self.post(&["drafts"], &body, access).await?;
+        match reply.json_of(StatusCode::OK)["id"].as_str() {
+            Some(id) if !id.is_empty() => Ok(Evidence { draft_id: id.to_owned(), internet_message_id: None }),
+            _ => Err(refusal(&reply)),
         }
-        None => Err(reply.failure(LostAnswer::Unknown, &problem(reply))),
+    }
+
+    /// It deletes the draft: sent again, it is gone.
+    async fn send_draft(&self, draft: &Evidence, access: &Access) -> Result<Done, ProviderError> {
+        let body = json!({ "id": draft.draft_id });
+        let reply = self.post(&["drafts", "send"], &body, access).await?;
+        if says_draft_is_gone(&reply) { Err(ProviderError::DraftGone) } else { sent(&reply) }
+    }
+
+    /// Needs gmail.send or gmail.compose.
+    async fn send(&self, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError> {
+        let body = json!({ "raw": URL_SAFE.encode(&rendered.body) });
+        sent(&self.post(&["messages", "send"], &body, access).await?)
     }
 }
 
-impl Reply {
-    /// The body of a 200, where it can be read.
-    fn success<T: for<'a> Deserialize<'a>>(&self) -> Option<T> {
-        (self.status == StatusCode::OK).then(|| serde_json::from_slice(self.body.as_deref()?).ok()).flatten()
+fn sent(reply: &Answer) -> Result<Done, ProviderError> {
+    let message = reply.json_of(StatusCode::OK);
+    match message["id"].as_str() {
+        Some(id) => Ok(Done { details: json!({ "message_id": id, "thread_id": message["threadId"].as_str() }) }),
+        None => Err(refusal(reply)),
     }
 }
 
-/// Google's error body, in its old shape and its new one, which come together.
+/// The reasons of an error, in its old shape and its new one, which come together.
 /// <https://developers.google.com/gmail/api/guides/handle-errors>
-#[derive(Deserialize)]
-struct ErrorBody {
-    error: GoogleError,
+fn reasons(error: &Value) -> impl Iterator<Item = &str> {
+    let lists = ["errors", "details"].into_iter().filter_map(|list| error[list].as_array());
+    lists.flatten().filter_map(|reason| reason["reason"].as_str())
 }
 
-#[derive(Deserialize)]
-struct GoogleError {
-    #[serde(default)]
-    message: String,
-    status: Option<String>,
-    #[serde(default)]
-    errors: Vec<Reason>,
-    #[serde(default)]
-    details: Vec<Reason>,
-}
-
-#[derive(Deserialize)]
-struct Reason {
-    reason: Option<String>,
-}
-
-impl GoogleError {
-    fn of(reply: &Reply) -> Option<Self> {
-        Some(serde_json::from_slice::<ErrorBody>(reply.body.as_deref()?).ok()?.error)
-    }
-
-    fn reasons(&self) -> impl Iterator<Item = &str> {
-        self.errors.iter().chain(&self.details).filter_map(|reason| reason.reason.as_deref())
-    }
-}
-
-fn problem(reply: &Reply) -> Problem {
-    let Some(error) = GoogleError::of(reply) else { return Problem::default() };
-    let has = |wanted: &[&str]| error.reasons().any(|reason| wanted.contains(&reason));
-    Problem {
-        code: error.reasons().next().or(error.status.as_deref()).map(str::to_owned),
+/// What a reply means that is not the expected one.
+fn refusal(reply: &Answer) -> ProviderError {
+    let error = &reply.json()["error"];
+    let has = |wanted: &[&str]| reasons(error).any(|reason| wanted.contains(&reason));
+    let problem = Problem {
+        code: reasons(error).next().or(error["status"].as_str()).map(str::to_owned),
         limits_rate: has(&["rateLimitExceeded", "userRateLimitExceeded"]),
         lacks_permission: has(&["insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"]),
-    }
+    };
+    reply.failure(&problem)
 }
 
 /// Only in Google's own words: a 404 of something on the way says nothing about a draft. Gmail
 /// answers 404, or 400 where the id once was a draft's.
-fn says_draft_is_gone(reply: &Reply) -> bool {
-    let Some(error) = GoogleError::of(reply) else { return false };
-    let not_found = error.status.as_deref() == Some("NOT_FOUND") || error.reasons().any(|reason| reason == "notFound");
-    let message = error.message.to_ascii_lowercase();
+fn says_draft_is_gone(reply: &Answer) -> bool {
+    let error = &reply.json()["error"];
+    let not_found = error["status"] == "NOT_FOUND" || reasons(error).any(|reason| reason == "notFound");
+    let message = error["message"].as_str().unwrap_or_default().to_ascii_lowercase();
     match reply.status {
         StatusCode::NOT_FOUND => not_found,
         StatusCode::BAD_REQUEST => not_found || message.contains("not a draft") || message.contains("invalid draft"),

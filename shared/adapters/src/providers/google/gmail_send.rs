@@ -2,18 +2,11 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use domain::{Effect, Evidence, Mail, Provider};
-use engine::ports::{
-    Access, Action, ActionSpec, Done, Example, Instructions, OAuthScopes, ProviderError, RenderContext, RenderError,
-    Rendered,
-};
+use domain::{Effect, Provider};
+use engine::ports::{Action, ActionSpec, Example, Instructions, OAuthScopes};
 
 use super::gmail::GmailApi;
-use crate::{
-    mime,
-    providers::mail::{self, MailAction, MailTransport},
-};
+use crate::providers::mail;
 
 pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
     let spec = ActionSpec {
@@ -45,24 +38,5 @@ pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
         },
         wording: mail::WORDING,
     };
-    Arc::new(MailAction::new(spec, api))
-}
-
-#[async_trait]
-impl MailTransport for GmailApi {
-    fn render(&self, mail: &Mail, context: &RenderContext) -> Result<Rendered, RenderError> {
-        Ok(Rendered { content_type: "message/rfc822", body: mime::render(mail, context)? })
-    }
-
-    async fn create_draft(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
-        Self::create_draft(self, &rendered.body, access).await
-    }
-
-    async fn send_draft(&self, draft: &Evidence, access: &Access) -> Result<Done, ProviderError> {
-        Self::send_draft(self, draft, access).await
-    }
-
-    async fn send(&self, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError> {
-        self.send_message(&rendered.body, access).await
-    }
+    mail::action(spec, api)
 }

@@ -37,5 +37,5 @@ pub(super) const SPEC: ProviderSpec = ProviderSpec {
 const GMAIL: &str = "GMAIL_BASE_URL";
 
 pub(super) fn actions(apis: &Apis) -> Vec<Arc<dyn Action>> {
-    vec![gmail_send::action(GmailApi::new(apis.endpoint(GMAIL)))]
+    vec![gmail_send::action(GmailApi(apis.endpoint(GMAIL)))]
 }

@@ -2,14 +2,12 @@
 
 use domain::{Address, Mail};
 use engine::ports::RenderError;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Renders a mail: its HTML if it has one, else its text.
 pub fn render(mail: &Mail) -> Result<String, RenderError> {
     let (content_type, content) = mail.html.as_ref().map_or(("Text", &mail.text), |html| ("HTML", html));
-    let mut message = Map::new();
-    message.insert("subject".to_owned(), json!(mail.subject));
-    message.insert("body".to_owned(), json!({ "contentType": content_type, "content": content }));
+    let mut message = json!({ "subject": mail.subject, "body": { "contentType": content_type, "content": content } });
     for (field, list) in [
         ("toRecipients", &mail.to),
         ("ccRecipients", &mail.cc),
@@ -17,7 +15,7 @@ pub fn render(mail: &Mail) -> Result<String, RenderError> {
         ("replyTo", &mail.reply_to),
     ] {
         if !list.is_empty() {
-            message.insert(field.to_owned(), list.iter().map(recipient).collect());
+            message[field] = list.iter().map(recipient).collect();
         }
     }
     let body = json!({ "message": message, "saveToSentItems": true }).to_string();

@@ -42,5 +42,5 @@ pub(super) const SPEC: ProviderSpec = ProviderSpec {
 const GRAPH: &str = "GRAPH_BASE_URL";
 
 pub(super) fn actions(apis: &Apis) -> Vec<Arc<dyn Action>> {
-    vec![outlook_send::action(GraphApi::new(apis.endpoint(GRAPH)))]
+    vec![outlook_send::action(GraphApi(apis.endpoint(GRAPH)))]
 }

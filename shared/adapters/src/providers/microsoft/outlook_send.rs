@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use domain::{Effect, Evidence, Mail, Provider, Warning, WarningCode};
-use engine::ports::{
-    Access, Action, ActionSpec, Done, Example, Instructions, OAuthScopes, ProviderError, RenderContext, RenderError,
-    Rendered,
-};
+use domain::{Effect, Provider};
+use engine::ports::{Action, ActionSpec, Example, Instructions, OAuthScopes};
 
-use super::{graph::GraphApi, message};
-use crate::providers::mail::{self, MailAction, MailTransport};
+use super::graph::GraphApi;
+use crate::providers::mail;
 
 pub(super) fn action(api: GraphApi) -> Arc<dyn Action> {
     let spec = ActionSpec {
@@ -39,32 +35,5 @@ pub(super) fn action(api: GraphApi) -> Arc<dyn Action> {
         },
         wording: mail::WORDING,
     };
-    Arc::new(MailAction::new(spec, api))
-}
-
-#[async_trait]
-impl MailTransport for GraphApi {
-    fn warnings(&self, mail: &Mail) -> Vec<Warning> {
-        let text = "Outlook sends one body: the HTML goes, the plain text is left out.";
-        let warning =
-            Warning { code: WarningCode::NotDelivered, field: Some("/text".to_owned()), text: text.to_owned() };
-        mail.html.is_some().then_some(warning).into_iter().collect()
-    }
-
-    /// Graph sets sender, date and ids, so the context changes nothing.
-    fn render(&self, mail: &Mail, _: &RenderContext) -> Result<Rendered, RenderError> {
-        Ok(Rendered { content_type: "application/json", body: message::render(mail)? })
-    }
-
-    async fn create_draft(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
-        Self::create_draft(self, &rendered.body, access).await
-    }
-
-    async fn send_draft(&self, draft: &Evidence, access: &Access) -> Result<Done, ProviderError> {
-        Self::send_draft(self, draft, access).await
-    }
-
-    async fn send(&self, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError> {
-        self.send_mail(&rendered.body, access).await
-    }
+    mail::action(spec, api)
 }
