@@ -12,7 +12,7 @@ use engine::ports::{
 };
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
-pub use records::{Found, If, Key, List, Record, Records, Write, Written, place};
+pub use records::{END, Found, If, Key, List, Record, Records, Write, Written, place};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -110,7 +110,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
         let list = jobs_list(&filter.workspace, filter.status);
-        let before = filter.after.map(|last| place(last.created_at, last.job_id));
+        let before = filter.after.map_or_else(|| END.to_owned(), |last| place(last.created_at, last.job_id));
         read_all(&self.records.list(list, before, filter.limit).await?)
     }
 
@@ -187,7 +187,7 @@ impl<R: Records> Outbox for RecordLedger<R> {
                 sealed: Sealed(found.body),
             })
         };
-        let found = self.records.list(outbox_list(workspace), None, limit).await?;
+        let found = self.records.list(outbox_list(workspace), END.to_owned(), limit).await?;
         let entries: Option<Vec<_>> = found.into_iter().map(entry).collect();
         entries.ok_or_else(|| LedgerError::permanent("a record of the outbox has an invalid format"))
     }
@@ -205,7 +205,7 @@ impl<R: Records> Keys for RecordLedger<R> {
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, LedgerError> {
-        let mut keys = read_all(&self.records.list(keys_list(), None, usize::MAX).await?)?;
+        let mut keys = read_all(&self.records.list(keys_list(), END.to_owned(), usize::MAX).await?)?;
         keys.reverse();
         Ok(keys)
     }
@@ -289,7 +289,7 @@ impl<R: Records> Audit for RecordLedger<R> {
     }
 
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
-        let before = filter.after.map(|last| place(last.at, last.entry_id));
+        let before = filter.after.map_or_else(|| END.to_owned(), |last| place(last.at, last.entry_id));
         read_all(&self.records.list(audit_list(filter.workspace.as_ref()), before, filter.limit).await?)
     }
 }

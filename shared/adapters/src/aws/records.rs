@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::Sdk;
-use crate::ledger::{Found, Key, List, RecordLedger, Records, Write, Written};
+use crate::ledger::{END, Found, Key, List, RecordLedger, Records, Write, Written};
 
 /// The smallest page of a list. Records that have expired or moved are skipped, so a page may give fewer.
 const LEAST_PAGE: usize = 20;
@@ -133,13 +133,14 @@ impl Records for DynamoRecords {
         }
     }
 
-    async fn list(&self, list: List, before: Option<String>, limit: usize) -> Result<Vec<Found>, LedgerError> {
-        let search = Search::list(&list, before);
+    async fn list(&self, list: List, before: String, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        let search = Search::list(&list, &before);
+        let mut pages = self.pages(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await.send();
         let mut listed = Vec::new();
-        let mut start = None;
-        while listed.len() < limit {
-            let size = (limit - listed.len()).clamp(LEAST_PAGE, MOST_PAGE);
-            let (entries, next) = self.page(&search, size, start).await?;
+        while listed.len() < limit
+            && let Some(page) = pages.next().await
+        {
+            let entries = calls::entries(page)?;
             let items = self.items(entries.iter().map(items::key_of).collect()).await?;
             for entry in &entries {
                 // A record whose status has changed since the index was written belongs to another list.
@@ -148,26 +149,18 @@ impl Records for DynamoRecords {
                     listed.extend(self.found(item).await?);
                 }
             }
-            start = next;
-            if start.is_none() {
-                break;
-            }
         }
         listed.truncate(limit);
         Ok(listed)
     }
 
     async fn count(&self, lists: Vec<List>, at_most: usize) -> Result<usize, LedgerError> {
-        let counts = lists.iter().map(async |list| self.count_entries(&Search::list(list, None), at_most).await);
+        let counts = lists.iter().map(async |list| self.count_entries(&Search::list(list, END), at_most).await);
         Ok(try_join_all(counts).await?.into_iter().sum::<usize>().min(at_most))
     }
 
     async fn due(&self, before: Timestamp, limit: usize) -> Result<Vec<Found>, LedgerError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let shards = (0..SHARDS).map(async |shard| self.entries(&Search::due(shard, before), limit).await);
-        let mut entries: Vec<Item> = try_join_all(shards).await?.into_iter().flatten().collect();
+        let mut entries = self.first(limit, |shard| Search::due(shard, before)).await?;
         entries.sort_by_key(|entry| items::integer(entry, "due_at"));
         entries.truncate(limit);
         let items = self.items(entries.iter().map(items::key_of).collect()).await?;
@@ -183,11 +176,9 @@ impl Records for DynamoRecords {
     }
 
     async fn waiting_since(&self) -> Result<Option<Timestamp>, LedgerError> {
-        let first = async |shard| {
-            let (entries, _) = self.page(&Search::waiting(shard), 1, None).await?;
-            entries.first().map(|entry| items::time(entry, "waits_since")).transpose()
-        };
-        Ok(try_join_all((0..SHARDS).map(first)).await?.into_iter().flatten().min())
+        let entries = self.first(1, Search::waiting).await?;
+        let times = entries.iter().map(|entry| items::time(entry, "waits_since"));
+        Ok(times.collect::<Result<Vec<_>, _>>()?.into_iter().min())
     }
 
     /// Nothing to do: DynamoDB deletes what has expired.
@@ -203,6 +194,22 @@ impl Records for DynamoRecords {
 impl DynamoRecords {
     async fn client(&self) -> &Client {
         self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
+    }
+
+    /// The first entries of each partition of an index, up to `limit` of each.
+    async fn first(&self, limit: usize, search: impl Fn(u8) -> Search) -> Result<Vec<Item>, LedgerError> {
+        let searches: Vec<Search> = (0..SHARDS).map(search).collect();
+        let shards = searches.iter().map(async |search| {
+            let mut pages = self.pages(search, limit).await.send();
+            let mut entries = Vec::new();
+            while entries.len() < limit
+                && let Some(page) = pages.next().await
+            {
+                entries.extend(calls::entries(page)?);
+            }
+            Ok::<_, LedgerError>(entries)
+        });
+        Ok(try_join_all(shards).await?.concat())
     }
 
     /// A write as actions of a transaction. A record that is to expire has this many items.

@@ -65,15 +65,13 @@ impl Records for SqliteRecords {
             .await
     }
 
-    async fn list(&self, list: List, before: Option<String>, limit: usize) -> Result<Vec<Found>, LedgerError> {
+    async fn list(&self, list: List, before: String, limit: usize) -> Result<Vec<Found>, LedgerError> {
         // Two queries, as each has its index.
         let of_status = if list.status.is_some() { "AND status = ?5" } else { "AND ?5 IS NULL" };
         let query = format!(
             "{FOUND} WHERE list = ?1 AND place < ?2 AND (expires_at IS NULL OR expires_at > ?3) {of_status}
              ORDER BY place DESC LIMIT ?4"
         );
-        // Every place is before a letter.
-        let before = before.unwrap_or_else(|| "z".to_owned());
         self.threads.all(query, (list.name, before, self.now(), whole(limit), list.status), found).await
     }
 

@@ -16,11 +16,11 @@ pub trait Records: Send + Sync {
     /// Writes all or nothing.
     fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<Written, LedgerError>> + Send;
 
-    /// A list's records, the last place first, from below `before` on, at most `limit`.
+    /// A list's records, the last place first, from below the place `before` on, at most `limit`.
     fn list(
         &self,
         list: List,
-        before: Option<String>,
+        before: String,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Found>, LedgerError>> + Send;
 
@@ -89,6 +89,9 @@ pub struct List {
 pub fn place(time: Timestamp, id: impl std::fmt::Display) -> String {
     format!("{:020}#{id}", time.as_microsecond().max(0))
 }
+
+/// Behind every [`place`].
+pub const END: &str = "~";
 
 /// A record that was read.
 #[derive(Debug, Clone)]

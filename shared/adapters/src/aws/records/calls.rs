@@ -6,8 +6,11 @@ use std::{
 };
 
 use aws_sdk_dynamodb::{
+    error::SdkError,
     operation::{
-        put_item::PutItemError, query::builders::QueryFluentBuilder, transact_write_items::TransactWriteItemsError,
+        put_item::PutItemError,
+        query::{QueryError, QueryOutput, builders::QueryFluentBuilder, paginator::QueryPaginator},
+        transact_write_items::TransactWriteItemsError,
     },
     types::{
         AttributeValue, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem,
@@ -57,31 +60,30 @@ pub struct Search {
     keys: [&'static str; 2],
     pk: AttributeValue,
     /// The end of the range, excluded.
-    before: Option<AttributeValue>,
+    before: AttributeValue,
     forward: bool,
 }
 
 impl Search {
     /// A list, the last place first, from below this place on.
-    pub fn list(list: &List, before: Option<String>) -> Self {
+    pub fn list(list: &List, before: &str) -> Self {
         let (index, pk, value) = match list.status {
             None => ("by_workspace", "list_pk", list.name.clone()),
             Some(status) => ("by_status", "status_pk", items::status_pk(&list.name, status)),
         };
-        let (pk_value, before) = (items::text(value), before.map(items::text));
-        Self { index, keys: [pk, "list_sk"], pk: pk_value, before, forward: false }
+        Self { index, keys: [pk, "list_sk"], pk: items::text(value), before: items::text(before), forward: false }
     }
 
     /// Records that were due before this time, the earliest first.
     pub fn due(shard: u8, before: Timestamp) -> Self {
-        let (pk, before) = (items::text(items::open_pk(shard)), Some(items::micros(before)));
+        let (pk, before) = (items::text(items::open_pk(shard)), items::micros(before));
         Self { index: "open_jobs", keys: ["open_pk", "due_at"], pk, before, forward: true }
     }
 
     /// Records that wait, the longest first.
     pub fn waiting(shard: u8) -> Self {
-        let pk = items::text(items::waits_pk(shard));
-        Self { index: "waiting_jobs", keys: ["waits_pk", "waits_since"], pk, before: None, forward: true }
+        let (pk, before) = (items::text(items::waits_pk(shard)), items::micros(Timestamp::MAX));
+        Self { index: "waiting_jobs", keys: ["waits_pk", "waits_since"], pk, before, forward: true }
     }
 
     /// Whether an item is still where this entry of the index says.
@@ -254,91 +256,49 @@ impl DynamoRecords {
     /// The items that continue this one, consistently.
     pub(super) async fn further_parts(&self, first: &Item) -> Result<Vec<Item>, LedgerError> {
         let (pk, sk) = items::name(first)?;
-        let range = [1, items::LAST_PART].map(|part| items::text(items::part_sk(&sk, part)));
-        let [from, to] = range;
-        let mut parts = Vec::new();
-        let mut start = None;
-        loop {
-            let values = items::item([(":pk", items::text(&pk)), (":from", from.clone()), (":to", to.clone())]);
-            let call = self.client().await.query().table_name(&self.table).consistent_read(true);
-            let call = call
-                .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-                .set_expression_attribute_values(Some(values))
-                .set_exclusive_start_key(start);
-            let answer = call.send().await.map_err(|error| LedgerError::new(failure("Query", &error)))?;
-            parts.extend(answer.items.unwrap_or_default());
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                return Ok(parts);
-            }
-        }
+        let [from, to] = [1, items::LAST_PART].map(|part| items::text(items::part_sk(&sk, part)));
+        let values = items::item([(":pk", items::text(pk)), (":from", from), (":to", to)]);
+        let query = self.client().await.query().table_name(&self.table).consistent_read(true);
+        let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to");
+        let items = query.set_expression_attribute_values(Some(values)).into_paginator().items().send();
+        items.collect::<Result<_, _>>().await.map_err(|error| failed_query(&error))
     }
 
-    /// A query of an index for at most `limit` entries.
-    async fn query(&self, search: &Search, limit: usize, start: Option<Item>) -> QueryFluentBuilder {
+    /// A query of an index, in pages of at most this many entries.
+    async fn query(&self, search: &Search, size: usize) -> QueryFluentBuilder {
         let [pk, sk] = search.keys;
-        let mut values = items::item([(":pk", search.pk.clone())]);
-        let condition = match &search.before {
-            None => format!("{pk} = :pk"),
-            Some(before) => {
-                values.insert(":before".to_owned(), before.clone());
-                format!("{pk} = :pk AND {sk} < :before")
-            }
-        };
-        self.client()
-            .await
-            .query()
-            .table_name(&self.table)
-            .index_name(search.index)
-            .key_condition_expression(condition)
+        let values = items::item([(":pk", search.pk.clone()), (":before", search.before.clone())]);
+        let query = self.client().await.query().table_name(&self.table).index_name(search.index);
+        query
+            .key_condition_expression(format!("{pk} = :pk AND {sk} < :before"))
             .set_expression_attribute_values(Some(values))
             .scan_index_forward(search.forward)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX).max(1))
-            .set_exclusive_start_key(start)
+            .limit(i32::try_from(size).unwrap_or(i32::MAX).max(1))
     }
 
     /// Counts the entries of an index, up to `at_most`.
     pub(super) async fn count_entries(&self, search: &Search, at_most: usize) -> Result<usize, LedgerError> {
+        let mut pages = self.query(search, at_most).await.select(Select::Count).into_paginator().send();
         let mut counted = 0;
-        let mut start = None;
-        loop {
-            let call = self.query(search, at_most - counted, start).await.select(Select::Count);
-            let answer = call.send().await.map_err(|error| LedgerError::new(failure("Query", &error)))?;
-            counted += usize::try_from(answer.count).unwrap_or(0);
-            start = answer.last_evaluated_key;
-            if counted >= at_most || start.is_none() {
-                return Ok(counted.min(at_most));
-            }
+        while counted < at_most
+            && let Some(page) = pages.next().await
+        {
+            counted += usize::try_from(page.map_err(|error| failed_query(&error))?.count).unwrap_or(0);
         }
+        Ok(counted.min(at_most))
     }
 
-    /// The first entries of an index, up to `limit`.
-    pub(super) async fn entries(&self, search: &Search, limit: usize) -> Result<Vec<Item>, LedgerError> {
-        let mut entries = Vec::new();
-        let mut start = None;
-        loop {
-            let (page, next) = self.page(search, limit - entries.len(), start).await?;
-            entries.extend(page);
-            if entries.len() >= limit || next.is_none() {
-                return Ok(entries);
-            }
-            start = next;
-        }
+    /// The pages of an index, each of at most this many entries: see [`entries`].
+    pub(super) async fn pages(&self, search: &Search, size: usize) -> QueryPaginator {
+        self.query(search, size).await.into_paginator()
     }
+}
 
-    /// A page of an index, and the start of the next one.
-    pub(super) async fn page(
-        &self,
-        search: &Search,
-        limit: usize,
-        start: Option<Item>,
-    ) -> Result<(Vec<Item>, Option<Item>), LedgerError> {
-        let answer = self
-            .query(search, limit, start)
-            .await
-            .send()
-            .await
-            .map_err(|error| LedgerError::new(failure("Query", &error)))?;
-        Ok((answer.items.unwrap_or_default(), answer.last_evaluated_key))
-    }
+/// The entries of a page.
+pub(super) fn entries(page: Result<QueryOutput, SdkError<QueryError>>) -> Result<Vec<Item>, LedgerError> {
+    Ok(page.map_err(|error| failed_query(&error))?.items.unwrap_or_default())
+}
+
+fn failed_query(error: &SdkError<QueryError>) -> LedgerError {
+    LedgerError::new(failure("Query", error))
 }
