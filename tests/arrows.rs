@@ -34,10 +34,9 @@ const NAME_A_MAIL: &[&str] = &[
     "shared/engine/src/evaluation.rs",
     "shared/engine/src/plan/condition.rs",
     // Examples of the OpenAPI document.
-    "shared/web/src/endpoints/execute.rs",
+    "shared/engine/src/catalogue.rs",
+    "shared/engine/src/plan/request.rs",
     "shared/web/src/endpoints/job_view.rs",
-    "shared/web/src/endpoints/list_actions.rs",
-    "shared/web/src/endpoints/plan2.rs",
     "shared/web/src/endpoints/preview_action.rs",
 ];
 

@@ -60,7 +60,7 @@ async fn main() {
             workspace_id: None,
             actor_id: None,
             timezone: Some("Europe/Berlin".to_owned()),
-            trace: telemetry::TraceContext::begin(1, 1),
+            trace: Some(telemetry::TraceContext::begin(1, 1)),
         };
         let planned = engine.planner.plan(&caller, request).await.expect("a plan");
         assert_eq!(planned.plan.actions.len(), 3);

@@ -90,7 +90,7 @@ impl Inside {
             workspace_id: None,
             actor_id: actor.map(|actor| actor.parse().unwrap()),
             timezone: Some("Europe/Berlin".to_owned()),
-            trace: TraceContext::begin(1, 1),
+            trace: Some(TraceContext::begin(1, 1)),
         };
         self.engine.planner.plan(&self.caller, request).await
     }

@@ -510,7 +510,7 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
                 workspace_id: None,
                 actor_id: None,
                 timezone: None,
-                trace: telemetry::TraceContext::begin(1, 1),
+                trace: Some(telemetry::TraceContext::begin(1, 1)),
             };
             engine.planner.plan(&caller, request).await
         });

@@ -171,7 +171,7 @@ async fn evaluated(file: &str) -> engine::evaluation::Report {
     inside.change(|parts| parts.model = std::sync::Arc::new(adapters::rules::RulesPlanner));
     let path = format!("{}/../../tests/fixtures/eval/{file}", env!("CARGO_MANIFEST_DIR"));
     let cases = engine::evaluation::Case::read(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let report = inside.engine.evaluator.evaluate(&inside.caller.workspace, &cases, None).await;
+    let report = inside.engine.planner.evaluate(&inside.caller.workspace, &cases, None).await;
     println!("{file}\n{}", report.table());
     report
 }
@@ -180,9 +180,10 @@ async fn evaluated(file: &str) -> engine::evaluation::Report {
 async fn the_rules_planner_is_right_or_asks() {
     for file in ["plain.jsonl", "plain_english.jsonl"] {
         let report = evaluated(file).await;
-        assert_eq!((report.cases, report.valid, report.invented, report.stopped), (40, 40, 0, 0));
-        assert_eq!(report.wrong_actions, 0, "{file}: what is not right is a question or a refusal");
-        assert!(report.right_actions * 100 >= report.to_send * 75, "{file}");
+        let counts = &report.counts;
+        assert_eq!(["cases", "valid", "invented", "stopped"].map(|name| counts[name]), [40, 40, 0, 0]);
+        assert_eq!(counts["wrong_actions"], 0, "{file}: what is not right is a question or a refusal");
+        assert!(counts["right_actions"] * 100 >= counts["to_send"] * 75, "{file}");
     }
 }
 
@@ -202,7 +203,7 @@ async fn every_sentence_that_we_show_is_planned_or_asks_for_its_address() {
         ("static/dev/action-runner.js", "  'Email", '\''),
         ("functions/local/src/ask/mod.rs", "such as \"", '"'),
         ("shared/web/src/endpoints/plan2.json", "\"prompt\": \"", '"'),
-        ("shared/web/src/endpoints/plan2.rs", "example = \"Send", '"'),
+        ("shared/engine/src/plan/request.rs", "example = \"Send", '"'),
     ] {
         let text = read(file);
         let verb = before.rsplit(['"', '\'']).next().unwrap();
@@ -231,9 +232,10 @@ async fn an_evaluation_counts_what_a_model_invents() {
     inside.model.say(answer(&[action(&["John@example.com"])]));
     inside.model.say(answer(&[action(&["eve@example.com"])]));
     inside.model.say("no plan".to_owned());
-    let report = inside.engine.evaluator.evaluate(&inside.caller.workspace, &cases, None).await;
-    assert_eq!((report.right, report.valid, report.stopped, report.invented), (1, 2, 1, 0), "{}", report.table());
-    assert_eq!((report.tokens_in, report.tokens_out), (300, 60));
+    let report = inside.engine.planner.evaluate(&inside.caller.workspace, &cases, None).await;
+    let counts = ["right", "valid", "stopped", "invented"].map(|name| report.counts[name]);
+    assert_eq!(counts, [1, 2, 1, 0], "{}", report.table());
+    assert_eq!((report.counts["tokens_in"], report.counts["tokens_out"]), (300, 60));
     assert_eq!((inside.jobs().await, report.verdicts[2].problem), (0, Some("planner-invalid-answer")));
 }
 

@@ -54,7 +54,7 @@ async fn todays_date_is_that_of_the_callers_time_zone() {
             workspace_id: None,
             actor_id: None,
             timezone: Some(zone.to_owned()),
-            trace: telemetry::TraceContext::begin(1, 1),
+            trace: Some(telemetry::TraceContext::begin(1, 1)),
         };
         let _ = inside.engine.planner.plan(&inside.caller, request).await;
         let told = inside.model.last().instructions;

@@ -4,7 +4,7 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use app::Config;
 use clap::Args;
-use engine::evaluation::{Case, Prices};
+use engine::evaluation::Case;
 
 /// Plans every prompt of a file with the configured model, and prints scores. Nothing is stored or sent.
 #[derive(Args)]
@@ -27,13 +27,13 @@ pub async fn run(config: &Config, command: Eval) -> Result<ExitCode, Box<dyn Err
     let name = command.file.display().to_string();
     let text = std::fs::read_to_string(&command.file).map_err(|error| format!("{name}: {error}"))?;
     let cases = Case::read(&text).map_err(|error| format!("{name}, {error}"))?;
-    let prices = command.price_in.zip(command.price_out).map(|(input, output)| Prices { input, output });
+    let prices = command.price_in.zip(command.price_out).map(<[f64; 2]>::from);
     let workspace = "eval".parse().expect("the constant is a workspace id");
-    let report = app::engine(config)?.evaluator.evaluate(&workspace, &cases, prices).await;
+    let report = app::engine(config)?.planner.evaluate(&workspace, &cases, prices).await;
     if command.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print!("{}", report.table());
     }
-    Ok(ExitCode::from(u8::from(report.invented > 0)))
+    Ok(ExitCode::from(u8::from(report.counts["invented"] > 0)))
 }

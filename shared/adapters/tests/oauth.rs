@@ -22,7 +22,9 @@ use contracts::{Emulate, ManualClock};
 use domain::{Provider, Via, WorkspaceId};
 use engine::{
     accounts::{Accounts, Connection, ConnectionError, PastedTokens, Tokens},
-    ports::{Authorization, Clock, Exchange, Granted, Identity, Ids, OAuth, OAuthError, Save, StoredConnection},
+    ports::{
+        Authorization, Clock, Exchange, Granted, Identity, Ids, OAuth, OAuthError, Save, StoredConnection, VaultError,
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -332,7 +334,7 @@ async fn what_is_put_in_anothers_place_does_not_open() {
         let over = if provider == Provider::Google { over.replace(moved.version) } else { None };
         assert_eq!(world.accounts.connections.put_connection(&moved, over).await.unwrap(), Save::Done);
         for found in [world.accounts.ready(&ours, provider).await, world.accounts.known(&ours, provider).await] {
-            assert!(matches!(found, Err(ConnectionError::DoesNotOpen)), "{moved:?}: {found:?}");
+            assert!(matches!(found, Err(ConnectionError::Vault(VaultError::DoesNotOpen))), "{moved:?}: {found:?}");
         }
     }
     assert_eq!(world.oauth.0.load(Ordering::SeqCst), 0);

@@ -20,7 +20,7 @@ use engine::{
     catalogue::Catalogue,
     ports::{BUDGET_WINDOW, Budget, CachePorts, LedgerPorts, Model, Queue, Vault},
 };
-use telemetry::{Metrics, Vocabulary};
+use telemetry::{FLUSH_TIMEOUT, Metrics, Vocabulary};
 use web::{Authenticator, Function, Web};
 
 use crate::{
@@ -105,7 +105,8 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
             Arc::new(MemoryBudget::new(clock.clone(), BUDGET_WINDOW)),
         ),
         Some(redis) => {
-            metrics = metrics.with_store(Arc::new(RedisMetrics::new(redis.clone(), METRICS_NAME, ids.clone())));
+            let store = RedisMetrics::new(redis.clone(), METRICS_NAME, ids.clone());
+            metrics = metrics.with_store(Arc::new(store), FLUSH_TIMEOUT);
             (
                 CachePorts::of(Arc::new(RedisCache::new(redis.clone()))),
                 Arc::new(RedisBudget::new(redis.clone(), BUDGET_NAME, BUDGET_WINDOW)),

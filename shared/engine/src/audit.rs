@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use domain::{AuditBy, AuditEntry, AuditEvent, Rule, WorkspaceId};
+use domain::{AuditBy, AuditEntry, AuditEvent, KeyId, Rule, WorkspaceId};
 
 use crate::{
     Caller, Problem,
+    limits::RateLimiter,
     ports::{Audit, AuditFilter, AuditPosition, Clock, Ids, LedgerError},
 };
 
@@ -24,6 +25,7 @@ pub struct AuditPage {
 /// Reads and writes the audit.
 pub struct Auditor {
     pub(crate) audit: Arc<dyn Audit>,
+    pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
 }
@@ -37,26 +39,18 @@ impl Auditor {
 
     /// The same for an event that a caller causes.
     pub fn entry_of(&self, caller: &Caller, event: AuditEvent) -> AuditEntry {
-        let by = if caller.key_id.is_some() { AuditBy::Key } else { AuditBy::Keyless };
-        let mut entry = self.entry(Some(caller.workspace.clone()), event, by);
-        entry.key_id.clone_from(&caller.key_id);
-        entry
+        self.entry_by(&caller.workspace, caller.key_id.clone(), event)
+    }
+
+    /// The same for an event that a caller with this key caused; none without keys.
+    pub(crate) fn entry_by(&self, workspace: &WorkspaceId, key_id: Option<KeyId>, event: AuditEvent) -> AuditEntry {
+        let by = if key_id.is_some() { AuditBy::Key } else { AuditBy::Keyless };
+        AuditEntry { key_id, ..self.entry(Some(workspace.clone()), event, by) }
     }
 
     /// Writes an entry by itself; for events that no other write of the ledger carries.
     pub async fn write(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
         self.audit.put_audit(entry).await
-    }
-
-    /// Records that a rule refused a request; other problems are not audited. The request is refused either way.
-    pub(crate) async fn refusal(&self, caller: &Caller, event: AuditEvent, problem: &Problem) {
-        let Some(rule) = problem.rule else { return };
-        let mut entry = self.entry_of(caller, event);
-        entry.code = Some(problem.code.as_str().to_owned());
-        entry.rules = vec![rule];
-        if let Err(error) = self.write(&entry).await {
-            tracing::error!(%error, problem.code = %problem.code, "a refusal is missing in the audit");
-        }
     }
 
     /// The audit of a workspace, or of the whole deployment's events; newest first.
@@ -71,6 +65,26 @@ impl Auditor {
         entries.truncate(limit);
         let last = entries.last().map(|entry| AuditPosition { at: entry.at, entry_id: entry.entry_id });
         Ok(AuditPage { entries, next: last.filter(|_| more) })
+    }
+
+    /// Records that a rule refused a request; other problems are not audited. The request is counted first, so that
+    /// refused requests cannot fill the audit. It is refused either way.
+    pub(crate) async fn audited<T>(
+        &self,
+        caller: &Caller,
+        event: AuditEvent,
+        asked: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let Err(problem) = &asked else { return asked };
+        self.limiter.charge(&caller.ticket).await?;
+        if let Some(rule) = problem.rule {
+            let code = Some(problem.code.as_str().to_owned());
+            let entry = AuditEntry { code, rules: vec![rule], ..self.entry_of(caller, event) };
+            if let Err(error) = self.write(&entry).await {
+                tracing::error!(%error, problem.code = %problem.code, "a refusal is missing in the audit");
+            }
+        }
+        asked
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{ActorHash, ActorId, Allowlist, KeyId, Rule, Scope, Violation, WorkspaceId};
+use domain::{ActorHash, ActorId, Allowlist, KeyId, Rule, Scope, WorkspaceId};
 
 use crate::{Problem, ProblemCode, limits::Ticket};
 
@@ -31,8 +31,7 @@ impl Caller {
         match asked {
             Some(asked) if asked != self.workspace.as_str() => {
                 let detail = "workspace_id is not the credential's; leave it out";
-                let errors = vec![Violation::new("/workspace_id", detail)];
-                Err(Problem::new(ProblemCode::WorkspaceMismatch, detail).with_errors(errors).by_rule(Rule::Key))
+                Err(Problem::at(ProblemCode::WorkspaceMismatch, "/workspace_id", detail).by_rule(Rule::Key))
             }
             _ => Ok(&self.workspace),
         }
@@ -44,8 +43,7 @@ impl Caller {
         match (&self.bound_actor, asked) {
             (Some(bound), Some(asked)) if *bound != asked => {
                 let detail = "the credential acts for another actor";
-                let errors = vec![Violation::new("/actor_id", detail)];
-                Err(Problem::new(ProblemCode::ActorMismatch, detail).with_errors(errors).by_rule(Rule::Key))
+                Err(Problem::at(ProblemCode::ActorMismatch, "/actor_id", detail).by_rule(Rule::Key))
             }
             (Some(bound), _) => Ok(Some(bound.clone())),
             (None, asked) => Ok(asked),

@@ -2,29 +2,36 @@
 
 use std::sync::{Arc, OnceLock};
 
-use domain::{ActionId, ClientRequestId, Provider, sha256_hex};
+use domain::{ActionId, Address, ClientRequestId, Effect, Provider, sha256_hex};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
     Caller, Problem, ProblemCode,
     accounts::{Accounts, Connection},
     gate::Gate,
-    ports::{Action, ActionSpec, Call, ProviderSpec},
+    ports::{Access, Action, ActionSpec, Call, Clock, Ids, OAuthScopes, ProviderSpec},
 };
 
 /// The most actions of one request, and of one plan.
 pub const MAX_ACTIONS: usize = 10;
 
-/// An action as a client writes it.
-#[derive(Debug, Clone)]
+/// One action.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = ActionRequest))]
+#[serde(deny_unknown_fields)]
 pub struct RequestedAction {
-    /// The provider; may be left out.
+    /// The action's provider; optional.
+    #[cfg_attr(feature = "utoipa", schema(example = "google"))]
     pub provider: Option<String>,
-    /// The action's id.
+    /// The action's id in the catalogue.
+    #[cfg_attr(feature = "utoipa", schema(example = "gmail.send"))]
     pub action: String,
-    /// Its params.
+    /// The action's params, as its schema in the catalogue describes them.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Object))]
     pub params: Value,
-    /// Its idempotency key.
+    /// The action's idempotency key, unique in the workspace.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>))]
     pub client_request_id: Option<ClientRequestId>,
 }
 
@@ -76,15 +83,17 @@ impl Catalogue {
         &self,
         provider: Option<&str>,
         action: &str,
-        params: &serde_json::Value,
+        params: &Value,
     ) -> Result<(&ActionSpec, Box<dyn Call>), Problem> {
         let known = self.find(action).ok_or_else(|| {
             let ids: Vec<&str> = self.iter().map(|action| action.spec().id).collect();
-            unknown("/action", format!("there is no such action; there are {}", ids.join(", ")))
+            let detail = format!("there is no such action; there are {}", ids.join(", "));
+            Problem::at(ProblemCode::UnknownAction, "/action", detail)
         })?;
         let spec = known.spec();
         if provider.is_some_and(|provider| provider != spec.provider.as_str()) {
-            return Err(unknown("/provider", format!("{} is an action of {}", spec.id, spec.provider)));
+            let detail = format!("{} is an action of {}", spec.id, spec.provider);
+            return Err(Problem::at(ProblemCode::UnknownAction, "/provider", detail));
         }
         let call = known.parse(params).map_err(|violations| {
             let errors: Vec<_> = violations.into_iter().map(|violation| violation.under("/params")).collect();
@@ -95,26 +104,48 @@ impl Catalogue {
     }
 }
 
-fn unknown(pointer: &str, detail: String) -> Problem {
-    let errors = vec![domain::Violation::new(pointer, detail.clone())];
-    Problem::new(ProblemCode::UnknownAction, detail).with_errors(errors)
-}
-
 impl ActionSpec {
     /// The action's id as a parsed type.
     pub fn action_id(&self) -> ActionId {
         self.id.parse().expect("a test holds every id of the catalogue to be well formed")
     }
+
+    /// Whether it makes a draft first with this access to an account of its provider.
+    pub(crate) fn drafts_with(&self, provider: &ProviderSpec, access: &Access) -> bool {
+        !self.scopes.draft.is_empty() && provider.grants(&access.scopes, self.scopes.draft)
+    }
 }
 
-/// An action as a caller sees it.
+/// One action of the catalogue.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = ActionView))]
 pub struct Listing {
-    /// The action.
-    pub action: Arc<dyn Action>,
+    /// The action's id.
+    #[cfg_attr(feature = "utoipa", schema(example = "gmail.send"))]
+    pub id: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// The action's provider.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "google"))]
+    pub provider: Provider,
+    /// `read`, `draft`, `change` or `send`.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "send"))]
+    pub effect: Effect,
+    /// What it does.
+    pub description: &'static str,
+    /// The JSON Schema of its params.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Object))]
+    pub params_schema: Value,
+    /// The OAuth scopes that it needs.
+    pub scopes: OAuthScopes,
     /// Whether this caller may run it.
     pub allowed: bool,
-    /// The account that would carry it out.
-    pub connection: Connection,
+    /// Whether an account of the provider is connected.
+    pub connected: bool,
+    /// `live`, `sandbox`, `needs_reauth` or `not_connected`.
+    pub mode: &'static str,
+    /// The account's address, if it is known.
+    pub address: Option<String>,
 }
 
 /// The catalogue as a caller sees it.
@@ -122,6 +153,8 @@ pub struct CatalogueView {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
 }
 
 impl CatalogueView {
@@ -131,10 +164,19 @@ impl CatalogueView {
         let mut listings = Vec::new();
         for action in self.catalogue.iter() {
             let spec = action.spec();
+            let connection = self.account(caller, spec.provider).await?;
             listings.push(Listing {
-                action: Arc::clone(action),
+                id: spec.id,
+                title: spec.title,
+                provider: spec.provider,
+                effect: spec.effect,
+                description: spec.description,
+                params_schema: action.params_schema(),
+                scopes: spec.scopes,
                 allowed: permissions.allow(&spec.action_id()),
-                connection: self.account(caller, spec.provider).await?,
+                connected: matches!(connection, Connection::Live(_)),
+                mode: connection.mode(),
+                address: connection.address().map(Address::addr_spec),
             });
         }
         Ok(listings)

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use domain::{ActorHash, Address, AuditBy, AuditEntry, AuditEvent, KeyId, Provider, WorkspaceId, sha256_hex};
+use domain::{ActorHash, Address, AuditEntry, AuditEvent, KeyId, Provider, WorkspaceId, sha256_hex};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
@@ -18,31 +18,38 @@ use crate::{
     catalogue::Catalogue,
     gate::{Gate, Permissions},
     ports::{
-        Access, Authorization, CONSENT_WITHIN, Consent, Consents, Exchange, Granted, Identity, LedgerError, OAuthError,
-        OAuthScopes, Place, Purpose, Save, StoredConnection, VaultError,
+        Access, Authorization, CONSENT_WITHIN, Clock, Consent, Consents, Exchange, Granted, Identity, Ids, LedgerError,
+        OAuthError, OAuthScopes, Purpose, Save, StoredConnection, Vault, VaultError,
     },
 };
 
 /// How often a write that met another one is tried again.
 const ROUNDS: usize = 5;
 
-/// A caller's options for a connection.
-#[derive(Debug, Clone, Copy, Default)]
+/// Options of a new connection.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = StartBody))]
+#[serde(deny_unknown_fields)]
 pub struct ConnectOptions {
-    /// Ask for the scopes that make drafts, too: with a draft, a lost answer leaves no doubt whether an action was sent.
+    /// Also request the scopes for drafts: then a lost answer leaves no unknown outcome. Google restricts that scope
+    /// more than sending.
+    #[serde(default)]
     pub drafts: bool,
-    /// Let another account take the place of the connected one.
+    /// Replace a different account that is connected now.
+    #[serde(default)]
     pub replace: bool,
 }
 
-/// A request for consent at a provider.
-#[derive(Debug, Clone)]
+/// Where to continue.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = Started))]
 pub struct AuthorizationRequest {
-    /// Where the account's owner consents.
+    /// The provider's page. Open it within ten minutes, in the browser that got this answer with its cookie.
     pub authorization_url: String,
     /// The cookie that the browser has to bring back; 256 random bits.
+    #[serde(skip)]
     pub cookie: String,
-    /// The requested scopes, least first.
+    /// The scopes that the page requests.
     pub scopes: Vec<String>,
 }
 
@@ -59,24 +66,43 @@ pub struct Callback {
     pub error: Option<String>,
 }
 
-/// A workspace's connection with a provider, as it is shown.
-#[derive(Debug, Clone)]
+/// A workspace's connection with a provider.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = ConnectionStatus))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of an answer")]
 pub struct ConnectionView {
-    /// The connection.
-    pub connection: Connection,
-    /// Whether sends make a draft first.
+    /// The provider.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "google"))]
+    pub provider: Provider,
+    /// An account of the provider is connected.
+    pub connected: bool,
+    /// `live`, `sandbox`, `needs_reauth` or `not_connected`.
+    pub mode: &'static str,
+    /// The account's address, if it is known.
+    pub address: Option<String>,
+    /// The scopes that the account's owner granted, in the provider's words.
+    pub scopes: Vec<String>,
+    /// The provider requires the owner's consent again.
+    pub needs_reauth: bool,
+    /// A draft is made before sending, so that a lost answer leaves no unknown outcome.
     pub drafts: bool,
-    /// Whether an account can be connected here.
+    /// An account can be connected: the operator registered an OAuth client with the provider.
     pub can_connect: bool,
 }
 
-/// The result of a disconnect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The result of disconnecting.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = Ended))]
 pub struct Disconnected {
-    /// There was a connection, and it is gone.
-    pub was_connected: bool,
-    /// The provider has ended its tokens too.
+    /// The provider.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "google"))]
+    pub provider: Provider,
+    /// An account was connected, and now is not.
+    pub disconnected: bool,
+    /// The provider revoked the tokens too.
     pub revoked: bool,
+    /// Where the account's owner can revoke them, if the provider did not.
+    pub revoke_at: Option<&'static str>,
 }
 
 /// A pending consent, as it is sealed under the hash of its state.
@@ -97,12 +123,14 @@ struct PendingConsent {
 /// Connects and disconnects accounts.
 pub struct Connector {
     pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) consents: Arc<dyn Consents>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) accounts: Arc<Accounts>,
     pub(crate) auditor: Arc<Auditor>,
-    /// This API's own address.
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) vault: Arc<dyn Vault>,
     pub(crate) public_url: String,
+    pub(crate) consents: Arc<dyn Consents>,
 }
 
 impl Connector {
@@ -121,8 +149,8 @@ impl Connector {
             let detail = format!("no action of {provider} may run here, so there is nothing to connect it for");
             return Err(Problem::new(ProblemCode::ActionNotAllowed, detail));
         }
-        let identity = self.catalogue.provider(provider).oauth.identity_scopes.iter().map(|scope| (*scope).to_owned());
-        let scopes: Vec<String> = identity.chain(needed.iter().cloned()).collect();
+        let identity = self.catalogue.provider(provider).oauth.identity_scopes.iter().copied();
+        let scopes: Vec<String> = identity.chain(needed.iter().map(String::as_str)).map(str::to_owned).collect();
         let [state, cookie, verifier, nonce] = std::array::from_fn(|_| self.secret());
         let redirect_uri = self.redirect_uri(provider);
         let authorization = Authorization {
@@ -146,11 +174,10 @@ impl Connector {
             scopes: scopes.clone(),
             needed,
             replace: options.replace,
-            expires_at: self.accounts.clock.now().checked_add(CONSENT_WITHIN).unwrap_or(Timestamp::MAX),
+            expires_at: self.clock.now().checked_add(CONSENT_WITHIN).unwrap_or(Timestamp::MAX),
         };
         let id = sha256_hex(state.as_bytes());
-        let text = serde_json::to_vec(&pending).expect("texts and a time are always JSON");
-        let sealed = self.accounts.vault.seal(&Place::new(&caller.workspace, Purpose::Consent, &id), &text).await?;
+        let sealed = self.vault.seal_json(&caller.workspace, Purpose::Consent, &id, &pending).await?;
         self.consents.put_consent(&id, &Consent { workspace: caller.workspace.clone(), sealed }).await?;
         Ok(AuthorizationRequest { authorization_url, cookie, scopes })
     }
@@ -187,35 +214,37 @@ impl Connector {
         let connection = self.accounts.known(&caller.workspace, provider).await?;
         let spec = self.catalogue.provider(provider);
         let drafts = |access: &Access| {
-            let scopes = self.catalogue.iter().map(|action| action.spec()).filter(|action| action.provider == provider);
-            let mut scopes = scopes.map(|action| action.scopes.draft).filter(|scopes| !scopes.is_empty());
-            scopes.any(|scopes| spec.grants(&access.scopes, scopes))
+            let mut actions = self.catalogue.iter().map(|action| action.spec());
+            actions.any(|action| action.provider == provider && action.drafts_with(spec, access))
         };
         Ok(ConnectionView {
+            provider,
+            connected: matches!(connection, Connection::Live(_)),
+            mode: connection.mode(),
+            address: connection.address().map(Address::addr_spec),
+            scopes: connection.access().map(|access| access.scopes.clone()).unwrap_or_default(),
+            needs_reauth: matches!(connection, Connection::NeedsReauth(_)),
             drafts: connection.access().is_some_and(drafts),
-            connection,
             can_connect: self.accounts.oauth.has_client(provider),
         })
     }
 
     /// Ends a connection: at the provider, where it has a way to, and here, whatever the provider says.
     pub async fn disconnect(&self, caller: &Caller, provider: Provider) -> Result<Disconnected, Problem> {
-        let mut disconnected = Disconnected { was_connected: false, revoked: false };
+        let connections = &self.accounts.connections;
+        let mut ended = Disconnected { provider, disconnected: false, revoked: false, revoke_at: None };
         for _ in 0..ROUNDS {
-            let Some(there) = self.accounts.connections.connection(&caller.workspace, provider).await? else {
-                return Ok(disconnected);
+            let Some(there) = connections.connection(&caller.workspace, provider).await? else {
+                return Ok(ended);
             };
-            disconnected.was_connected = true;
+            ended.disconnected = true;
             // At the provider first: a disconnect that is cut off here is tried again.
-            disconnected.revoked |= self.revoke(&there).await;
-            if self.accounts.connections.delete_connection(&caller.workspace, provider, there.version).await?
-                == Save::Done
-            {
-                tracing::info!(oauth.provider = %provider, oauth.revoked = disconnected.revoked, "an account was disconnected");
-                let mut entry = self.auditor.entry_of(caller, AuditEvent::ConnectionRemoved);
-                entry.provider = Some(provider);
-                self.audit(&entry).await;
-                return Ok(disconnected);
+            ended.revoked |= self.revoke(&there).await;
+            ended.revoke_at = (!ended.revoked).then_some(self.catalogue.provider(provider).revoke_page);
+            if connections.delete_connection(&caller.workspace, provider, there.version).await? == Save::Done {
+                tracing::info!(oauth.provider = %provider, oauth.revoked = ended.revoked, "an account was disconnected");
+                self.audit(provider, self.auditor.entry_of(caller, AuditEvent::ConnectionRemoved)).await;
+                return Ok(ended);
             }
         }
         Err(contested().into())
@@ -228,17 +257,15 @@ impl Connector {
         let (Some(state), Some(cookie)) = (&callback.state, &callback.cookie) else { return Err(foreign()) };
         let id = sha256_hex(state.as_bytes());
         let consent = self.consents.take_consent(&id).await?.ok_or_else(foreign)?;
-        let place = Place::new(&consent.workspace, Purpose::Consent, &id);
-        let text = self.accounts.vault.open(&place, &consent.sealed).await;
-        let text = text.map_err(|error| match error {
-            VaultError::DoesNotOpen => foreign(),
+        let pending = self.vault.open_json(&consent.workspace, Purpose::Consent, &id, &consent.sealed).await;
+        let pending: PendingConsent = pending.map_err(|error| match error {
+            VaultError::DoesNotOpen | VaultError::Unreadable(..) => foreign(),
             VaultError::Unavailable(_) => error.into(),
         })?;
-        let pending: PendingConsent = serde_json::from_slice(&text).map_err(|_| foreign())?;
         let cookie = sha256_hex(cookie.as_bytes());
         let same = cookie.as_bytes().ct_eq(pending.cookie_sha256.as_bytes())
             & pending.provider.as_str().as_bytes().ct_eq(provider.as_str().as_bytes());
-        if !bool::from(same) || pending.expires_at <= self.accounts.clock.now() {
+        if !bool::from(same) || pending.expires_at <= self.clock.now() {
             return Err(foreign());
         }
         Ok((consent.workspace, pending))
@@ -253,10 +280,10 @@ impl Connector {
     ) -> Result<Address, Problem> {
         let provider = pending.provider;
         let Identity { account, address } = identity;
-        let expires_at = self.accounts.clock.now().checked_add(granted.expires_in).unwrap_or(Timestamp::MAX);
+        let expires_at = self.clock.now().checked_add(granted.expires_in).unwrap_or(Timestamp::MAX);
         let refresh = granted.refresh_token.ok_or_else(|| invalid("the provider gave no refresh token"))?;
         let tokens = Tokens { access: granted.access_token, refresh, expires_at, address };
-        let sealed = tokens.seal(&*self.accounts.vault, workspace, provider, &account).await?;
+        let sealed = tokens.seal(&*self.vault, workspace, provider, &account).await?;
         let mut next = StoredConnection {
             workspace: workspace.clone(),
             provider,
@@ -264,8 +291,8 @@ impl Connector {
             sealed,
             scopes: granted.scopes.unwrap_or_else(|| pending.scopes.clone()),
             needs_reauth: false,
-            version: self.accounts.ids.uuid(),
-            connected_at: self.accounts.clock.now(),
+            version: self.ids.uuid(),
+            connected_at: self.clock.now(),
         };
         let spec = self.catalogue.provider(provider);
         let missing: Vec<&str> =
@@ -274,44 +301,42 @@ impl Connector {
             let detail = format!("{provider} was not allowed {}; nothing was stored", missing.join(", "));
             return Err(Problem::new(ProblemCode::AuthorizationDenied, detail));
         }
+        let connections = &self.accounts.connections;
         for _ in 0..ROUNDS {
-            let there = self.accounts.connections.connection(workspace, provider).await?;
+            let there = connections.connection(workspace, provider).await?;
             let another = there.as_ref().is_some_and(|there| there.account != next.account);
             if another && !pending.replace {
                 let detail = format!("another account of {provider} is connected, and stays so");
                 return Err(Problem::new(ProblemCode::AccountDiffers, detail));
             }
-            if self.accounts.connections.put_connection(&next, there.as_ref().map(|there| there.version)).await?
-                == Save::Done
-            {
+            if connections.put_connection(&next, there.as_ref().map(|there| there.version)).await? == Save::Done {
                 // The same account's old token is of the same consent as its new one.
                 if let Some(there) = there.filter(|_| another) {
                     self.revoke(&there).await;
                 }
-                let by = if pending.key_id.is_some() { AuditBy::Key } else { AuditBy::Keyless };
-                let mut entry = self.auditor.entry(Some(workspace.clone()), AuditEvent::ConnectionMade, by);
-                entry.key_id.clone_from(&pending.key_id);
+                let (key_id, event) = (pending.key_id.clone(), AuditEvent::ConnectionMade);
+                let mut entry = self.auditor.entry_by(workspace, key_id, event);
                 entry.actor = Some(pending.actor.clone());
-                entry.provider = Some(provider);
                 entry.value = Some(next.scopes.join(" "));
-                self.audit(&entry).await;
+                self.audit(provider, entry).await;
                 return Ok(tokens.address);
             }
-            next.version = self.accounts.ids.uuid();
+            next.version = self.ids.uuid();
         }
         Err(contested().into())
     }
 
     /// The connection stands, even if the audit cannot be written.
-    async fn audit(&self, entry: &AuditEntry) {
-        if let Err(error) = self.auditor.write(entry).await {
+    async fn audit(&self, provider: Provider, entry: AuditEntry) {
+        let entry = AuditEntry { provider: Some(provider), ..entry };
+        if let Err(error) = self.auditor.write(&entry).await {
             tracing::error!(%error, audit.event = %entry.event, "a connection is missing in the audit");
         }
     }
 
     /// Ends a connection's tokens at the provider, as far as that can be done; says whether it was.
     async fn revoke(&self, stored: &StoredConnection) -> bool {
-        let Ok(tokens) = Tokens::open(&*self.accounts.vault, stored).await else { return false };
+        let Ok(tokens) = Tokens::open(&*self.vault, stored).await else { return false };
         match self.accounts.oauth.revoke(stored.provider, &tokens.refresh).await {
             Ok(revoked) => revoked,
             // It had ended before.
@@ -326,11 +351,8 @@ impl Connector {
     /// The least scopes for the provider's actions that may run here.
     fn needed_scopes(&self, permissions: &Permissions, provider: Provider, drafts: bool) -> Vec<String> {
         let mut needed: Vec<String> = Vec::new();
-        for action in self.catalogue.iter() {
-            let spec = action.spec();
-            if spec.provider != provider || !permissions.allow(&spec.action_id()) {
-                continue;
-            }
+        let specs = self.catalogue.iter().map(|action| action.spec());
+        for spec in specs.filter(|spec| spec.provider == provider && permissions.allow(&spec.action_id())) {
             let OAuthScopes { required, draft } = spec.scopes;
             for scope in if drafts && !draft.is_empty() { draft } else { required } {
                 if !needed.iter().any(|known| known == scope) {
@@ -347,8 +369,7 @@ impl Connector {
 
     /// 256 bits that nobody can guess, in hex: three UUIDs have 122 random bits each.
     fn secret(&self) -> String {
-        let random =
-            [self.accounts.ids.uuid(), self.accounts.ids.uuid(), self.accounts.ids.uuid()].map(uuid::Uuid::into_bytes);
+        let random: [_; 3] = std::array::from_fn(|_| self.ids.uuid().into_bytes());
         sha256_hex(random.as_flattened())
     }
 }

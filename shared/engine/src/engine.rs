@@ -11,17 +11,16 @@ use crate::{
     audit::Auditor,
     catalogue::{Catalogue, CatalogueView},
     connect::Connector,
-    evaluation::Evaluator,
-    execute::{Executor, OpenJobs},
+    execute::{Executor, OPEN_JOBS_PAUSE},
     gate::Gate,
     health::Health,
     job_store::JobStore,
     jobs::JobService,
     keys::KeyStore,
     limits::{Limits, RateLimiter},
-    plan::{PlanStore, Planner, TokenBudget},
+    plan::{PlanStore, Planner},
     ports::{Budget, CachePorts, Clock, Ids, LedgerPorts, Model, OAuth, Queue, Vault},
-    preview::Previewer,
+    recent::Recent,
     settings::OperatorSettings,
     sweep::Sweeper,
     work::Worker,
@@ -87,21 +86,17 @@ pub struct Options {
 
 /// The use cases, built once; cheap to share behind an `Arc`.
 pub struct Engine {
-    /// Turns a prompt into a plan, and replays plans.
-    pub planner: Arc<Planner>,
-    /// Measures a planner.
-    pub evaluator: Evaluator,
+    /// Turns a prompt into a plan, replays plans, and measures itself.
+    pub planner: Planner,
     /// Accepts actions as jobs.
     pub executor: Executor,
     /// Carries jobs out.
     pub worker: Worker,
     /// Looks jobs up; cancels, retries and resolves them.
     pub jobs: JobService,
-    /// Shows an action as it would go out.
-    pub previewer: Previewer,
     /// Connects and disconnects accounts.
     pub connector: Connector,
-    /// The catalogue as a caller sees it.
+    /// The catalogue as a caller sees it, and its actions as they would go out.
     pub actions: CatalogueView,
     /// Finds jobs whose message was lost, and erases what has expired.
     pub sweeper: Sweeper,
@@ -133,16 +128,24 @@ impl Engine {
         let Parts { catalogue, ledger, cache, budget, queue, model, oauth, vault, clock, ids, metrics, options } =
             parts;
         let catalogue = Arc::new(catalogue);
-        let limiter = Arc::new(RateLimiter::new(cache.rate_limits, &options.limits));
-        let auditor = Arc::new(Auditor { audit: ledger.audit, clock: clock.clone(), ids: ids.clone() });
-        let keys = Arc::new(KeyStore::new(ledger.keys, limiter.clone(), clock.clone(), ids.clone()));
-        let settings = Arc::new(OperatorSettings::new(
-            ledger.settings,
-            cache.rollouts,
-            auditor.clone(),
-            options.rollout,
-            options.rollout_good_for,
-        ));
+        let limiter = Arc::new(RateLimiter { counts: cache.rate_limits, limits: options.limits.clone() });
+        let auditor =
+            Arc::new(Auditor { audit: ledger.audit, limiter: limiter.clone(), clock: clock.clone(), ids: ids.clone() });
+        let keys = Arc::new(KeyStore {
+            keys: ledger.keys,
+            limiter: limiter.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            read: Recent::default(),
+        });
+        let settings = Arc::new(OperatorSettings {
+            ledger: ledger.settings,
+            cache: cache.rollouts,
+            auditor: auditor.clone(),
+            defaults: options.rollout,
+            rollouts: Recent::good_for(options.rollout_good_for),
+            workspaces: Recent::default(),
+        });
         let every_action = || catalogue.iter().map(|action| action.spec().action_id()).collect();
         let gate = Arc::new(Gate {
             allowlist: options.allowlist.unwrap_or_else(every_action),
@@ -161,88 +164,86 @@ impl Engine {
             ids: ids.clone(),
         });
         let jobs = Arc::new(JobStore { ledger: ledger.jobs, cache: cache.jobs, queue: queue.clone() });
+        let (outbox, upkeep) = (ledger.outbox, ledger.upkeep);
         let plans = Arc::new(PlanStore {
             plans: ledger.plans,
+            auditor: auditor.clone(),
             vault: vault.clone(),
-            auditor: auditor.clone(),
             clock: clock.clone(),
-        });
-        let planner = Arc::new(Planner {
-            catalogue: catalogue.clone(),
-            model,
-            budget: TokenBudget {
-                budget,
-                ids: ids.clone(),
-                per_minute: options.max_tokens_per_minute,
-                prompt_bytes: options.limits.prompt_bytes,
-            },
-            plans: plans.clone(),
-            gate: gate.clone(),
-            limiter: limiter.clone(),
-            auditor: auditor.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
         });
         Self {
-            evaluator: Evaluator { planner: planner.clone() },
+            planner: Planner {
+                catalogue: catalogue.clone(),
+                gate: gate.clone(),
+                auditor: auditor.clone(),
+                limiter: limiter.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+                tokens_per_minute: options.max_tokens_per_minute,
+                prompt_bytes: options.limits.prompt_bytes,
+                model,
+                budget,
+                plans: plans.clone(),
+            },
             executor: Executor {
                 catalogue: catalogue.clone(),
-                jobs: jobs.clone(),
-                claims: cache.claims,
-                plans,
-                accounts: accounts.clone(),
-                vault: vault.clone(),
                 gate: gate.clone(),
-                limiter: limiter.clone(),
+                accounts: accounts.clone(),
+                jobs: jobs.clone(),
                 auditor: auditor.clone(),
                 clock: clock.clone(),
+                vault: vault.clone(),
+                max_open_jobs: options.limits.open_jobs,
                 require_plan: options.require_plan,
-                open_jobs: OpenJobs::new(jobs.ledger.clone(), options.limits.open_jobs),
+                claims: cache.claims,
+                plans,
+                open_jobs: Recent::good_for(SignedDuration::try_from(OPEN_JOBS_PAUSE).unwrap_or_default()),
             },
             worker: Worker {
                 catalogue: catalogue.clone(),
-                jobs: jobs.clone(),
-                outbox: ledger.outbox.clone(),
-                accounts: accounts.clone(),
-                vault: vault.clone(),
                 gate: gate.clone(),
+                accounts: accounts.clone(),
+                jobs: jobs.clone(),
                 clock: clock.clone(),
                 ids: ids.clone(),
+                vault: vault.clone(),
+                outbox: outbox.clone(),
                 provider_timeout: options.provider_timeout,
                 public_url: options.public_url.clone(),
             },
             jobs: JobService {
-                jobs: jobs.clone(),
-                outbox: ledger.outbox,
-                vault,
                 gate: gate.clone(),
+                jobs: jobs.clone(),
                 auditor: auditor.clone(),
                 clock: clock.clone(),
-            },
-            previewer: Previewer {
-                catalogue: catalogue.clone(),
-                accounts: accounts.clone(),
-                gate: gate.clone(),
-                clock: clock.clone(),
-                ids: ids.clone(),
+                vault: vault.clone(),
+                outbox,
             },
             connector: Connector {
                 catalogue: catalogue.clone(),
-                accounts: accounts.clone(),
-                consents: cache.consents,
                 gate: gate.clone(),
+                accounts: accounts.clone(),
                 auditor: auditor.clone(),
+                clock: clock.clone(),
+                ids: ids.clone(),
+                vault,
                 public_url: options.public_url,
+                consents: cache.consents,
             },
-            actions: CatalogueView { catalogue: catalogue.clone(), gate, accounts },
+            actions: CatalogueView {
+                catalogue: catalogue.clone(),
+                gate,
+                accounts,
+                clock: clock.clone(),
+                ids: ids.clone(),
+            },
             sweeper: Sweeper {
                 jobs: jobs.clone(),
-                upkeep: ledger.upkeep.clone(),
                 clock: clock.clone(),
+                upkeep: upkeep.clone(),
                 visibility_timeout: options.visibility_timeout,
             },
-            health: Health { jobs, upkeep: ledger.upkeep, cache: cache.health, clock: clock.clone() },
-            planner,
+            health: Health { jobs, clock: clock.clone(), upkeep, cache: cache.health },
             keys,
             limiter,
             auditor,

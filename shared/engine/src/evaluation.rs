@@ -1,20 +1,24 @@
 //! How good a planner is: prompts with what they should become, beside what they become.
 
-use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use domain::{Address, PlannedAction, WorkspaceId, mentions};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use strum::IntoStaticStr;
 
 use crate::{
     Problem,
     catalogue::Catalogue,
     limits::Ticket,
-    plan::{Ask, Planner, Request},
+    plan::{Planner, Request},
     ports::Finish,
 };
 
-/// So often a case is asked anew when the budget, or the model's own limit, asks for patience.
+/// How often a case is asked again when the budget, or the model's own limit, asks for patience.
 const PATIENCE: usize = 10;
 
 /// A prompt with what it should become: one line of an evaluation's file.
@@ -33,58 +37,49 @@ pub struct Case {
 }
 
 /// What a prompt is to come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// A plan with actions.
     Send,
     /// No action, and a question.
     Ask,
     /// Neither.
+    #[default]
     None,
 }
 
 /// An action of a good plan.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Expected {
     /// Its id.
     pub action: String,
     /// Everyone whom it reaches, copies too, in any order.
     pub to: Vec<String>,
-    /// Those of them who get a copy, where that matters.
-    pub cc: Option<Vec<String>>,
-    /// Those of them who get a blind copy, where that matters.
-    pub bcc: Option<Vec<String>>,
-    /// Where answers go, where that matters.
-    pub reply_to: Option<Vec<String>>,
-    /// The subject, where the prompt states it.
-    pub subject: Option<String>,
-    /// The text, where the prompt states it.
-    pub text: Option<String>,
+    /// The params that the prompt states, such as a subject.
+    #[serde(flatten)]
+    pub params: Map<String, Value>,
 }
 
 impl Expected {
     /// Whether an action has everything that is stated.
     fn is_met_by(&self, action: &PlannedAction) -> bool {
-        let of = |field: &str| match &action.params[field] {
-            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
-            one => one.as_str().into_iter().collect::<Vec<_>>(),
+        // Addresses are compared without their names, and one is the same as a list of one.
+        let texts = |value: &Value| {
+            let texts = items(value).filter_map(Value::as_str);
+            let mut texts: Vec<String> =
+                texts.map(|text| text.parse().map_or_else(|_| text.to_owned(), |address| bare(&address))).collect();
+            texts.sort();
+            texts
         };
-        let bare = |text: &str| text.parse().map_or_else(|_| text.to_owned(), |address: Address| address.addr_spec());
-        let people = [("cc", &self.cc), ("bcc", &self.bcc), ("reply_to", &self.reply_to)];
-        let words = [("subject", &self.subject), ("text", &self.text)];
         action.action.as_str() == self.action
-            && people.into_iter().all(|(field, stated)| {
-                let planned = || sorted(of(field).into_iter().map(bare));
-                stated.as_ref().is_none_or(|stated| planned() == sorted(stated.iter().cloned()))
-            })
-            && words.into_iter().all(|(field, stated)| stated.as_ref().is_none_or(|stated| of(field) == [stated]))
+            && self.params.iter().all(|(field, stated)| texts(&action.params[field]) == texts(stated))
     }
 }
 
 /// What became of a case.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Verdict {
     /// The case's name.
     pub id: String,
@@ -100,7 +95,7 @@ pub struct Verdict {
     pub right_actions: bool,
     /// The actions and everyone whom they reach are those of a good plan.
     pub right_recipients: bool,
-    /// Copies, subject and text are those that the case states.
+    /// The params are those that the case states.
     pub right_content: bool,
     /// Addresses of the plan that the prompt does not hold: there must be none.
     pub invented: Vec<String>,
@@ -114,57 +109,56 @@ pub struct Verdict {
     pub tokens_out: u64,
 }
 
-/// What a model's tokens cost: dollars for a million.
-#[derive(Debug, Clone, Copy)]
-pub struct Prices {
-    /// Of the request.
-    pub input: f64,
-    /// Of the answer.
-    pub output: f64,
-}
-
 /// How good a planner is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// Which model.
     pub model: String,
-    /// How many cases.
-    pub cases: usize,
-    /// Of how many the answer was a valid plan.
-    pub valid: usize,
-    /// Which came to what they should, with the right actions to the right people.
-    pub right: usize,
-    /// How many should become actions.
-    pub to_send: usize,
-    /// Of them, which became the right actions.
-    pub right_actions: usize,
-    /// Of them, which reach the right people.
-    pub right_recipients: usize,
-    /// How many should become a question.
-    pub to_ask: usize,
-    /// Of them, which did.
-    pub asked: usize,
-    /// How many should become neither.
-    pub to_leave: usize,
-    /// Of them, which did.
-    pub left: usize,
-    /// Of those that did not come to what they should: how many became a wrong action, rather than a question or a refusal.
-    pub wrong_actions: usize,
-    /// Recipients of plans that the prompts do not hold.
-    pub invented: usize,
-    /// Recipients of answers that grounding kept out.
-    pub stopped: usize,
+    /// What was counted.
+    #[serde(flatten)]
+    pub counts: BTreeMap<&'static str, u64>,
     /// Seconds of an answer: the middle one, that of nineteen in twenty, the longest.
     pub seconds: [f64; 3],
-    /// Tokens of all requests.
-    pub tokens_in: u64,
-    /// Tokens of all answers.
-    pub tokens_out: u64,
-    /// What they cost in dollars, where prices are known.
+    /// What the tokens cost in dollars, where prices are known.
     pub dollars: Option<f64>,
     /// Every case.
     pub verdicts: Vec<Verdict>,
 }
+
+/// How much of something a case is.
+type Count = fn(&Verdict) -> u64;
+
+/// What is counted.
+const COUNTS: &[(&str, Count)] = &[
+    ("cases", |_| 1),
+    ("valid", |verdict| verdict.got.is_some().into()),
+    ("right", |verdict| verdict.is_right().into()),
+    ("to_send", |verdict| (verdict.expect == Kind::Send).into()),
+    ("right_actions", |verdict| (verdict.expect == Kind::Send && verdict.right_actions).into()),
+    ("right_recipients", |verdict| (verdict.expect == Kind::Send && verdict.right_recipients).into()),
+    ("to_ask", |verdict| (verdict.expect == Kind::Ask).into()),
+    ("asked", |verdict| (verdict.expect == Kind::Ask && verdict.got == Some(Kind::Ask)).into()),
+    ("to_leave", |verdict| (verdict.expect == Kind::None).into()),
+    ("left", |verdict| (verdict.expect == Kind::None && verdict.got == Some(Kind::None)).into()),
+    ("wrong_actions", |verdict| (verdict.got == Some(Kind::Send) && !verdict.is_right()).into()),
+    ("invented", |verdict| verdict.invented.len() as u64),
+    ("stopped", |verdict| verdict.stopped.len() as u64),
+    ("tokens_in", |verdict| verdict.tokens_in),
+    ("tokens_out", |verdict| verdict.tokens_out),
+];
+
+/// The rows of the table: a count, and what it is a part of.
+const ROWS: &[(&str, &str, Option<&str>)] = &[
+    ("valid plans", "valid", Some("cases")),
+    ("right in everything", "right", Some("cases")),
+    ("right actions, where there should be some", "right_actions", Some("to_send")),
+    ("right recipients, where there should be some", "right_recipients", Some("to_send")),
+    ("asked, where it should", "asked", Some("to_ask")),
+    ("left alone, where it should", "left", Some("to_leave")),
+    ("wrong, and an action rather than a question", "wrong_actions", None),
+    ("invented recipients in plans", "invented", None),
+    ("invented recipients in answers, kept out of plans", "stopped", None),
+];
 
 impl Case {
     /// Reads a file of cases, one JSON object a line. Says which line is wrong.
@@ -174,97 +168,79 @@ impl Case {
     }
 }
 
-/// Measures a planner.
-pub struct Evaluator {
-    pub(crate) planner: Arc<Planner>,
-}
-
-impl Evaluator {
-    /// Plans every case, one after the other, within the budget. Nothing is kept and nothing carried out.
-    pub async fn evaluate(&self, workspace: &WorkspaceId, cases: &[Case], prices: Option<Prices>) -> Report {
+impl Planner {
+    /// Plans every case, one after the other, within the budget. Nothing is kept and nothing carried out. The prices are
+    /// dollars for a million tokens: of requests, and of answers.
+    pub async fn evaluate(&self, workspace: &WorkspaceId, cases: &[Case], prices: Option<[f64; 2]>) -> Report {
         let mut verdicts = Vec::with_capacity(cases.len());
         for case in cases {
-            verdicts.push(self.try_case(workspace, case).await);
+            let (id, prompt) = (case.id.clone(), case.prompt.clone());
+            let mut verdict = Verdict { id, prompt, expect: case.expect, ..Verdict::default() };
+            if let Err(problem) = self.judge(workspace, case, &mut verdict).await {
+                verdict.problem = Some(problem.code.as_str());
+            }
+            verdicts.push(verdict);
         }
-        Report::new(self.planner.model.name().to_owned(), verdicts, prices)
-    }
-
-    async fn try_case(&self, workspace: &WorkspaceId, case: &Case) -> Verdict {
-        let mut verdict = Verdict {
-            id: case.id.clone(),
-            prompt: case.prompt.clone(),
-            expect: case.expect,
-            got: None,
-            problem: None,
-            right_actions: false,
-            right_recipients: false,
-            right_content: false,
-            invented: Vec::new(),
-            stopped: Vec::new(),
-            seconds: 0.0,
-            tokens_in: 0,
-            tokens_out: 0,
-        };
-        if let Err(problem) = self.judge(workspace, case, &mut verdict).await {
-            verdict.problem = Some(problem.code.as_str());
-        }
-        verdict
+        Report::new(self.model.name().to_owned(), verdicts, prices)
     }
 
     async fn judge(&self, workspace: &WorkspaceId, case: &Case, verdict: &mut Verdict) -> Result<(), Problem> {
-        let permissions = self.planner.gate.permissions_in(workspace).await?;
-        let request = Request { prompt: &case.prompt, context: None, answers: &[] };
+        let permissions = self.gate.permissions_in(workspace).await?;
+        let prompt = case.prompt.as_str();
         let mut tries = 0;
-        let asked = loop {
-            let began = self.planner.clock.now();
-            let ask = Ask { request, timezone: None, began };
-            let asked = self.planner.ask_for_plan(workspace, &permissions, ask, &Ticket::default()).await;
-            verdict.seconds = self.planner.clock.now().duration_since(began).unsigned_abs().as_secs_f64();
+        let (request, answer) = loop {
+            let began = self.clock.now();
+            let request = Request { prompt, context: None, answers: &[], timezone: None, began };
+            let asked = self.ask_for_plan(workspace, &permissions, request, &Ticket::default()).await;
+            verdict.seconds = self.clock.now().duration_since(began).unsigned_abs().as_secs_f64();
             tries += 1;
             match asked {
                 Err(Problem { retry_after: Some(wait), .. }) if tries < PATIENCE => {
-                    self.planner.clock.sleep(wait + Duration::from_millis(1)).await;
+                    self.clock.sleep(wait + Duration::from_millis(1)).await;
                 }
-                asked => break asked?,
+                asked => break (request, asked?),
             }
         };
-        (verdict.tokens_in, verdict.tokens_out) = (asked.usage.input, asked.usage.output);
-        if let Some(Finish::Text(text)) = &asked.finish {
-            let fields = address_fields(&self.planner.catalogue);
-            verdict.stopped = strangers(&case.prompt, addressees(text, &fields).iter());
+        let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
+        (verdict.tokens_in, verdict.tokens_out) = (usage.input, usage.output);
+        if let Some(Finish::Text(text)) = &finish {
+            verdict.stopped = strangers(prompt, addressees(text, &address_fields(&self.catalogue)).iter());
         }
-        let plan = self.planner.understand(&permissions, request, asked.finish)?.plan;
+        let plan = self.understand(&permissions, request, finish)?;
         verdict.got = Some(match (plan.actions.is_empty(), plan.questions.is_empty()) {
             (false, _) => Kind::Send,
             (true, false) => Kind::Ask,
             (true, true) => Kind::None,
         });
-        let mut planned: Vec<(String, Vec<String>)> = Vec::new();
+        // Each action with everyone whom it reaches.
+        let mut planned: Vec<(&str, BTreeSet<String>)> = Vec::new();
         for action in &plan.actions {
-            let (_, call) = self.planner.catalogue.parse(None, action.action.as_str(), &action.params)?;
+            let (_, call) = self.catalogue.parse(None, action.action.as_str(), &action.params)?;
             let addresses = call.addresses();
-            verdict.invented.extend(strangers(&case.prompt, addresses.iter().map(|param| param.address)));
-            let reached = addresses.iter().filter(|param| param.is_recipient);
-            planned.push((action.action.to_string(), sorted(reached.map(|param| param.address.addr_spec()))));
+            verdict.invented.extend(strangers(prompt, addresses.iter().map(|param| param.address)));
+            let reached = addresses.iter().filter(|param| param.is_recipient).map(|param| bare(param.address));
+            planned.push((action.action.as_str(), reached.collect()));
         }
-        let mut expected: Vec<(String, Vec<String>)> =
-            case.actions.iter().map(|action| (action.action.clone(), sorted(action.to.iter().cloned()))).collect();
+        let to = |expected: &Expected| expected.to.iter().map(|to| to.to_ascii_lowercase()).collect();
+        let mut wanted: Vec<_> = case.actions.iter().map(|action| (action.action.as_str(), to(action))).collect();
         planned.sort();
-        expected.sort();
-        let ids = |actions: &[(String, Vec<String>)]| actions.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
-        verdict.right_actions = ids(&planned) == ids(&expected);
-        verdict.right_recipients = planned == expected;
+        wanted.sort();
+        verdict.right_actions = planned.iter().map(|(id, _)| id).eq(wanted.iter().map(|(id, _)| id));
+        verdict.right_recipients = planned == wanted;
         let met = |expected: &Expected| plan.actions.iter().any(|action| expected.is_met_by(action));
         verdict.right_content = case.actions.iter().all(met);
         Ok(())
     }
 }
 
-fn sorted(addresses: impl Iterator<Item = String>) -> Vec<String> {
-    let mut addresses: Vec<String> = addresses.map(|address| address.to_ascii_lowercase()).collect();
-    addresses.sort();
-    addresses.dedup();
-    addresses
+/// An address as it is compared.
+fn bare(address: &Address) -> String {
+    address.addr_spec().to_ascii_lowercase()
+}
+
+/// The items of a list, or the one value.
+fn items(value: &Value) -> std::slice::Iter<'_, Value> {
+    value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice).iter()
 }
 
 /// The addresses that a prompt does not hold.
@@ -284,10 +260,8 @@ fn address_fields(catalogue: &Catalogue) -> BTreeSet<String> {
 /// Whom an answer writes to, valid or not.
 fn addressees(answer: &str, fields: &BTreeSet<String>) -> Vec<Address> {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    let actions = answer["actions"].as_array().into_iter().flatten();
-    let params = actions.filter_map(|action| action["params"].as_object()).flatten();
-    let fields = params.filter(|(name, _)| fields.contains(*name)).map(|(_, value)| value);
-    let texts = fields.flat_map(|field| field.as_array().map_or_else(|| vec![field], |list| list.iter().collect()));
+    let params = items(&answer["actions"]).filter_map(|action| action["params"].as_object()).flatten();
+    let texts = params.filter(|(name, _)| fields.contains(*name)).flat_map(|(_, value)| items(value));
     texts.filter_map(|text| text.as_str()?.parse().ok()).collect()
 }
 
@@ -299,84 +273,47 @@ impl Verdict {
 }
 
 impl Report {
-    fn new(model: String, verdicts: Vec<Verdict>, prices: Option<Prices>) -> Self {
-        let count = |test: &dyn Fn(&Verdict) -> bool| verdicts.iter().filter(|verdict| test(verdict)).count();
-        let wanted = |kind| move |verdict: &Verdict| verdict.expect == kind;
+    fn new(model: String, verdicts: Vec<Verdict>, prices: Option<[f64; 2]>) -> Self {
+        let sum = |count: &Count| verdicts.iter().map(count).sum();
+        let counts: BTreeMap<_, u64> = COUNTS.iter().map(|(name, count)| (*name, sum(count))).collect();
         let mut seconds: Vec<f64> = verdicts.iter().map(|verdict| verdict.seconds).collect();
         seconds.sort_by(f64::total_cmp);
-        let at = |twentieths: usize| {
+        let seconds = [10, 19, 20].map(|twentieths| {
             let place = (seconds.len() * twentieths).div_ceil(20).saturating_sub(1);
             seconds.get(place).copied().unwrap_or_default()
-        };
-        let tokens_in: u64 = verdicts.iter().map(|verdict| verdict.tokens_in).sum();
-        let tokens_out: u64 = verdicts.iter().map(|verdict| verdict.tokens_out).sum();
+        });
         #[expect(clippy::cast_precision_loss, reason = "few enough tokens to be counted exactly")]
-        let dollars = |Prices { input, output }| (tokens_in as f64 * input + tokens_out as f64 * output) / 1_000_000.0;
-        Self {
-            model,
-            cases: verdicts.len(),
-            valid: count(&|verdict| verdict.got.is_some()),
-            right: count(&Verdict::is_right),
-            to_send: count(&wanted(Kind::Send)),
-            right_actions: count(&|verdict| verdict.expect == Kind::Send && verdict.right_actions),
-            right_recipients: count(&|verdict| verdict.expect == Kind::Send && verdict.right_recipients),
-            to_ask: count(&wanted(Kind::Ask)),
-            asked: count(&|verdict| verdict.expect == Kind::Ask && verdict.got == Some(Kind::Ask)),
-            to_leave: count(&wanted(Kind::None)),
-            left: count(&|verdict| verdict.expect == Kind::None && verdict.got == Some(Kind::None)),
-            wrong_actions: count(&|verdict| verdict.got == Some(Kind::Send) && !verdict.is_right()),
-            invented: verdicts.iter().map(|verdict| verdict.invented.len()).sum(),
-            stopped: verdicts.iter().map(|verdict| verdict.stopped.len()).sum(),
-            seconds: [at(10), at(19), at(20)],
-            tokens_in,
-            tokens_out,
-            dollars: prices.map(dollars),
-            verdicts,
-        }
+        let [input, output] = ["tokens_in", "tokens_out"].map(|name| counts[name] as f64);
+        let dollars = prices.map(|[request, answer]| (input * request + output * answer) / 1_000_000.0);
+        Self { model, counts, seconds, dollars, verdicts }
     }
 
     /// The report as Markdown: the numbers, then every case that is not right.
     pub fn table(&self) -> String {
-        let [middle, most, longest] = self.seconds;
-        let mut rows = vec![
-            ("model", self.model.clone()),
-            ("valid plans", format!("{} of {}", self.valid, self.cases)),
-            ("right in everything", format!("{} of {}", self.right, self.cases)),
-            ("right actions, where there should be some", format!("{} of {}", self.right_actions, self.to_send)),
-            ("right recipients, where there should be some", format!("{} of {}", self.right_recipients, self.to_send)),
-            ("asked, where it should", format!("{} of {}", self.asked, self.to_ask)),
-            ("left alone, where it should", format!("{} of {}", self.left, self.to_leave)),
-            ("wrong, and an action rather than a question", self.wrong_actions.to_string()),
-            ("invented recipients in plans", self.invented.to_string()),
-            ("invented recipients in answers, kept out of plans", self.stopped.to_string()),
-            ("seconds: median, 95 %, longest", format!("{middle:.2}, {most:.2}, {longest:.2}")),
-            ("tokens in, out", format!("{}, {}", self.tokens_in, self.tokens_out)),
-        ];
-        if let Some(dollars) = self.dollars {
-            rows.push(("cost in dollars", format!("{dollars:.4}")));
-        }
-        let mut table = "| what | |\n| --- | --- |\n".to_owned();
-        for (what, value) in rows {
-            writeln!(table, "| {what} | {value} |").expect("writing to a String does not fail");
-        }
-        let wrong: Vec<&Verdict> = self.verdicts.iter().filter(|verdict| !verdict.is_right()).collect();
-        if !wrong.is_empty() {
+        let Self { model, counts, seconds: [middle, most, longest], .. } = self;
+        let mut table = format!("| what | |\n| --- | --- |\n| model | {model} |\n");
+        table.extend(ROWS.iter().map(|(what, part, whole)| {
+            let of = whole.map(|whole| format!(" of {}", counts[whole])).unwrap_or_default();
+            format!("| {what} | {}{of} |\n", counts[part])
+        }));
+        table.extend([
+            format!("| seconds: median, 95 %, longest | {middle:.2}, {most:.2}, {longest:.2} |\n"),
+            format!("| tokens in, out | {}, {} |\n", counts["tokens_in"], counts["tokens_out"]),
+        ]);
+        table.extend(self.dollars.map(|dollars| format!("| cost in dollars | {dollars:.4} |\n")));
+        let mut wrong = self.verdicts.iter().filter(|verdict| !verdict.is_right()).peekable();
+        if wrong.peek().is_some() {
             table.push_str("\n| not right | wanted | got | prompt |\n| --- | --- | --- | --- |\n");
         }
-        for Verdict { id, expect, got, problem, prompt, .. } in wrong {
-            let name = |kind: Kind| match kind {
-                Kind::Send => "send",
-                Kind::Ask => "ask",
-                Kind::None => "none",
+        table.extend(wrong.map(|Verdict { id, expect, got, problem, prompt, .. }| {
+            let got = match got {
+                Some(Kind::Send) if *expect == Kind::Send => "send, otherwise",
+                Some(got) => got.into(),
+                None => problem.unwrap_or("nothing"),
             };
-            let got = got.map_or(problem.unwrap_or("nothing"), |got| match (expect, got) {
-                (Kind::Send, Kind::Send) => "send, otherwise",
-                (_, got) => name(got),
-            });
             let prompt = prompt.replace(['\n', '\r'], " ").replace('|', "\\|");
-            writeln!(table, "| {id} | {} | {got} | {prompt} |", name(*expect))
-                .expect("writing to a String does not fail");
-        }
+            format!("| {id} | {} | {got} | {prompt} |\n", <&str>::from(expect))
+        }));
         table
     }
 }
@@ -395,11 +332,10 @@ mod tests {
             right_actions: right,
             right_recipients: right,
             right_content: right,
-            invented: Vec::new(),
-            stopped: Vec::new(),
             seconds: 2.0,
             tokens_in: 1000,
             tokens_out: 100,
+            ..Verdict::default()
         }
     }
 
@@ -413,10 +349,11 @@ mod tests {
             verdict(Kind::Ask, Some(Kind::Send), false),
             verdict(Kind::None, Some(Kind::Ask), true),
         ];
-        let report = Report::new("m".to_owned(), verdicts, Some(Prices { input: 1.0, output: 10.0 }));
-        assert_eq!((report.cases, report.valid, report.right), (6, 5, 2));
-        assert_eq!((report.right_recipients, report.to_send, report.asked, report.to_ask), (1, 3, 1, 2));
-        assert_eq!((report.left, report.to_leave, report.wrong_actions), (0, 1, 2));
+        let report = Report::new("m".to_owned(), verdicts, Some([1.0, 10.0]));
+        let counts = |names: &[&str]| names.iter().map(|name| report.counts[name]).collect::<Vec<_>>();
+        assert_eq!(counts(&["cases", "valid", "right"]), [6, 5, 2]);
+        assert_eq!(counts(&["right_recipients", "to_send", "asked", "to_ask"]), [1, 3, 1, 2]);
+        assert_eq!(counts(&["left", "to_leave", "wrong_actions"]), [0, 1, 2]);
         assert!((report.dollars.unwrap() - 0.012).abs() < 1e-9);
         let table = report.table();
         assert!(table.contains("| right in everything | 2 of 6 |"), "{table}");

@@ -1,17 +1,22 @@
 //! Accepts actions: checks all of them, then writes all of them, and answers with their jobs.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{
-    ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, NewJob, PayloadHash, PlanId, Provider, Rule, Via,
-    Violation, WorkspaceId, payload_hash,
+    ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, NewJob, PlanId, Provider, Rule, Via, WorkspaceId,
+    payload_hash,
 };
 use futures_util::future::join;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use telemetry::{
     TraceContext,
-    record::{Idempotency, JobCount, record_idempotency, record_job},
+    labels::{Idempotency, JobCount},
+    names::{IDEMPOTENCY, JOBS},
 };
 
 use crate::{
@@ -21,12 +26,9 @@ use crate::{
     catalogue::{Catalogue, MAX_ACTIONS, RequestedAction},
     gate::{Gate, Permissions},
     job_store::JobStore,
-    limits::{RateLimiter, allowed},
+    limits::allowed,
     plan::PlanStore,
-    ports::{
-        ActionSpec, Call, ClaimResult, Claims, Clock, Contents, Insert, Jobs, KeyClaim, LedgerError, Place, Purpose,
-        Vault,
-    },
+    ports::{ActionSpec, Call, ClaimResult, Claims, Clock, Contents, Insert, KeyClaim, LedgerError, Purpose, Vault},
     recent::Recent,
 };
 
@@ -34,7 +36,7 @@ use crate::{
 const ROUNDS: usize = 5;
 
 /// A workspace with too many open jobs may ask again after this long: the life of a count.
-const OPEN_JOBS_PAUSE: Duration = Duration::from_secs(15);
+pub(crate) const OPEN_JOBS_PAUSE: Duration = Duration::from_secs(15);
 
 /// A request to carry actions out.
 #[derive(Debug, Clone)]
@@ -76,7 +78,6 @@ struct Checked<'a> {
     spec: &'a ActionSpec,
     call: Box<dyn Call>,
     key: ClientRequestId,
-    hash: PayloadHash,
     /// The rules that said yes to it.
     rules: Vec<Rule>,
 }
@@ -84,30 +85,25 @@ struct Checked<'a> {
 /// Accepts actions as jobs.
 pub struct Executor {
     pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) jobs: Arc<JobStore>,
-    pub(crate) claims: Arc<dyn Claims>,
-    pub(crate) plans: Arc<PlanStore>,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) vault: Arc<dyn Vault>,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) limiter: Arc<RateLimiter>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) jobs: Arc<JobStore>,
     pub(crate) auditor: Arc<Auditor>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Nothing is executed but a plan by its id.
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) max_open_jobs: usize,
     pub(crate) require_plan: bool,
-    pub(crate) open_jobs: OpenJobs,
+    pub(crate) claims: Arc<dyn Claims>,
+    pub(crate) plans: Arc<PlanStore>,
+    /// The counts of open jobs that were read last, with the jobs accepted since.
+    pub(crate) open_jobs: Recent<WorkspaceId, usize>,
 }
 
 impl Executor {
     /// Accepts all actions of a request, or none. The jobs come in the order of the actions.
     pub async fn execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
         let accepted = self.try_execute(caller, request).await;
-        if let Err(problem) = &accepted {
-            // Before the audit, so that refused requests cannot fill it.
-            self.limiter.charge(&caller.ticket).await?;
-            self.auditor.refusal(caller, AuditEvent::ExecuteRefused, problem).await;
-        }
-        accepted
+        self.auditor.audited(caller, AuditEvent::ExecuteRefused, accepted).await
     }
 
     async fn try_execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
@@ -133,33 +129,30 @@ impl Executor {
             tracing::Span::current().record("trace.id", tracing::field::display(trace.id()));
         }
         let permissions = self.gate.permissions(caller).await?;
-        let mut checked = self.check(&permissions, &actions, request.idempotency_key.as_deref())?;
-        self.check_rollout(&actor, &mut checked).await?;
+        let checked = self.check(&permissions, &actions, request.idempotency_key.as_deref())?;
+        let rollouts = self.check_rollout(&actor, &checked).await?;
         let routes = self.check_connections(caller, &checked).await?;
 
         let now = self.clock.now();
-        let mut jobs = Vec::with_capacity(checked.len());
-        for action in &checked {
-            let provider = action.spec.provider;
-            let job = Job::accepted(
-                NewJob {
-                    workspace_id: caller.workspace.clone(),
-                    actor: actor.clone(),
-                    key_id: caller.key_id.clone(),
-                    allowed_by: action.rules.clone(),
-                    provider,
-                    action: action.spec.action_id(),
-                    client_request_id: action.key.clone(),
-                    payload_hash: action.hash.clone(),
-                    via: routes[&provider].0,
-                    account: routes[&provider].1.clone(),
-                    traceparent: Some(trace.to_string()),
-                },
-                now,
-            );
-            jobs.push((job, action.call.params()));
-        }
-        self.open_jobs.admit(caller, jobs.len(), now).await?;
+        let jobs = checked.into_iter().zip(rollouts).zip(routes).map(|((mut action, rollout), (via, account))| {
+            action.rules.push(rollout);
+            let new = NewJob {
+                workspace_id: caller.workspace.clone(),
+                actor: actor.clone(),
+                key_id: caller.key_id.clone(),
+                allowed_by: action.rules,
+                provider: action.spec.provider,
+                action: action.spec.action_id(),
+                client_request_id: action.key,
+                payload_hash: payload_hash(action.spec.provider, &action.spec.action_id(), &action.call.params()),
+                via,
+                account,
+                traceparent: Some(trace.to_string()),
+            };
+            (Job::accepted(new, now), action.call.params())
+        });
+        let jobs: Vec<(Job, Value)> = jobs.collect();
+        self.admit(caller, jobs.len(), now).await?;
         let accepted = self.accept(caller, jobs).await?;
         count(&accepted);
         Ok(accepted)
@@ -171,92 +164,57 @@ impl Executor {
         actions: &[RequestedAction],
         idempotency_key: Option<&str>,
     ) -> Result<Vec<Checked<'a>>, Problem> {
-        let mut parsed = Vec::with_capacity(actions.len());
-        let mut problems = Problems::default();
-        for (place, action) in actions.iter().enumerate() {
-            match self.catalogue.parse(action.provider.as_deref(), &action.action, &action.params) {
-                Ok(found) => parsed.push(found),
-                Err(problem) => problems.add(place, problem),
-            }
-        }
-        problems.none()?;
-
-        let mut checked = Vec::with_capacity(actions.len());
-        for (place, ((spec, call), action)) in parsed.into_iter().zip(actions).enumerate() {
-            let key = match (&action.client_request_id, idempotency_key) {
+        let parse =
+            |action: &RequestedAction| self.catalogue.parse(action.provider.as_deref(), &action.action, &action.params);
+        let calls = all(actions.iter().map(parse))?;
+        let keys = all(actions.iter().enumerate().map(|(place, action)| {
+            match (&action.client_request_id, idempotency_key) {
                 (Some(key), _) => Ok(key.clone()),
                 (None, Some(header)) => format!("{header}/{place}").parse().map_err(|_| {
                     Problem::invalid("", "the Idempotency-Key header must be 1 to 250 visible characters")
                 }),
                 (None, None) => {
                     let detail = "give the action a client_request_id, or the request an Idempotency-Key header";
-                    Err(Problem::new(ProblemCode::IdempotencyKeyMissing, detail)
-                        .with_errors(vec![Violation::new("/client_request_id", detail)]))
+                    Err(Problem::at(ProblemCode::IdempotencyKeyMissing, "/client_request_id", detail))
                 }
-            };
-            match key {
-                Ok(key) => {
-                    let hash = payload_hash(spec.provider, &spec.action_id(), &call.params());
-                    checked.push(Checked { spec, call, key, hash, rules: Vec::new() });
-                }
-                Err(problem) => problems.add(place, problem),
             }
-        }
-        problems.none()?;
-
-        for (place, action) in checked.iter_mut().enumerate() {
-            match self.gate.check(permissions, &action.spec.action_id(), &*action.call) {
-                Ok(rules) => action.rules = rules,
-                Err(problem) => problems.add(place, problem),
-            }
-        }
-        problems.none()?;
-        Ok(checked)
+        }))?;
+        let rules = all(calls.iter().map(|(spec, call)| self.gate.check(permissions, &spec.action_id(), &**call)))?;
+        let checked = calls.into_iter().zip(keys).zip(rules);
+        Ok(checked.map(|(((spec, call), key), rules)| Checked { spec, call, key, rules }).collect())
     }
 
-    async fn check_rollout(&self, actor: &ActorHash, checked: &mut [Checked<'_>]) -> Result<(), Problem> {
+    async fn check_rollout(&self, actor: &ActorHash, checked: &[Checked<'_>]) -> Result<Vec<Rule>, Problem> {
         let mut decided: BTreeMap<Provider, (bool, u8)> = BTreeMap::new();
-        let mut problems = Problems::default();
-        for (place, action) in checked.iter_mut().enumerate() {
-            let provider = action.spec.provider;
-            let (allowed, percent) = match decided.get(&provider) {
-                Some(decision) => *decision,
-                None => self.gate.settings.rollout_allows(provider, actor).await?,
-            };
-            decided.insert(provider, (allowed, percent));
-            action.rules.push(Rule::Rollout(percent));
-            if !allowed {
-                let detail = format!("{provider} is not rolled out to this workspace and actor yet");
-                let errors = vec![Violation::new("/provider", detail.clone())];
-                let problem = Problem::new(ProblemCode::RolloutDenied, detail).with_errors(errors);
-                problems.add(place, problem.by_rule(Rule::Rollout(percent)));
-            }
+        for provider in providers(checked) {
+            decided.insert(provider, self.gate.settings.rollout_allows(provider, actor).await?);
         }
-        problems.none()
+        all(checked.iter().map(|action| {
+            let provider = action.spec.provider;
+            let (allowed, percent) = decided[&provider];
+            if allowed {
+                return Ok(Rule::Rollout(percent));
+            }
+            let detail = format!("{provider} is not rolled out to this workspace and actor yet");
+            Err(Problem::at(ProblemCode::RolloutDenied, "/provider", detail).by_rule(Rule::Rollout(percent)))
+        }))
     }
 
-    /// Where each provider's actions go, and for which account.
+    /// Where each action goes, and for which account.
     async fn check_connections(
         &self,
         caller: &Caller,
         checked: &[Checked<'_>],
-    ) -> Result<BTreeMap<Provider, (Via, Option<String>)>, Problem> {
-        let mut routes = BTreeMap::new();
-        let mut problems = Problems::default();
-        for (place, action) in checked.iter().enumerate() {
+    ) -> Result<Vec<(Via, Option<String>)>, Problem> {
+        let mut known: BTreeMap<Provider, Connection> = BTreeMap::new();
+        for provider in providers(checked) {
+            known.insert(provider, self.accounts.known(&caller.workspace, provider).await?);
+        }
+        all(checked.iter().map(|action| {
             let provider = action.spec.provider;
-            if routes.contains_key(&provider) {
-                continue;
-            }
-            let (code, detail) = match self.accounts.known(&caller.workspace, provider).await? {
-                Connection::Sandbox(_) => {
-                    routes.insert(provider, (Via::Sandbox, None));
-                    continue;
-                }
-                Connection::Live(access) => {
-                    routes.insert(provider, (Via::Live, access.account));
-                    continue;
-                }
+            let (code, detail) = match &known[&provider] {
+                Connection::Sandbox(_) => return Ok((Via::Sandbox, None)),
+                Connection::Live(access) => return Ok((Via::Live, access.account.clone())),
                 Connection::NeedsReauth(_) => {
                     (ProblemCode::ReauthRequired, format!("{provider} wants the account's owner to consent again"))
                 }
@@ -264,13 +222,24 @@ impl Executor {
                     (ProblemCode::ConnectionRequired, format!("{provider} is not connected; connect an account first"))
                 }
             };
-            let errors = vec![Violation::new("/provider", detail.clone())];
-            let mut problem = Problem::new(code, detail).with_errors(errors);
-            problem.connect = Some(provider);
-            problems.add(place, problem);
+            Err(Problem { connect: Some(provider), ..Problem::at(code, "/provider", detail) })
+        }))
+    }
+
+    /// Refuses jobs that would be too many at once. It need not be exact: the count is up to 15 s old.
+    async fn admit(&self, caller: &Caller, more: usize, now: Timestamp) -> Result<(), Problem> {
+        if caller.key_id.is_none() {
+            return Ok(());
         }
-        problems.none()?;
-        Ok(routes)
+        let (workspace, most) = (&caller.workspace, self.max_open_jobs);
+        let open = self.open_jobs.recall_or(workspace, now, self.jobs.ledger.open_jobs(workspace, most)).await?;
+        if open + more > most {
+            let detail = format!("{open} jobs of this workspace have not ended yet, and {most} may be open at once");
+            let problem = Problem::new(ProblemCode::RateLimited, detail);
+            return Err(Problem { retry_after: Some(OPEN_JOBS_PAUSE), ..problem });
+        }
+        self.open_jobs.change(workspace, |open| *open += more);
+        Ok(())
     }
 
     /// Writes all jobs that are new, finds those that are not, and refuses the whole when a key
@@ -282,29 +251,23 @@ impl Executor {
             if let Some((known, _)) = unique.iter().find(|(known, _)| known.job_id == job.job_id) {
                 same_payload(known, &job, place)?;
             } else {
-                let place = Place::new(&job.workspace_id, Purpose::JobParams, &job.job_id);
-                let sealed = self.vault.seal(&place, params.to_string().as_bytes()).await?;
+                let (workspace, id) = (&job.workspace_id, job.job_id);
+                let sealed = self.vault.seal_json(workspace, Purpose::JobParams, id, &params).await?;
                 unique.push((job, Contents(sealed)));
             }
         }
         let settled = self.settle(caller, &unique).await?;
-        Ok(ids
-            .iter()
-            .enumerate()
-            .map(|(place, id)| {
-                let first = !ids[..place].contains(id);
-                let accepted = settled.iter().find(|accepted| accepted.job.job_id == *id);
-                let accepted = accepted.expect("every id of the request was settled").clone();
-                Accepted { replayed: accepted.replayed || !first, ..accepted }
-            })
-            .collect())
+        let accepted = ids.iter().enumerate().map(|(place, id)| {
+            let accepted = settled.iter().find(|accepted| accepted.job.job_id == *id);
+            let Accepted { job, replayed } = accepted.expect("every id of the request was settled").clone();
+            Accepted { job, replayed: replayed || ids[..place].contains(id) }
+        });
+        Ok(accepted.collect())
     }
 
     async fn settle(&self, caller: &Caller, jobs: &[(Job, Contents)]) -> Result<Vec<Accepted>, Problem> {
-        let claims: Vec<KeyClaim> = jobs
-            .iter()
-            .map(|(job, _)| KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() })
-            .collect();
+        let claim = |(job, _): &(Job, _)| KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() };
+        let claims: Vec<KeyClaim> = jobs.iter().map(claim).collect();
         // If the cache fails, assume the keys are known and ask the ledger.
         let claimed = self.claims.claim_keys(&claims, caller.ticket.take().as_ref()).await;
         let (all_new, decision) = match claimed {
@@ -332,14 +295,11 @@ impl Executor {
                 // The cache keeps the later version, in case a worker is quicker.
                 let enqueued = self.jobs.enqueue(&written, Duration::ZERO);
                 join(self.jobs.cache(&written), enqueued).await;
-                return Ok(jobs
-                    .iter()
-                    .zip(known)
-                    .map(|((job, _), known)| match known {
-                        Some(job) => Accepted { job, replayed: true },
-                        None => Accepted { job: job.clone(), replayed: false },
-                    })
-                    .collect());
+                let accepted = jobs.iter().zip(known).map(|((job, _), known)| Accepted {
+                    replayed: known.is_some(),
+                    job: known.unwrap_or_else(|| job.clone()),
+                });
+                return Ok(accepted.collect());
             }
             look = true;
         }
@@ -347,52 +307,15 @@ impl Executor {
     }
 }
 
-/// Keeps a workspace from having too many jobs open.
-pub(crate) struct OpenJobs {
-    jobs: Arc<dyn Jobs>,
-    most: usize,
-    /// The counts that were read last, with the jobs accepted since.
-    counts: Recent<WorkspaceId, usize>,
-}
-
-impl OpenJobs {
-    pub(crate) fn new(jobs: Arc<dyn Jobs>, most: usize) -> Self {
-        let good_for = SignedDuration::try_from(OPEN_JOBS_PAUSE).unwrap_or_default();
-        Self { jobs, most, counts: Recent::good_for(good_for) }
-    }
-
-    /// Refuses jobs that would be too many at once. It need not be exact: the count is up to 15 s old.
-    async fn admit(&self, caller: &Caller, more: usize, now: Timestamp) -> Result<(), Problem> {
-        if caller.key_id.is_none() {
-            return Ok(());
-        }
-        let most = self.most;
-        let open = if let Some(open) = self.counts.recall(&caller.workspace, now) {
-            open
-        } else {
-            let open = self.jobs.open_jobs(&caller.workspace, most).await?;
-            self.counts.remember(caller.workspace.clone(), open, now);
-            open
-        };
-        if open + more > most {
-            let detail = format!("{open} jobs of this workspace have not ended yet, and {most} may be open at once");
-            let problem = Problem::new(ProblemCode::RateLimited, detail);
-            return Err(problem.with_retry_after(Some(OPEN_JOBS_PAUSE)));
-        }
-        self.counts.change(&caller.workspace, |open| *open += more);
-        Ok(())
-    }
-}
-
 fn count(accepted: &[Accepted]) {
     for accepted in accepted {
         if accepted.replayed {
-            record_idempotency(Idempotency::Replayed);
+            IDEMPOTENCY.count(&[Idempotency::Replayed.into()]);
         } else {
-            record_idempotency(Idempotency::New);
+            IDEMPOTENCY.count(&[Idempotency::New.into()]);
             tracing::info!(job.id = %accepted.job.job_id, "a job was accepted");
             let job = &accepted.job;
-            record_job(job.provider.as_str(), job.action.as_str(), JobCount::Enqueued);
+            JOBS.count(&[job.provider.as_str(), job.action.as_str(), JobCount::Enqueued.into()]);
         }
     }
 }
@@ -401,27 +324,30 @@ fn same_payload(known: &Job, job: &Job, place: usize) -> Result<(), Problem> {
     if known.payload_hash == job.payload_hash {
         return Ok(());
     }
-    record_idempotency(Idempotency::Conflict);
+    IDEMPOTENCY.count(&[Idempotency::Conflict.into()]);
     let detail = "this client_request_id was used for another action; take a fresh one";
     let pointer = format!("/actions/{place}/client_request_id");
-    Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail).with_errors(vec![Violation::new(pointer, detail)]))
+    Err(Problem::at(ProblemCode::IdempotencyKeyReused, pointer, detail))
 }
 
-/// Merges the problems of several actions: the code of the first, the places of all.
-#[derive(Default)]
-struct Problems(Option<Problem>);
+/// The providers of these actions, each once.
+fn providers(checked: &[Checked<'_>]) -> BTreeSet<Provider> {
+    checked.iter().map(|action| action.spec.provider).collect()
+}
 
-impl Problems {
-    fn add(&mut self, place: usize, problem: Problem) {
-        let places = problem.errors.iter().map(|error| error.clone().under(&format!("/actions/{place}")));
-        match &mut self.0 {
-            Some(first) if first.code == problem.code => first.errors.extend(places),
-            Some(_) => {}
-            None => self.0 = Some(Problem { errors: places.collect(), ..problem }),
+/// All results of a check of every action; or its problem, which has the code of the first and the places of all.
+fn all<T>(checks: impl Iterator<Item = Result<T, Problem>>) -> Result<Vec<T>, Problem> {
+    let (mut passed, mut problem) = (Vec::new(), None::<Problem>);
+    for (place, check) in checks.enumerate() {
+        match check {
+            Ok(value) => passed.push(value),
+            Err(Problem { code, .. }) if problem.as_ref().is_some_and(|first| first.code != code) => {}
+            Err(mut next) => {
+                let places = std::mem::take(&mut next.errors).into_iter();
+                let places = places.map(|error| error.under(&format!("/actions/{place}")));
+                problem.get_or_insert(next).errors.extend(places);
+            }
         }
     }
-
-    fn none(&mut self) -> Result<(), Problem> {
-        self.0.take().map_or(Ok(()), Err)
-    }
+    problem.map_or(Ok(passed), Err)
 }

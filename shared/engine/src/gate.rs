@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{ActionId, Allowlist, Job, RecipientDomains, Rule, Violation, WorkspaceId};
-use telemetry::record::{Decision, record_permission_check};
+use telemetry::{labels::Decision, names::PERMISSION_CHECKS};
 
 use crate::{
     Caller, Problem, ProblemCode,
@@ -12,32 +12,20 @@ use crate::{
     settings::OperatorSettings,
 };
 
-/// What a request or a job may run: what the deployment allows, narrowed by its workspace, narrowed by its key.
+/// What a request or a job may run: what the deployment allows, narrowed by its workspace, narrowed by its key. Each
+/// rule that is asked, in this order, with its allowlist; none allows everything.
 #[derive(Debug, Clone)]
-pub struct Permissions {
-    deployment: Allowlist,
-    workspace: Option<Allowlist>,
-    key: Option<Allowlist>,
-    /// Whether the key is still valid; none without keys.
-    key_holds: Option<bool>,
-}
+pub struct Permissions(Vec<(Rule, Option<Allowlist>)>);
 
 impl Permissions {
     /// Whether an action may run: the one place that answers it. Gives the rules that said yes, or the rule
     /// that said no.
     pub fn can_execute(&self, action: &ActionId) -> Result<Vec<Rule>, Rule> {
-        if !self.deployment.allows(action) {
-            return Err(Rule::Deployment);
-        }
-        if self.workspace.as_ref().is_some_and(|allow| !allow.allows(action)) {
-            return Err(Rule::Workspace);
-        }
-        if self.key_holds == Some(false) || self.key.as_ref().is_some_and(|allow| !allow.allows(action)) {
-            return Err(Rule::Key);
-        }
-        let narrowed = self.workspace.is_some().then_some(Rule::Workspace);
-        let key = self.key_holds.is_some().then_some(Rule::Key);
-        Ok([Some(Rule::Deployment), narrowed, key].into_iter().flatten().collect())
+        let ask = |(rule, allow): &(Rule, Option<Allowlist>)| match allow {
+            Some(allow) if !allow.allows(action) => Err(*rule),
+            _ => Ok(*rule),
+        };
+        self.0.iter().map(ask).collect()
     }
 
     /// Whether an action may run; for what is only shown.
@@ -57,32 +45,29 @@ pub(crate) struct Gate {
 impl Gate {
     /// What a caller may run: the workspace's settings as they were within the last minute.
     pub(crate) async fn permissions(&self, caller: &Caller) -> Result<Permissions, LedgerError> {
-        Ok(Permissions {
-            key: caller.allow.clone(),
-            key_holds: caller.key_id.is_some().then_some(true),
-            ..self.permissions_in(&caller.workspace).await?
-        })
+        let mut permissions = self.permissions_in(&caller.workspace).await?;
+        permissions.0.extend(caller.key_id.as_ref().map(|_| (Rule::Key, caller.allow.clone())));
+        Ok(permissions)
     }
 
     /// What a workspace may run, whatever its keys may.
     pub(crate) async fn permissions_in(&self, workspace: &WorkspaceId) -> Result<Permissions, LedgerError> {
-        let workspace = self.settings.recent_workspace(workspace).await?.allow;
-        Ok(Permissions { deployment: self.allowlist.clone(), workspace, key: None, key_holds: None })
+        let narrowed = self.settings.recent_workspace(workspace).await?.allow;
+        let mut rules = vec![(Rule::Deployment, Some(self.allowlist.clone()))];
+        rules.extend(narrowed.map(|allow| (Rule::Workspace, Some(allow))));
+        Ok(Permissions(rules))
     }
 
     /// What a job may run now, which may be less than when it was accepted. Workspace and key are looked up again,
     /// as they were within the last minute; a revoked key allows nothing, so that a job that was queued with a
     /// stolen key does not run after the key was revoked.
     pub(crate) async fn permissions_of(&self, job: &Job) -> Result<Permissions, LedgerError> {
-        let key = match &job.key_id {
-            None => None,
-            Some(id) => Some(self.keys.record(id).await?.filter(|key| key.revoked_at.is_none())),
-        };
-        Ok(Permissions {
-            key_holds: key.as_ref().map(Option::is_some),
-            key: key.flatten().and_then(|key| key.allow),
-            ..self.permissions_in(&job.workspace_id).await?
-        })
+        let mut permissions = self.permissions_in(&job.workspace_id).await?;
+        if let Some(id) = &job.key_id {
+            let key = self.keys.record(id).await?.filter(|key| key.revoked_at.is_none());
+            permissions.0.push((Rule::Key, key.map_or_else(|| Some(Allowlist::default()), |key| key.allow)));
+        }
+        Ok(permissions)
     }
 
     /// Refuses an action that may not run, or a recipient of a domain that is not allowed. Pointers start at the
@@ -94,7 +79,8 @@ impl Gate {
         call: &dyn Call,
     ) -> Result<Vec<Rule>, Problem> {
         let checked = self.ask_rules(permissions, action, call);
-        record_permission_check(if checked.is_err() { Decision::Deny } else { Decision::Allow });
+        let decision = if checked.is_err() { Decision::Deny } else { Decision::Allow };
+        PERMISSION_CHECKS.count(&[decision.into()]);
         checked
     }
 
@@ -105,8 +91,7 @@ impl Gate {
                 Rule::Key => format!("{action} is not among the actions of this API key, or the key was revoked"),
                 _ => format!("{action} is not in ALLOW_ACTIONS_DEFAULT"),
             };
-            let errors = vec![Violation::new("/action", detail.clone())];
-            Problem::new(ProblemCode::ActionNotAllowed, detail).with_errors(errors).by_rule(rule)
+            Problem::at(ProblemCode::ActionNotAllowed, "/action", detail).by_rule(rule)
         })?;
         let errors: Vec<Violation> = call
             .addresses()

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join;
+use telemetry::Gauges;
 
 use crate::{
     Problem,
@@ -13,18 +14,9 @@ use crate::{
 /// Whether the stores answer, and how long the queue is.
 pub struct Health {
     pub(crate) jobs: Arc<JobStore>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) upkeep: Arc<dyn Upkeep>,
     pub(crate) cache: Arc<dyn CacheHealth>,
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
-/// What waits for workers; none where it is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backlog {
-    /// Messages in the queue.
-    pub depth: Option<u64>,
-    /// How long the oldest job without a worker has waited.
-    pub oldest: Option<Duration>,
 }
 
 impl Health {
@@ -36,12 +28,13 @@ impl Health {
     }
 
     /// What waits for workers.
-    pub async fn backlog(&self) -> Backlog {
+    pub async fn backlog(&self) -> Gauges {
         let (depth, oldest) = join(self.jobs.queue.depth(), self.jobs.ledger.oldest_unclaimed()).await;
         let depth = depth.inspect_err(|error| tracing::warn!(%error, "the queue's depth is not known"));
         let oldest = oldest.inspect_err(|error| tracing::warn!(%error, "the oldest job's age is not known"));
         let now = self.clock.now();
         let age = |since| Duration::try_from(now.duration_since(since)).unwrap_or_default();
-        Backlog { depth: depth.ok(), oldest: oldest.ok().map(|oldest| oldest.map_or(Duration::ZERO, age)) }
+        let queue_oldest_age = oldest.ok().map(|oldest| oldest.map_or(Duration::ZERO, age));
+        Gauges { queue_depth: depth.ok(), queue_oldest_age }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{AuditEvent, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, WorkspaceId};
+use domain::{AuditEvent, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::{
     gate::Gate,
     job_store::JobStore,
     limits::allowed,
-    ports::{Clock, JobFilter, Outbox, OutboxEntry, Place, Position, Purpose, RateLimit, Save, Sealed, Vault},
+    ports::{Clock, JobFilter, Outbox, OutboxEntry, Position, Purpose, Save, Sealed, Vault},
 };
 
 /// The fields of a result that may be read at rest: no address, no id of the provider.
@@ -29,28 +29,28 @@ pub struct JobPage {
 
 /// Looks jobs up; cancels, retries and resolves them.
 pub struct JobService {
-    pub(crate) jobs: Arc<JobStore>,
-    pub(crate) outbox: Arc<dyn Outbox>,
-    pub(crate) vault: Arc<dyn Vault>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) jobs: Arc<JobStore>,
     pub(crate) auditor: Arc<Auditor>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) outbox: Arc<dyn Outbox>,
 }
 
 impl JobService {
     /// A job of the caller's workspace. Another workspace's job is not found, like one that never was.
     /// The first look of a request counts it.
     async fn look(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
-        let limit: Option<RateLimit> = caller.ticket.take();
-        match self.jobs.cache.cached_job(id, limit.as_ref()).await {
-            Ok((cached, decision)) => {
-                allowed(Ok(decision))?;
-                if cached.is_some() {
-                    return own(caller, cached);
-                }
-            }
-            Err(error) if limit.is_some() => allowed(Err(error))?,
-            Err(_) => {}
+        let limit = caller.ticket.take();
+        let (cached, decision) = match self.jobs.cache.cached_job(id, limit.as_ref()).await {
+            Ok((cached, decision)) => (cached, Ok(decision)),
+            Err(error) => (None, Err(error)),
+        };
+        if limit.is_some() {
+            allowed(decision)?;
+        }
+        if cached.is_some() {
+            return own(caller, cached);
         }
         let job = own(caller, self.jobs.ledger.job(id).await?)?;
         self.jobs.cache(std::slice::from_ref(&job)).await;
@@ -59,7 +59,7 @@ impl JobService {
 
     /// A job of the caller's workspace once it has ended or `patience` is over, whichever is first.
     pub async fn when_ended(&self, caller: &Caller, id: JobId, patience: Duration) -> Result<Job, Problem> {
-        let until = self.clock.now() + jiff::SignedDuration::try_from(patience).unwrap_or_default();
+        let until = self.clock.now() + patience;
         let mut pause = Duration::from_millis(25);
         loop {
             let job = self.look(caller, id).await?;
@@ -92,12 +92,9 @@ impl JobService {
     pub async fn result(&self, job: &Job) -> Result<Option<Value>, Problem> {
         let Some(mut result) = job.result.clone() else { return Ok(None) };
         if let (Some(sealed), Some(fields)) = (&job.sealed_result, result.as_object_mut()) {
-            let sealed = Sealed(sealed.clone());
-            let place = Place::new(&job.workspace_id, Purpose::JobResult, &job.job_id);
-            let text = self.vault.open(&place, &sealed).await?;
-            let rest: Map<String, Value> = serde_json::from_slice(&text)
-                .map_err(|error| Problem::new(ProblemCode::Internal, format!("a result is not JSON: {error}")))?;
-            fields.extend(rest);
+            let (sealed, purpose) = (Sealed(sealed.clone()), Purpose::JobResult);
+            let rest = self.vault.open_json(&job.workspace_id, purpose, job.job_id, &sealed).await?;
+            fields.extend::<Map<_, _>>(rest);
         }
         Ok(Some(result))
     }
@@ -115,18 +112,9 @@ impl JobService {
         if !retriable || self.jobs.ledger.contents(id).await?.is_none() {
             return Err(Problem::new(ProblemCode::JobNotRetriable, says));
         }
-        let rules = match self.retry_rules(caller, &known).await {
-            Ok(rules) => rules,
-            Err(problem) => {
-                self.auditor.refusal(caller, AuditEvent::RetryRefused, &problem).await;
-                return Err(problem);
-            }
-        };
-        let retried = |job: &Job, now| {
-            let mut next = job.retried(now)?;
-            next.allowed_by.clone_from(&rules);
-            Ok(next)
-        };
+        let rules = self.retry_rules(caller, &known).await;
+        let rules = self.auditor.audited(caller, AuditEvent::RetryRefused, rules).await?;
+        let retried = |job: &Job, now| Ok(Job { allowed_by: rules.clone(), ..job.retried(now)? });
         let job = self.change(caller, id, says, retried).await?;
         self.jobs.enqueue(std::slice::from_ref(&job), Duration::ZERO).await;
         Ok(job)
@@ -154,11 +142,8 @@ impl JobService {
     pub async fn outbox(&self, caller: &Caller) -> Result<Vec<(OutboxEntry, Value)>, Problem> {
         let mut opened = Vec::new();
         for entry in self.outbox.outbox(&caller.workspace, 100).await? {
-            let place = Place::new(&caller.workspace, Purpose::Outbox, &entry.job_id);
-            let text = self.vault.open(&place, &entry.sealed).await?;
-            let params = serde_json::from_slice(&text).map_err(|error| {
-                Problem::new(ProblemCode::Internal, format!("an outbox entry is not JSON: {error}"))
-            })?;
+            let id = entry.job_id;
+            let params = self.vault.open_json(&caller.workspace, Purpose::Outbox, id, &entry.sealed).await?;
             opened.push((entry, params));
         }
         Ok(opened)
@@ -189,8 +174,7 @@ impl JobService {
 }
 
 fn own(caller: &Caller, job: Option<Job>) -> Result<Job, Problem> {
-    let visible = |workspace: &WorkspaceId| *workspace == caller.workspace;
-    job.filter(|job| visible(&job.workspace_id))
+    job.filter(|job| job.workspace_id == caller.workspace)
         .ok_or_else(|| Problem::new(ProblemCode::JobNotFound, "there is no such job in this workspace"))
 }
 
@@ -200,11 +184,8 @@ pub(crate) async fn seal_result(vault: &dyn Vault, job: &Job, result: Value) -> 
     let Value::Object(fields) = result else { return (result, None) };
     let (open, rest): (Map<_, _>, Map<_, _>) =
         fields.into_iter().partition(|(name, _)| OPEN_RESULTS.contains(&name.as_str()));
-    let place = Place::new(&job.workspace_id, Purpose::JobResult, &job.job_id);
-    let sealed = vault.seal(&place, Value::Object(rest).to_string().as_bytes()).await;
-    let sealed = sealed.map(|Sealed(text)| text);
-    if let Err(error) = &sealed {
+    let sealed = vault.seal_json(&job.workspace_id, Purpose::JobResult, job.job_id, &rest).await.inspect_err(|error| {
         tracing::warn!(%error, job.id = %job.job_id, "the sending address and the provider's ids are not recorded");
-    }
-    (Value::Object(open), sealed.ok())
+    });
+    (Value::Object(open), sealed.ok().map(|Sealed(text)| text))
 }

@@ -27,24 +27,15 @@ pub struct NewKey {
 
 /// Tells callers apart by their API keys, and makes and ends keys.
 pub struct KeyStore {
-    keys: Arc<dyn Keys>,
-    limiter: Arc<RateLimiter>,
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
+    pub(crate) keys: Arc<dyn Keys>,
+    pub(crate) limiter: Arc<RateLimiter>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
     /// The keys that were read last: a revoked key may go on for this long, a minute.
-    read: Recent<KeyId, KeyRecord>,
+    pub(crate) read: Recent<KeyId, KeyRecord>,
 }
 
 impl KeyStore {
-    pub(crate) fn new(
-        keys: Arc<dyn Keys>,
-        limiter: Arc<RateLimiter>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-    ) -> Self {
-        Self { keys, limiter, clock, ids, read: Recent::default() }
-    }
-
     /// The caller that an `Authorization` header stands for. A missing, malformed, unknown
     /// or revoked key is refused alike. The request is charged through `ticket`.
     pub async fn authenticate(&self, authorization: Option<&str>, ticket: Ticket) -> Result<Caller, Problem> {

@@ -1,9 +1,9 @@
 //! The use cases, and the ports they need of the world.
 //!
 //! A use case is one struct in one file or folder: [`plan::Planner`], [`execute::Executor`], [`work::Worker`],
-//! [`jobs::JobService`], [`preview::Previewer`], [`catalogue::CatalogueView`], [`connect::Connector`],
-//! [`sweep::Sweeper`]. Each holds only what it uses; [`Engine`] holds them all, built once from [`Parts`]. They know
-//! no HTTP, no database and no provider; time, ids and chance come in through [`ports`], so that tests can set them.
+//! [`jobs::JobService`], [`catalogue::CatalogueView`], [`connect::Connector`], [`sweep::Sweeper`]. Each holds what most
+//! of them share, and the ports that it alone uses; [`Engine`] holds them all, built once from [`Parts`]. They know no
+//! HTTP, no database and no provider; time, ids and chance come in through [`ports`], so that tests can set them.
 
 pub mod accounts;
 pub mod audit;

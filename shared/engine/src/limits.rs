@@ -43,23 +43,18 @@ impl Ticket {
 
 /// Counts requests.
 pub struct RateLimiter {
-    counts: Arc<dyn RateLimits>,
-    per_key: u32,
-    per_workspace: u32,
+    pub(crate) counts: Arc<dyn RateLimits>,
+    pub(crate) limits: Limits,
 }
 
 impl RateLimiter {
-    pub(crate) fn new(counts: Arc<dyn RateLimits>, limits: &Limits) -> Self {
-        Self { counts, per_key: limits.requests_per_key, per_workspace: limits.requests_per_workspace }
-    }
-
     /// Writes the charge of a key's request on its ticket.
     pub(crate) fn issue(&self, ticket: &Ticket, workspace: &WorkspaceId, key: &KeyId) {
         *ticket.lock() = Some(RateLimit {
             key: key.clone(),
-            per_key: self.per_key,
+            per_key: self.limits.requests_per_key,
             workspace: workspace.clone(),
-            per_workspace: self.per_workspace,
+            per_workspace: self.limits.requests_per_workspace,
         });
     }
 
@@ -80,7 +75,7 @@ pub(crate) fn allowed(decision: Result<Decision, CacheError>) -> Result<(), Prob
             let detail = format!("more than {limit} requests in a minute; try again after the time in Retry-After");
             let quota = Quota { name: "requests", limit: limit.into(), window: RATE_LIMIT_WINDOW, left: 0 };
             let problem = Problem::new(ProblemCode::RateLimited, detail);
-            Err(problem.with_retry_after(Some(retry_after)).with_quota(quota))
+            Err(Problem { retry_after: Some(retry_after), quota: Some(quota), ..problem })
         }
         Err(error) => {
             tracing::warn!(%error, "a request was not counted");

@@ -40,13 +40,10 @@ impl JobMessage {
         struct Versioned {
             version: String,
         }
-        match serde_json::from_str(text) {
-            Ok(message) => Ok(message),
-            Err(error) => match serde_json::from_str::<Versioned>(text) {
-                Ok(Versioned { version }) if version != "1" => Err(UnreadableMessage::UnknownVersion(version)),
-                _ => Err(UnreadableMessage::Garbage(error.to_string())),
-            },
-        }
+        serde_json::from_str(text).map_err(|error| match serde_json::from_str(text) {
+            Ok(Versioned { version }) if version != "1" => UnreadableMessage::UnknownVersion(version),
+            _ => UnreadableMessage::Garbage(error.to_string()),
+        })
     }
 
     /// The message's text.

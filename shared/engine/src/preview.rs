@@ -1,42 +1,34 @@
 //! Shows one action as it would be carried out, and does nothing.
 
-use std::sync::Arc;
-
 use domain::{Address, Warning, WarningCode, sha256_hex};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     Caller, Problem, ProblemCode,
-    accounts::{Accounts, Connection},
-    catalogue::Catalogue,
-    gate::Gate,
-    ports::{Call, Clock, Ids, RenderContext, RenderError, Rendered},
+    accounts::Connection,
+    catalogue::CatalogueView,
+    ports::{Call, RenderContext, RenderError, Rendered},
 };
 
-/// An action, rendered.
-#[derive(Debug, Clone)]
+/// The action as it would go out.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = PreviewResponse))]
 pub struct Preview {
-    /// The very text that would go over the wire, but for its date and ids.
-    pub rendered: Rendered,
-    /// The SHA-256 of the text without Date and Message-ID and with a fixed boundary: the same as
-    /// that of the job's result.
+    /// `message/rfc822` or `application/json`.
+    pub content_type: &'static str,
+    /// The exact text, except for its date and ids.
+    pub body: String,
+    /// The SHA-256 of the text without Date and Message-ID and with a fixed boundary; the `content_sha256` of the
+    /// completed job is the same.
     pub sha256: String,
-    /// The sending address, where it is known.
-    pub from: Option<Address>,
-    /// What a person should know. Pointers start at the action.
+    /// The account's address, if it is known.
+    pub from: Option<String>,
+    /// What a person should know.
     pub warnings: Vec<Warning>,
 }
 
-/// Shows actions as they would go out.
-pub struct Previewer {
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ids: Arc<dyn Ids>,
-}
-
-impl Previewer {
+impl CatalogueView {
     /// Renders one action by the code that sends it. Pointers start at the action.
     pub async fn preview(
         &self,
@@ -66,7 +58,10 @@ impl Previewer {
             }
             Connection::Sandbox(_) | Connection::Live(_) => {}
         }
-        Ok(Preview { sha256: content_sha256(&*call, from.as_ref())?, rendered, from, warnings })
+        let sha256 = content_sha256(&*call, from.as_ref())?;
+        let from = from.as_ref().map(Address::addr_spec);
+        let Rendered { content_type, body } = rendered;
+        Ok(Preview { content_type, body, sha256, from, warnings })
     }
 }
 
@@ -78,7 +73,6 @@ pub(crate) fn content_sha256(call: &dyn Call, from: Option<&Address>) -> Result<
 
 impl From<RenderError> for Problem {
     fn from(error: RenderError) -> Self {
-        Self::new(ProblemCode::InvalidParams, error.to_string())
-            .with_errors(vec![domain::Violation::new("/params", error.to_string())])
+        Self::at(ProblemCode::InvalidParams, "/params", error.to_string())
     }
 }

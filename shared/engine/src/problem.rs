@@ -139,31 +139,22 @@ impl Problem {
         }
     }
 
-    /// A request that is not of its form.
-    pub fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
+    /// A problem at one place in the request.
+    pub fn at(code: ProblemCode, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self::new(ProblemCode::InvalidRequest, format!("{pointer}: {detail}"))
-            .with_errors(vec![Violation::new(pointer, detail)])
+        Self::new(code, detail.clone()).with_errors(vec![Violation::new(pointer, detail)])
+    }
+
+    /// A request that does not match its schema.
+    pub fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
+        let problem = Self::at(ProblemCode::InvalidRequest, pointer, detail);
+        Self { detail: format!("{pointer}: {}", problem.detail), ..problem }
     }
 
     /// The same problem with the places in the request.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<Violation>) -> Self {
         self.errors = errors;
-        self
-    }
-
-    /// The same problem with the time of the next try.
-    #[must_use]
-    pub fn with_retry_after(mut self, after: Option<Duration>) -> Self {
-        self.retry_after = after;
-        self
-    }
-
-    /// The same problem with what is left of a limit.
-    #[must_use]
-    pub fn with_quota(mut self, quota: Quota) -> Self {
-        self.quota = Some(quota);
         self
     }
 }
@@ -188,8 +179,10 @@ impl From<ConnectionError> for Problem {
     fn from(error: ConnectionError) -> Self {
         match error {
             ConnectionError::Ledger(error) => error.into(),
-            ConnectionError::Unavailable(_) => Self::new(ProblemCode::ProviderUnavailable, error.to_string()),
-            ConnectionError::DoesNotOpen => Self::new(ProblemCode::Internal, error.to_string()),
+            ConnectionError::Unavailable(_) | ConnectionError::Vault(VaultError::Unavailable(_)) => {
+                Self::new(ProblemCode::ProviderUnavailable, error.to_string())
+            }
+            ConnectionError::Vault(error) => error.into(),
         }
     }
 }
@@ -198,7 +191,7 @@ impl From<VaultError> for Problem {
     fn from(error: VaultError) -> Self {
         let code = match error {
             VaultError::Unavailable(_) => ProblemCode::StoreUnavailable,
-            VaultError::DoesNotOpen => ProblemCode::Internal,
+            VaultError::DoesNotOpen | VaultError::Unreadable(..) => ProblemCode::Internal,
         };
         Self::new(code, error.to_string())
     }

@@ -1,11 +1,11 @@
 //! The in-process cache: each value expires after a while, and the oldest make room when there are too many.
 
 use std::{
-    collections::{HashMap, VecDeque},
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use hashlink::LinkedHashMap;
 use jiff::{SignedDuration, Timestamp};
 
 /// How long values of the ledger are cached by default.
@@ -18,14 +18,8 @@ const CAPACITY: usize = 10_000;
 pub struct Recent<K, V> {
     good_for: SignedDuration,
     capacity: usize,
-    known: Mutex<Known<K, V>>,
-}
-
-#[derive(Debug)]
-struct Known<K, V> {
-    values: HashMap<K, (Timestamp, V)>,
-    /// When each value was put, oldest first. The earlier entries of a key that was put again are stale.
-    order: VecDeque<(Timestamp, K)>,
+    /// The values with the time when they were put, oldest first.
+    known: Mutex<LinkedHashMap<K, (Timestamp, V)>>,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
@@ -36,19 +30,32 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
 
     /// The same with at most this many values.
     pub fn with_capacity(good_for: SignedDuration, capacity: usize) -> Self {
-        let known = Known { values: HashMap::new(), order: VecDeque::new() };
-        Self { good_for, capacity, known: Mutex::new(known) }
+        Self { good_for, capacity, known: Mutex::new(LinkedHashMap::new()) }
     }
 
     /// The value of a key, unless it has expired.
     pub fn recall(&self, key: &K, now: Timestamp) -> Option<V> {
-        let known = self.known();
-        known.values.get(key).filter(|(at, _)| self.is_good(*at, now)).map(|(_, value)| value.clone())
+        self.known().get(key).filter(|(at, _)| self.is_good(*at, now)).map(|(_, value)| value.clone())
+    }
+
+    /// The value of a key; unless there is one, `load` finds it, and it is put.
+    pub async fn recall_or<E>(
+        &self,
+        key: &K,
+        now: Timestamp,
+        load: impl Future<Output = Result<V, E>>,
+    ) -> Result<V, E> {
+        if let Some(value) = self.recall(key, now) {
+            return Ok(value);
+        }
+        let value = load.await?;
+        self.remember(key.clone(), value.clone(), now);
+        Ok(value)
     }
 
     /// Changes a value in place. It expires no later than before.
     pub fn change(&self, key: &K, change: impl FnOnce(&mut V)) {
-        if let Some((_, value)) = self.known().values.get_mut(key) {
+        if let Some((_, value)) = self.known().get_mut(key) {
             change(value);
         }
     }
@@ -56,27 +63,22 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
     /// Puts a value, in place of the key's earlier one.
     pub fn remember(&self, key: K, value: V, now: Timestamp) {
         let mut known = self.known();
-        known.values.insert(key.clone(), (now, value));
-        known.order.push_back((now, key));
-        while let Some((at, _)) = known.order.front()
-            && (!self.is_good(*at, now) || known.values.len() > self.capacity || known.order.len() > 2 * self.capacity)
-            && let Some((at, key)) = known.order.pop_front()
-        {
-            if known.values.get(&key).is_some_and(|(put_at, _)| *put_at == at) {
-                known.values.remove(&key);
-            }
+        known.insert(key, (now, value));
+        let expired = |(_, (at, _)): (&K, &(Timestamp, V))| !self.is_good(*at, now);
+        while known.len() > self.capacity || known.front().is_some_and(expired) {
+            known.pop_front();
         }
     }
 
     /// Removes a value, and returns it unless it has expired.
     pub fn take(&self, key: &K, now: Timestamp) -> Option<V> {
-        let taken = self.known().values.remove(key);
+        let taken = self.known().remove(key);
         taken.filter(|(at, _)| self.is_good(*at, now)).map(|(_, value)| value)
     }
 
     /// How many values are in memory, expired ones included.
     pub fn count(&self) -> usize {
-        self.known().values.len()
+        self.known().len()
     }
 
     /// A clock that was set back must not keep a value alive.
@@ -84,7 +86,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Recent<K, V> {
         now.duration_since(at).abs() < self.good_for
     }
 
-    fn known(&self) -> MutexGuard<'_, Known<K, V>> {
+    fn known(&self) -> MutexGuard<'_, LinkedHashMap<K, (Timestamp, V)>> {
         // A cache may lose values, so a panic elsewhere cannot have broken it.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,8 +130,8 @@ mod tests {
         for second in 0..1_000 {
             recent.remember(7, second, at(0));
         }
-        assert!(recent.known().order.len() <= 20);
+        assert_eq!((recent.count(), recent.recall(&7, at(1))), (10, Some(999)));
         recent.remember(1, 1, at(60));
-        assert_eq!((recent.count(), recent.known().order.len()), (1, 1), "expired values make room");
+        assert_eq!(recent.count(), 1, "expired values make room");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::{ActorHash, Allowlist, AuditBy, AuditEvent, Provider, WorkspaceId, WorkspaceSettings, in_rollout};
-use jiff::SignedDuration;
-use telemetry::record::{Decision, record_rollout_decision};
+use domain::{
+    ActorHash, Allowlist, AuditBy, AuditEntry, AuditEvent, Provider, WorkspaceId, WorkspaceSettings, in_rollout,
+};
+use telemetry::{labels::Decision, names::ROLLOUT_DECISIONS};
 
 use crate::{
     audit::Auditor,
@@ -14,36 +15,21 @@ use crate::{
 
 /// Reads and changes the operator's settings.
 pub struct OperatorSettings {
-    ledger: Arc<dyn Settings>,
-    cache: Arc<dyn RolloutCache>,
-    auditor: Arc<Auditor>,
+    pub(crate) ledger: Arc<dyn Settings>,
+    pub(crate) cache: Arc<dyn RolloutCache>,
+    pub(crate) auditor: Arc<Auditor>,
     /// The rollouts where the ledger holds none.
-    defaults: BTreeMap<Provider, u8>,
-    rollouts: Recent<Provider, u8>,
-    workspaces: Recent<WorkspaceId, WorkspaceSettings>,
+    pub(crate) defaults: BTreeMap<Provider, u8>,
+    pub(crate) rollouts: Recent<Provider, u8>,
+    pub(crate) workspaces: Recent<WorkspaceId, WorkspaceSettings>,
 }
 
-/// A store that the rollout gate asks did not answer.
-pub(crate) struct NoAnswer;
-
 impl OperatorSettings {
-    pub(crate) fn new(
-        ledger: Arc<dyn Settings>,
-        cache: Arc<dyn RolloutCache>,
-        auditor: Arc<Auditor>,
-        defaults: BTreeMap<Provider, u8>,
-        rollout_good_for: SignedDuration,
-    ) -> Self {
-        let (rollouts, workspaces) = (Recent::good_for(rollout_good_for), Recent::default());
-        Self { ledger, cache, auditor, defaults, rollouts, workspaces }
-    }
-
     /// Sets a provider's rollout. Says whether the cache was told: then all servers that share it
     /// follow within seconds, else within a minute.
     pub async fn set_rollout(&self, provider: Provider, percent: u8) -> Result<bool, LedgerError> {
-        let mut entry = self.auditor.entry(None, AuditEvent::RolloutChanged, AuditBy::CommandLine);
-        entry.provider = Some(provider);
-        entry.value = Some(percent.to_string());
+        let entry = self.auditor.entry(None, AuditEvent::RolloutChanged, AuditBy::CommandLine);
+        let entry = AuditEntry { provider: Some(provider), value: Some(percent.to_string()), ..entry };
         self.ledger.set_rollout_percent(provider, percent, &entry).await?;
         Ok(self.cache.put_rollout_percent(provider, percent).await.is_ok())
     }
@@ -62,32 +48,27 @@ impl OperatorSettings {
         actor: &ActorHash,
     ) -> Result<(bool, u8), LedgerError> {
         let percent = match self.recent_rollout(provider).await {
-            Ok(percent) => percent,
-            Err(_) => self.rollout(provider).await?.0,
+            Some(percent) => percent,
+            None => self.rollout(provider).await?.0,
         };
         Ok((decide(provider, actor, percent), percent))
     }
 
-    /// The same before a side effect: no answer from any store that the gate asks is a wait, never a yes.
-    pub(crate) async fn rollout_allows_now(&self, provider: Provider, actor: &ActorHash) -> Result<bool, NoAnswer> {
-        Ok(decide(provider, actor, self.recent_rollout(provider).await?))
+    /// The same before a side effect: none, where a store that the gate asks does not answer, is a wait and never a yes.
+    pub(crate) async fn rollout_allows_now(&self, provider: Provider, actor: &ActorHash) -> Option<bool> {
+        Some(decide(provider, actor, self.recent_rollout(provider).await?))
     }
 
-    async fn recent_rollout(&self, provider: Provider) -> Result<u8, NoAnswer> {
-        let now = self.auditor.clock.now();
-        if let Some(percent) = self.rollouts.recall(&provider, now) {
-            return Ok(percent);
-        }
-        let cached = self.cache.rollout_percent(provider).await.map_err(|_| NoAnswer)?;
-        let percent = if let Some(percent) = cached {
-            percent
-        } else {
-            let (percent, _) = self.rollout(provider).await.map_err(|_| NoAnswer)?;
-            self.cache.put_rollout_percent(provider, percent).await.map_err(|_| NoAnswer)?;
-            percent
+    async fn recent_rollout(&self, provider: Provider) -> Option<u8> {
+        let load = async {
+            if let Some(percent) = self.cache.rollout_percent(provider).await.map_err(drop)? {
+                return Ok(percent);
+            }
+            let (percent, _) = self.rollout(provider).await.map_err(drop)?;
+            self.cache.put_rollout_percent(provider, percent).await.map_err(drop)?;
+            Ok::<_, ()>(percent)
         };
-        self.rollouts.remember(provider, percent, now);
-        Ok(percent)
+        self.rollouts.recall_or(&provider, self.auditor.clock.now(), load).await.ok()
     }
 
     /// Narrows what a workspace may do to these actions, or no longer. Servers follow within a minute.
@@ -105,18 +86,13 @@ impl OperatorSettings {
 
     /// A workspace's settings, as they were within the last minute.
     pub(crate) async fn recent_workspace(&self, workspace: &WorkspaceId) -> Result<WorkspaceSettings, LedgerError> {
-        let now = self.auditor.clock.now();
-        if let Some(settings) = self.workspaces.recall(workspace, now) {
-            return Ok(settings);
-        }
-        let settings = self.workspace(workspace).await?;
-        self.workspaces.remember(workspace.clone(), settings.clone(), now);
-        Ok(settings)
+        self.workspaces.recall_or(workspace, self.auditor.clock.now(), self.workspace(workspace)).await
     }
 }
 
 fn decide(provider: Provider, actor: &ActorHash, percent: u8) -> bool {
     let allowed = in_rollout(actor, percent);
-    record_rollout_decision(provider.as_str(), if allowed { Decision::Allow } else { Decision::Deny });
+    let decision = if allowed { Decision::Allow } else { Decision::Deny };
+    ROLLOUT_DECISIONS.count(&[provider.as_str(), decision.into()]);
     allowed
 }

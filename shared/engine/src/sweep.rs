@@ -14,8 +14,8 @@ const AT_ONCE: usize = 500;
 /// Queues open jobs whose message was lost, and erases what has expired.
 pub struct Sweeper {
     pub(crate) jobs: Arc<JobStore>,
-    pub(crate) upkeep: Arc<dyn Upkeep>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) upkeep: Arc<dyn Upkeep>,
     pub(crate) visibility_timeout: Duration,
 }
 
@@ -26,10 +26,9 @@ impl Sweeper {
     /// Each is marked as touched, so that a queue that is merely long does not grow each minute.
     pub async fn sweep(&self) -> Result<usize, Problem> {
         let now = self.clock.now();
-        let timeout = jiff::SignedDuration::try_from(self.visibility_timeout).unwrap_or_default();
         let mut nudged = Vec::new();
         let mut failed = None;
-        for job in self.jobs.ledger.overdue_jobs(now - timeout, AT_ONCE).await? {
+        for job in self.jobs.ledger.overdue_jobs(now - self.visibility_timeout, AT_ONCE).await? {
             let Ok(next) = job.nudged(now) else { continue };
             match self.jobs.ledger.save(&next).await {
                 Ok(Save::Done) => nudged.push(next),
@@ -57,9 +56,7 @@ impl Sweeper {
         self.jobs.ledger.void_leases(now).await?;
         let open = self.jobs.ledger.overdue_jobs(jiff::Timestamp::MAX, usize::MAX).await?;
         for job in &open {
-            let wait = job
-                .not_before
-                .map_or(Duration::ZERO, |then| then.duration_since(now).max(jiff::SignedDuration::ZERO).unsigned_abs());
+            let wait = job.not_before.and_then(|then| then.duration_since(now).try_into().ok()).unwrap_or_default();
             self.jobs.enqueue(std::slice::from_ref(job), wait).await;
         }
         Ok(open.len())

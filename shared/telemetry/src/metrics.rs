@@ -16,25 +16,25 @@ use crate::{
     labels::FlushOutcome,
     names::{self, Kind, Metric},
     print::{Gauges, Totals, print},
-    record::record_flush,
-    recorder::{Recorder, Taken, place_of},
+    recorder::{Recorder, Series, Taken, place_of},
     store::{Increment, MetricStore, NotAdded},
     vocabulary::Vocabulary,
 };
 
 /// The longest delay that a flush may add to an answer.
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
+pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// This process's counts, and the store that sums the counts of all instances. Clones share both.
-#[derive(Clone)]
+/// This process's counts, and the store that sums the counts of all instances. Clones share both. The default records
+/// nothing, for tests of other things.
+#[derive(Clone, Default)]
 pub struct Metrics {
     recorder: Arc<Recorder>,
     shared: Option<Arc<Shared>>,
-    flush_timeout: Duration,
 }
 
 struct Shared {
     store: Arc<dyn MetricStore>,
+    flush_timeout: Duration,
     coalescer: FlushCoalescer,
     /// The last flush failed: logged once, not with every request.
     failing: AtomicBool,
@@ -44,35 +44,24 @@ impl Metrics {
     /// Starts recording by the functions of [`crate::record`]. A process has one recorder: later calls return it, with
     /// the vocabulary of the first call.
     pub fn install(vocabulary: Vocabulary) -> Self {
-        Self { recorder: Recorder::install(vocabulary), shared: None, flush_timeout: FLUSH_TIMEOUT }
+        Self { recorder: Recorder::install(vocabulary), shared: None }
     }
 
-    /// Metrics that record nothing, for tests of other things.
-    pub fn detached() -> Self {
-        Self { recorder: Arc::default(), shared: None, flush_timeout: FLUSH_TIMEOUT }
-    }
-
-    /// Sums the counts in this store. Without a store, a scrape shows this process alone.
+    /// Sums the counts in this store, within this time of a flush. Without a store, a scrape shows this process alone.
     #[must_use]
-    pub fn with_store(self, store: Arc<dyn MetricStore>) -> Self {
-        let shared = Shared { store, coalescer: FlushCoalescer::new(), failing: AtomicBool::new(false) };
-        Self { shared: Some(Arc::new(shared)), ..self }
+    pub fn with_store(self, store: Arc<dyn MetricStore>, flush_timeout: Duration) -> Self {
+        let (coalescer, failing) = (FlushCoalescer::default(), AtomicBool::new(false));
+        Self { shared: Some(Arc::new(Shared { store, flush_timeout, coalescer, failing })), ..self }
     }
 
-    /// Sets a longer timeout of a flush, where no caller waits for it.
-    #[must_use]
-    pub fn with_flush_timeout(self, flush_timeout: Duration) -> Self {
-        Self { flush_timeout, ..self }
-    }
-
-    /// Adds the recorded counts to the shared store in one round trip, within 100 ms. Call it at the end of every
+    /// Adds the recorded counts to the shared store in one round trip. Call it at the end of every
     /// invocation, before the answer: Lambda freezes the process after it.
     ///
     /// Counts that the store refused go with the next flush. Counts that it may have added are dropped, and the drop is
     /// counted, so totals are too low rather than too high.
     pub async fn flush(&self) {
         let Some(shared) = &self.shared else { return };
-        let deadline = Instant::now() + self.flush_timeout;
+        let deadline = Instant::now() + shared.flush_timeout;
         // After a timeout, the counts go with the next flush.
         let Ok(Some(_lead)) = timeout_at(deadline, shared.coalescer.lead()).await else { return };
         let left = deadline.saturating_duration_since(Instant::now());
@@ -80,37 +69,45 @@ impl Metrics {
             return;
         }
         let taken = self.recorder.take();
-        if taken.is_empty() {
+        let mut increments: Vec<Increment> =
+            taken.iter().flat_map(|(series, counts)| series.increments(counts)).collect();
+        if increments.is_empty() {
             return;
         }
-        let mut increments: Vec<Increment> = taken.iter().map(Taken::increment).collect();
         // A flush that arrives counts itself.
         let ok = <&str>::from(FlushOutcome::Ok).to_owned();
         increments.push(Increment { metric: names::FLUSHES.name, field: ok, by: 1 });
         // If the caller goes and this future is dropped, the flush counts as lost.
-        let unsettled = Unsettled(taken);
-        let added = shared.store.add(&increments, left).await;
-        unsettled.settle(added.as_ref().err());
-        match added {
-            Ok(()) if shared.failing.swap(false, Ordering::Relaxed) => tracing::info!("metrics are flushed again"),
-            Err(error) if !shared.failing.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(%error, "metrics are not flushed");
+        let mut unsettled = Unsettled(taken);
+        match shared.store.add(&increments, left).await {
+            Ok(()) => {
+                unsettled.0.clear();
+                if shared.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("metrics are flushed again");
+                }
             }
-            _ => {}
+            Err(error) => {
+                if matches!(error, NotAdded::Refused(_)) {
+                    unsettled.0.drain(..).for_each(|(series, counts)| series.put_back(&counts));
+                    names::FLUSHES.count(&[FlushOutcome::Refused.into()]);
+                }
+                if !shared.failing.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "metrics are not flushed");
+                }
+            }
         }
     }
 
     /// The counts of all instances; none if the store does not answer.
     async fn totals(&self) -> Option<Totals> {
-        let mut totals = Totals::new();
-        for series in self.recorder.all() {
-            let mut counts = series.counts();
-            if self.shared.is_some() {
-                // The store has these counts, or will. The series itself exists from the start.
-                counts.fill(0);
-            }
-            totals.entry(series.metric.name).or_default().insert(series.labels.clone(), counts);
-        }
+        // The store has the counts of this process, or will. The series themselves exist from the start.
+        let counts = |series: &Series| match &self.shared {
+            Some(_) => vec![0; series.metric.counts()],
+            None => series.counts(),
+        };
+        let all = self.recorder.all();
+        let totals = all.iter().map(|series| ((series.metric.name, series.labels.clone()), counts(series)));
+        let mut totals: Totals = totals.collect();
         let Some(shared) = &self.shared else { return Some(totals) };
         let metrics: Vec<&Metric> = names::ALL.iter().copied().filter(|metric| metric.kind != Kind::Gauge).collect();
         let names: Vec<&str> = metrics.iter().map(|metric| metric.name).collect();
@@ -124,8 +121,7 @@ impl Metrics {
                 let sum = &mut sums.entry(labels).or_insert_with(|| vec![0; metric.counts()])[place];
                 *sum = sum.saturating_add(*count);
             }
-            let series = totals.entry(metric.name).or_default();
-            series.extend(sums.into_iter().map(|(labels, counts)| (labels.to_owned(), counts)));
+            totals.extend(sums.into_iter().map(|(labels, counts)| ((metric.name, labels.to_owned()), counts)));
         }
         Some(totals)
     }
@@ -141,26 +137,17 @@ impl Metrics {
 /// Counts on their way to the store, until the outcome is known.
 struct Unsettled(Vec<Taken>);
 
-impl Unsettled {
-    fn settle(mut self, failure: Option<&NotAdded>) {
-        match failure {
-            None => self.0.clear(),
-            Some(NotAdded::Refused(_)) => {
-                self.0.drain(..).for_each(|taken| taken.put_back());
-                record_flush(FlushOutcome::Refused);
-            }
-            Some(NotAdded::Lost(_)) => {}
-        }
-    }
-}
-
 impl Drop for Unsettled {
     fn drop(&mut self) {
         if !self.0.is_empty() {
             // The count of lost flushes is the exception: it is kept, and may be too high.
-            let lost = |taken: &&Taken| taken.is_of(&names::FLUSHES, FlushOutcome::Lost.into());
-            self.0.iter().filter(lost).for_each(Taken::put_back);
-            record_flush(FlushOutcome::Lost);
+            let lost = FlushOutcome::Lost.into();
+            for (series, counts) in self.0.iter().filter(|(series, _)| series.metric.name == names::FLUSHES.name) {
+                if series.labels == lost {
+                    series.put_back(counts);
+                }
+            }
+            names::FLUSHES.count(&[lost]);
         }
     }
 }
@@ -177,12 +164,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        record::{
-            Decision, Idempotency, JobCount, Operation, PlannerStatus, ProviderOutcome, record_ai_planner,
-            record_ai_tokens, record_budget_rejection, record_http_request, record_idempotency, record_job,
-            record_job_duration, record_permission_check, record_provider_request, record_queue_wait,
-            record_rollout_decision, record_unreadable_message,
-        },
+        labels::{Decision, Idempotency, JobCount, Operation, PlannerStatus, ProviderOutcome},
         store::StoreDown,
     };
 
@@ -266,12 +248,12 @@ mod tests {
         }
         assert!(!text.contains("\nai_queue_oldest_age_seconds "), "an unknown gauge has no sample: {text}");
 
-        record_budget_rejection();
+        names::BUDGET_REJECTIONS.count(&[]);
         alone.flush().await;
         assert!(alone.scrape(ready(gauges)).await.contains("\nai_token_budget_rejections_total 1\n"));
 
         let sums = Arc::new(Sums::default());
-        let shared = installed().with_store(sums.clone());
+        let shared = installed().with_store(sums.clone(), FLUSH_TIMEOUT);
         shared.flush().await;
         assert_eq!(sums.of(&names::BUDGET_REJECTIONS, ""), 1);
         assert_eq!(sums.of(&names::FLUSHES, "ok"), 1);
@@ -279,26 +261,26 @@ mod tests {
         assert_eq!(sums.of(&names::FLUSHES, "ok"), 1, "nothing was recorded, so nothing is flushed");
 
         sums.fail(Some(refused()));
-        record_idempotency(Idempotency::New);
+        names::IDEMPOTENCY.count(&[Idempotency::New.into()]);
         shared.flush().await;
         shared.flush().await;
         sums.fail(None);
-        record_idempotency(Idempotency::New);
+        names::IDEMPOTENCY.count(&[Idempotency::New.into()]);
         shared.flush().await;
         assert_eq!(sums.of(&names::IDEMPOTENCY, "new"), 2);
         assert_eq!((sums.of(&names::FLUSHES, "refused"), sums.of(&names::FLUSHES, "ok")), (2, 2));
 
         sums.fail(Some(lost()));
-        record_idempotency(Idempotency::New);
+        names::IDEMPOTENCY.count(&[Idempotency::New.into()]);
         shared.flush().await;
         sums.fail(None);
-        record_idempotency(Idempotency::Replayed);
+        names::IDEMPOTENCY.count(&[Idempotency::Replayed.into()]);
         shared.flush().await;
         assert_eq!((sums.of(&names::IDEMPOTENCY, "new"), sums.of(&names::IDEMPOTENCY, "replayed")), (2, 1));
         assert_eq!(sums.of(&names::FLUSHES, "lost"), 1);
 
         sums.hangs.store(true, Ordering::Relaxed);
-        record_idempotency(Idempotency::New);
+        names::IDEMPOTENCY.count(&[Idempotency::New.into()]);
         let began = Instant::now();
         tokio::select! {
             biased;
@@ -319,8 +301,8 @@ mod tests {
         assert_eq!(sums.of(&names::FLUSHES, "lost"), 2);
 
         let hostile = "\"} 1\nai_jobs_total{workspace=\"acme";
-        record_http_request(hostile, hostile, "999", Duration::from_micros(1_500));
-        record_http_request("/ai/plan2", "POST", "200", Duration::ZERO);
+        names::HTTP_REQUEST_DURATION.observe(&[hostile, hostile, "999"], Duration::from_micros(1_500));
+        names::HTTP_REQUEST_DURATION.observe(&["/ai/plan2", "POST", "200"], Duration::ZERO);
         shared.flush().await;
         let text = shared.scrape(ready(Gauges::default())).await;
         for line in [
@@ -330,15 +312,18 @@ mod tests {
             assert!(text.lines().any(|printed| printed == line), "{line} in {text}");
         }
 
-        record_ai_planner(PlannerStatus::NoAction, Duration::ZERO);
-        record_ai_tokens(2, 3);
-        record_job("google", "gmail.send", JobCount::Enqueued);
-        record_job_duration("google", "gmail.send", Duration::ZERO);
-        record_queue_wait("google", "gmail.send", Duration::ZERO);
-        record_permission_check(Decision::Deny);
-        record_rollout_decision("google", Decision::Allow);
-        record_provider_request("google", Operation::Send, ProviderOutcome::MaybeSent);
-        record_unreadable_message();
+        names::PLANNER_REQUESTS.count(&[PlannerStatus::NoAction.into()]);
+        names::PLANNER_DURATION.observe(&[PlannerStatus::NoAction.into()], Duration::ZERO);
+        names::PLANNER_TOKENS.add(&["input"], 2);
+        names::PLANNER_TOKENS.add(&["output"], 3);
+        names::JOBS.count(&["google", "gmail.send", JobCount::Enqueued.into()]);
+        names::JOB_DURATION.observe(&["google", "gmail.send"], Duration::ZERO);
+        names::JOB_QUEUE_WAIT.observe(&["google", "gmail.send"], Duration::ZERO);
+        names::PERMISSION_CHECKS.count(&[Decision::Deny.into()]);
+        names::ROLLOUT_DECISIONS.count(&["google", Decision::Allow.into()]);
+        let outcome = ProviderOutcome::MaybeSent.into();
+        names::PROVIDER_REQUESTS.count(&["google", Operation::Send.into(), outcome]);
+        names::UNREADABLE_MESSAGES.count(&[]);
         shared.flush().await;
         for (metric, field, count) in [
             (&names::PLANNER_REQUESTS, "no_action", 1),

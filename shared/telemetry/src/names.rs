@@ -1,9 +1,16 @@
 //! The metrics' names, help texts, labels and buckets, in one place.
 
-use strum::VariantNames as _;
+use std::time::Duration;
 
-use crate::labels::{
-    Decision, FlushOutcome, Idempotency, JobCount, METHODS, Operation, PlannerStatus, ProviderOutcome, STATUSES,
+use metrics::{counter, histogram};
+use strum::{IntoStaticStr, VariantNames as _};
+
+use crate::{
+    labels::{
+        Decision, FlushOutcome, Idempotency, JobCount, METHODS, Operation, PlannerStatus, ProviderOutcome, STATUSES,
+    },
+    recorder::labels,
+    vocabulary::Vocabulary,
 };
 
 /// A metric as `/metrics` describes it.
@@ -20,7 +27,8 @@ pub struct Metric {
 }
 
 /// The type of a metric.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Kind {
     /// Only rises; summed over all instances.
     Counter,
@@ -35,33 +43,24 @@ pub enum Kind {
 pub struct Label {
     /// Its name.
     pub name: &'static str,
-    pub(crate) values: Values,
+    /// Its closed set of values, with those that only the running program knows.
+    pub(crate) values: fn(&Vocabulary) -> &[&'static str],
 }
 
-/// Where a label's values come from.
-#[derive(Debug)]
-pub(crate) enum Values {
-    /// This list.
-    Closed(&'static [&'static str]),
-    /// The vocabulary's providers.
-    Providers,
-    /// The vocabulary's actions. Such a label follows its provider's.
-    Actions,
-    /// The vocabulary's routes.
-    Routes,
-}
-
-const fn closed(name: &'static str, values: &'static [&'static str]) -> Label {
-    Label { name, values: Values::Closed(values) }
-}
-
-const PROVIDER: Label = Label { name: "provider", values: Values::Providers };
-const ACTION: Label = Label { name: "action", values: Values::Actions };
-const ROUTE: Label = Label { name: "route", values: Values::Routes };
-const METHOD: Label = closed("method", METHODS);
-const STATUS: Label = closed("status", STATUSES);
-const PLANNER_STATUS: Label = closed("status", PlannerStatus::VARIANTS);
-const DECISION: Label = closed("decision", Decision::VARIANTS);
+pub(crate) const PROVIDER: Label = Label { name: "provider", values: |program| &program.providers };
+/// Follows its provider's label.
+pub(crate) const ACTION: Label = Label { name: "action", values: |program| &program.actions };
+pub(crate) const ROUTE: Label = Label { name: "route", values: |program| &program.routes };
+const METHOD: Label = Label { name: "method", values: |_| METHODS };
+const STATUS: Label = Label { name: "status", values: |_| STATUSES };
+const PLANNER_STATUS: Label = Label { name: "status", values: |_| PlannerStatus::VARIANTS };
+const DIRECTION: Label = Label { name: "direction", values: |_| &["input", "output"] };
+const JOB_STATUS: Label = Label { name: "status", values: |_| JobCount::VARIANTS };
+const KEY_OUTCOME: Label = Label { name: "outcome", values: |_| Idempotency::VARIANTS };
+const DECISION: Label = Label { name: "decision", values: |_| Decision::VARIANTS };
+const OPERATION: Label = Label { name: "operation", values: |_| Operation::VARIANTS };
+const PROVIDER_OUTCOME: Label = Label { name: "outcome", values: |_| ProviderOutcome::VARIANTS };
+const FLUSH_OUTCOME: Label = Label { name: "outcome", values: |_| FlushOutcome::VARIANTS };
 
 macro_rules! metrics {
     ($($constant:ident = $kind:expr, $name:literal [$($label:expr),*]: $help:literal;)+) => {
@@ -78,21 +77,21 @@ macro_rules! metrics {
 metrics! {
     PLANNER_REQUESTS = Kind::Counter, "ai_planner_requests_total" [PLANNER_STATUS]: "Plan requests, by how they ended.";
     PLANNER_DURATION = Kind::Histogram(BUCKETS), "ai_planner_duration_seconds" [PLANNER_STATUS]: "Time from a prompt to its plan, in seconds.";
-    PLANNER_TOKENS = Kind::Counter, "ai_planner_tokens_total" [closed("direction", &["input", "output"])]: "Tokens as the model counted them.";
+    PLANNER_TOKENS = Kind::Counter, "ai_planner_tokens_total" [DIRECTION]: "Tokens as the model counted them.";
     BUDGET_REJECTIONS = Kind::Counter, "ai_token_budget_rejections_total" []: "Plan requests refused because the token budget was spent.";
-    JOBS = Kind::Counter, "ai_jobs_total" [PROVIDER, ACTION, closed("status", JobCount::VARIANTS)]: "Jobs that reached a status.";
+    JOBS = Kind::Counter, "ai_jobs_total" [PROVIDER, ACTION, JOB_STATUS]: "Jobs that reached a status.";
     JOB_DURATION = Kind::Histogram(BUCKETS), "ai_job_duration_seconds" [PROVIDER, ACTION]: "Time from a job's first claim to its end, in seconds.";
     JOB_QUEUE_WAIT = Kind::Histogram(BUCKETS), "ai_job_queue_wait_seconds" [PROVIDER, ACTION]: "Time from acceptance, or a retry, to the first claim, in seconds.";
     QUEUE_DEPTH = Kind::Gauge, "ai_queue_depth" []: "Messages waiting in the queue.";
     QUEUE_OLDEST_AGE = Kind::Gauge, "ai_queue_oldest_age_seconds" []: "Age of the oldest job that no worker has claimed, in seconds.";
     UNREADABLE_MESSAGES = Kind::Counter, "ai_queue_unreadable_messages_total" []: "Queue messages dropped because they could not be read.";
-    IDEMPOTENCY = Kind::Counter, "ai_idempotency_total" [closed("outcome", Idempotency::VARIANTS)]: "Idempotency keys, by how they were resolved.";
+    IDEMPOTENCY = Kind::Counter, "ai_idempotency_total" [KEY_OUTCOME]: "Idempotency keys, by how they were resolved.";
     PERMISSION_CHECKS = Kind::Counter, "ai_permission_checks_total" [DECISION]: "Checks whether an action may run.";
     ROLLOUT_DECISIONS = Kind::Counter, "ai_rollout_decisions_total" [PROVIDER, DECISION]: "Decisions of the rollout gate.";
-    PROVIDER_REQUESTS = Kind::Counter, "ai_provider_requests_total" [PROVIDER, closed("operation", Operation::VARIANTS), closed("outcome", ProviderOutcome::VARIANTS)]: "Requests to providers, by how they ended.";
+    PROVIDER_REQUESTS = Kind::Counter, "ai_provider_requests_total" [PROVIDER, OPERATION, PROVIDER_OUTCOME]: "Requests to providers, by how they ended.";
     HTTP_REQUESTS = Kind::Counter, "ai_http_requests_total" [ROUTE, METHOD, STATUS]: "HTTP requests answered.";
     HTTP_REQUEST_DURATION = Kind::Histogram(ANSWER_BUCKETS), "ai_http_request_duration_seconds" [ROUTE, METHOD, STATUS]: "Time to answer an HTTP request, in seconds.";
-    FLUSHES = Kind::Counter, "ai_metrics_flush_total" [closed("outcome", FlushOutcome::VARIANTS)]: "Flushes of counts to the shared store. The counts of a lost flush are missing.";
+    FLUSHES = Kind::Counter, "ai_metrics_flush_total" [FLUSH_OUTCOME]: "Flushes of counts to the shared store. The counts of a lost flush are missing.";
     STORE_UP = Kind::Gauge, "ai_metrics_store_up" []: "Whether the store of the counts answers. While it is down, counters and histograms are left out.";
 }
 
@@ -106,6 +105,21 @@ pub const ANSWER_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
 
 impl Metric {
+    /// Adds one to a counter. It takes one value for each label, in order; an unknown value counts as `other`.
+    pub fn count(&self, values: &[&str]) {
+        self.add(values, 1);
+    }
+
+    /// Adds to a counter.
+    pub fn add(&self, values: &[&str], by: u64) {
+        counter!(self.name, labels(self, values)).increment(by);
+    }
+
+    /// Counts a duration in a histogram.
+    pub fn observe(&self, values: &[&str], duration: Duration) {
+        histogram!(self.name, labels(self, values)).record(duration);
+    }
+
     /// The upper bounds of a histogram's buckets; empty for any other metric.
     pub const fn bounds(&self) -> &'static [f64] {
         match self.kind {
@@ -124,7 +138,7 @@ impl Metric {
     }
 }
 
-/// A bucket's upper bound as the value of its label `le`: `0.5`, `10.0`.
-pub(crate) fn le(bound: f64) -> String {
-    format!("{bound:?}")
+/// A bucket's upper bound as the value of its label `le`: `0.5`, `10.0`; `+Inf` for the last bucket, which has none.
+pub(crate) fn le(bound: Option<&f64>) -> String {
+    bound.map_or("+Inf".to_owned(), |bound| format!("{bound:?}"))
 }

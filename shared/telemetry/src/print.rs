@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::{self, Display, Write as _},
+    fmt::{Display, Write as _},
     time::Duration,
 };
 
@@ -23,30 +23,26 @@ pub struct Gauges {
 }
 
 /// The counts of every series, by metric and labels.
-pub(crate) type Totals = BTreeMap<&'static str, BTreeMap<String, Vec<u64>>>;
+pub(crate) type Totals = BTreeMap<(&'static str, String), Vec<u64>>;
 
 /// Every metric with its HELP and TYPE. Without totals, counters and histograms have no samples.
 pub(crate) fn print(gauges: &Gauges, totals: Option<&Totals>) -> String {
-    let series = totals.map_or(0, |totals| totals.values().flat_map(BTreeMap::values).map(Vec::len).sum());
-    let mut text = String::with_capacity(8 * 1024 + 128 * series);
-    let whole = |count: u64| Micros(u128::from(count) * 1_000_000);
-    let depth = gauges.queue_depth.map(|depth| (names::QUEUE_DEPTH.name, whole(depth)));
-    let age = gauges.queue_oldest_age.map(|age| (names::QUEUE_OLDEST_AGE.name, Micros(age.as_micros())));
-    let up = (names::STORE_UP.name, whole(totals.is_some().into()));
-    let gauges: Vec<_> = depth.into_iter().chain(age).chain([up]).collect();
+    let mut text = String::new();
+    let gauges = [
+        (names::QUEUE_DEPTH.name, gauges.queue_depth.map(|depth| depth.to_string())),
+        (names::QUEUE_OLDEST_AGE.name, gauges.queue_oldest_age.map(|age| seconds(age.as_micros()))),
+        (names::STORE_UP.name, Some(u8::from(totals.is_some()).to_string())),
+    ];
     for metric in names::ALL {
-        let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram(_) => "histogram",
-        };
         write_help_line(&mut text, metric.name, None, None, metric.help);
-        write_type_line(&mut text, metric.name, None, None, kind);
+        write_type_line(&mut text, metric.name, None, None, metric.kind.into());
         for (_, value) in gauges.iter().filter(|(name, _)| *name == metric.name) {
-            sample(&mut text, metric.name, "", "", value);
+            if let Some(value) = value {
+                sample(&mut text, metric.name, "", "", value);
+            }
         }
-        let bounds: Vec<String> = metric.bounds().iter().copied().map(le).chain(["+Inf".to_owned()]).collect();
-        for (labels, counts) in totals.and_then(|totals| totals.get(metric.name)).into_iter().flatten() {
+        let bounds: Vec<String> = metric.bounds().iter().map(Some).chain([None]).map(le).collect();
+        for ((_, labels), counts) in totals.into_iter().flatten().filter(|((name, _), _)| *name == metric.name) {
             let labels = label_text(metric, labels);
             match metric.kind {
                 Kind::Histogram(_) => histogram(&mut text, metric.name, &labels, &bounds, counts),
@@ -63,13 +59,9 @@ fn histogram(text: &mut String, name: &str, labels: &str, bounds: &[String], cou
     let mut below = 0;
     for (bound, count) in bounds.iter().zip(counts) {
         below += count;
-        // Appending pieces is faster than formatting, and a scrape has thousands of these lines.
-        for piece in [name, "_bucket{", labels, comma, "le=\"", bound, "\"} "] {
-            text.push_str(piece);
-        }
-        writeln!(text, "{below}").expect(INFALLIBLE);
+        sample(text, name, "_bucket", &format!("{labels}{comma}le=\"{bound}\""), below);
     }
-    sample(text, name, "_sum", labels, Micros(counts.last().copied().unwrap_or_default().into()));
+    sample(text, name, "_sum", labels, seconds(counts.last().copied().unwrap_or_default().into()));
     sample(text, name, "_count", labels, below);
 }
 
@@ -94,18 +86,10 @@ fn label_text(metric: &Metric, values: &str) -> String {
     text
 }
 
-/// Millionths, printed as an exact decimal number.
-struct Micros(u128);
-
-impl Display for Micros {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, rest) = (self.0 / 1_000_000, self.0 % 1_000_000);
-        if rest == 0 {
-            return write!(f, "{whole}");
-        }
-        let digits = format!("{rest:06}");
-        write!(f, "{whole}.{}", digits.trim_end_matches('0'))
-    }
+/// Microseconds as an exact decimal number of seconds.
+fn seconds(micros: u128) -> String {
+    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -114,17 +98,21 @@ mod tests {
 
     #[test]
     fn sums_are_printed_exactly() {
-        for (micros, text) in
-            [(0, "0"), (1, "0.000001"), (1_500_000, "1.5"), (u128::from(u64::MAX), "18446744073709.551615")]
-        {
-            assert_eq!(Micros(micros).to_string(), text);
+        for (micros, text) in [
+            (0, "0"),
+            (10_000_000, "10"),
+            (1, "0.000001"),
+            (1_500_000, "1.5"),
+            (u128::from(u64::MAX), "18446744073709.551615"),
+        ] {
+            assert_eq!(seconds(micros), text);
         }
     }
 
     #[test]
     fn a_store_s_label_cannot_end_its_line() {
-        let counts = BTreeMap::from([("a\"} 1\n\\".to_owned(), vec![2])]);
-        let text = print(&Gauges::default(), Some(&Totals::from([(names::IDEMPOTENCY.name, counts)])));
+        let totals = Totals::from([((names::IDEMPOTENCY.name, "a\"} 1\n\\".to_owned()), vec![2])]);
+        let text = print(&Gauges::default(), Some(&totals));
         let line = r#"ai_idempotency_total{outcome="a\"} 1\n\\"} 2"#;
         assert!(text.lines().any(|printed| printed == line), "{text}");
     }

@@ -11,16 +11,18 @@ use std::{
 use metrics::{Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Label, Metadata, SharedString, Unit};
 
 use crate::{
+    labels::OTHER,
     names::{self, Kind, Metric, le},
     store::Increment,
-    vocabulary::{LabelValues, Vocabulary},
+    vocabulary::Vocabulary,
 };
 
-/// All series of the process: what the `metrics` facade records into. It keeps the metrics of [`names`] only.
+/// All series of the process: what the `metrics` facade records into. It keeps the metrics of [`names`] only, with
+/// labels of their closed sets.
 #[derive(Debug, Default)]
 pub struct Recorder {
     vocabulary: Vocabulary,
-    series: RwLock<HashMap<(&'static str, LabelValues), Arc<Series>>>,
+    series: RwLock<HashMap<Key, Arc<Series>>>,
 }
 
 /// The counts of one metric with one set of label values: a counter's one count; a histogram's buckets, the last
@@ -35,15 +37,15 @@ pub struct Series {
     changed: AtomicBool,
 }
 
-/// The value taken out of one count.
-#[derive(Debug)]
-pub struct Taken {
-    series: Arc<Series>,
-    place: usize,
-    by: u64,
-}
+/// A series with the values taken out of its counts.
+pub type Taken = (Arc<Series>, Vec<u64>);
 
 static INSTALLED: OnceLock<Arc<Recorder>> = OnceLock::new();
+
+/// The labels of a metric with these values; none before the recorder is installed.
+pub fn labels(metric: &Metric, values: &[&str]) -> Vec<Label> {
+    INSTALLED.get().map(|recorder| recorder.labels(metric, values)).unwrap_or_default()
+}
 
 impl Recorder {
     /// Makes the process's recorder, unless there is one already.
@@ -61,41 +63,44 @@ impl Recorder {
 
     fn new(vocabulary: Vocabulary) -> Self {
         let recorder = Self { vocabulary, series: RwLock::default() };
-        for metric in names::ALL.iter().filter(|metric| metric.kind != Kind::Gauge) {
-            for labels in recorder.vocabulary.initial_series(metric) {
-                recorder.series(metric, &labels[..metric.labels.len()]);
+        for metric in names::ALL {
+            for values in recorder.vocabulary.initial_series(metric) {
+                recorder.add(&Key::from_parts(metric.name, recorder.labels(metric, &values)));
             }
         }
         recorder
     }
 
-    /// The series of a key; none if it is not one of our metrics of this kind.
-    fn find(&self, key: &Key, kind: fn(Kind) -> bool) -> Option<Arc<Series>> {
-        let metric = names::ALL.iter().find(|metric| metric.name == key.name() && kind(metric.kind))?;
-        let names = key.labels().map(Label::key);
-        let values: Vec<&str> = key.labels().map(Label::value).collect();
-        names.eq(metric.labels.iter().map(|label| label.name)).then(|| self.series(metric, &values))
+    /// An unknown value becomes `other`.
+    fn labels(&self, metric: &Metric, values: &[&str]) -> Vec<Label> {
+        debug_assert_eq!(metric.labels.len(), values.len(), "one value for each label of {}", metric.name);
+        let label = |(label, value): (&names::Label, &&str)| {
+            let known = (label.values)(&self.vocabulary).iter().find(|known| *known == value);
+            Label::from_static_parts(label.name, known.unwrap_or(&OTHER))
+        };
+        metric.labels.iter().zip(values).map(label).collect()
     }
 
-    /// The series of a metric with these values of its labels. An unknown value counts as `other`.
-    pub fn series(&self, metric: &'static Metric, values: &[&str]) -> Arc<Series> {
-        debug_assert_eq!(metric.labels.len(), values.len(), "one value for each label of {}", metric.name);
-        let mut labels = LabelValues::default();
-        for ((place, label), value) in labels.iter_mut().zip(metric.labels).zip(values) {
-            *place = self.vocabulary.known(label, value);
+    /// The series of a key; none if it is not one of our metrics of this kind.
+    fn find(&self, key: &Key, kind: fn(Kind) -> bool) -> Option<Arc<Series>> {
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner).get(key).map(Arc::clone);
+        known.or_else(|| self.add(key)).filter(|series| kind(series.metric.kind))
+    }
+
+    fn add(&self, key: &Key) -> Option<Arc<Series>> {
+        let metric = names::ALL.iter().find(|metric| metric.name == key.name() && metric.kind != Kind::Gauge)?;
+        let values: Vec<&str> = key.labels().map(Label::value).collect();
+        if values.len() != metric.labels.len() || key.labels().ne(&self.labels(metric, &values)) {
+            return None;
         }
-        let key = (metric.name, labels);
-        if let Some(series) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Arc::clone(series);
-        }
-        let mut all = self.series.write().unwrap_or_else(PoisonError::into_inner);
         let new = || Series {
             metric,
-            labels: labels[..metric.labels.len()].join("|"),
+            labels: values.join("|"),
             counts: (0..metric.counts()).map(|_| AtomicU64::new(0)).collect(),
             changed: AtomicBool::new(false),
         };
-        Arc::clone(all.entry(key).or_insert_with(|| Arc::new(new())))
+        let mut all = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(all.entry(key.clone()).or_insert_with(|| Arc::new(new()))))
     }
 
     /// Every series.
@@ -105,36 +110,11 @@ impl Recorder {
 
     /// Takes everything recorded since the last take.
     pub fn take(&self) -> Vec<Taken> {
-        let mut taken = Vec::new();
-        for series in self.series.read().unwrap_or_else(PoisonError::into_inner).values() {
-            // Recording sets the flag after it counts, so the next take sees a count that this one misses.
-            if !series.changed.swap(false, Ordering::AcqRel) {
-                continue;
-            }
-            for (place, count) in series.counts.iter().enumerate() {
-                let by = count.swap(0, Ordering::Relaxed);
-                if by > 0 {
-                    taken.push(Taken { series: Arc::clone(series), place, by });
-                }
-            }
-        }
-        taken
-    }
-}
-
-impl Taken {
-    /// Returns the value to its count, for the next take.
-    pub fn put_back(&self) {
-        self.series.add(self.place, self.by);
-    }
-
-    /// Whether it was taken from this series.
-    pub fn is_of(&self, metric: &Metric, labels: &str) -> bool {
-        (self.series.metric.name, self.series.labels.as_str()) == (metric.name, labels)
-    }
-
-    pub fn increment(&self) -> Increment {
-        Increment { metric: self.series.metric.name, field: self.series.field(self.place), by: self.by }
+        let all = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        // Recording sets the flag after it counts, so the next take sees a count that this one misses.
+        let changed = all.values().filter(|series| series.changed.swap(false, Ordering::AcqRel));
+        let take = |series: &Series| series.counts.iter().map(|count| count.swap(0, Ordering::Relaxed)).collect();
+        changed.map(|series| (Arc::clone(series), take(series))).collect()
     }
 }
 
@@ -192,14 +172,23 @@ impl Series {
         self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
+    /// Returns taken counts, for the next take.
+    pub fn put_back(&self, taken: &[u64]) {
+        for (place, by) in taken.iter().enumerate() {
+            self.add(place, *by);
+        }
+    }
+
+    /// Taken counts as the store adds them.
+    pub fn increments(&self, taken: &[u64]) -> impl Iterator<Item = Increment> {
+        let counted = taken.iter().enumerate().filter(|(_, by)| **by > 0);
+        counted.map(|(place, by)| Increment { metric: self.metric.name, field: self.field(place), by: *by })
+    }
+
     /// The name of a count in the store.
     fn field(&self, place: usize) -> String {
         let Kind::Histogram(bounds) = self.metric.kind else { return self.labels.clone() };
-        let part = match bounds.get(place) {
-            Some(bound) => le(*bound),
-            None if place == bounds.len() => "+Inf".to_owned(),
-            None => "sum".to_owned(),
-        };
+        let part = if place > bounds.len() { "sum".to_owned() } else { le(bounds.get(place)) };
         format!("{}|{part}", self.labels)
     }
 }
@@ -214,7 +203,6 @@ pub fn place_of<'f>(metric: &Metric, field: &'f str) -> Option<(&'f str, usize)>
             let (labels, part) = field.rsplit_once('|')?;
             let place = match part {
                 "sum" => bounds.len() + 1,
-                "+Inf" => bounds.len(),
                 bound => {
                     let bound: f64 = bound.parse().ok()?;
                     bounds.partition_point(|ours| *ours < bound)
@@ -231,10 +219,14 @@ pub fn place_of<'f>(metric: &Metric, field: &'f str) -> Option<(&'f str, usize)>
 mod tests {
     use super::*;
 
+    fn series(recorder: &Recorder, metric: &Metric, values: &[&str]) -> Arc<Series> {
+        recorder.find(&Key::from_parts(metric.name, recorder.labels(metric, values)), |_| true).unwrap()
+    }
+
     #[test]
     fn a_value_outside_a_label_s_closed_set_is_other() {
         let recorder = Recorder::new(Vocabulary::new([("slack", "slack.post")], ["/a/{b}"]));
-        let labels = |metric, values: &[&str]| recorder.series(metric, values).labels.clone();
+        let labels = |metric, values: &[&str]| series(&recorder, metric, values).labels.clone();
         assert_eq!(labels(&names::JOBS, &["slack", "slack.post", "error"]), "slack|slack.post|error");
         assert_eq!(labels(&names::JOBS, &["acme", "slack.post\"} 1", ""]), "other|other|other");
         assert_eq!(labels(&names::HTTP_REQUESTS, &["/a/{b}", "GET", "200"]), "/a/{b}|GET|200");
@@ -248,6 +240,8 @@ mod tests {
             ("http_requests", &[][..]),
             (names::JOBS.name, &[]),
             (names::IDEMPOTENCY.name, &[("workspace", "acme")]),
+            (names::IDEMPOTENCY.name, &[("workspace", "new")]),
+            (names::IDEMPOTENCY.name, &[("outcome", "acme")]),
             (names::BUDGET_REJECTIONS.name, &[("outcome", "new")]),
             (names::QUEUE_DEPTH.name, &[]),
             (names::PLANNER_DURATION.name, &[("status", "ok")]),
@@ -277,25 +271,28 @@ mod tests {
     #[test]
     fn a_taken_count_is_gone_until_it_is_put_back_and_its_field_leads_back_to_its_place() {
         let recorder = Recorder::default();
-        let time = recorder.series(&names::PLANNER_DURATION, &["ok"]);
+        let time = series(&recorder, &names::PLANNER_DURATION, &["ok"]);
         for seconds in [0.5, 0.500_001, 1e6, -1.0, f64::NAN] {
             time.record(seconds);
         }
-        recorder.series(&names::BUDGET_REJECTIONS, &[]).increment(3);
+        series(&recorder, &names::BUDGET_REJECTIONS, &[]).increment(3);
         let taken = recorder.take();
         assert!(recorder.take().is_empty());
-        let mut told: Vec<_> = taken.iter().map(Taken::increment).map(|i| (i.metric, i.field, i.by)).collect();
+        let told = taken.iter().flat_map(|(series, counts)| series.increments(counts));
+        let mut told: Vec<_> = told.map(|i| (i.metric, i.field, i.by)).collect();
         told.sort();
         let duration = |part: &str, by| (names::PLANNER_DURATION.name, format!("ok|{part}"), by);
         let rejections = (names::BUDGET_REJECTIONS.name, String::new(), 3);
         let buckets = [("+Inf", 1), ("0.001", 2), ("0.5", 1), ("1.0", 1), ("sum", 1_000_001_000_001)];
         let expected: Vec<_> = buckets.map(|(part, by)| duration(part, by)).into_iter().chain([rejections]).collect();
         assert_eq!(told, expected);
-        for taken in &taken {
-            let field = taken.increment().field;
-            assert_eq!(place_of(taken.series.metric, &field), Some((taken.series.labels.as_str(), taken.place)));
+        for (series, counts) in &taken {
+            for Increment { field, by, .. } in series.increments(counts) {
+                let (labels, place) = place_of(series.metric, &field).unwrap();
+                assert_eq!((labels, counts[place]), (series.labels.as_str(), by));
+            }
+            series.put_back(counts);
         }
-        taken.iter().for_each(Taken::put_back);
         assert_eq!(recorder.take().len(), taken.len());
     }
 

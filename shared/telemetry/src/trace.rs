@@ -19,29 +19,18 @@ impl TraceContext {
 
     /// Parses a `traceparent`; none if it is invalid. A later version may append fields.
     pub fn read(text: &str) -> Option<Self> {
-        let (version, rest) = (text.get(..2)?, text.get(2..)?);
-        let version = u8::try_from(hex(version, 2)?).ok().filter(|version| *version != 0xff)?;
-        let (known, more) = (rest.get(..53)?, rest.get(53..)?);
-        if !(more.is_empty() || version > 0 && more.starts_with('-')) {
-            return None;
-        }
-        let mut parts = known.strip_prefix('-')?.split('-');
-        let trace = hex(parts.next()?, 32).filter(|trace| *trace != 0)?;
-        let parent = u64::try_from(hex(parts.next()?, 16)?).ok().filter(|parent| *parent != 0)?;
-        let flags = u8::try_from(hex(parts.next()?, 2)?).ok()?;
+        let mut parts = text.splitn(5, '-');
+        let mut number = |digits| hex(parts.next()?, digits);
+        let (version, trace, parent, flags) = (number(2)?, number(32)?, number(16)?, number(2)?);
+        let more = parts.next().is_some();
+        let valid = version != 0xff && trace != 0 && parent != 0 && (version > 0 || !more);
         // Version 00 defines only the first flag.
-        parts.next().is_none().then_some(Self { trace, parent, flags: flags & 1 })
+        valid.then_some(Self { trace, parent: u64::try_from(parent).ok()?, flags: u8::from(flags % 2 == 1) })
     }
 
     /// The trace id: 32 hexadecimal digits.
     pub fn id(self) -> impl fmt::Display {
-        struct Id(u128);
-        impl fmt::Display for Id {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
-            }
-        }
-        Id(self.trace)
+        fmt::from_fn(move |f| write!(f, "{:032x}", self.trace))
     }
 }
 

@@ -1,20 +1,14 @@
 //! The label values of a running program, and which of them a metric may have.
 
-use crate::{
-    labels::OTHER,
-    names::{Label, Metric, Values},
-};
-
-/// The values of a series' labels, in the order of its metric; unused places are empty.
-pub(crate) type LabelValues = [&'static str; 3];
+use crate::names::{ACTION, Metric, ROUTE};
 
 /// The label values that only the running program knows: its actions, their providers, and its routes.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
     /// One for each action, with repetitions.
-    providers: Vec<&'static str>,
-    actions: Vec<&'static str>,
-    routes: Vec<&'static str>,
+    pub(crate) providers: Vec<&'static str>,
+    pub(crate) actions: Vec<&'static str>,
+    pub(crate) routes: Vec<&'static str>,
 }
 
 impl Vocabulary {
@@ -35,40 +29,19 @@ impl Vocabulary {
         vocabulary
     }
 
-    fn values(&self, label: &Label) -> &[&'static str] {
-        match label.values {
-            Values::Closed(values) => values,
-            Values::Providers => &self.providers,
-            Values::Actions => &self.actions,
-            Values::Routes => &self.routes,
-        }
-    }
-
-    /// The label's value that equals `value`, or `other`.
-    pub(crate) fn known(&self, label: &Label, value: &str) -> &'static str {
-        self.values(label).iter().copied().find(|known| *known == value).unwrap_or(OTHER)
-    }
-
     /// The label values of every series that exists from the start, at zero, so that a rate exists from the first
     /// scrape. HTTP series appear with their first request: no table says which statuses a route answers with.
-    pub(crate) fn initial_series(&self, metric: &Metric) -> Vec<LabelValues> {
-        if metric.labels.iter().any(|label| matches!(label.values, Values::Routes)) {
-            return Vec::new();
+    pub(crate) fn initial_series(&self, metric: &Metric) -> Vec<Vec<&'static str>> {
+        let mut series = vec![Vec::new()];
+        for label in metric.labels {
+            let values = if label.name == ROUTE.name { &[] } else { (label.values)(self) };
+            series =
+                series.iter().flat_map(|known| values.iter().map(|value| [known, &[*value][..]].concat())).collect();
         }
-        let mut series = vec![LabelValues::default()];
-        for (place, label) in metric.labels.iter().enumerate() {
-            let values = self.values(label);
-            series = series.iter().flat_map(|labels| values.iter().map(|value| with(*labels, place, value))).collect();
-            if matches!(label.values, Values::Actions) {
-                let pairs: Vec<_> = self.providers.iter().zip(&self.actions).collect();
-                series.retain(|[provider, action, _]| pairs.contains(&(provider, action)));
-            }
+        if metric.labels.iter().any(|label| label.name == ACTION.name) {
+            let pairs: Vec<_> = self.providers.iter().zip(&self.actions).collect();
+            series.retain(|labels| pairs.contains(&(&labels[0], &labels[1])));
         }
         series
     }
-}
-
-fn with(mut labels: LabelValues, place: usize, value: &'static str) -> LabelValues {
-    labels[place] = value;
-    labels
 }

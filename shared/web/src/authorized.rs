@@ -1,75 +1,51 @@
-//! Authorization: the scope that an endpoint requires, and the rate limits.
+//! Authorization: the scope that an endpoint declares, and the rate limits.
 
-use std::marker::PhantomData;
+use axum::{
+    extract::{FromRequestParts, MatchedPath},
+    http::request::Parts,
+};
+use engine::{Caller, Problem, ProblemCode};
 
-use axum::{extract::FromRequestParts, http::request::Parts};
-use domain::Scope;
-use engine::{Caller, Problem, ProblemCode, limits::Ticket};
+use crate::{endpoints::ENDPOINTS, middleware::RequestContext, problem::Refused, state::Web};
 
-use crate::{problem::Refused, state::Web};
-
-/// Proof that the caller has the scope `S`. Extracting it is the check, and with [`AtOnce`] it also charges the request
-/// to its rate limits.
-pub struct Authorized<S, C = AtOnce> {
+/// Proof that the caller has the endpoint's scope, and that the request is charged to its rate limits. Extracting it is
+/// the check.
+pub struct Authorized {
     /// The authenticated caller.
     pub caller: Caller,
-    kind: PhantomData<(S, C)>,
+    /// What came with the request.
+    pub context: RequestContext,
 }
 
-/// When a request is charged to its rate limits, as a type, for [`Authorized`].
-pub trait Charge {
-    /// Before the handler runs.
-    const AT_ONCE: bool;
-}
+/// The same, but the use case charges the request along with its own first call to the cache. If it fails before, the
+/// request is charged when it ends.
+pub struct ByUseCase(pub Authorized);
 
-/// Before the handler runs.
-pub struct AtOnce;
-
-/// By the use case, along with its own first call to the cache; or when the request ends, if it fails before.
-pub struct ByUseCase;
-
-impl Charge for AtOnce {
-    const AT_ONCE: bool = true;
-}
-
-impl Charge for ByUseCase {
-    const AT_ONCE: bool = false;
-}
-
-/// A scope as a type, for [`Authorized`].
-pub trait RequiredScope {
-    /// The scope.
-    const SCOPE: Scope;
-}
-
-macro_rules! required_scopes {
-    ($($name:ident),+) => {
-        $(
-            #[doc = concat!("[`Scope::", stringify!($name), "`] as a type.")]
-            pub struct $name;
-
-            impl RequiredScope for $name {
-                const SCOPE: Scope = Scope::$name;
-            }
-        )+
-    };
-}
-
-required_scopes!(ActionsPreview, ActionsExecute, ConnectionsWrite, MetricsRead, AuditRead);
-
-impl<S: RequiredScope, C: Charge> FromRequestParts<Web> for Authorized<S, C> {
+impl FromRequestParts<Web> for Authorized {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Refused> {
-        let ticket = parts.extensions.get::<Ticket>().cloned().unwrap_or_default();
-        let caller = web.authenticator.caller(&web.engine, &parts.headers, ticket).await?;
-        if !caller.scopes.contains(&S::SCOPE) {
-            let detail = format!("the credential lacks the scope {}", S::SCOPE);
+        let ByUseCase(authorized) = ByUseCase::from_request_parts(parts, web).await?;
+        web.engine.limiter.charge(&authorized.caller.ticket).await?;
+        Ok(authorized)
+    }
+}
+
+impl FromRequestParts<Web> for ByUseCase {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Refused> {
+        let path = parts.extensions.get().map_or("", MatchedPath::as_str);
+        let scope = ENDPOINTS.iter().find(|endpoint| endpoint.path == path).and_then(|endpoint| endpoint.scope);
+        let context = parts.extensions.get::<RequestContext>().cloned();
+        let (Some(scope), Some(context)) = (scope, context) else {
+            return Err(Problem::new(ProblemCode::Internal, format!("no scope is declared for {path}")).into());
+        };
+        let caller = web.authenticator.caller(&web.engine, &parts.headers, context.ticket.clone()).await?;
+        if !caller.scopes.contains(&scope) {
+            let detail = format!("the credential lacks the scope {scope}");
             return Err(Problem::new(ProblemCode::ForbiddenScope, detail).into());
         }
-        if C::AT_ONCE {
-            web.engine.limiter.charge(&caller.ticket).await?;
-        }
-        Ok(Self { caller, kind: PhantomData })
+        Ok(Self(Authorized { caller, context }))
     }
 }

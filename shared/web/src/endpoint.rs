@@ -60,15 +60,9 @@ macro_rules! endpoint {
             route: || axum::routing::on($crate::endpoint::method::<__path_handler>(), handler),
             documented: || utoipa_axum::routes!(handler),
         };
-        endpoint!(@authorized $scope);
     };
     (@scope none) => { None };
     (@scope $scope:ident) => { Some(domain::Scope::$scope) };
-    (@authorized none) => {};
-    (@authorized $scope:ident) => {
-        type Authorized<C = $crate::authorized::AtOnce> =
-            $crate::authorized::Authorized<$crate::authorized::$scope, C>;
-    };
 }
 pub(crate) use endpoint;
 
@@ -88,7 +82,7 @@ pub(crate) mod prelude {
 
     pub(crate) use super::endpoint;
     pub(crate) use crate::{
-        authorized::ByUseCase,
+        authorized::{Authorized, ByUseCase},
         body::{Json, NoBody},
         problem::Refused,
         query::{Query, Segment},

@@ -16,14 +16,13 @@ mod page;
 mod paging;
 mod problem_kind;
 mod query;
-mod request_context;
 mod router;
 mod state;
 mod static_files;
 
 pub use authenticator::Authenticator;
 pub use endpoint::Function;
+pub use middleware::CorrelationId;
 pub use openapi::document as openapi_document;
-pub use request_context::CorrelationId;
 pub use router::{router, router_of, routes};
 pub use state::Web;

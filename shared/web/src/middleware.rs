@@ -1,42 +1,63 @@
-//! The layers around every route. From the outside in: request context, fixed headers, CORS, problems, panics.
+//! The middleware around every route: correlation id, trace, log line, HTTP metrics, fixed headers, and the bodies of
+//! problems. CORS is a layer inside of it.
 
-use std::{any::Any, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use engine::{Problem, ProblemCode, limits::Ticket};
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, set_header::SetResponseHeaderLayer};
+use engine::{Problem, ProblemCode, limits::Ticket, ports::Ids};
+use futures_util::FutureExt as _;
+use telemetry::{
+    TraceContext, labels,
+    names::{HTTP_REQUEST_DURATION, HTTP_REQUESTS},
+};
+use tower_http::cors::CorsLayer;
+use tracing::Instrument as _;
 
 use crate::{
     authenticator::Authenticator,
     page::AsPage,
     problem::{self, Refused},
     problem_kind::kind,
-    request_context::{CorrelationId, request_context},
     state::Web,
 };
 
-/// Puts the layers around the routes.
+/// The id of a request, as an extension. Whatever runs before the router may set it; otherwise it is made here.
+#[derive(Debug, Clone)]
+pub struct CorrelationId(pub String);
+
+/// What a request carries to its handler, as an extension.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestContext {
+    /// The trace that the request belongs to.
+    pub trace: TraceContext,
+    /// The caller sent the trace, in its `traceparent` header.
+    pub trace_given: bool,
+    /// What the request owes its rate limits.
+    pub ticket: Ticket,
+}
+
+impl RequestContext {
+    fn of(request: &Request, ids: &dyn Ids) -> Self {
+        let header = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
+        let given = header.and_then(TraceContext::read);
+        let begin = || TraceContext::begin(ids.uuid().as_u128(), ids.uuid().as_u64_pair().1);
+        Self { trace: given.unwrap_or_else(begin), trace_given: given.is_some(), ticket: Ticket::default() }
+    }
+}
+
+/// Puts the middleware around the routes.
 pub(crate) fn layered(routes: Router<Web>, web: Web) -> Router {
-    let fixed = |name, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let routes = routes.layer((from_fn_with_state(web.clone(), answer_problems), CatchPanicLayer::custom(panicked)));
     let routes = match cors(&web) {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    routes
-        .layer((
-            from_fn_with_state(web.clone(), request_context),
-            fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            fixed(header::REFERRER_POLICY, "no-referrer"),
-            fixed(header::CACHE_CONTROL, "no-store"),
-        ))
-        .with_state(web)
+    routes.layer(from_fn_with_state(web.clone(), answer)).with_state(web)
 }
 
 /// Lets pages of the origins in `ALLOW_ORIGINS` call this API with a key. Credentials are never allowed: there is no
@@ -57,34 +78,73 @@ fn cors(web: &Web) -> Option<CorsLayer> {
     Some(layer)
 }
 
-/// Refuses what the authenticator does not admit, and writes the body of every problem.
-async fn answer_problems(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    let CorrelationId(id) = request.extensions().get().cloned().unwrap_or(CorrelationId(String::new()));
-    let ticket = Ticket::default();
-    request.extensions_mut().insert(ticket.clone());
-    let mut response = match web.authenticator.admit(request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => Refused::from(problem).into_response(),
-    };
-    // The handler may have left the request uncharged.
-    if let Err(problem) = web.engine.limiter.charge(&ticket).await {
-        response = Refused::from(problem).into_response();
+async fn answer(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+    let given = request.extensions_mut().remove::<CorrelationId>();
+    let id = given.map_or_else(|| web.engine.ids.uuid().to_string(), |CorrelationId(id)| id);
+    let context = RequestContext::of(&request, &*web.engine.ids);
+    // At the highest level: a filter that keeps a line must not drop its ids.
+    let span = tracing::error_span!("request", correlation.id = id.as_str(), trace.id = %context.trace.id());
+    request.extensions_mut().insert(context.clone());
+    let mut response = observed(&web, request, next, &context.ticket, &id).instrument(span).await;
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-correlation-id", id);
+    }
+    response
+}
+
+/// Runs the request, counts and logs it, and flushes the metrics.
+async fn observed(web: &Web, request: Request, next: Next, ticket: &Ticket, id: &str) -> Response {
+    let began = web.engine.clock.now();
+    let method = labels::method(request.method().as_str());
+    // The pattern, never the path: a path from a caller must not become a label.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    let served = served(web, request, next, ticket).await;
+    let response = served.unwrap_or_else(|problem| Refused::from(problem).into_response());
+    let response = with_problem(response, id, &web.public_url);
+    let took = web.engine.clock.now().duration_since(began).unsigned_abs();
+    let status = response.status();
+    let values = [route, method, status.as_str()];
+    HTTP_REQUESTS.count(&values);
+    HTTP_REQUEST_DURATION.observe(&values, took);
+    tracing::debug!(
+        http.route = route,
+        http.method = method,
+        http.status = status.as_u16(),
+        http.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "answered"
+    );
+    web.engine.metrics.flush().await;
+    response
+}
+
+/// Refuses what the authenticator does not admit, and charges what the handler left uncharged.
+async fn served(web: &Web, request: Request, next: Next, ticket: &Ticket) -> Result<Response, Problem> {
+    web.authenticator.admit(request.method(), request.headers())?;
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    web.engine.limiter.charge(ticket).await?;
+    response.map_err(|_| Problem::new(ProblemCode::Internal, "a handler panicked"))
+}
+
+/// Writes the body of a problem.
+fn with_problem(mut response: Response, id: &str, public_url: &str) -> Response {
     let Some(Refused(problem)) = response.extensions_mut().remove() else { return response };
     if kind(problem.code).is_fault() {
         tracing::error!(problem.code = %problem.code, problem.detail, "a request failed");
     }
     let mut answer = match response.extensions_mut().remove() {
-        Some(AsPage) => problem::answer_page(&problem, &id),
-        None => problem::answer(*problem, id, &web.public_url),
+        Some(AsPage) => problem::answer_page(&problem, id),
+        None => problem::answer(*problem, id.to_owned(), public_url),
     };
-    // The router says which methods a path has.
-    if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
-        answer.headers_mut().insert(header::ALLOW, allow);
-    }
+    // The router says which methods a path has, and CORS who may read the answer.
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    answer.headers_mut().extend(std::mem::take(response.headers_mut()));
     answer
-}
-
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    Refused::from(Problem::new(ProblemCode::Internal, "a handler panicked")).into_response()
 }

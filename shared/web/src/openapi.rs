@@ -6,16 +6,8 @@ use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 use axum::{extract::State, http::header, response::IntoResponse};
 use domain::Provider;
 use engine::{Problem, ProblemCode as P, catalogue::Catalogue};
-use serde_json::{Value, json};
-use utoipa::{
-    OpenApi as _, ToSchema,
-    openapi::{
-        Content, OpenApi, Ref, RefOr, ResponseBuilder,
-        example::ExampleBuilder,
-        path::{Operation, Parameter, ParameterIn},
-        security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
-    },
-};
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{endpoint::Endpoint, endpoints::ENDPOINTS, problem::ProblemBody, problem_kind::kind, state::Web};
@@ -61,56 +53,45 @@ pub(crate) async fn serve(State(web): State<Web>) -> impl IntoResponse {
 
 /// The document of the whole API, with the params of these actions.
 pub fn document(catalogue: &Catalogue) -> Value {
-    let mut router = OpenApiRouter::with_openapi(base());
+    let documented = ENDPOINTS.iter().map(|endpoint| (endpoint.documented)());
+    let router = documented.fold(OpenApiRouter::with_openapi(Base::openapi()), OpenApiRouter::routes);
+    let mut document = json!(router.into_openapi());
+    document["components"]["securitySchemes"]["key"] = json!({
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "orc_<id>_<secret>",
+        "description": "An API key with the scope of the route. A server without keys needs none.",
+    });
     for endpoint in ENDPOINTS {
-        let mut documented = (endpoint.documented)();
-        for item in documented.1.paths.values_mut() {
-            let has_body = item.post.is_some();
-            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
-                describe(operation, has_body, endpoint);
-            }
+        for (method, operation) in document["paths"][endpoint.path].as_object_mut().into_iter().flatten() {
+            describe(operation, method == "post", endpoint);
         }
-        router = router.routes(documented);
     }
-    let mut document = serde_json::to_value(router.into_openapi()).expect("the document is JSON");
     describe_params(&mut document, catalogue);
     document
 }
 
-/// The document without endpoints.
-fn base() -> OpenApi {
-    let mut base = Base::openapi();
-    let scheme = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("orc_<id>_<secret>")
-        .description(Some("An API key with the scope of the route. A server without keys needs none."))
-        .build();
-    base.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
-    base
-}
-
 /// Adds what the endpoint declares.
-fn describe(operation: &mut Operation, has_body: bool, endpoint: &Endpoint) {
-    operation.operation_id = endpoint.id.rsplit("::").next().map(str::to_owned);
-    operation.tags = Some(vec![endpoint.tag.to_owned()]);
-    operation.security = endpoint.scope.map(|scope| vec![SecurityRequirement::new("key", [scope.as_str()])]);
+fn describe(operation: &mut Value, has_body: bool, endpoint: &Endpoint) {
+    operation["operationId"] = json!(endpoint.id.rsplit("::").next());
+    operation["tags"] = json!([endpoint.tag]);
+    if let Some(scope) = endpoint.scope {
+        operation["security"] = json!([{ "key": [scope] }]);
+    }
     let example = (endpoint.example)();
-    if let Some(RefOr::T(body)) = &mut operation.request_body {
-        illustrate(&mut body.content, example.get("request"));
+    illustrate(operation.pointer_mut("/requestBody/content"), &example["request"]);
+    let mut for_people = false;
+    for response in operation["responses"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for_people |= response["content"].as_object().is_some_and(|contents| contents.keys().eq(["text/html"]));
+        illustrate(response.get_mut("content"), &example["response"]);
     }
-    let mut html = false;
-    for response in operation.responses.responses.values_mut() {
-        let RefOr::T(response) = response else { continue };
-        html |= response.content.keys().eq(["text/html"]);
-        illustrate(&mut response.content, example.get("response"));
-    }
-    let in_query =
-        |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(it) if it.parameter_in == ParameterIn::Query);
+    let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+    let has_query = parameters.any(|parameter| parameter["in"] == "query");
     let mut problems: BTreeMap<u16, Vec<P>> = BTreeMap::new();
     for (applies, codes) in [
         (endpoint.scope.is_some(), WITH_SCOPE),
         (has_body, WITH_BODY),
-        (operation.parameters.iter().flatten().any(in_query), WITH_QUERY),
+        (has_query, WITH_QUERY),
         (true, endpoint.problems),
     ] {
         for code in codes.iter().filter(|_| applies) {
@@ -118,31 +99,30 @@ fn describe(operation: &mut Operation, has_body: bool, endpoint: &Endpoint) {
         }
     }
     for (status, codes) in problems {
-        operation.responses.responses.insert(status.to_string(), RefOr::T(response(&codes, html)));
+        operation["responses"][status.to_string()] = response(&codes, for_people);
     }
 }
 
 /// Gives an example to every content but pages for people.
-fn illustrate<'a>(contents: impl IntoIterator<Item = (&'a String, &'a mut RefOr<Content>)>, example: Option<&Value>) {
-    for (kind, content) in contents {
-        if let RefOr::T(content) = content
-            && kind != "text/html"
-        {
-            content.example = example.cloned();
+fn illustrate(contents: Option<&mut Value>, example: &Value) {
+    for (kind, content) in contents.and_then(Value::as_object_mut).into_iter().flatten() {
+        if kind != "text/html" {
+            content["example"] = example.clone();
         }
     }
 }
 
 /// The answer with one of these problems, which have one status. A browser gets a page where the endpoint is for people.
-fn response(codes: &[P], html: bool) -> utoipa::openapi::Response {
+fn response(codes: &[P], for_people: bool) -> Value {
     let titles: Vec<&str> = codes.iter().map(|code| kind(*code).title).collect();
-    let mut content = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));
-    for code in codes {
-        let example = ExampleBuilder::new().summary(kind(*code).title).value(Some(problem_example(*code))).build();
-        content.examples.insert(code.as_str().to_owned(), RefOr::T(example));
+    let example = |code: &P| json!({ "summary": kind(*code).title, "value": problem_example(*code) });
+    let examples: Map<_, _> = codes.iter().map(|code| (code.to_string(), example(code))).collect();
+    let schema = json!({ "$ref": "#/components/schemas/ProblemBody" });
+    let mut content = json!({ "application/problem+json": { "schema": schema, "examples": examples } });
+    if for_people {
+        content["text/html"] = json!({});
     }
-    let response = ResponseBuilder::new().description(titles.join("; ")).content("application/problem+json", content);
-    if html { response.content("text/html", Content::default()).build() } else { response.build() }
+    json!({ "description": titles.join("; "), "content": content })
 }
 
 fn problem_example(code: P) -> Value {

@@ -23,10 +23,8 @@ use engine::ports::{
 use futures_util::future::join_all;
 use telemetry::{
     Gauges, Metrics, Vocabulary,
-    record::{
-        Decision, Idempotency, JobCount, PlannerStatus, record_ai_planner, record_http_request, record_idempotency,
-        record_job, record_job_duration, record_permission_check, record_queue_wait, record_rollout_decision,
-    },
+    labels::{Decision, Idempotency, JobCount, PlannerStatus},
+    names,
 };
 use tokio::runtime::{self, Runtime};
 use uuid::Uuid;
@@ -95,7 +93,7 @@ fn metrics(criterion: &mut Criterion, runtime: &Runtime, connection: &Arc<RedisC
     let store = RedisMetrics::new(Arc::clone(connection), "metrics", Arc::new(SystemIds));
     let routes: Vec<&'static str> = web::routes().into_keys().collect();
     let metrics = Metrics::install(Vocabulary::new(ACTIONS, routes.iter().copied()));
-    let metrics = metrics.with_store(Arc::new(store)).with_flush_timeout(Duration::from_secs(30));
+    let metrics = metrics.with_store(Arc::new(store), Duration::from_secs(30));
     record_everything(&routes);
     runtime.block_on(metrics.flush());
     let scrape = async || {
@@ -122,15 +120,15 @@ fn record_everything(routes: &[&'static str]) {
     for duration in durations.map(Duration::from_millis) {
         for route in routes.iter().copied().chain(["other"]) {
             for status in STATUSES {
-                record_http_request(route, "POST", status, duration);
+                http_request(&[route, "POST", status], duration);
             }
             for method in ["GET", "POST", "DELETE", "HEAD", "OPTIONS", "other"] {
-                record_http_request(route, method, "405", duration);
+                http_request(&[route, method, "405"], duration);
             }
         }
         for (provider, name) in ACTIONS {
-            record_job_duration(provider, name, duration);
-            record_queue_wait(provider, name, duration);
+            names::JOB_DURATION.observe(&[provider, name], duration);
+            names::JOB_QUEUE_WAIT.observe(&[provider, name], duration);
         }
         for status in [
             PlannerStatus::Ok,
@@ -141,19 +139,25 @@ fn record_everything(routes: &[&'static str]) {
             PlannerStatus::Budget,
             PlannerStatus::Error,
         ] {
-            record_ai_planner(status, duration);
+            names::PLANNER_REQUESTS.count(&[status.into()]);
+            names::PLANNER_DURATION.observe(&[status.into()], duration);
         }
     }
+}
+
+fn http_request(values: &[&str], duration: Duration) {
+    names::HTTP_REQUESTS.count(values);
+    names::HTTP_REQUEST_DURATION.observe(values, duration);
 }
 
 /// What an execution of ten actions counts.
 fn record_request(routes: &[&'static str]) {
     let (provider, action) = ACTIONS[0];
     for _ in 0..10 {
-        record_permission_check(Decision::Allow);
-        record_idempotency(Idempotency::New);
-        record_job(provider, action, JobCount::Enqueued);
+        names::PERMISSION_CHECKS.count(&[Decision::Allow.into()]);
+        names::IDEMPOTENCY.count(&[Idempotency::New.into()]);
+        names::JOBS.count(&[provider, action, JobCount::Enqueued.into()]);
     }
-    record_rollout_decision(provider, Decision::Allow);
-    record_http_request(routes[0], "POST", "202", Duration::from_millis(7));
+    names::ROLLOUT_DECISIONS.count(&[provider, Decision::Allow.into()]);
+    http_request(&[routes[0], "POST", "202"], Duration::from_millis(7));
 }

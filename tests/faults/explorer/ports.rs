@@ -97,7 +97,7 @@ pub fn engine(world: &World) -> Engine {
         oauth: Arc::<World>::clone(&world),
         vault: Arc::<World>::clone(&world),
         clock: Arc::<World>::clone(&world),
-        metrics: Metrics::detached(),
+        metrics: Metrics::default(),
         options: Options {
             allowlist: Some(std::iter::once(ACTION.parse().expect("an action id")).collect()),
             recipient_domains: domain::RecipientDomains::default(),

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use domain::{Address, Provider, Via, WorkspaceId};
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
+use strum::IntoStaticStr;
 
 pub use self::tokens::Tokens;
 use crate::ports::{
@@ -24,7 +25,8 @@ const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 const LOOKS: usize = 5;
 
 /// A workspace's account with a provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Connection {
     /// Actions go into the outbox, from this address.
     Sandbox(Address),
@@ -33,18 +35,14 @@ pub enum Connection {
     /// The provider wants the consent of this account's owner again.
     NeedsReauth(Access),
     /// No account is connected.
+    #[strum(serialize = "not_connected")]
     None,
 }
 
 impl Connection {
     /// The connection's mode by name.
-    pub const fn mode(&self) -> &'static str {
-        match self {
-            Self::Sandbox(_) => "sandbox",
-            Self::Live(_) => "live",
-            Self::NeedsReauth(_) => "needs_reauth",
-            Self::None => "not_connected",
-        }
+    pub fn mode(&self) -> &'static str {
+        self.into()
     }
 
     /// The sending address, where it is known.
@@ -74,23 +72,14 @@ pub enum ConnectionError {
     /// The token cannot be renewed now; another try may succeed.
     #[error("the account's token cannot be renewed now: {0}")]
     Unavailable(#[source] Cause),
-    /// It was sealed for another place, or with another key, or changed.
-    #[error("the connection's sealed text does not open")]
-    DoesNotOpen,
+    /// Its sealed text was not opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 impl ConnectionError {
     fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(cause.into().into())
-    }
-}
-
-impl From<VaultError> for ConnectionError {
-    fn from(error: VaultError) -> Self {
-        match error {
-            VaultError::DoesNotOpen => Self::DoesNotOpen,
-            VaultError::Unavailable(cause) => Self::Unavailable(cause),
-        }
     }
 }
 
@@ -142,11 +131,12 @@ impl Accounts {
             return Ok(connection);
         }
         let mut there = self.connections.connection(workspace, provider).await?;
+        let mut ahead = AHEAD;
         for _ in 0..LOOKS {
             let Some(stored) = there else { return Ok(self.not_connected()) };
             let tokens = self.open(&stored).await?;
             let left = tokens.expires_at.duration_since(self.clock.now());
-            if stored.needs_reauth || left > AHEAD {
+            if stored.needs_reauth || left > ahead {
                 return Ok(show(&stored, &tokens));
             }
             there = match self.renewed(&stored, left.is_positive()).await {
@@ -155,15 +145,7 @@ impl Accounts {
                 renewed => renewed?,
             };
             // A new token may live for less than `AHEAD` from the start.
-            if let Some(fresh) = &there
-                && fresh.version != stored.version
-                && !fresh.needs_reauth
-            {
-                let tokens = self.open(fresh).await?;
-                if tokens.expires_at > self.clock.now() {
-                    return Ok(show(fresh, &tokens));
-                }
-            }
+            ahead = SignedDuration::ZERO;
         }
         Err(ConnectionError::unavailable("it keeps changing"))
     }

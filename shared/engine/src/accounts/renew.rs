@@ -32,15 +32,13 @@ impl Accounts {
             // The lock's last holder may have finished between our first look and now.
             let there = self.connections.connection(&seen.workspace, seen.provider).await;
             let renewed = match there {
+                Ok(Some(there)) if there.version == seen.version && locked => self.renew(seen).await,
                 Ok(Some(there)) if there.version == seen.version => {
-                    if !locked {
-                        if still_valid || self.clock.now() >= until {
-                            return Err(ConnectionError::unavailable("another process renews it"));
-                        }
-                        self.clock.sleep(PAUSE.mul_f64(1.0 + self.ids.fraction())).await;
-                        continue;
+                    if still_valid || self.clock.now() >= until {
+                        return Err(ConnectionError::unavailable("another process renews it"));
                     }
-                    self.renew(seen).await
+                    self.clock.sleep(PAUSE.mul_f64(1.0 + self.ids.fraction())).await;
+                    continue;
                 }
                 there => there.map_err(ConnectionError::from),
             };

@@ -2,38 +2,25 @@
 
 use domain::{Address, Provider, WorkspaceId};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
-use serde::{Deserialize, Serialize};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
 
-use crate::ports::{Access, Place, Purpose, Sealed, StoredConnection, Vault, VaultError};
+use crate::ports::{Access, Purpose, Sealed, StoredConnection, Vault, VaultError};
 
 /// The tokens of a connected account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tokens {
     /// The bearer token.
+    #[serde(serialize_with = "exposed")]
     pub access: SecretString,
     /// The refresh token.
+    #[serde(serialize_with = "exposed")]
     pub refresh: SecretString,
     /// When the bearer token ends.
     pub expires_at: Timestamp,
     /// The account's address.
+    #[serde(serialize_with = "without_name")]
     pub address: Address,
-}
-
-#[derive(Serialize)]
-struct Written<'a> {
-    access: &'a str,
-    refresh: &'a str,
-    expires_at: Timestamp,
-    address: String,
-}
-
-#[derive(Deserialize)]
-struct Read {
-    access: SecretString,
-    refresh: SecretString,
-    expires_at: Timestamp,
-    address: String,
 }
 
 impl Tokens {
@@ -45,24 +32,13 @@ impl Tokens {
         provider: Provider,
         account: &str,
     ) -> Result<Sealed, VaultError> {
-        let written = Written {
-            access: self.access.expose_secret(),
-            refresh: self.refresh.expose_secret(),
-            expires_at: self.expires_at,
-            address: self.address.addr_spec(),
-        };
-        let text = Zeroizing::new(serde_json::to_vec(&written).expect("texts and a time are always JSON"));
-        vault.seal(&Place::new(workspace, Purpose::Connection, &place(provider, account)), &text).await
+        vault.seal_json(workspace, Purpose::Connection, format!("{provider}/{account}"), self).await
     }
 
     /// Opens the tokens of a connection; tokens that were sealed for another one do not open.
     pub async fn open(vault: &dyn Vault, stored: &StoredConnection) -> Result<Self, VaultError> {
-        let id = place(stored.provider, &stored.account);
-        let text = vault.open(&Place::new(&stored.workspace, Purpose::Connection, &id), &stored.sealed).await?;
-        let text = Zeroizing::new(text);
-        let read: Read = serde_json::from_slice(&text).map_err(|_| VaultError::DoesNotOpen)?;
-        let address = read.address.parse().map_err(|_| VaultError::DoesNotOpen)?;
-        Ok(Self { access: read.access, refresh: read.refresh, expires_at: read.expires_at, address })
+        let place = format!("{}/{}", stored.provider, stored.account);
+        vault.open_json(&stored.workspace, Purpose::Connection, place, &stored.sealed).await
     }
 
     /// The access to the account.
@@ -76,6 +52,10 @@ impl Tokens {
     }
 }
 
-fn place(provider: Provider, account: &str) -> String {
-    format!("{provider}/{account}")
+fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
+}
+
+fn without_name<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&address.addr_spec())
 }

@@ -1,14 +1,14 @@
 //! Reserves and settles the model's tokens.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use domain::{Violation, WorkspaceId};
-use telemetry::record::record_budget_rejection;
-use uuid::Uuid;
+use domain::WorkspaceId;
+use telemetry::names::BUDGET_REJECTIONS;
 
+use super::Planner;
 use crate::{
     Problem, ProblemCode, Quota,
-    ports::{Answer, BUDGET_WINDOW, Budget, Ids, Model, ModelError, ModelRequest, Reservation, Reserved},
+    ports::{Answer, BUDGET_WINDOW, ModelError, ModelRequest, Reservation, Reserved},
 };
 
 /// The tokens that a chat adds to its two messages.
@@ -16,95 +16,76 @@ const FRAME: u64 = 16;
 /// The longest hold. A model that is asked too early says so again.
 const LONGEST_HOLD: Duration = Duration::from_hours(24);
 
-/// The tokens that were reserved for one question.
-pub(super) struct Tokens {
-    id: Uuid,
-    tokens: u64,
-}
-
-/// The deployment's budget, with its limits.
-pub(crate) struct TokenBudget {
-    pub(crate) budget: Arc<dyn Budget>,
-    pub(crate) ids: Arc<dyn Ids>,
-    pub(crate) per_minute: u64,
-    pub(crate) prompt_bytes: usize,
-}
-
-impl TokenBudget {
+impl Planner {
     /// Reserves the most that the question may cost; nothing for a model that is not paid.
     pub(super) async fn reserve(
         &self,
-        model: &dyn Model,
         workspace: &WorkspaceId,
         request: &ModelRequest,
-    ) -> Result<Option<Tokens>, Problem> {
-        let limit = self.per_minute;
-        let too_large = |detail: String| {
-            let errors = vec![Violation::new("/prompt", detail.clone())];
-            Err(Problem::new(ProblemCode::PromptTooLarge, detail).with_errors(errors))
-        };
+    ) -> Result<Option<Reservation>, Problem> {
+        let limit = self.tokens_per_minute;
+        let too_large = |detail: String| Err(Problem::at(ProblemCode::PromptTooLarge, "/prompt", detail));
         let longest = self.prompt_bytes;
         if request.prompt.len() > longest {
             return too_large(format!("the prompt is longer than {longest} bytes"));
         }
-        let Some(answer) = model.max_output_tokens() else { return Ok(None) };
+        let Some(answer) = self.model.max_output_tokens() else { return Ok(None) };
         let tokens = most_tokens(request, answer);
         if tokens > limit {
             return too_large("the prompt could never fit AI_MAX_TOKENS_PER_MIN; shorten it".to_owned());
         }
         let id = self.ids.uuid();
-        match self.budget.reserve(&Reservation { id, workspace: workspace.clone(), tokens, limit }).await? {
+        let reservation = Reservation { id, workspace: workspace.clone(), tokens, limit };
+        match self.budget.reserve(&reservation).await? {
             Reserved::Granted { window_was_lost } => {
                 if window_was_lost {
                     tracing::warn!("the token budget's last minute was lost; counting starts over");
                 }
-                Ok(Some(Tokens { id, tokens }))
+                Ok(Some(reservation))
             }
             Reserved::Exhausted { retry_after, left } => {
-                record_budget_rejection();
+                BUDGET_REJECTIONS.count(&[]);
                 let detail = "the model's tokens of this minute are spent; try again after the time in Retry-After";
                 let quota = Quota { name: "tokens", limit, window: BUDGET_WINDOW, left };
                 let problem = Problem::new(ProblemCode::TokenBudgetExhausted, detail);
-                Err(problem.with_retry_after(Some(retry_after)).with_quota(quota))
+                Err(Problem { retry_after: Some(retry_after), quota: Some(quota), ..problem })
             }
             Reserved::Held(left) => {
                 let busy = ModelError::Busy(None).to_string();
-                Err(Problem::new(ProblemCode::PlannerUnavailable, busy).with_retry_after(Some(left)))
+                let problem = Problem::new(ProblemCode::PlannerUnavailable, busy);
+                Err(Problem { retry_after: Some(left), ..problem })
             }
         }
     }
 
-    /// Returns the reservation of a question that is not asked.
-    pub(super) async fn release(&self, reserved: Option<Tokens>) {
-        if let Some(Tokens { id, .. }) = reserved
-            && let Err(error) = self.budget.settle(id, 0).await
-        {
-            tracing::warn!(%error, "the tokens of a question that was not asked count for a minute");
+    /// Puts what was used in place of what was reserved. Where that is not known, the reservation stands: too much is
+    /// counted, never too little. If the budget cannot be told, the answer is used all the same.
+    pub(super) async fn settle(&self, reserved: Option<Reservation>, used: Option<u64>) {
+        let (Some(Reservation { id, tokens, .. }), Some(used)) = (reserved, used) else { return };
+        if used > tokens {
+            tracing::warn!(used, reserved = tokens, "the model counts more tokens than were reserved");
+        }
+        if let Err(error) = self.budget.settle(id, used).await {
+            tracing::warn!(%error, "the tokens of a plan could not be settled; all that were reserved count");
         }
     }
 
-    /// Settles what the question cost. Where that is not known, the reservation stands: too much is
-    /// counted, never too little. If the budget cannot be told, the answer is used all the same.
-    pub(super) async fn settle(&self, reserved: Option<Tokens>, asked: &Result<Answer, ModelError>) {
-        let Some(Tokens { id, tokens }) = reserved else { return };
-        let used = match asked {
-            Ok(Answer { usage, .. }) => Some(usage.input.saturating_add(usage.output)).filter(|used| *used > 0),
-            Err(ModelError::Unreachable(_) | ModelError::Refused(_) | ModelError::Busy(_)) => Some(0),
-            Err(ModelError::TimedOut | ModelError::Unreadable(_)) => None,
-        };
-        if let Some(used) = used.filter(|used| *used > tokens) {
-            tracing::warn!(used, reserved = tokens, "the model counts more tokens than were reserved");
-        }
-        if let Some(used) = used
-            && let Err(error) = self.budget.settle(id, used).await
-        {
-            tracing::warn!(%error, "the tokens of a plan could not be settled; all that were reserved count");
-        }
+    /// Keeps the others from asking a model that is over its limit.
+    pub(super) async fn hold(&self, asked: &Result<Answer, ModelError>) {
         if let Err(ModelError::Busy(Some(after))) = asked
             && let Err(error) = self.budget.hold((*after).min(LONGEST_HOLD)).await
         {
             tracing::warn!(%error, "the model is over its limit, and the others could not be told");
         }
+    }
+}
+
+/// What a question cost, where that is known.
+pub(super) fn used(asked: &Result<Answer, ModelError>) -> Option<u64> {
+    match asked {
+        Ok(Answer { usage, .. }) => Some(usage.input.saturating_add(usage.output)).filter(|used| *used > 0),
+        Err(ModelError::Unreachable(_) | ModelError::Refused(_) | ModelError::Busy(_)) => Some(0),
+        Err(ModelError::TimedOut | ModelError::Unreadable(_)) => None,
     }
 }
 

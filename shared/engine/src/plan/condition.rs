@@ -1,74 +1,22 @@
 //! Conditional requests: `If it rains, …`.
 
 /// Openings of a conditional sentence in English, German, Spanish and French.
-const CONDITIONS: &[&str] = &[
-    "if",
-    "only if",
-    "when",
-    "whenever",
-    "unless",
-    "once",
-    "as soon as",
-    "in case",
-    "provided",
-    "provided that",
-    "as long as",
-    "assuming",
-    "should it",
-    "should the",
-    "wenn",
-    "falls",
-    "sobald",
-    "sofern",
-    "solange",
-    "si",
-    "cuando",
-    "en cuanto",
-    "a menos que",
-    "s'il",
-    "s'ils",
-    "quand",
-    "lorsque",
-    "dès que",
-    "à moins que",
+const CONDITIONS: [&str; 4] = [
+    "if, only if, when, whenever, unless, once, as soon as, in case, provided, as long as, assuming, should it, should the",
+    "wenn, falls, sobald, sofern, solange",
+    "si, cuando, en cuanto, a menos que",
+    "si, s'il, s'ils, quand, lorsque, dès que, à moins que",
 ];
 /// Openings that sound conditional but are only polite.
-const COURTESIES: &[&str] = &[
-    "if possible",
-    "if you can",
-    "if you could",
-    "if you have",
-    "if you don't mind",
-    "if you do not mind",
-    "if you would",
-    "if you get",
-    "if it is possible",
-    "if it's possible",
-    "if i may",
-    "when you can",
-    "when you get",
-    "when you have",
-    "once you have time",
-    "wenn möglich",
-    "wenn du kannst",
-    "wenn sie können",
-    "wenn es geht",
-    "falls möglich",
-    "si possible",
-    "si tu peux",
-    "si vous pouvez",
-    "s'il te plaît",
-    "s'il vous plaît",
-    "s'il te plait",
-    "s'il vous plait",
-    "quand tu peux",
-    "si es posible",
-    "si puedes",
-    "cuando puedas",
+const COURTESIES: [&str; 5] = [
+    "if possible, if it is possible, if it's possible, if you can, if you could, if you have, if you would, if you get",
+    "if you don't mind, if you do not mind, if i may, when you can, when you get, when you have, once you have time",
+    "wenn möglich, wenn du kannst, wenn sie können, wenn es geht, falls möglich",
+    "si es posible, si puedes, cuando puedas",
+    "si possible, si tu peux, si vous pouvez, s'il te plaît, s'il vous plaît, s'il te plait, s'il vous plait, quand tu peux",
 ];
 /// Words that may precede an opening.
-const LEADS: &[&str] =
-    &["please", "and", "but", "also", "then", "so", "bitte", "und", "aber", "y", "pero", "et", "mais", "por favor"];
+const LEADS: [&str; 1] = ["please, and, but, also, then, so, bitte, und, aber, y, pero, et, mais, por favor"];
 
 /// Whether the sentence around `at` begins with a condition.
 pub(super) fn is_conditional(text: &str, at: usize) -> bool {
@@ -76,16 +24,16 @@ pub(super) fn is_conditional(text: &str, at: usize) -> bool {
     let sentence = text[sentence_start(text, at)..at].trim_start_matches(|c: char| !c.is_alphabetic());
     let opening: String = sentence.chars().take(LONGEST).flat_map(char::to_lowercase).collect();
     let mut opening = opening.replace('’', "'");
-    while let Some(rest) = LEADS.iter().find_map(|lead| after(&opening, lead)) {
+    while let Some(rest) = after(&opening, &LEADS) {
         opening = rest.trim_start_matches(|c: char| !c.is_alphabetic()).to_owned();
     }
-    let opens = |phrases: &[&str]| phrases.iter().any(|phrase| after(&opening, phrase).is_some());
-    opens(CONDITIONS) && !opens(COURTESIES)
+    after(&opening, &CONDITIONS).is_some() && after(&opening, &COURTESIES).is_none()
 }
 
-/// The text after a phrase, if it begins with the phrase as whole words.
-fn after<'a>(text: &'a str, phrase: &str) -> Option<&'a str> {
-    text.strip_prefix(phrase).filter(|rest| rest.starts_with(char::is_whitespace) || rest.starts_with(','))
+/// The text after a phrase, if it begins with one of them as whole words.
+fn after<'a>(text: &'a str, phrases: &[&str]) -> Option<&'a str> {
+    let rests = phrases.iter().flat_map(|phrases| phrases.split(", ")).filter_map(|phrase| text.strip_prefix(phrase));
+    rests.into_iter().find(|rest| rest.starts_with(char::is_whitespace) || rest.starts_with(','))
 }
 
 fn sentence_start(text: &str, at: usize) -> usize {

@@ -13,40 +13,36 @@ const TEMPLATE: &str = include_str!("instructions.txt");
 pub(super) fn instructions(actions: &[&dyn Action], today: &Zoned) -> String {
     let specs = || actions.iter().map(|action| action.spec());
     let list = specs().map(|spec| format!("- {} (provider {}): {}", spec.id, spec.provider, spec.description));
-
-    let mut rules: Vec<String> = Vec::new();
-    let choices: Vec<String> = specs()
-        .filter(|spec| !spec.instructions.choose.is_empty())
-        .map(|spec| format!("{} {}.", spec.id, spec.instructions.choose))
-        .collect();
+    let choices = specs().filter(|spec| !spec.instructions.choose.is_empty());
+    let choices: Vec<String> = choices.map(|spec| format!("{} {}.", spec.id, spec.instructions.choose)).collect();
     // Where there is one action, there is nothing to choose.
-    if actions.len() > 1 && !choices.is_empty() {
-        rules.push(format!("- {}", choices.join(" ")));
-    }
-    rules.extend(specs().flat_map(|spec| spec.instructions.rules).map(|rule| format!("- {rule}")));
-    let all_examples =
-        || specs().flat_map(|spec| spec.instructions.examples.iter().map(move |example| (spec, example)));
-    let examples =
-        all_examples().map(|(spec, example)| format!("Message: {}\n{}", example.request, plan(spec, example)));
+    let choice = (actions.len() > 1 && !choices.is_empty()).then(|| choices.join(" "));
+    let rules = specs().flat_map(|spec| spec.instructions.rules).map(ToString::to_string);
+    let rules = choice.into_iter().chain(rules).map(|rule| format!("- {rule}"));
+    let examples = specs().flat_map(|spec| {
+        let told = |example: &Example| format!("Message: {}\n{}", example.request, plan(spec, example));
+        spec.instructions.examples.iter().map(told)
+    });
     let intents = specs().map(|spec| format!("- {}: {}.", spec.instructions.intent, spec.instructions.when));
-    // Actions share rules, intents and examples; each is told once.
-    let lines = |all: Vec<String>| {
-        let mut once: Vec<String> = Vec::with_capacity(all.len());
-        for line in all {
-            if !once.contains(&line) {
-                once.push(line);
-            }
-        }
-        once.join("\n")
-    };
     TEMPLATE
         .trim_end()
         .replace("{today}", &today.strftime("%A, %-d %B %Y").to_string())
         .replace("{timezone}", today.time_zone().iana_name().unwrap_or("UTC"))
-        .replace("{intents}", &lines(intents.collect()))
+        .replace("{intents}", &lines(intents))
         .replace("{rules}", &lines(rules))
-        .replace("{actions}", &lines(list.collect()))
-        .replace("{examples}", &lines(examples.collect()))
+        .replace("{actions}", &lines(list))
+        .replace("{examples}", &lines(examples))
+}
+
+/// These lines. Actions share rules, intents and examples; each is told once.
+fn lines(all: impl Iterator<Item = String>) -> String {
+    let mut once: Vec<String> = Vec::new();
+    for line in all {
+        if !once.contains(&line) {
+            once.push(line);
+        }
+    }
+    once.join("\n")
 }
 
 /// The answer to an example, as the schema wants it.

@@ -12,7 +12,7 @@ use crate::{
     Caller, Problem, ProblemCode,
     audit::Auditor,
     catalogue::RequestedAction,
-    ports::{Clock, Finish, Place, Plans, Purpose, StoredPlan, Vault},
+    ports::{Clock, Finish, Plans, Purpose, StoredPlan, Vault},
 };
 
 /// How long a plan can be executed.
@@ -35,7 +35,6 @@ pub(super) struct Record {
     pub answers: Vec<Answered>,
     /// The model's answer; none where it was not asked.
     pub answer: Option<Finish>,
-    pub schema_sha256: Option<String>,
     /// The catalogue's version.
     pub catalogue: String,
     pub model: String,
@@ -48,10 +47,10 @@ pub(super) struct Record {
 
 /// Seals, opens and audits stored plans.
 pub(crate) struct PlanStore {
-    pub(crate) plans: Arc<dyn Plans>,
-    pub(crate) vault: Arc<dyn Vault>,
     pub(crate) auditor: Arc<Auditor>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) plans: Arc<dyn Plans>,
 }
 
 impl PlanStore {
@@ -65,17 +64,14 @@ impl PlanStore {
     ) -> Result<(), Problem> {
         let plan_id = record.plan.plan_id;
         let expires_at = record.created_at + SignedDuration::from_hours(KEPT_HOURS);
-        let text = serde_json::to_vec(record).expect("a plan of valid parts is always JSON");
-        let mut stored = vec![self.sealed(&caller.workspace, plan_id, &text, expires_at).await?];
+        let mut stored = vec![self.sealed(&caller.workspace, plan_id, record, expires_at).await?];
         if !questions.is_empty() {
-            let mut open = self.questions(&caller.workspace, request).await?;
+            let id = questions_id(&caller.workspace, request);
+            let mut open: Vec<Question> = self.open(&caller.workspace, id).await?.unwrap_or_default();
             open.retain(|open| !questions.iter().any(|question| question.is_same(open)));
             open.extend(questions);
             let oldest = open.len().saturating_sub(MAX_OPEN_QUESTIONS);
-            let text = serde_json::to_vec(&open[oldest..]).expect("questions are always JSON");
-            stored.push(
-                self.sealed(&caller.workspace, questions_id(&caller.workspace, request), &text, expires_at).await?,
-            );
+            stored.push(self.sealed(&caller.workspace, id, &open[oldest..], expires_at).await?);
         }
         let mut entry = self.auditor.entry_of(caller, AuditEvent::PlanMade);
         entry.plan_id = Some(plan_id);
@@ -88,36 +84,21 @@ impl PlanStore {
         &self,
         workspace: &WorkspaceId,
         plan_id: PlanId,
-        text: &[u8],
+        value: &(impl Serialize + ?Sized),
         expires_at: Timestamp,
     ) -> Result<StoredPlan, Problem> {
-        let sealed = self.vault.seal(&Place::new(workspace, Purpose::Plan, &plan_id), text).await?;
+        let sealed = self.vault.seal_json(workspace, Purpose::Plan, plan_id, value).await?;
         Ok(StoredPlan { plan_id, workspace: workspace.clone(), sealed, expires_at })
     }
 
-    /// The questions that are open about a request.
-    pub(super) async fn questions(
+    /// What lies under this id in this workspace, unless it has expired: a plan, or open questions.
+    pub(super) async fn open<T: DeserializeOwned>(
         &self,
         workspace: &WorkspaceId,
-        request: &RequestHash,
-    ) -> Result<Vec<Question>, Problem> {
-        Ok(self.open(workspace, questions_id(workspace, request)).await?.unwrap_or_default())
-    }
-
-    /// A plan of this workspace that has not expired.
-    pub(super) async fn get(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Option<Record>, Problem> {
-        self.open(workspace, id).await
-    }
-
-    async fn open<T: DeserializeOwned>(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Option<T>, Problem> {
+        id: PlanId,
+    ) -> Result<Option<T>, Problem> {
         let Some(stored) = self.plans.plan(workspace, id, self.clock.now()).await? else { return Ok(None) };
-        let text = self.vault.open(&Place::new(workspace, Purpose::Plan, &id), &stored.sealed).await?;
-        let record = serde_json::from_slice(&text).map_err(|error| {
-            // Its text may quote the plan.
-            let (line, column) = (error.line(), error.column());
-            Problem::new(ProblemCode::Internal, format!("a stored plan cannot be read: line {line}, column {column}"))
-        })?;
-        Ok(Some(record))
+        Ok(Some(self.vault.open_json(workspace, Purpose::Plan, id, &stored.sealed).await?))
     }
 
     /// The actions of a plan that was shown to this caller, their actor, and the plan's trace. A plan that is too old,
@@ -129,7 +110,7 @@ impl PlanStore {
         asked: Option<ActorHash>,
     ) -> Result<(Vec<RequestedAction>, ActorHash, Option<TraceContext>), Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 15 minutes");
-        let record = self.get(&caller.workspace, id).await?.ok_or_else(gone)?;
+        let record: Record = self.open(&caller.workspace, id).await?.ok_or_else(gone)?;
         let actor = match (record.actor, asked) {
             (Some(planned), Some(asked)) if planned != asked => return Err(gone()),
             (Some(actor), _) | (None, Some(actor)) => actor,
@@ -139,10 +120,8 @@ impl PlanStore {
             return Err(gone());
         }
         if record.plan.actions.is_empty() {
-            return Err(Problem::invalid(
-                "/plan_id",
-                "names a plan without actions; answer its questions and plan again",
-            ));
+            let detail = "names a plan without actions; answer its questions and plan again";
+            return Err(Problem::invalid("/plan_id", detail));
         }
         let actions = record.plan.actions.into_iter().map(|action| RequestedAction {
             provider: Some(action.provider.to_string()),
@@ -156,7 +135,7 @@ impl PlanStore {
 }
 
 /// Where the open questions of a request lie: a UUID made of its hash (RFC 9562, version 8), which no plan can have.
-fn questions_id(workspace: &WorkspaceId, request: &RequestHash) -> PlanId {
+pub(super) fn questions_id(workspace: &WorkspaceId, request: &RequestHash) -> PlanId {
     let hash = sha256(format!("{workspace}\n{}", request.as_str()).as_bytes());
     let (bytes, _) = hash.split_first_chunk().expect("a SHA-256 has 32 bytes");
     PlanId(Builder::from_custom_bytes(*bytes).into_uuid())

@@ -1,8 +1,8 @@
 //! Replays the stored answer of a plan through today's code.
 
-use domain::{Plan, PlanId, WorkspaceId};
+use domain::{Plan, PlanId, RequestHash, WorkspaceId};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Planner, answer::Request, record::Record};
 use crate::{Problem, ProblemCode};
@@ -35,11 +35,12 @@ impl Planner {
     /// Runs the stored answer of a plan through today's code. The model is not asked, and nothing is written.
     pub async fn replay(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Replay, Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
-        let Record { plan, prompt, context, answers, answer, catalogue, model, .. } =
-            self.plans.get(workspace, id).await?.ok_or_else(gone)?;
-        let request = Request { prompt: &prompt, context: context.as_deref(), answers: &answers };
+        let Record { plan, prompt, context, answers, answer, catalogue, model, created_at, .. } =
+            self.plans.open(workspace, id).await?.ok_or_else(gone)?;
+        let (prompt, context) = (prompt.as_str(), context.as_deref());
+        let request = Request { prompt, context, answers: &answers, timezone: None, began: created_at };
         let now = match self.understand(&self.gate.permissions_in(workspace).await?, request, answer) {
-            Ok(outcome) => without_ids(&outcome.plan.with_id(id, &request.hash())),
+            Ok(draft) => without_ids(&draft.with_id(id, &RequestHash::of(prompt, context))),
             Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),
         };
         let mut differences = Vec::new();
@@ -63,15 +64,13 @@ fn without_ids(plan: &Plan) -> Value {
 fn compare(at: &str, then: &Value, now: &Value, found: &mut Vec<Difference>) {
     match (then, now) {
         (Value::Object(old), Value::Object(new)) => {
-            let get = |fields: &Map<String, Value>, key: &str| fields.get(key).cloned().unwrap_or_default();
             for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
-                compare(&format!("{at}/{}", domain::pointer_token(key)), &get(old, key), &get(new, key), found);
+                compare(&format!("{at}/{}", domain::pointer_token(key)), &then[key], &now[key], found);
             }
         }
         (Value::Array(old), Value::Array(new)) => {
             for place in 0..old.len().max(new.len()) {
-                let get = |list: &[Value]| list.get(place).cloned().unwrap_or_default();
-                compare(&format!("{at}/{place}"), &get(old), &get(new), found);
+                compare(&format!("{at}/{place}"), &then[place], &now[place], found);
             }
         }
         _ if then == now => {}

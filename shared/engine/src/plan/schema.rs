@@ -58,35 +58,29 @@ fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
 fn strict(schema: &Value) -> Value {
     let Value::Object(fields) = schema else { return schema.clone() };
     if let Some(Value::Array(alternatives)) = fields.get("anyOf") {
-        let description = fields.get("description");
-        return with_description(one_of(alternatives), description);
+        let mut schema = one_of(alternatives);
+        if let Some(description) = fields.get("description") {
+            schema["description"] = description.clone();
+        }
+        return schema;
     }
-    if fields.get("type") == Some(&json!("object")) || fields.contains_key("properties") {
-        let required: Vec<&str> =
-            fields.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let properties = fields.get("properties").and_then(Value::as_object);
-        let properties = properties.into_iter().flatten().map(|(key, property)| {
+    if schema["type"] == "object" || fields.contains_key("properties") {
+        let properties = schema["properties"].as_object().into_iter().flatten().map(|(key, property)| {
+            let required = schema["required"].as_array().is_some_and(|required| required.contains(&json!(key)));
             let property = strict(property);
-            let property = if required.contains(&key.as_str()) { property } else { nullable(property) };
-            (key.as_str(), property)
+            (key.as_str(), if required { property } else { nullable(property) })
         });
         return closed(properties);
     }
-    let mut kept = serde_json::Map::new();
-    for key in ["type", "description", "enum", "pattern", "minItems", "maxItems", "minimum", "maximum"] {
-        if let Some(value) = fields.get(key) {
-            kept.insert(key.to_owned(), value.clone());
-        }
-    }
-    if let Some(items) = fields.get("items") {
-        kept.insert("items".to_owned(), strict(items));
-    }
-    Value::Object(kept)
+    let kept = ["type", "description", "enum", "pattern", "minItems", "maxItems", "minimum", "maximum"];
+    let kept = kept.into_iter().filter_map(|key| Some((key.to_owned(), fields.get(key)?.clone())));
+    let items = fields.get("items").map(|items| ("items".to_owned(), strict(items)));
+    Value::Object(kept.chain(items).collect())
 }
 
 /// One way to write a thing is enough for a model: a list rather than one or a list; else the alternatives as they are.
 fn one_of(alternatives: &[Value]) -> Value {
-    let is = |schema: &&Value, kind: &str| schema.get("type") == Some(&json!(kind));
+    let is = |schema: &&Value, kind: &str| schema["type"] == kind;
     let null = alternatives.iter().any(|schema| is(&schema, "null"));
     let inner: Vec<Value> = alternatives.iter().filter(|schema| !is(schema, "null")).map(strict).collect();
     let list = inner.iter().find(|schema| is(schema, "array"));
@@ -98,21 +92,13 @@ fn one_of(alternatives: &[Value]) -> Value {
     if null { nullable(chosen) } else { chosen }
 }
 
-fn nullable(schema: Value) -> Value {
+fn nullable(mut schema: Value) -> Value {
     match schema.get("type") {
         Some(Value::String(kind)) if schema.get("enum").is_none() => {
-            let mut schema = schema.clone();
             schema["type"] = json!([kind, "null"]);
             schema
         }
         Some(Value::Array(kinds)) if kinds.contains(&json!("null")) => schema,
         _ => object([("anyOf", Value::Array(vec![schema, json!({ "type": "null" })]))]),
     }
-}
-
-fn with_description(mut schema: Value, description: Option<&Value>) -> Value {
-    if let Some(description) = description {
-        schema["description"] = description.clone();
-    }
-    schema
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use domain::{Address, Effect, Evidence, Provider, Violation, Warning};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde::Serialize;
 use serde_json::Value;
 
 /// One entry of the catalogue: what can be done, and how.
@@ -79,12 +80,14 @@ pub struct Example {
 }
 
 /// The OAuth scopes that an action needs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = Scopes))]
 pub struct OAuthScopes {
-    /// The least with which it can be carried out at all.
+    /// The minimum to carry it out.
+    #[serde(rename = "send")]
     pub required: &'static [&'static str],
-    /// With these too a send makes a draft first, so that a lost answer never leaves an unknown outcome. Empty for an
-    /// action that cannot.
+    /// With these it makes a draft first, so that a lost answer leaves no unknown outcome. Empty for an action that
+    /// cannot.
     pub draft: &'static [&'static str],
 }
 

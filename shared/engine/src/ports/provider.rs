@@ -1,20 +1,26 @@
 //! What is known of a provider. All of it is data, in one constant a provider.
 
 use domain::Provider;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A provider: its names, its addresses, and how its OAuth differs from others'.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = ProviderView, description = "A provider."))]
 pub struct ProviderSpec {
     /// Its id, and its name in paths, variables and labels.
+    #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "google"))]
     pub id: Provider,
-    /// Its name for people, such as `Google`.
+    /// Its name for people.
+    #[cfg_attr(feature = "utoipa", schema(example = "Google"))]
     pub name: &'static str,
-    /// The name of the account that people connect, such as `Google Calendar`.
+    /// The name of the account that people connect.
+    #[cfg_attr(feature = "utoipa", schema(example = "Gmail"))]
     pub account: &'static str,
     /// Its OAuth 2.0 endpoints and habits.
+    #[serde(skip)]
     pub oauth: OAuthSpec,
     /// Its APIs' addresses.
+    #[serde(skip)]
     pub apis: &'static [ApiAddress],
     /// The page where an account's owner withdraws a consent.
     pub revoke_page: &'static str,

@@ -36,17 +36,17 @@ pub struct RateLimit {
 /// What was asked for, and whether the request is within its limits.
 pub type Counted<T> = Result<(T, Decision), CacheError>;
 
-/// Whether a request is within its limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a request is within its limits. The strictest is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Decision {
     /// It is.
     Allowed,
     /// It is not.
     Refused {
+        /// When one more request is within the limit, if nobody else asks.
+        retry_after: Duration,
         /// The limit that was reached.
         limit: u32,
-        /// When one more request is within it, if nobody else asks.
-        retry_after: Duration,
     },
 }
 
@@ -54,12 +54,6 @@ impl Decision {
     /// The stricter of two.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Refused { retry_after: first, .. }, Self::Refused { retry_after: second, .. }) if first < second => {
-                other
-            }
-            (Self::Allowed, _) => other,
-            _ => self,
-        }
+        self.max(other)
     }
 }

@@ -1,8 +1,12 @@
 //! Encryption at rest.
 
+use std::fmt::Display;
+
 use async_trait::async_trait;
 use domain::WorkspaceId;
-use serde::{Deserialize, Serialize};
+use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use strum::IntoStaticStr;
 
 use super::Cause;
 
@@ -35,8 +39,36 @@ impl<'a> Place<'a> {
     }
 }
 
+impl dyn Vault + '_ {
+    /// Encrypts a value as JSON for its place.
+    pub async fn seal_json(
+        &self,
+        workspace: &WorkspaceId,
+        purpose: Purpose,
+        id: impl Display,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<Sealed, VaultError> {
+        let text = Zeroizing::new(serde_json::to_vec(value).expect("what is sealed is always JSON"));
+        self.seal(&Place::new(workspace, purpose, &id), &text).await
+    }
+
+    /// Decrypts a value that was sealed as JSON for this very place.
+    pub async fn open_json<T: DeserializeOwned>(
+        &self,
+        workspace: &WorkspaceId,
+        purpose: Purpose,
+        id: impl Display,
+        sealed: &Sealed,
+    ) -> Result<T, VaultError> {
+        let text = Zeroizing::new(self.open(&Place::new(workspace, purpose, &id), sealed).await?);
+        // The error's text may quote what was sealed.
+        serde_json::from_slice(&text).map_err(|error| VaultError::Unreadable(error.line(), error.column()))
+    }
+}
+
 /// What a sealed text is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Purpose {
     /// A job's params.
     JobParams,
@@ -54,15 +86,8 @@ pub enum Purpose {
 
 impl Purpose {
     /// The purpose's name, part of the associated data.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::JobParams => "job-params",
-            Self::Plan => "plan",
-            Self::Outbox => "outbox",
-            Self::Connection => "connection",
-            Self::Consent => "consent",
-            Self::JobResult => "job-result",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -77,6 +102,9 @@ pub enum VaultError {
     /// Sealed for another place, with another key, or changed since. Every other try fails the same way.
     #[error("the sealed text does not open here")]
     DoesNotOpen,
+    /// It opens, and is not what this program would have sealed; at which line and column.
+    #[error("what was sealed cannot be read: line {0}, column {1}")]
+    Unreadable(usize, usize),
     /// There is no key now; another try may succeed.
     #[error("the key cannot be had: {0}")]
     Unavailable(#[source] Cause),

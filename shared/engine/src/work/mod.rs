@@ -4,11 +4,11 @@ mod run;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Job, JobErrorCode, JobId, Lease, Provider, State, WorkspaceId};
+use domain::{Job, JobErrorCode, JobId, Lease, State, WorkspaceId};
 use jiff::{SignedDuration, Timestamp};
 use telemetry::{
     TraceContext,
-    record::{record_queue_wait, record_unreadable_message},
+    names::{JOB_QUEUE_WAIT, UNREADABLE_MESSAGES},
 };
 use tracing::{Instrument as _, Span};
 
@@ -39,16 +39,14 @@ pub enum Disposition {
 /// Carries jobs out.
 pub struct Worker {
     pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) jobs: Arc<JobStore>,
-    pub(crate) outbox: Arc<dyn Outbox>,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) vault: Arc<dyn Vault>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) jobs: Arc<JobStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
-    /// How long one operation at a provider may take, with all of its requests.
+    pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) provider_timeout: Duration,
-    /// This API's own address.
     pub(crate) public_url: String,
 }
 
@@ -56,37 +54,21 @@ impl Worker {
     /// Works the job that a message names. The lease lasts until `deadline`, when this worker is
     /// to be done or dead.
     pub async fn work(&self, message: &str, deadline: Timestamp) -> Disposition {
-        let JobMessage::V1 { job_id, workspace_id, traceparent } = match JobMessage::read(message) {
-            Ok(message) => message,
-            Err(UnreadableMessage::UnknownVersion(version)) => {
-                tracing::warn!(message.version = version, "a message of a later version stays in the queue");
-                return Disposition::Leave;
-            }
-            Err(UnreadableMessage::Garbage(why)) => {
-                tracing::error!(why, "an unreadable message is dropped");
-                record_unreadable_message();
-                return Disposition::Acknowledge;
-            }
-        };
-        let span = span(job_id, traceparent.as_deref());
-        self.work_job(message, job_id, workspace_id, deadline).instrument(span).await
+        match read(message) {
+            Ok((id, workspace, span)) => self.work_job(message, id, workspace, deadline).instrument(span).await,
+            Err(disposition) => disposition,
+        }
     }
 
-    async fn work_job(
-        &self,
-        message: &str,
-        job_id: JobId,
-        workspace_id: WorkspaceId,
-        deadline: Timestamp,
-    ) -> Disposition {
-        let claimed = loop {
-            let (job, contents) = match self.jobs.ledger.job_with_contents(job_id).await {
-                Ok(Some((job, contents))) if job.workspace_id == workspace_id => (job, contents),
+    async fn work_job(&self, message: &str, id: JobId, workspace: WorkspaceId, until: Timestamp) -> Disposition {
+        let (before, job, contents) = loop {
+            let (job, contents) = match self.jobs.ledger.job_with_contents(id).await {
+                Ok(Some((job, contents))) if job.workspace_id == workspace => (job, contents),
                 Ok(_) => {
                     tracing::warn!("a message names a job that is not there");
                     return Disposition::Acknowledge;
                 }
-                Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
+                Err(_) => return self.again(message, &workspace, LEDGER_PAUSE).await,
             };
             let now = self.clock.now();
             if let Some(then) = job.not_before.filter(|then| !job.state.has_ended() && *then > now) {
@@ -97,30 +79,29 @@ impl Worker {
                 return self.give_up_on(job).await;
             }
             // Ended, or in the hands of another worker: if that one dies, the sweeper finds the job.
-            let lease = Lease { owner: self.ids.uuid(), until: deadline };
+            let lease = Lease { owner: self.ids.uuid(), until };
             let Ok(next) = job.claimed(lease, now) else { return Disposition::Acknowledge };
             match self.jobs.ledger.save(&next).await {
                 Ok(Save::Done) => break (job, next, contents),
                 // Another worker was quicker; look again.
                 Ok(Save::Stale) => {}
-                Err(_) => return self.again(message, &workspace_id, LEDGER_PAUSE).await,
+                Err(_) => return self.again(message, &workspace, LEDGER_PAUSE).await,
             }
         };
-        let (before, job, contents) = claimed;
         if let Some(since) = before.waits_since() {
             let wait = self.clock.now().duration_since(since).unsigned_abs();
-            record_queue_wait(job.provider.as_str(), job.action.as_str(), wait);
+            JOB_QUEUE_WAIT.observe(&[job.provider.as_str(), job.action.as_str()], wait);
         }
         self.jobs.cache(std::slice::from_ref(&job)).await;
         let maybe_done = before.state == State::Sending;
-        let mut run = Run { worker: self, job, contents, maybe_done, until: deadline };
+        let mut run = Run { worker: self, job, contents, maybe_done, until };
         match run.finish().await {
             Ok(()) => Disposition::Acknowledge,
             Err(Stop::Ledger(error)) => {
                 tracing::error!(%error, "the job waits for the ledger");
                 // The lease cannot be given back now, so nobody can take the job up before it ends.
-                let held = deadline.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
-                self.again(message, &workspace_id, held.max(LEDGER_PAUSE)).await
+                let held = until.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
+                self.again(message, &workspace, held.max(LEDGER_PAUSE)).await
             }
             Err(_) => {
                 tracing::warn!(job.fence = run.job.fence, "overtaken by another worker");
@@ -142,16 +123,10 @@ impl Worker {
     /// Settles the job of a message that was delivered too often without an end: it makes its
     /// workers crash, so nobody takes it up again.
     pub async fn settle_dead(&self, message: &str) -> Disposition {
-        let (job_id, traceparent) = match JobMessage::read(message) {
-            Ok(JobMessage::V1 { job_id, traceparent, .. }) => (job_id, traceparent),
-            Err(UnreadableMessage::UnknownVersion(_)) => return Disposition::Leave,
-            Err(UnreadableMessage::Garbage(_)) => {
-                record_unreadable_message();
-                return Disposition::Acknowledge;
-            }
-        };
-        let span = span(job_id, traceparent.as_deref());
-        self.settle_dead_job(job_id).instrument(span).await
+        match read(message) {
+            Ok((job_id, _, span)) => self.settle_dead_job(job_id).instrument(span).await,
+            Err(disposition) => disposition,
+        }
     }
 
     async fn settle_dead_job(&self, job_id: JobId) -> Disposition {
@@ -168,21 +143,12 @@ impl Worker {
         }
     }
 
-    /// How an account is connected, for a person.
-    fn how_to_connect(&self, provider: Provider) -> String {
-        let url = &self.public_url;
-        format!("Connect the account at {url}/dev/action-runner.html (or POST {url}/oauth/{provider}/start)")
-    }
-
     async fn give_up_on(&self, job: Job) -> Disposition {
         let now = self.clock.now();
         let maybe_done = job.state == State::Sending;
-        let error = failure(
-            JobErrorCode::Internal,
-            "The job made its workers stop again and again, before anything was done.",
-            true,
-            "Retry it; if it happens again, report the job's id.",
-        );
+        let message = "The job made its workers stop again and again, before anything was done.";
+        let remediation = "Retry it; if it happens again, report the job's id.";
+        let error = failure(JobErrorCode::Internal, message, true, remediation);
         let mut run = Run { worker: self, job, contents: None, maybe_done, until: now };
         match run.fail(error).await {
             Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
@@ -191,11 +157,25 @@ impl Worker {
     }
 }
 
-/// What every line of a job's work says: which job, and which trace it belongs to.
-fn span(job: JobId, traceparent: Option<&str>) -> Span {
-    let span = tracing::error_span!("job", job.id = %job, trace.id = tracing::field::Empty);
-    if let Some(trace) = traceparent.and_then(TraceContext::read) {
-        span.record("trace.id", tracing::field::display(trace.id()));
+/// Reads a message: the job, and what every line of its work says, which is the job and the trace it belongs to. A
+/// message that cannot be read has nobody to work it.
+fn read(message: &str) -> Result<(JobId, WorkspaceId, Span), Disposition> {
+    match JobMessage::read(message) {
+        Ok(JobMessage::V1 { job_id, workspace_id, traceparent }) => {
+            let span = tracing::error_span!("job", job.id = %job_id, trace.id = tracing::field::Empty);
+            if let Some(trace) = traceparent.as_deref().and_then(TraceContext::read) {
+                span.record("trace.id", tracing::field::display(trace.id()));
+            }
+            Ok((job_id, workspace_id, span))
+        }
+        Err(UnreadableMessage::UnknownVersion(version)) => {
+            tracing::warn!(message.version = version, "a message of a later version stays in the queue");
+            Err(Disposition::Leave)
+        }
+        Err(UnreadableMessage::Garbage(why)) => {
+            tracing::error!(why, "an unreadable message is dropped");
+            UNREADABLE_MESSAGES.count(&[]);
+            Err(Disposition::Acknowledge)
+        }
     }
-    span
 }

@@ -3,13 +3,15 @@
 //! Every step is written before the next is taken, over the version that this worker wrote last;
 //! when the ledger holds another one, this worker was overtaken and stops where it is.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use domain::{Address, CONTENTS_DAYS, Effect, Evidence, InvalidTransition, Job, JobError, JobErrorCode, Via};
+use domain::{Address, CONTENTS_DAYS, Effect, Evidence, InvalidTransition, Job, JobError, JobErrorCode, State, Via};
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use telemetry::record::{
-    JobCount, Operation, ProviderOutcome, record_job, record_job_duration, record_provider_request,
+use telemetry::{
+    labels::{JobCount, Operation, ProviderOutcome},
+    names::{JOB_DURATION, JOBS, PROVIDER_REQUESTS},
 };
 
 use super::Worker;
@@ -18,8 +20,8 @@ use crate::{
     accounts::{Connection, ConnectionError},
     jobs::seal_result,
     ports::{
-        Access, Action, ActionSpec, Call, Comparison, Contents, Done, LedgerError, OutboxEntry, Place, ProviderError,
-        Purpose, RenderContext, Rendered, Save, VaultError, Wording,
+        Access, Action, ActionSpec, Call, Comparison, Contents, Done, LedgerError, OutboxEntry, ProviderError, Purpose,
+        RenderContext, Rendered, Save, VaultError, Wording,
     },
     preview::content_sha256,
 };
@@ -27,7 +29,7 @@ use crate::{
 /// How often in a row a provider that cannot be reached is tried.
 const TRIES: u32 = 6;
 /// Time to write down what came of a call, beside the call's own time-out.
-const MARGIN: SignedDuration = SignedDuration::from_secs(3);
+const MARGIN: Duration = Duration::from_secs(3);
 
 /// Why a run stopped short of an end.
 pub(super) enum Stop {
@@ -43,14 +45,17 @@ pub(super) enum Stop {
     Fail(JobError),
     /// It may or may not have been carried out, and nothing can find out.
     Unknown,
+    /// The provider refused a call, or did not answer; [`Run::after`] says what that means for the job.
+    Provider(ProviderError),
 }
 
-/// Why a call to the provider has no result.
-enum Failed {
-    /// The provider said so, or did not answer.
-    Provider(ProviderError),
-    /// The call was not made.
-    NotMade(Stop),
+/// A call with an account that carries it out.
+struct Live<'a> {
+    call: &'a dyn Call,
+    rendered: Rendered,
+    access: Access,
+    /// The draft to send.
+    draft: Option<Evidence>,
 }
 
 impl From<LedgerError> for Stop {
@@ -58,6 +63,10 @@ impl From<LedgerError> for Stop {
         Self::Ledger(error)
     }
 }
+
+/// A transition of [`Job`].
+trait Step: FnOnce(&Job, Timestamp) -> Result<Job, InvalidTransition> {}
+impl<T: FnOnce(&Job, Timestamp) -> Result<Job, InvalidTransition>> Step for T {}
 
 /// A job in this worker's hands.
 pub(super) struct Run<'a> {
@@ -75,7 +84,11 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Works the job until it has ended, or waits.
     pub(super) async fn finish(&mut self) -> Result<(), Stop> {
-        match self.run().await {
+        let ended = match self.run().await {
+            Err(Stop::Provider(error)) => Err(self.after(error)),
+            ended => ended,
+        };
+        match ended {
             Err(Stop::Wait(pause)) => self.wait(pause, Job::lease_released).await,
             Err(Stop::TryAgain) => self.wait(self.exponential(self.job.failures), Job::unreachable).await,
             Err(Stop::Fail(error)) => self.fail(error).await,
@@ -85,7 +98,8 @@ impl Run<'_> {
     }
 
     async fn run(&mut self) -> Result<(), Stop> {
-        let action = self.action()?;
+        let action = self.worker.catalogue.find(self.job.action.as_str());
+        let action = action.ok_or_else(|| Self::unreadable("the catalogue has no such action"))?.clone();
         // Whatever else is true now, only a person can tell what became of a call that cannot be repeated.
         if self.maybe_done && !action.spec().effect.is_repeatable(self.job.evidence.is_some()) {
             return Err(Stop::Unknown);
@@ -103,20 +117,18 @@ impl Run<'_> {
                 self.carry_out(action.spec(), &*call, access).await
             }
             Connection::NeedsReauth(access) if access.account == self.job.account => {
-                Err(self.needs_consent("The provider wants the consent of the account's owner again."))
+                let message = "The provider wants the consent of the account's owner again.";
+                Err(self.reconnect(JobErrorCode::ReauthRequired, message, " again"))
             }
-            Connection::Live(_) | Connection::NeedsReauth(_) => Err(Stop::Fail(failure(
-                JobErrorCode::ConnectionRequired,
-                "Another account is connected than the one that the job was accepted for.",
-                true,
-                "Ask for it as a new action of the account that is connected, or connect the other one and retry the job.",
-            ))),
-            Connection::Sandbox(_) | Connection::None => Err(Stop::Fail(failure(
-                JobErrorCode::ConnectionRequired,
-                "The provider is no longer connected.",
-                true,
-                &format!("{}, then retry the job.", self.worker.how_to_connect(self.job.provider)),
-            ))),
+            Connection::Live(_) | Connection::NeedsReauth(_) => {
+                let message = "Another account is connected than the one that the job was accepted for.";
+                let remediation = "Ask for it as a new action of the account that is connected, \
+                                   or connect the other one and retry the job.";
+                Err(Stop::Fail(failure(JobErrorCode::ConnectionRequired, message, true, remediation)))
+            }
+            Connection::Sandbox(_) | Connection::None => {
+                Err(self.reconnect(JobErrorCode::ConnectionRequired, "The provider is no longer connected.", ""))
+            }
         }
     }
 
@@ -124,64 +136,48 @@ impl Run<'_> {
     fn no_connection(&self, error: &ConnectionError) -> Stop {
         match error {
             ConnectionError::Ledger(error) => Stop::Ledger(error.clone()),
-            ConnectionError::Unavailable(cause) => {
+            ConnectionError::Unavailable(cause) | ConnectionError::Vault(VaultError::Unavailable(cause)) => {
                 tracing::warn!(job.id = %self.job.job_id, %cause, "the job waits for its account's token");
                 Stop::Wait(self.backoff())
             }
-            ConnectionError::DoesNotOpen => {
+            ConnectionError::Vault(_) => {
                 tracing::error!(job.id = %self.job.job_id, "the connection's sealed text does not open");
-                Stop::Fail(failure(
-                    JobErrorCode::Internal,
-                    "The connection cannot be read.",
-                    true,
-                    &format!("{} again, then retry the job.", self.worker.how_to_connect(self.job.provider)),
-                ))
+                self.reconnect(JobErrorCode::Internal, "The connection cannot be read.", " again")
             }
         }
     }
 
-    fn needs_consent(&self, message: &str) -> Stop {
-        let remediation = format!("{} again, then retry the job.", self.worker.how_to_connect(self.job.provider));
-        Stop::Fail(failure(JobErrorCode::ReauthRequired, message, true, &remediation))
-    }
-
-    /// The action of the catalogue.
-    fn action(&self) -> Result<Arc<dyn Action>, Stop> {
-        let action = self.worker.catalogue.find(self.job.action.as_str());
-        action.cloned().ok_or_else(|| Self::unreadable("the catalogue has no such action"))
+    /// The job ends until the account is connected, or connected `again`.
+    fn reconnect(&self, code: JobErrorCode, message: &str, again: &str) -> Stop {
+        let (url, provider) = (&self.worker.public_url, self.job.provider);
+        let how = format!("Connect the account at {url}/dev/action-runner.html (or POST {url}/oauth/{provider}/start)");
+        Stop::Fail(failure(code, message, true, &format!("{how}{again}, then retry the job.")))
     }
 
     /// Our own fault, before anything was done.
     fn unreadable(why: &str) -> Stop {
         tracing::error!(why, "the job cannot be carried out");
-        Stop::Fail(failure(
-            JobErrorCode::Internal,
-            "The job's contents cannot be read.",
-            false,
-            "Ask for the action again with a fresh client_request_id.",
-        ))
+        let remediation = "Ask for the action again with a fresh client_request_id.";
+        Stop::Fail(failure(JobErrorCode::Internal, "The job's contents cannot be read.", false, remediation))
     }
 
     /// Opens and parses the job's params.
     async fn call(&self, action: &dyn Action) -> Result<Box<dyn Call>, Stop> {
         let ours = Self::unreadable;
         let contents = self.contents.as_ref().ok_or_else(|| ours("no contents"))?;
-        let place = Place::new(&self.job.workspace_id, Purpose::JobParams, &self.job.job_id);
-        let text = self.worker.vault.open(&place, &contents.0).await;
-        let text = match text {
-            Ok(text) => text,
-            Err(error @ VaultError::Unavailable(_)) => return Err(Stop::Ledger(LedgerError::new(error))),
-            Err(error) => return Err(ours(&error.to_string())),
-        };
-        let params: Value = serde_json::from_slice(&text).map_err(|error| ours(&error.to_string()))?;
+        let (workspace, id) = (&self.job.workspace_id, self.job.job_id);
+        let params = self.worker.vault.open_json::<Value>(workspace, Purpose::JobParams, id, &contents.0).await;
+        let params = params.map_err(|error| match error {
+            VaultError::Unavailable(_) => Stop::Ledger(LedgerError::new(error)),
+            _ => ours(&error.to_string()),
+        })?;
         action.parse(&params).map_err(|_| ours("its params are not valid any more"))
     }
 
     /// Allowlist, recipients and rollout, once more: a no is final, no answer is a wait.
     async fn gates(&self, call: &dyn Call) -> Result<(), Stop> {
-        let Ok(permissions) = self.worker.gate.permissions_of(&self.job).await else {
-            return Err(Stop::Wait(self.jittered(Duration::from_secs(30))));
-        };
+        let no_answer = || Stop::Wait(self.jittered(Duration::from_secs(30)));
+        let permissions = self.worker.gate.permissions_of(&self.job).await.map_err(|_| no_answer())?;
         if let Err(problem) = self.worker.gate.check(&permissions, &self.job.action, call) {
             let code = match problem.code {
                 ProblemCode::RecipientNotAllowed => JobErrorCode::RecipientNotAllowed,
@@ -190,16 +186,13 @@ impl Run<'_> {
             let message = "The action is no longer allowed.";
             return Err(Stop::Fail(failure(code, message, true, "Have the operator allow it, then retry the job.")));
         }
-        match self.worker.gate.settings.rollout_allows_now(self.job.provider, &self.job.actor).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Stop::Fail(failure(
-                JobErrorCode::RolloutDenied,
-                "The provider is not rolled out to this workspace and actor.",
-                true,
-                "Have the operator raise the rollout, then retry the job.",
-            ))),
-            Err(_) => Err(Stop::Wait(self.jittered(Duration::from_secs(30)))),
+        let rolled_out = self.worker.gate.settings.rollout_allows_now(self.job.provider, &self.job.actor).await;
+        if rolled_out.ok_or_else(no_answer)? {
+            return Ok(());
         }
+        let message = "The provider is not rolled out to this workspace and actor.";
+        let remediation = "Have the operator raise the rollout, then retry the job.";
+        Err(Stop::Fail(failure(JobErrorCode::RolloutDenied, message, true, remediation)))
     }
 
     async fn write_to_outbox(&mut self, call: &dyn Call, from: Option<Address>) -> Result<(), Stop> {
@@ -217,12 +210,12 @@ impl Run<'_> {
             "content_type": rendered.content_type,
             "body": rendered.body,
         });
-        let place = Place::new(&self.job.workspace_id, Purpose::Outbox, &self.job.job_id);
-        let sealed = self.worker.vault.seal(&place, entry.to_string().as_bytes()).await;
+        let (workspace, id) = (&self.job.workspace_id, self.job.job_id);
+        let sealed = self.worker.vault.seal_json(workspace, Purpose::Outbox, id, &entry).await;
         let sealed = sealed.map_err(|error| Stop::Ledger(LedgerError::new(error)))?;
         let entry = OutboxEntry {
-            job_id: self.job.job_id,
-            workspace: self.job.workspace_id.clone(),
+            job_id: id,
+            workspace: workspace.clone(),
             written_at: now,
             sealed,
             expires_at: now + SignedDuration::from_hours(24 * CONTENTS_DAYS),
@@ -233,49 +226,35 @@ impl Run<'_> {
     }
 
     /// The one place where the effect decides what a worker does.
-    async fn carry_out(&mut self, spec: &ActionSpec, call: &dyn Call, mut access: Access) -> Result<(), Stop> {
+    async fn carry_out(&mut self, spec: &ActionSpec, call: &dyn Call, access: Access) -> Result<(), Stop> {
         let rendered = self.render(call, access.address.clone())?;
+        let mut live = Live { call, rendered, access, draft: None };
         let result = match spec.effect {
             Effect::Read => return Err(Self::unreadable("a read has no job")),
-            Effect::Draft => self.leave_draft(call, &rendered, &mut access).await?,
-            Effect::Change => self.change(spec, call, &rendered, &mut access).await?,
-            Effect::Send => self.send(spec, call, &rendered, &mut access).await?,
+            // If its answer is lost, another one is made: only the account's owner sees the first.
+            Effect::Draft => {
+                json!({ "draft_id": self.draft(&mut live).await?.draft_id, "done": "Left among the drafts." })
+            }
+            Effect::Change => self.change(&mut live).await?,
+            Effect::Send => self.send(spec, &mut live).await?,
         };
-        self.complete(call, access.address, result).await
-    }
-
-    /// Leaves a draft. If its answer is lost, another one is made: only the account's owner sees the first.
-    async fn leave_draft(&mut self, call: &dyn Call, rendered: &Rendered, access: &mut Access) -> Result<Value, Stop> {
-        let evidence = self.draft(call, rendered, access).await?;
-        Ok(json!({ "draft_id": evidence.draft_id, "done": "Left among the drafts." }))
+        self.complete(call, live.access.address, result).await
     }
 
     /// Makes a change under our id. After a lost answer the same call is made again, since it changes nothing more.
-    async fn change(
-        &mut self,
-        spec: &ActionSpec,
-        call: &dyn Call,
-        rendered: &Rendered,
-        access: &mut Access,
-    ) -> Result<Value, Stop> {
-        self.leave_time()?;
-        self.write(self.job.sending(self.worker.clock.now())).await?;
-        let refused = match self.ask(Operation::Change, access, |access| perform(call, rendered, access, None)).await {
+    async fn change(&mut self, live: &mut Live<'_>) -> Result<Value, Stop> {
+        let refused = match self.perform(Operation::Change, live).await {
             Ok(done) => return Ok(done.details),
-            Err(Failed::Provider(ProviderError::AnswerLost(why))) => {
-                tracing::warn!(why, "the answer to a change was lost");
-                self.maybe_done = true;
-                return Err(Stop::Wait(self.backoff()));
-            }
-            Err(Failed::Provider(ProviderError::Exists)) => {
+            Err(Stop::Provider(ProviderError::AnswerLost(_))) => return Err(Stop::Wait(self.backoff())),
+            Err(Stop::Provider(ProviderError::Exists)) => {
                 ProviderError::Rejected("something else exists under its id".to_owned())
             }
             // This call was refused, but an earlier one may have gone through.
-            Err(Failed::Provider(refused @ ProviderError::Rejected(_))) if self.maybe_done => refused,
-            Err(Failed::Provider(_)) if self.maybe_done => return Err(Stop::Wait(self.backoff())),
-            Err(failed) => return Err(self.not_done(spec, failed).await),
+            Err(Stop::Provider(refused @ ProviderError::Rejected(_))) if self.maybe_done => refused,
+            Err(Stop::Provider(_)) if self.maybe_done => return Err(Stop::Wait(self.backoff())),
+            Err(stop) => return Err(self.not_done(stop).await),
         };
-        match self.ask(Operation::Compare, access, |access| compare(call, rendered, access)).await {
+        match self.ask(Operation::Compare, live, |live| live.call.compare(&live.rendered, &live.access)).await {
             Ok(Comparison::Ours(done)) => {
                 let mut result = done.details;
                 result["presumed"] = json!(true);
@@ -284,111 +263,102 @@ impl Run<'_> {
             Ok(Comparison::NotOurs) => {
                 // Neither this call nor an earlier one did it.
                 self.maybe_done = false;
-                Err(self.not_done(spec, Failed::Provider(refused)).await)
+                Err(self.not_done(Stop::Provider(refused)).await)
             }
-            Err(Failed::NotMade(stop @ (Stop::Ledger(_) | Stop::Overtaken))) => Err(stop),
+            Err(stop @ (Stop::Ledger(_) | Stop::Overtaken)) => Err(stop),
             Err(_) => Err(Stop::Wait(self.backoff())),
         }
     }
 
     /// Sends: by a draft where the scopes allow it, so that a lost answer leaves no doubt; else in one request.
-    async fn send(
-        &mut self,
-        spec: &ActionSpec,
-        call: &dyn Call,
-        rendered: &Rendered,
-        access: &mut Access,
-    ) -> Result<Value, Stop> {
-        let draft_scopes = spec.scopes.draft;
-        let provider = self.worker.catalogue.provider(spec.provider);
-        let by_draft = !draft_scopes.is_empty() && provider.grants(&access.scopes, draft_scopes);
+    async fn send(&mut self, spec: &ActionSpec, live: &mut Live<'_>) -> Result<Value, Stop> {
+        let by_draft = spec.drafts_with(self.worker.catalogue.provider(spec.provider), &live.access);
         if self.job.evidence.is_some() && !by_draft {
             if self.maybe_done {
                 return Err(Stop::Unknown);
             }
-            self.write(self.job.unprepared(self.worker.clock.now())).await?;
+            self.write(Job::unprepared).await?;
         }
-        // A draft that a person deleted is made again, once.
-        for last in [false, true] {
-            let draft = if by_draft { Some(self.draft(call, rendered, access).await?) } else { None };
-            self.leave_time()?;
-            self.write(self.job.sending(self.worker.clock.now())).await?;
-            let sent = self.ask(Operation::Send, access, |access| perform(call, rendered, access, draft.clone())).await;
-            match sent {
-                Ok(done) => return Ok(done.details),
-                Err(Failed::Provider(ProviderError::DraftGone)) if self.maybe_done => {
-                    let evidence = draft.expect("only a draft can be gone");
+        let mut made_again = false;
+        loop {
+            live.draft = if by_draft { Some(self.draft(live).await?) } else { None };
+            match (self.perform(Operation::Send, live).await, &live.draft) {
+                (Ok(done), _) => return Ok(done.details),
+                (Err(Stop::Provider(ProviderError::DraftGone)), Some(evidence)) if self.maybe_done => {
                     return Ok(json!({
                         "presumed": true,
                         "draft_id": evidence.draft_id,
                         "internet_message_id": evidence.internet_message_id,
                     }));
                 }
-                Err(Failed::Provider(ProviderError::DraftGone)) if !last => {
-                    self.write(self.job.not_sent(self.worker.clock.now())).await?;
-                    self.write(self.job.unprepared(self.worker.clock.now())).await?;
+                // A draft that a person deleted is made again, once.
+                (Err(Stop::Provider(ProviderError::DraftGone)), _) if !made_again => {
+                    made_again = true;
+                    self.write(Job::not_sent).await?;
+                    self.write(Job::unprepared).await?;
                 }
-                Err(Failed::Provider(ProviderError::AnswerLost(why))) => {
-                    tracing::warn!(why, "the answer to a send was lost");
-                    self.maybe_done = true;
-                    // The same draft is sent again: if it is gone, it was sent.
-                    return Err(if by_draft { Stop::Wait(self.backoff()) } else { Stop::Unknown });
+                // The same draft is sent again: if it is gone, it was sent.
+                (Err(Stop::Provider(ProviderError::AnswerLost(_))), draft) => {
+                    return Err(if draft.is_some() { Stop::Wait(self.backoff()) } else { Stop::Unknown });
                 }
-                Err(failed) => return Err(self.not_done(spec, failed).await),
+                (Err(stop), _) => return Err(self.not_done(stop).await),
             }
         }
-        Err(self.after(spec.wording, &ProviderError::DraftGone))
     }
 
-    /// Takes back the mark of a call that certainly did nothing, unless an earlier one may have; then says what the
-    /// failure means for the job.
-    async fn not_done(&mut self, spec: &ActionSpec, failed: Failed) -> Stop {
-        if !self.maybe_done
-            && let Err(stop) = self.write(self.job.not_sent(self.worker.clock.now())).await
-        {
+    /// Records that the call is about to begin, and makes it.
+    async fn perform(&mut self, operation: Operation, live: &mut Live<'_>) -> Result<Done, Stop> {
+        self.leave_time()?;
+        self.write(Job::sending).await?;
+        let done = self
+            .ask(operation, live, |live| live.call.perform(&live.rendered, &live.access, live.draft.as_ref()))
+            .await;
+        if let Err(Stop::Provider(ProviderError::AnswerLost(why))) = &done {
+            tracing::warn!(why, "the answer to a call was lost");
+            self.maybe_done = true;
+        }
+        done
+    }
+
+    /// Takes back the mark of a call that certainly did nothing, unless an earlier one may have.
+    async fn not_done(&mut self, stop: Stop) -> Stop {
+        if self.maybe_done || self.job.state != State::Sending {
             return stop;
         }
-        match failed {
-            Failed::Provider(error) => self.after(spec.wording, &error),
-            Failed::NotMade(stop) => stop,
-        }
+        self.write(Job::not_sent).await.err().unwrap_or(stop)
     }
 
     /// The job's draft, made unless it exists.
-    async fn draft(&mut self, call: &dyn Call, rendered: &Rendered, access: &mut Access) -> Result<Evidence, Stop> {
+    async fn draft(&mut self, live: &mut Live<'_>) -> Result<Evidence, Stop> {
         if let Some(evidence) = &self.job.evidence {
             return Ok(evidence.clone());
         }
-        let evidence = match self.ask(Operation::Prepare, access, |access| prepare(call, rendered, access)).await {
-            Ok(evidence) => evidence,
-            Err(Failed::Provider(error)) => return Err(self.after(self.wording(), &error)),
-            Err(Failed::NotMade(stop)) => return Err(stop),
-        };
-        self.write(self.job.prepared(evidence.clone(), self.worker.clock.now())).await?;
+        let evidence =
+            self.ask(Operation::Prepare, live, |live| live.call.prepare(&live.rendered, &live.access)).await?;
+        self.write(|job, now| job.prepared(evidence.clone(), now)).await?;
         Ok(evidence)
     }
 
     /// One request to the provider, or two if it refuses the first one's token, which does nothing. No request is begun
     /// that could not be written down in time: the mark or the token may have taken long.
-    async fn ask<T, F>(
+    async fn ask<T>(
         &self,
         operation: Operation,
-        access: &mut Access,
-        request: impl Fn(Access) -> F,
-    ) -> Result<T, Failed>
-    where
-        F: Future<Output = Result<T, ProviderError>>,
-    {
-        for last in [false, true] {
-            self.leave_time().map_err(Failed::NotMade)?;
-            let answer = request(access.clone()).await;
+        live: &mut Live<'_>,
+        request: for<'b> fn(&'b Live<'_>) -> BoxFuture<'b, Result<T, ProviderError>>,
+    ) -> Result<T, Stop> {
+        let mut refreshed = false;
+        loop {
+            self.leave_time()?;
+            let answer = request(live).await;
             self.count(operation, answer.as_ref().err());
             match answer {
-                Err(ProviderError::Unauthorized) if !last && self.refresh(access).await.map_err(Failed::NotMade)? => {}
-                answer => return answer.map_err(Failed::Provider),
+                Err(ProviderError::Unauthorized) if !refreshed && self.refresh(&mut live.access).await? => {
+                    refreshed = true;
+                }
+                answer => return answer.map_err(Stop::Provider),
             }
         }
-        Err(Failed::Provider(ProviderError::Unauthorized))
     }
 
     async fn refresh(&self, access: &mut Access) -> Result<bool, Stop> {
@@ -398,7 +368,7 @@ impl Run<'_> {
     }
 
     /// What a call that certainly did nothing means for the job.
-    fn after(&self, wording: Wording, error: &ProviderError) -> Stop {
+    fn after(&self, error: ProviderError) -> Stop {
         match error {
             ProviderError::RateLimited(after) => Stop::Wait(self.backoff().max(after.unwrap_or_default())),
             ProviderError::Unreachable(_) | ProviderError::DraftGone if self.job.failures + 1 < TRIES => Stop::TryAgain,
@@ -408,13 +378,17 @@ impl Run<'_> {
                 true,
                 "Retry the job when the provider answers again.",
             )),
-            ProviderError::Unauthorized => self.needs_consent("The provider does not accept the account's token."),
+            ProviderError::Unauthorized => {
+                let message = "The provider does not accept the account's token.";
+                self.reconnect(JobErrorCode::ReauthRequired, message, " again")
+            }
             ProviderError::Forbidden(why) => {
-                self.needs_consent(&format!("The connection lacks a permission that the provider wants: {why}."))
+                let message = format!("The connection lacks a permission that the provider wants: {why}.");
+                self.reconnect(JobErrorCode::ReauthRequired, &message, " again")
             }
             ProviderError::Rejected(why) => Stop::Fail(failure(
                 JobErrorCode::ProviderRejected,
-                &format!("The provider refused {}: {why}.", wording.noun),
+                &format!("The provider refused {}: {why}.", self.wording().noun),
                 false,
                 "Change what the provider objects to, and ask for it as a new action.",
             )),
@@ -434,20 +408,16 @@ impl Run<'_> {
             RenderContext { from, date: Some(self.worker.clock.now()), id: Some(self.job.job_id.to_string()) };
         call.render(&context).map_err(|error| {
             tracing::error!(%error, "the action cannot be rendered");
-            Stop::Fail(failure(
-                JobErrorCode::Internal,
-                "The rendered text does not read back as what was asked for, so nothing was done.",
-                false,
-                "Change unusual characters, and ask for it as a new action.",
-            ))
+            let message = "The rendered text does not read back as what was asked for, so nothing was done.";
+            let remediation = "Change unusual characters, and ask for it as a new action.";
+            Stop::Fail(failure(JobErrorCode::Internal, message, false, remediation))
         })
     }
 
     /// A call that could not be written down before the lease ends is not begun; the next run gets a lease of its own.
     /// The pause keeps a job whose leases are always too short from running in a tight loop.
     fn leave_time(&self) -> Result<(), Stop> {
-        let timeout = SignedDuration::try_from(self.worker.provider_timeout).unwrap_or(SignedDuration::MAX);
-        let done_by = self.worker.clock.now().checked_add(timeout + MARGIN);
+        let done_by = self.worker.clock.now().checked_add(self.worker.provider_timeout + MARGIN);
         if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff())) }
     }
 
@@ -456,12 +426,8 @@ impl Run<'_> {
         result["via"] = json!(self.job.via);
         result["from"] = json!(from.map(|from| from.addr_spec()));
         result["content_sha256"] = json!(sha256);
-        let (open, sealed) = seal_result(&*self.worker.vault, &self.job, result).await;
-        let next = self.job.completed(open, self.worker.clock.now()).map(|mut next| {
-            next.sealed_result = sealed;
-            next
-        });
-        self.end(next, JobCount::Completed).await
+        let (open, sealed_result) = seal_result(&*self.worker.vault, &self.job, result).await;
+        self.end(JobCount::Completed, |job, now| Ok(Job { sealed_result, ..job.completed(open, now)? })).await
     }
 
     /// Ends the job in an error; as unknown, if it may have been carried out.
@@ -470,8 +436,7 @@ impl Run<'_> {
             return self.unknown().await;
         }
         tracing::warn!(job.error = %error.code, "the job ended in an error");
-        let next = self.job.failed(error, self.worker.clock.now());
-        self.end(next, JobCount::Error).await
+        self.end(JobCount::Error, |job, now| job.failed(error, now)).await
     }
 
     async fn unknown(&mut self) -> Result<(), Stop> {
@@ -483,8 +448,7 @@ impl Run<'_> {
             false,
             &format!("{look}, then resolve the job as sent or not_sent."),
         );
-        let next = self.job.unknown(error, self.worker.clock.now());
-        self.end(next, JobCount::Unknown).await
+        self.end(JobCount::Unknown, |job, now| job.unknown(error, now)).await
     }
 
     async fn wait(
@@ -492,42 +456,54 @@ impl Run<'_> {
         pause: Duration,
         release: fn(&Job, Timestamp, Timestamp) -> Result<Job, InvalidTransition>,
     ) -> Result<(), Stop> {
-        let now = self.worker.clock.now();
         let pause = pause.min(Duration::from_hours(24));
-        let then = now + SignedDuration::try_from(pause).unwrap_or(SignedDuration::ZERO);
+        let then = self.worker.clock.now() + pause;
         if then > self.job.gives_up_at() {
-            return self
-                .fail(failure(
-                    JobErrorCode::GaveUp,
-                    "The job waited for 24 hours.",
-                    true,
-                    "Retry the job once what it waited for is there.",
-                ))
-                .await;
+            let remediation = "Retry the job once what it waited for is there.";
+            return self.fail(failure(JobErrorCode::GaveUp, "The job waited for 24 hours.", true, remediation)).await;
         }
-        self.write(release(&self.job, then, now)).await?;
+        self.write(|job, now| release(job, then, now)).await?;
         self.worker.jobs.cache(std::slice::from_ref(&self.job)).await;
         self.worker.jobs.enqueue(std::slice::from_ref(&self.job), pause).await;
         Ok(())
     }
 
-    async fn end(&mut self, next: Result<Job, InvalidTransition>, count: JobCount) -> Result<(), Stop> {
-        self.write_hard(next).await?;
+    /// Writes the end, which is worth several tries: what is not written down is not known.
+    async fn end(&mut self, count: JobCount, step: impl Step) -> Result<(), Stop> {
+        let next = self.next(step)?;
+        let mut pause = Duration::from_millis(50);
+        while let Err(why) = self.save(next.clone()).await {
+            match why {
+                Stop::Ledger(error) if pause < Duration::from_secs(2) => {
+                    tracing::warn!(%error, "the job's end is written again");
+                    self.worker.clock.sleep(pause).await;
+                    pause *= 2;
+                }
+                why => return Err(why),
+            }
+        }
         let job = &self.job;
         let (provider, action) = (job.provider.as_str(), job.action.as_str());
-        record_job(provider, action, count);
-        record_job_duration(provider, action, job.duration().unwrap_or_default().unsigned_abs());
+        JOBS.count(&[provider, action, count.into()]);
+        JOB_DURATION.observe(&[provider, action], job.duration().unwrap_or_default().unsigned_abs());
         tracing::info!(job.status = job.state.status().as_str(), "the job ended");
         self.worker.jobs.cache(std::slice::from_ref(job)).await;
         Ok(())
     }
 
     /// Writes the next version, or learns that this worker was overtaken.
-    async fn write(&mut self, next: Result<Job, InvalidTransition>) -> Result<(), Stop> {
-        let mut next = next.map_err(|invalid| {
+    async fn write(&mut self, step: impl Step) -> Result<(), Stop> {
+        self.save(self.next(step)?).await
+    }
+
+    fn next(&self, step: impl Step) -> Result<Job, Stop> {
+        step(&self.job, self.worker.clock.now()).map_err(|invalid| {
             tracing::error!(%invalid, "a step was not allowed");
             Stop::Overtaken
-        })?;
+        })
+    }
+
+    async fn save(&mut self, mut next: Job) -> Result<(), Stop> {
         loop {
             if self.worker.jobs.ledger.save(&next).await? == Save::Done {
                 self.job = next;
@@ -535,27 +511,11 @@ impl Run<'_> {
             }
             // The sweeper may have touched a job that a worker was slow with. The job is still this
             // worker's as long as nobody has claimed it since.
-            let now = self.worker.jobs.ledger.job(next.job_id).await?;
-            match now {
+            match self.worker.jobs.ledger.job(next.job_id).await? {
                 Some(now) if now.is_held_as(&self.job) && now.revision >= next.revision => {
                     next.revision = now.revision + 1;
                 }
                 _ => return Err(Stop::Overtaken),
-            }
-        }
-    }
-
-    /// The same for an end, which is worth several tries: what is not written down is not known.
-    async fn write_hard(&mut self, next: Result<Job, InvalidTransition>) -> Result<(), Stop> {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            match self.write(next.clone()).await {
-                Err(Stop::Ledger(error)) if pause < Duration::from_secs(2) => {
-                    tracing::warn!(%error, "the job's end is written again");
-                    self.worker.clock.sleep(pause).await;
-                    pause *= 2;
-                }
-                other => return other,
             }
         }
     }
@@ -572,7 +532,7 @@ impl Run<'_> {
             Some(ProviderError::Exists) => ProviderOutcome::Exists,
             Some(ProviderError::AnswerLost(_)) => ProviderOutcome::MaybeSent,
         };
-        record_provider_request(self.job.provider.as_str(), operation, outcome);
+        PROVIDER_REQUESTS.count(&[self.job.provider.as_str(), operation.into(), outcome.into()]);
     }
 
     /// The pause after this try, whatever it failed for.
@@ -593,21 +553,4 @@ impl Run<'_> {
 
 pub(super) fn failure(code: JobErrorCode, message: &str, retriable: bool, remediation: &str) -> JobError {
     JobError { code, message: message.to_owned(), retriable, remediation: remediation.to_owned() }
-}
-
-async fn prepare(call: &dyn Call, rendered: &Rendered, access: Access) -> Result<Evidence, ProviderError> {
-    call.prepare(rendered, &access).await
-}
-
-async fn perform(
-    call: &dyn Call,
-    rendered: &Rendered,
-    access: Access,
-    draft: Option<Evidence>,
-) -> Result<Done, ProviderError> {
-    call.perform(rendered, &access, draft.as_ref()).await
-}
-
-async fn compare(call: &dyn Call, rendered: &Rendered, access: Access) -> Result<Comparison, ProviderError> {
-    call.compare(rendered, &access).await
 }

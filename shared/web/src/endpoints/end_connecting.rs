@@ -41,25 +41,19 @@ async fn handler(
     headers: HeaderMap,
     query: Result<Query<Callback>, Refused>,
 ) -> Response {
-    let mut response = finish(&web, provider, &headers, query).await.into_response();
+    let finished = async {
+        let Segment(provider) = provider?;
+        let Query(Callback { state, code, error }) = query?;
+        let cookie = consent_cookie::get(&web, provider, &headers);
+        let address = web.engine.connector.finish(provider, connect::Callback { state, cookie, code, error }).await?;
+        let connected = format!("This workspace now acts as {}. You can close this page.", address.addr_spec());
+        let page = page("The account is connected", &[&connected], ("/dev/action-runner.html", "Action runner"));
+        // The cookie works once.
+        Ok::<_, Refused>(([(header::SET_COOKIE, consent_cookie::set(&web, provider, "", 0))], page))
+    };
+    let mut response = finished.await.into_response();
     if !accept::prefers_json(&headers) {
         response.extensions_mut().insert(AsPage);
     }
     response
-}
-
-async fn finish(
-    web: &Web,
-    provider: Result<Segment<Provider>, Refused>,
-    headers: &HeaderMap,
-    query: Result<Query<Callback>, Refused>,
-) -> Result<impl IntoResponse, Refused> {
-    let Segment(provider) = provider?;
-    let Query(Callback { state, code, error }) = query?;
-    let cookie = consent_cookie::get(web, provider, headers);
-    let address = web.engine.connector.finish(provider, connect::Callback { state, cookie, code, error }).await?;
-    let connected = format!("This workspace now acts as {}. You can close this page.", address.addr_spec());
-    let page = page("The account is connected", &[&connected], ("/dev/action-runner.html", "Action runner"));
-    // The cookie works once.
-    Ok(([(header::SET_COOKIE, consent_cookie::set(web, provider, "", 0))], page))
 }

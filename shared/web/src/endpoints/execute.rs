@@ -1,18 +1,17 @@
 //! `POST /ai/execute`: turns actions into jobs.
 
 use axum::{
-    Extension,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
-use domain::{ActorId, ClientRequestId, JobStatus, PlanId};
+use domain::{ActorId, JobStatus, PlanId};
 use engine::{
     catalogue::RequestedAction,
     execute::{ExecuteRequest, What},
 };
 use uuid::Uuid;
 
-use crate::{endpoint::prelude::*, request_context::Trace};
+use crate::endpoint::prelude::*;
 
 endpoint! {
     path: "/ai/execute", function: Execute, scope: ActionsExecute, tag: "execute",
@@ -28,7 +27,7 @@ endpoint! {
 #[serde(deny_unknown_fields)]
 struct ExecuteBody {
     /// 1 to 10 actions, from a plan or from the client.
-    actions: Option<Vec<ActionRequest>>,
+    actions: Option<Vec<RequestedAction>>,
     /// The plan to carry out exactly as it was shown, instead of actions.
     #[schema(value_type = Option<Uuid>)]
     plan_id: Option<PlanId>,
@@ -37,24 +36,6 @@ struct ExecuteBody {
     /// The actor to act for; required with actions.
     #[schema(value_type = Option<String>, example = "user@example.com")]
     actor_id: Option<ActorId>,
-}
-
-/// One action.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ActionRequest {
-    /// The action's provider; optional.
-    #[schema(example = "google")]
-    provider: Option<String>,
-    /// The action's id in the catalogue.
-    #[schema(example = "gmail.send")]
-    action: String,
-    /// The action's params, as its schema in the catalogue describes them.
-    #[schema(value_type = Object)]
-    params: Value,
-    /// The action's idempotency key, unique in the workspace.
-    #[schema(value_type = Option<String>)]
-    client_request_id: Option<ClientRequestId>,
 }
 
 /// One job per action, in the order of the actions.
@@ -82,14 +63,13 @@ struct AcceptedJob {
 )]
 async fn handler(
     State(web): State<Web>,
-    may: Authorized<ByUseCase>,
-    Extension(trace): Extension<Trace>,
+    ByUseCase(may): ByUseCase,
     headers: HeaderMap,
     Json(body): Json<ExecuteBody>,
 ) -> Result<impl IntoResponse, Refused> {
     let what = match (body.plan_id, body.actions) {
         (Some(plan), None) => What::Plan(plan),
-        (None, Some(actions)) => What::Actions(actions.into_iter().map(RequestedAction::from).collect()),
+        (None, Some(actions)) => What::Actions(actions),
         (Some(_), Some(_)) => return Err(Problem::invalid("/plan_id", "give plan_id or actions, not both").into()),
         (None, None) => return Err(Problem::invalid("/actions", "is required, unless plan_id is given").into()),
     };
@@ -98,8 +78,8 @@ async fn handler(
         workspace_id: body.workspace_id,
         actor_id: body.actor_id,
         idempotency_key: idempotency_key(&headers)?,
-        trace: trace.context,
-        trace_given: trace.given,
+        trace: may.context.trace,
+        trace_given: may.context.trace_given,
     };
     let accepted = web.engine.executor.execute(&may.caller, request).await?;
     let jobs: Vec<AcceptedJob> = accepted
@@ -114,12 +94,6 @@ async fn handler(
     let location = jobs.first().map(|job| format!("/ai/jobs/{}", job.job_id)).unwrap_or_default();
     let job_ids = jobs.iter().map(|job| job.job_id).collect();
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Out(ExecuteResponse { job_ids, jobs })))
-}
-
-impl From<ActionRequest> for RequestedAction {
-    fn from(ActionRequest { provider, action, params, client_request_id }: ActionRequest) -> Self {
-        Self { provider, action, params, client_request_id }
-    }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -28,7 +28,7 @@ struct WaitQuery {
 )]
 async fn handler(
     State(web): State<Web>,
-    may: Authorized<ByUseCase>,
+    ByUseCase(may): ByUseCase,
     Segment(id): Segment<JobId>,
     Query(query): Query<WaitQuery>,
 ) -> Answer<JobView> {

@@ -22,24 +22,26 @@ struct AuditList {
 }
 
 /// A request, the rules that decided, and the result: hashes, never contents.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 struct AuditView {
     entry_id: Uuid,
     at: Timestamp,
     #[schema(example = "job.accepted")]
-    event: &'static str,
+    event: String,
     /// `key`, `keyless`, `worker` or `command-line`.
-    by: &'static str,
+    by: String,
     /// The public part of the API key that was used or changed.
     key_id: Option<String>,
     /// The SHA-256 of `workspace:actor`, in hex.
+    #[serde(rename(deserialize = "actor"))]
     actor_sha256: Option<String>,
     /// The rules that allowed it; for a refusal, the rule that refused.
-    #[schema(example = json!(["deployment", "rollout 100"]))]
+    #[schema(example = json!(["deployment", "rollout 100"]), required = true)]
+    #[serde(default)]
     rules: Vec<String>,
     /// The code of the problem, or of the job's error.
     code: Option<String>,
-    provider: Option<&'static str>,
+    provider: Option<String>,
     action: Option<String>,
     job_id: Option<Uuid>,
     plan_id: Option<Uuid>,
@@ -51,26 +53,9 @@ struct AuditView {
     value: Option<String>,
 }
 
-impl From<AuditEntry> for AuditView {
-    fn from(entry: AuditEntry) -> Self {
-        Self {
-            entry_id: entry.entry_id,
-            at: entry.at,
-            event: entry.event.into(),
-            by: entry.by.into(),
-            key_id: entry.key_id.map(String::from),
-            actor_sha256: entry.actor.map(|actor| actor.as_str().to_owned()),
-            rules: entry.rules.iter().map(ToString::to_string).collect(),
-            code: entry.code,
-            provider: entry.provider.map(Provider::as_str),
-            action: entry.action.map(String::from),
-            job_id: entry.job_id.map(|job| job.0),
-            plan_id: entry.plan_id.map(|plan| plan.0),
-            sha256: entry.sha256,
-            content_sha256: entry.content_sha256,
-            value: entry.value,
-        }
-    }
+/// A stored entry has the fields of its view, but leaves out those that are not set.
+fn view(entry: &AuditEntry) -> Result<AuditView, Problem> {
+    serde_json::from_value(json!(entry)).map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -95,6 +80,6 @@ async fn handler(State(web): State<Web>, may: Authorized, Query(query): Query<Au
     Ok(Out(AuditList {
         has_more: page.next.is_some(),
         next_cursor: page.next.map(|next| paging::cursor(next.at, next.entry_id)),
-        data: page.entries.into_iter().map(AuditView::from).collect(),
+        data: page.entries.iter().map(view).collect::<Result<_, _>>()?,
     }))
 }

@@ -17,22 +17,17 @@ struct Outbox {
 }
 
 /// An action that sandbox mode recorded instead of carrying it out.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 struct OutboxEntry {
     job_id: Uuid,
     written_at: Timestamp,
-    #[schema(value_type = String)]
-    provider: Value,
-    #[schema(value_type = String)]
-    action: Value,
-    #[schema(value_type = Option<String>)]
-    from: Value,
+    provider: String,
+    action: String,
+    from: Option<String>,
     /// The action's title in a list, such as an event's title.
-    #[schema(value_type = String)]
-    title: Value,
+    title: String,
     /// Everyone whom it would have reached.
-    #[schema(value_type = Vec<String>)]
-    recipients: Value,
+    recipients: Vec<String>,
     /// The action's params.
     #[schema(value_type = Object)]
     params: Value,
@@ -41,15 +36,12 @@ struct OutboxEntry {
     #[schema(value_type = Option<domain::OneOrMany>)]
     to: Value,
     /// `subject` of the params; only for actions that have it.
-    #[serde(skip_serializing_if = "Value::is_null")]
-    #[schema(value_type = Option<String>)]
-    subject: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
     /// `message/rfc822` or `application/json`.
-    #[schema(value_type = String)]
-    content_type: Value,
+    content_type: String,
     /// The exact text that would have gone out.
-    #[schema(value_type = String)]
-    body: Value,
+    body: String,
 }
 
 /// Lists the actions that sandbox mode recorded instead of carrying them out.
@@ -60,21 +52,13 @@ struct OutboxEntry {
 async fn handler(State(web): State<Web>, may: Authorized) -> Answer<Outbox> {
     let entries = web.engine.jobs.outbox(&may.caller).await?;
     let data = entries.into_iter().map(|(entry, mut recorded)| {
-        let params = recorded["params"].take();
-        OutboxEntry {
-            job_id: entry.job_id.0,
-            written_at: entry.written_at,
-            provider: recorded["provider"].take(),
-            action: recorded["action"].take(),
-            from: recorded["from"].take(),
-            title: recorded["title"].take(),
-            recipients: recorded["recipients"].take(),
-            to: params["to"].clone(),
-            subject: params["subject"].clone(),
-            params,
-            content_type: recorded["content_type"].take(),
-            body: recorded["body"].take(),
+        recorded["job_id"] = json!(entry.job_id);
+        recorded["written_at"] = json!(entry.written_at);
+        for name in ["to", "subject"] {
+            recorded[name] = recorded["params"][name].clone();
         }
+        serde_json::from_value(recorded)
+            .map_err(|error| Problem::new(ProblemCode::Internal, format!("an outbox entry lacks a field: {error}")))
     });
-    Ok(Out(Outbox { data: data.collect() }))
+    Ok(Out(Outbox { data: data.collect::<Result<_, _>>()? }))
 }

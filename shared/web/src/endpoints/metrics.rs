@@ -1,7 +1,7 @@
 //! `GET /metrics`: the metrics of the whole deployment.
 
 use axum::{http::header, response::IntoResponse};
-use telemetry::{CONTENT_TYPE, Gauges};
+use telemetry::CONTENT_TYPE;
 
 use crate::endpoint::prelude::*;
 
@@ -18,10 +18,6 @@ endpoint! {
     responses((status = 200, description = "Every metric", content_type = "text/plain"))
 )]
 async fn handler(State(web): State<Web>, _: Authorized) -> impl IntoResponse {
-    let gauges = async {
-        let backlog = web.engine.health.backlog().await;
-        Gauges { queue_depth: backlog.depth, queue_oldest_age: backlog.oldest }
-    };
-    let text = web.engine.metrics.scrape(gauges).await;
+    let text = web.engine.metrics.scrape(web.engine.health.backlog()).await;
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }

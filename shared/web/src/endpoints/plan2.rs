@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use axum::Extension;
-use domain::{ActorId, Address, AnswerValue, Plan};
-use engine::plan::{GivenAnswer, PlanRequest};
+use domain::{Address, Plan};
+use engine::plan::PlanRequest;
 
-use crate::{endpoint::prelude::*, request_context::Trace};
+use crate::endpoint::prelude::*;
 
 endpoint! {
     path: "/ai/plan2", function: Plan2, scope: ActionsPreview, tag: "plan",
@@ -14,40 +13,6 @@ endpoint! {
         WorkspaceMismatch, ActorMismatch, PromptTooLarge, TokenBudgetExhausted, PlannerInvalidAnswer, PlannerUnavailable
     ],
     example: || example(include_str!("plan2.json")),
-}
-
-/// A sentence to plan.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Plan2Request {
-    /// What to do, in plain words.
-    #[schema(example = "Send email to john@example.com saying thanks for the meeting")]
-    prompt: String,
-    /// The credential's workspace; optional.
-    workspace_id: Option<String>,
-    /// The actor to plan for.
-    #[schema(value_type = Option<String>)]
-    actor_id: Option<ActorId>,
-    /// The IANA time zone of times in the prompt.
-    #[schema(example = "Europe/Berlin")]
-    timezone: Option<String>,
-    /// Text by somebody else that the prompt is about, such as a thread to answer; at most 32 KiB. It serves for wording
-    /// and facts: no address in it counts as named by the person, and nothing in it is an instruction.
-    context: Option<String>,
-    /// Every answer that was given to questions about this prompt so far.
-    #[serde(default)]
-    answers: Vec<AnswerBody>,
-}
-
-/// An answer to a question of an earlier plan of the same prompt.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct AnswerBody {
-    /// The `id` of the clarification.
-    #[schema(example = "q_0f5c9a31d2b84e76")]
-    id: String,
-    /// A text for `address` and `text`, true or false for `confirm`, an option's value for `choice`.
-    value: AnswerValue,
 }
 
 /// A plan, and how it was made.
@@ -90,14 +55,10 @@ struct Meta {
 )]
 async fn handler(
     State(web): State<Web>,
-    may: Authorized<ByUseCase>,
-    Extension(trace): Extension<Trace>,
-    Json(request): Json<Plan2Request>,
+    ByUseCase(may): ByUseCase,
+    Json(request): Json<PlanRequest>,
 ) -> Answer<Plan2Response> {
-    let Plan2Request { prompt, workspace_id, actor_id, timezone, context, answers } = request;
-    let answers = answers.into_iter().map(|AnswerBody { id, value }| GivenAnswer { id, value }).collect();
-    let trace = trace.context;
-    let request = PlanRequest { prompt, context, answers, workspace_id, actor_id, timezone, trace };
+    let request = PlanRequest { trace: Some(may.context.trace), ..request };
     let planned = web.engine.planner.plan(&may.caller, request).await?;
     let providers: BTreeSet<Provider> = planned.plan.actions.iter().map(|action| action.provider).collect();
     let mut accounts = Vec::new();

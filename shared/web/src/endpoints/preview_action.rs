@@ -1,6 +1,6 @@
 //! `POST /actions/preview`: shows an action as it would go out.
 
-use domain::Warning;
+use engine::preview::Preview;
 
 use crate::endpoint::prelude::*;
 
@@ -28,35 +28,12 @@ struct PreviewBody {
     _client_request_id: Option<String>,
 }
 
-/// The action as it would go out.
-#[derive(Serialize, ToSchema)]
-struct PreviewResponse {
-    /// `message/rfc822` or `application/json`.
-    content_type: &'static str,
-    /// The exact text, except for its date and ids.
-    body: String,
-    /// The SHA-256 of the text without Date and Message-ID and with a fixed boundary; the `content_sha256` of the
-    /// completed job is the same.
-    sha256: String,
-    /// The account's address, if it is known.
-    from: Option<String>,
-    /// What a person should know.
-    warnings: Vec<Warning>,
-}
-
 /// Renders one action with the code that carries it out. Nothing is sent.
 #[utoipa::path(
     post, path = ENDPOINT.path,
-    responses((status = 200, description = "The action as it would go out", body = PreviewResponse))
+    responses((status = 200, description = "The action as it would go out", body = Preview))
 )]
-async fn handler(State(web): State<Web>, may: Authorized, Json(body): Json<PreviewBody>) -> Answer<PreviewResponse> {
-    let preview =
-        web.engine.previewer.preview(&may.caller, body.provider.as_deref(), &body.action, &body.params).await?;
-    Ok(Out(PreviewResponse {
-        content_type: preview.rendered.content_type,
-        body: preview.rendered.body,
-        sha256: preview.sha256,
-        from: preview.from.map(|from| from.addr_spec()),
-        warnings: preview.warnings,
-    }))
+async fn handler(State(web): State<Web>, may: Authorized, Json(body): Json<PreviewBody>) -> Answer<Preview> {
+    let PreviewBody { provider, action, params, .. } = body;
+    Ok(Out(web.engine.actions.preview(&may.caller, provider.as_deref(), &action, &params).await?))
 }

@@ -15,7 +15,8 @@ use adapters::{
 use clap::Parser;
 use telemetry::{
     Metrics, Vocabulary,
-    record::{PlannerStatus, record_ai_planner},
+    labels::PlannerStatus,
+    names::{PLANNER_DURATION, PLANNER_REQUESTS},
 };
 
 #[derive(Parser)]
@@ -28,12 +29,12 @@ struct Arguments {
 async fn main() -> Result<(), Box<dyn Error>> {
     let connection = Arc::new(RedisConnection::new(&Arguments::parse().redis)?);
     let store = RedisMetrics::new(connection, "metrics", Arc::new(SystemIds));
-    let metrics = Metrics::install(Vocabulary::default()).with_store(Arc::new(store));
     // A busy machine must not fail the test.
-    let metrics = metrics.with_flush_timeout(Duration::from_secs(30));
+    let metrics = Metrics::install(Vocabulary::default()).with_store(Arc::new(store), Duration::from_secs(30));
     for line in stdin().lock().lines() {
         for _ in 0..line?.parse::<usize>()? {
-            record_ai_planner(PlannerStatus::Ok, Duration::from_millis(3));
+            PLANNER_REQUESTS.count(&[PlannerStatus::Ok.into()]);
+            PLANNER_DURATION.observe(&[PlannerStatus::Ok.into()], Duration::from_millis(3));
         }
         metrics.flush().await;
         println!("flushed");
