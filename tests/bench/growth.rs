@@ -16,7 +16,7 @@ use domain::{JobId, JobStatus};
 use engine::{
     Caller, Engine, JobMessage,
     catalogue::RequestedAction,
-    execute::{ExecuteRequest, What},
+    execute::ExecuteRequest,
     ports::{LedgerPorts, Position},
     work::Disposition,
 };
@@ -131,12 +131,10 @@ impl Deployment {
             client_request_id: Some(key.parse().expect("a key")),
         };
         let request = ExecuteRequest {
-            what: What::Actions(vec![action]),
-            workspace_id: None,
+            actions: Some(vec![action]),
             actor_id: Some("user@example.com".parse().expect("an id")),
-            idempotency_key: None,
-            trace: telemetry::TraceContext::begin(1, 1),
-            trace_given: false,
+            trace: Some(telemetry::TraceContext::begin(1, 1)),
+            ..ExecuteRequest::default()
         };
         self.engine.executor.execute(&self.caller, request).await.expect("it is accepted")[0].job.job_id
     }

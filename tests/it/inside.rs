@@ -7,10 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 use contracts::{CountingIds, ManualClock};
-use domain::{ActorId, PlanId, Scope, WorkspaceId};
+use domain::{PlanId, Scope, WorkspaceId};
 use engine::{
     Caller, Engine, Parts, Problem,
-    execute::{Accepted, ExecuteRequest, What},
+    execute::{Accepted, ExecuteRequest},
     plan::{GivenAnswer, PlanRequest, Planned},
     ports::{Answer, Finish, JobFilter, Model, ModelError, ModelRequest, Usage},
 };
@@ -96,23 +96,11 @@ impl Inside {
     }
 
     pub async fn execute(&self, plan: PlanId) -> Result<Vec<Accepted>, Problem> {
-        self.execute_as(&self.caller, What::Plan(plan), None).await
+        self.execute_as(&self.caller, ExecuteRequest { plan_id: Some(plan), ..ExecuteRequest::default() }).await
     }
 
-    pub async fn execute_as(
-        &self,
-        caller: &Caller,
-        what: What,
-        actor_id: Option<ActorId>,
-    ) -> Result<Vec<Accepted>, Problem> {
-        let request = ExecuteRequest {
-            what,
-            workspace_id: None,
-            actor_id,
-            idempotency_key: None,
-            trace: TraceContext::begin(1, 1),
-            trace_given: false,
-        };
+    pub async fn execute_as(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
+        let request = ExecuteRequest { trace: Some(TraceContext::begin(1, 1)), ..request };
         self.engine.executor.execute(caller, request).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{ProblemCode, catalogue::RequestedAction, execute::What};
+use engine::{ProblemCode, catalogue::RequestedAction, execute::ExecuteRequest};
 use serde_json::json;
 
 use crate::{
@@ -21,7 +21,10 @@ async fn a_plan_is_found_in_time_by_whom_it_was_made_for_and_by_nobody_else() {
     let inside = Inside::new(&[]);
     let id = inside.when(john(), PROMPT).await.unwrap().plan.plan_id;
     let foreign = caller("other");
-    let problem = inside.execute_as(&foreign, What::Plan(id), None).await.unwrap_err();
+    let problem = inside
+        .execute_as(&foreign, ExecuteRequest { plan_id: Some(id), ..ExecuteRequest::default() })
+        .await
+        .unwrap_err();
     assert_eq!(problem.code, ProblemCode::PlanNotFound, "another workspace's");
     inside.clock.advance(Duration::from_secs(15 * 60 - 1));
     let first = inside.execute(id).await.unwrap();
@@ -34,8 +37,9 @@ async fn a_plan_is_found_in_time_by_whom_it_was_made_for_and_by_nobody_else() {
 
     inside.model.say(john());
     let id = inside.plan(PROMPT, Some("ana@example.com")).await.unwrap().plan.plan_id;
-    let eve = Some("eve@example.com".parse().unwrap());
-    let problem = inside.execute_as(&inside.caller, What::Plan(id), eve).await.unwrap_err();
+    let actor_id = Some("eve@example.com".parse().unwrap());
+    let eves = ExecuteRequest { plan_id: Some(id), actor_id, ..ExecuteRequest::default() };
+    let problem = inside.execute_as(&inside.caller, eves).await.unwrap_err();
     assert_eq!(problem.code, ProblemCode::PlanNotFound, "another actor's");
     let job = inside.execute(id).await.unwrap().remove(0).job;
     let ana = domain::ActorHash::of(&inside.caller.workspace, &"ana@example.com".parse().unwrap());
@@ -86,8 +90,9 @@ async fn where_a_plan_is_required_nothing_else_is_executed() {
         params: json!({ "to": "john@example.com", "subject": "a", "text": "b" }),
         client_request_id: Some("a".parse().unwrap()),
     };
-    let actor = Some("ana@example.com".parse().unwrap());
-    let problem = inside.execute_as(&inside.caller, What::Actions(vec![action]), actor).await.unwrap_err();
+    let actor_id = Some("ana@example.com".parse().unwrap());
+    let request = ExecuteRequest { actions: Some(vec![action]), actor_id, ..ExecuteRequest::default() };
+    let problem = inside.execute_as(&inside.caller, request).await.unwrap_err();
     assert_eq!((problem.code, problem.errors[0].pointer.as_str()), (ProblemCode::InvalidRequest, "/plan_id"));
     let id = inside.when(john(), PROMPT).await.unwrap().plan.plan_id;
     assert_eq!(inside.execute(id).await.unwrap().len(), 1);

@@ -98,14 +98,14 @@ impl<R: Records> Jobs for RecordLedger<R> {
     }
 
     async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
-        Ok(self.get(contents_key(id)).await?.map(contents))
+        Ok(self.get(contents_key(id)).await?.map(|found| Contents(Sealed(found.body))))
     }
 
     async fn job_with_contents(&self, id: JobId) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
         let mut found = self.records.get(vec![job_key(id), contents_key(id)]).await?;
         let sealed = found.pop().flatten();
         let Some(job) = found.pop().flatten() else { return Ok(None) };
-        Ok(Some((read(&job)?, sealed.map(contents))))
+        Ok(Some((read(&job)?, sealed.map(|found| Contents(Sealed(found.body))))))
     }
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
@@ -380,10 +380,6 @@ fn audit_list(workspace: Option<&WorkspaceId>) -> List {
 
 fn keys_list() -> List {
     List { name: "KEYS".to_owned(), status: None }
-}
-
-fn contents(found: Found) -> Contents {
-    Contents(Sealed(found.body))
 }
 
 /// A record with an invalid format. The JSON error's own text may quote the record, so it is left out.

@@ -97,7 +97,8 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     let apis =
         Apis::new(&LazyClient::new(ClientOptions::PROVIDER), &config.apis).map_err(failed("a provider's API"))?;
     let catalogue = Catalogue::new(specs(), providers::actions(&apis));
-    let mut metrics = Metrics::install(vocabulary(&catalogue));
+    let actions = catalogue.iter().map(|action| (action.spec().provider.as_str(), action.spec().id));
+    let mut metrics = Metrics::install(Vocabulary::new(actions, web::routes().into_keys()));
     let redis = config.redis_url.clone().map(|url| Arc::new(RedisConnection::with_secret(url)));
     let (cache, budget): (_, Arc<dyn Budget>) = match &redis {
         None => (
@@ -142,13 +143,6 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         metrics,
         options: config.options.clone(),
     })
-}
-
-/// The label values that only the running program knows.
-fn vocabulary(catalogue: &Catalogue) -> Vocabulary {
-    let actions = catalogue.iter().map(|action| action.spec());
-    let actions = actions.map(|spec| (spec.provider.as_str(), spec.id));
-    Vocabulary::new(actions, web::routes().into_keys())
 }
 
 fn vault(config: &Config) -> Result<Arc<dyn Vault>, BuildError> {

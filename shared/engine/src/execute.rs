@@ -12,6 +12,7 @@ use domain::{
 };
 use futures_util::future::join;
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::Value;
 use telemetry::{
     TraceContext,
@@ -38,30 +39,30 @@ const ROUNDS: usize = 5;
 /// A workspace with too many open jobs may ask again after this long: the life of a count.
 pub(crate) const OPEN_JOBS_PAUSE: Duration = Duration::from_secs(15);
 
-/// A request to carry actions out.
-#[derive(Debug, Clone)]
+/// Actions to carry out, or the plan that holds them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = ExecuteBody))]
+#[serde(deny_unknown_fields)]
 pub struct ExecuteRequest {
-    /// The actions.
-    pub what: What,
-    /// The workspace the request names, if it names one.
+    /// 1 to 10 actions, from a plan or from the client.
+    pub actions: Option<Vec<RequestedAction>>,
+    /// The plan to carry out exactly as it was shown, instead of actions.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<uuid::Uuid>))]
+    pub plan_id: Option<PlanId>,
+    /// The credential's workspace; optional.
     pub workspace_id: Option<String>,
-    /// The actor it names.
+    /// The actor to act for; required with actions.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, example = "user@example.com"))]
     pub actor_id: Option<ActorId>,
     /// The `Idempotency-Key` header.
+    #[serde(skip)]
     pub idempotency_key: Option<String>,
     /// The request's trace.
-    pub trace: TraceContext,
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
     /// The caller named that trace; otherwise the execution of a plan joins the plan's.
+    #[serde(skip)]
     pub trace_given: bool,
-}
-
-/// The actions to carry out.
-#[derive(Debug, Clone)]
-pub enum What {
-    /// Exactly those of the plan that was shown.
-    Plan(PlanId),
-    /// These.
-    Actions(Vec<RequestedAction>),
 }
 
 /// A job that was accepted, now or before.
@@ -109,24 +110,26 @@ impl Executor {
     async fn try_execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let asked_actor = caller.actor_of(request.actor_id)?;
-        let (actions, actor, planned_in) = match request.what {
-            What::Actions(_) if self.require_plan => {
+        let (actions, actor, planned_in) = match (request.plan_id, request.actions) {
+            (Some(_), Some(_)) => return Err(Problem::invalid("/plan_id", "give plan_id or actions, not both")),
+            (None, None) => return Err(Problem::invalid("/actions", "is required, unless plan_id is given")),
+            (None, Some(_)) if self.require_plan => {
                 let detail = "is required: only what was planned here is executed (REQUIRE_PLAN)";
                 return Err(Problem::invalid("/plan_id", detail));
             }
-            What::Actions(actions) => {
+            (None, Some(actions)) => {
                 let actor = asked_actor.ok_or_else(|| Problem::invalid("/actor_id", "is required with actions"))?;
                 (actions, actor, None)
             }
-            What::Plan(id) => self.plans.actions(caller, id, asked_actor).await?,
+            (Some(plan), None) => self.plans.actions(caller, plan, asked_actor).await?,
         };
         if actions.is_empty() || actions.len() > MAX_ACTIONS {
             return Err(Problem::invalid("/actions", format!("must hold 1 to {MAX_ACTIONS} actions")));
         }
         let mut trace = request.trace;
         if let Some(planned_in) = planned_in.filter(|_| !request.trace_given) {
-            trace = planned_in;
-            tracing::Span::current().record("trace.id", tracing::field::display(trace.id()));
+            trace = Some(planned_in);
+            tracing::Span::current().record("trace.id", tracing::field::display(planned_in.id()));
         }
         let permissions = self.gate.permissions(caller).await?;
         let checked = self.check(&permissions, &actions, request.idempotency_key.as_deref())?;
@@ -147,7 +150,7 @@ impl Executor {
                 payload_hash: payload_hash(action.spec.provider, &action.spec.action_id(), &action.call.params()),
                 via,
                 account,
-                traceparent: Some(trace.to_string()),
+                traceparent: trace.map(|trace| trace.to_string()),
             };
             (Job::accepted(new, now), action.call.params())
         });

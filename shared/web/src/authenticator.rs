@@ -33,14 +33,13 @@ impl Authenticator {
             let first: Option<&header::HeaderValue> = values.next();
             first.map(|first| if values.next().is_some() { "?" } else { first.to_str().unwrap_or("?") })
         };
+        let forbidden = |detail: &str| Err(Problem::new(ProblemCode::ForbiddenScope, detail));
         let host = text(header::HOST).unwrap_or_default();
         if !is_loopback(host) {
-            let detail = "without keys, this server accepts only 127.0.0.1, localhost or [::1] as Host";
-            return Err(Problem::new(ProblemCode::ForbiddenScope, detail));
+            return forbidden("without keys, this server accepts only 127.0.0.1, localhost or [::1] as Host");
         }
         if text(header::ORIGIN).is_some_and(|origin| origin != format!("http://{host}")) {
-            let detail = "without keys, this server refuses requests from pages of other origins";
-            return Err(Problem::new(ProblemCode::ForbiddenScope, detail));
+            return forbidden("without keys, this server refuses requests from pages of other origins");
         }
         if *method == Method::POST && !body::is_json(headers) {
             return Err(body::not_json());

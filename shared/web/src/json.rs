@@ -1,7 +1,7 @@
 //! Reads JSON strictly, then as a type. A mismatch is reported with a JSON Pointer and what belongs there, in our own
 //! words, and never quotes the value that was sent.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use domain::{Violation, pointer_token};
 use engine::{Problem, ProblemCode};
@@ -144,7 +144,7 @@ impl<'de> Deserializer<'de> for Decoder {
 
 fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let value = Strict(MAX_DEPTH).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| {
         // A data error is one of the rules below: depth or a repeated key.
         let code = if error.is_data() { ProblemCode::InvalidRequest } else { ProblemCode::MalformedJson };
@@ -152,18 +152,14 @@ fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-/// Builds a [`Value`] and checks depth and keys on the way.
+/// Builds a [`Value`], and checks on the way that no key comes twice and that it is at most this deep.
 #[derive(Clone, Copy)]
-struct Strict {
-    depth: usize,
-}
+struct Strict(usize);
 
 impl Strict {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.depth == MAX_DEPTH {
-            return Err(E::custom(format!("the body is nested deeper than {MAX_DEPTH} levels")));
-        }
-        Ok(Self { depth: self.depth + 1 })
+        let too_deep = || E::custom(format!("the body is nested deeper than {MAX_DEPTH} levels"));
+        self.0.checked_sub(1).map(Self).ok_or_else(too_deep)
     }
 }
 
@@ -208,11 +204,7 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
-        let mut list = Vec::new();
-        while let Some(value) = access.next_element_seed(inner)? {
-            list.push(value);
-        }
-        Ok(Value::Array(list))
+        iter::from_fn(|| access.next_element_seed(inner).transpose()).collect()
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 use axum::{extract::State, http::header, response::IntoResponse};
 use domain::Provider;
 use engine::{Problem, ProblemCode as P, catalogue::Catalogue};
+use heck::ToUpperCamelCase as _;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -146,7 +147,7 @@ fn describe_params(document: &mut Value, catalogue: &Catalogue) {
     let mut ids = Vec::new();
     for action in catalogue.iter() {
         let id = action.spec().id;
-        let name = type_name(id);
+        let name = format!("{}Params", id.to_upper_camel_case());
         let mut schema = action.params_schema();
         // Two actions may have params with the same title.
         schema["title"] = json!(name);
@@ -155,23 +156,11 @@ fn describe_params(document: &mut Value, catalogue: &Catalogue) {
         ids.push(id);
         schemas[name] = schema;
     }
-    if references.is_empty() {
-        return;
-    }
     for name in WITH_PARAMS {
         let fields = &mut schemas[name]["properties"];
         fields["action"]["description"] = json!(format!("The action's id: {}.", ids.join(", ")));
         fields["params"] = json!({ "description": fields["params"]["description"], "anyOf": references });
     }
-}
-
-/// `ServiceVerbParams` for `service.verb`.
-fn type_name(id: &str) -> String {
-    let words = id.split(['.', '_']).map(|word| {
-        let (first, rest) = word.split_at(word.len().min(1));
-        first.to_ascii_uppercase() + rest
-    });
-    words.chain(["Params".to_owned()]).collect()
 }
 
 #[cfg(test)]

@@ -10,11 +10,7 @@ use std::{
 
 use domain::{ActorId, Job, JobId, Scope, State as JobState};
 use engine::{
-    Caller, Engine,
-    catalogue::RequestedAction,
-    execute::{ExecuteRequest, What},
-    limits::Ticket,
-    ports::Queue,
+    Caller, Engine, catalogue::RequestedAction, execute::ExecuteRequest, limits::Ticket, ports::Queue,
     work::Disposition,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -359,17 +355,15 @@ fn caller() -> Caller {
 
 fn request() -> ExecuteRequest {
     ExecuteRequest {
-        what: What::Actions(vec![RequestedAction {
+        actions: Some(vec![RequestedAction {
             provider: None,
             action: ACTION.to_owned(),
             params: json!({}),
             client_request_id: Some("r1".parse().expect("a key")),
         }]),
-        workspace_id: None,
         actor_id: Some(actor()),
-        idempotency_key: None,
-        trace: TraceContext::begin(1, 1),
-        trace_given: false,
+        trace: Some(TraceContext::begin(1, 1)),
+        ..ExecuteRequest::default()
     }
 }
 

@@ -4,18 +4,18 @@ mod calls;
 mod items;
 mod table;
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use aws_sdk_dynamodb::{Client, types::TransactWriteItem};
-use calls::Search;
+use calls::{Search, failed};
 use engine::ports::{Clock, Ids, LedgerError};
 use futures_util::future::try_join_all;
-use items::{Item, SHARDS};
+use items::{Item, Name, SHARDS};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::Sdk;
-use crate::ledger::{END, Found, Key, List, RecordLedger, Records, Write, Written};
+use crate::ledger::{END, Found, If, Key, List, RecordLedger, Records, Write, Written};
 
 /// The smallest page of a list. Records that have expired or moved are skipped, so a page may give fewer.
 const LEAST_PAGE: usize = 20;
@@ -91,14 +91,11 @@ impl Records for DynamoRecords {
     const SHARED: bool = true;
 
     async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, LedgerError> {
-        let keys: Vec<Item> = keys.iter().map(|key| items::key(&key.partition, key.kind)).collect();
-        let items = self.items(keys.clone()).await?;
-        let mut found = Vec::with_capacity(keys.len());
-        for key in &keys {
-            found.push(match items.get(&items::name(key)?) {
-                Some(item) => self.found(item).await?,
-                None => None,
-            });
+        let names: Vec<Name> = keys.into_iter().map(|key| (key.partition, key.kind.to_owned())).collect();
+        let items = self.items(names.clone()).await?;
+        let mut found = Vec::with_capacity(names.len());
+        for name in &names {
+            found.push(self.found(items.get(name)).await?);
         }
         Ok(found)
     }
@@ -110,21 +107,17 @@ impl Records for DynamoRecords {
             let mut actions = Vec::with_capacity(writes.len());
             let mut owners = Vec::with_capacity(writes.len());
             for (place, write) in writes.iter().enumerate() {
-                let its_actions = self.actions(write, parts[place])?;
-                owners.extend(its_actions.iter().map(|_| place));
-                actions.extend(its_actions);
+                actions.extend(self.actions(write, parts[place])?);
+                owners.resize(actions.len(), place);
             }
-            let refused: Vec<(usize, Item)> = owners
-                .into_iter()
-                .zip(self.write_together(&actions).await?)
-                .filter_map(|(place, there)| Some((place, there?)))
-                .collect();
+            let refused = self.write_together(&actions).await?;
             if refused.is_empty() {
                 return Ok(Written::Done);
             }
-            for (place, there) in refused {
+            for (action, there) in refused {
+                let place = owners[action];
                 if !matches!(writes[place], Write::Expire(..)) {
-                    return Ok(Written::Refused(self.found(&there).await?));
+                    return Ok(Written::Refused(self.found(Some(&there)).await?));
                 }
                 let count = items::parts(&there);
                 let more = items::is_alive(&there, self.clock.now()) && count > parts[place];
@@ -135,19 +128,18 @@ impl Records for DynamoRecords {
 
     async fn list(&self, list: List, before: String, limit: usize) -> Result<Vec<Found>, LedgerError> {
         let search = Search::list(&list, &before);
-        let mut pages = self.pages(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await.send();
+        let query = self.query(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await;
+        let mut pages = query.into_paginator().send();
         let mut listed = Vec::new();
         while listed.len() < limit
             && let Some(page) = pages.next().await
         {
-            let entries = calls::entries(page)?;
-            let items = self.items(entries.iter().map(items::key_of).collect()).await?;
-            for entry in &entries {
+            let entries = page.map_err(failed("Query"))?.items.unwrap_or_default();
+            let names = entries.iter().map(items::name).collect::<Result<Vec<_>, _>>()?;
+            let items = self.items(names.clone()).await?;
+            for (name, entry) in names.iter().zip(&entries) {
                 // A record whose status has changed since the index was written belongs to another list.
-                let item = items.get(&items::name(entry)?).filter(|item| search.lists(item, entry));
-                if let Some(item) = item {
-                    listed.extend(self.found(item).await?);
-                }
+                listed.extend(self.found(items.get(name).filter(|item| search.lists(item, entry))).await?);
             }
         }
         listed.truncate(limit);
@@ -163,14 +155,14 @@ impl Records for DynamoRecords {
         let mut entries = self.first(limit, |shard| Search::due(shard, before)).await?;
         entries.sort_by_key(|entry| items::integer(entry, "due_at"));
         entries.truncate(limit);
-        let items = self.items(entries.iter().map(items::key_of).collect()).await?;
+        let items = self.items(entries.iter().map(items::name).collect::<Result<Vec<_>, _>>()?).await?;
         // Some may have ended or been touched since the index was written.
         let due_at = |item: &Item| items::integer(item, "due_at").filter(|at| *at < before.as_microsecond());
         let mut due: Vec<_> = items.into_iter().filter_map(|(name, item)| Some((due_at(&item)?, name, item))).collect();
         due.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         let mut found = Vec::with_capacity(due.len());
         for (_, _, item) in &due {
-            found.extend(self.found(item).await?);
+            found.extend(self.found(Some(item)).await?);
         }
         Ok(found)
     }
@@ -187,7 +179,7 @@ impl Records for DynamoRecords {
     }
 
     async fn ping(&self) -> Result<(), LedgerError> {
-        self.items(vec![items::key("PING", "PING")]).await.map(drop)
+        self.items([("PING".to_owned(), "PING".to_owned())]).await.map(drop)
     }
 }
 
@@ -200,36 +192,35 @@ impl DynamoRecords {
     async fn first(&self, limit: usize, search: impl Fn(u8) -> Search) -> Result<Vec<Item>, LedgerError> {
         let searches: Vec<Search> = (0..SHARDS).map(search).collect();
         let shards = searches.iter().map(async |search| {
-            let mut pages = self.pages(search, limit).await.send();
-            let mut entries = Vec::new();
-            while entries.len() < limit
-                && let Some(page) = pages.next().await
+            let mut entries = self.query(search, limit).await.into_paginator().items().send();
+            let mut first = Vec::new();
+            while first.len() < limit
+                && let Some(entry) = entries.next().await
             {
-                entries.extend(calls::entries(page)?);
+                first.push(entry.map_err(failed("Query"))?);
             }
-            Ok::<_, LedgerError>(entries)
+            Ok::<_, LedgerError>(first)
         });
         Ok(try_join_all(shards).await?.concat())
     }
 
     /// A write as actions of a transaction. A record that is to expire has this many items.
     fn actions(&self, write: &Write, parts: usize) -> Result<Vec<TransactWriteItem>, LedgerError> {
-        match write {
+        Ok(match write {
             Write::Put(record, condition) => {
-                let items = items::of(record)?.into_iter().enumerate();
-                items.map(|(part, item)| self.put(item, (part == 0).then_some(condition))).collect()
+                let conditions = iter::once(condition).chain(iter::repeat(&If::Any));
+                items::of(record)?.into_iter().zip(conditions).map(|(item, when)| self.put(item, when)).collect()
             }
-            Write::Delete(key, condition) => Ok(vec![self.delete(key, condition)?]),
+            Write::Delete(key, condition) => vec![self.delete(key, condition)],
             Write::Expire(key, end) => (0..parts).map(|part| self.expire(key, part, parts, *end)).collect(),
-        }
+        })
     }
 
     /// The record of an item, with the rest of its body, unless it has expired.
-    async fn found(&self, item: &Item) -> Result<Option<Found>, LedgerError> {
+    async fn found(&self, item: Option<&Item>) -> Result<Option<Found>, LedgerError> {
         // DynamoDB deletes the items of an expired record one by one.
-        if item.is_empty() || !items::is_alive(item, self.clock.now()) {
-            return Ok(None);
-        }
+        let alive = item.filter(|item| !item.is_empty() && items::is_alive(item, self.clock.now()));
+        let Some(item) = alive else { return Ok(None) };
         let mut body = items::string(item, "body")?.to_owned();
         let more = items::parts(item) - 1;
         if more > 0 {

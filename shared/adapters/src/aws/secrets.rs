@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::Client;
 use engine::ports::Clock;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::{Sdk, failure};
@@ -65,12 +65,10 @@ impl SecretsManager {
 }
 
 fn field(whole: &SecretString, field: &str) -> Result<SecretString, SecretError> {
-    match serde_json::from_str(whole.expose_secret()) {
-        Ok(Value::Object(mut fields)) => match fields.remove(field) {
-            Some(Value::String(text)) => Ok(text.into()),
-            _ => Err(SecretError::new(format!("it has no text in the field {field}"))),
-        },
-        _ => Err(SecretError::new("it is not a JSON object")),
+    let fields = serde_json::from_str::<Map<String, Value>>(whole.expose_secret());
+    match fields.map_err(|_| SecretError::new("it is not a JSON object"))?.remove(field) {
+        Some(Value::String(text)) => Ok(text.into()),
+        _ => Err(SecretError::new(format!("it has no text in the field {field}"))),
     }
 }
 

@@ -71,13 +71,9 @@ impl MemoryQueue {
 impl Queue for MemoryQueue {
     async fn send(&self, messages: &[QueuedMessage]) -> Result<(), QueueError> {
         let now = self.clock.now();
-        {
-            let mut queued = self.messages();
-            for message in messages {
-                queued
-                    .insert(self.place(later(now, message.delay)), Message { body: message.body.clone(), receives: 0 });
-            }
-        }
+        let new = |message: &QueuedMessage| Message { body: message.body.clone(), receives: 0 };
+        let new = messages.iter().map(|message| (self.place(later(now, message.delay)), new(message)));
+        self.messages().extend(new);
         self.changed.notify_waiters();
         Ok(())
     }

@@ -33,12 +33,6 @@ impl SqliteLedger {
     }
 }
 
-impl SqliteRecords {
-    fn now(&self) -> i64 {
-        self.clock.now().as_microsecond()
-    }
-}
-
 /// The columns of a [`Found`].
 const FOUND: &str = "SELECT body, version, expires_at, place FROM records";
 
@@ -46,12 +40,12 @@ impl Records for SqliteRecords {
     const SHARED: bool = false;
 
     async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, LedgerError> {
-        let now = self.now();
+        let now = self.clock.now().as_microsecond();
         self.threads.read(move |connection| keys.iter().map(|key| find(connection, key, now)).collect()).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
-        let now = self.now();
+        let now = self.clock.now().as_microsecond();
         self.threads
             .write(move |connection| {
                 for write in &writes {
@@ -72,7 +66,8 @@ impl Records for SqliteRecords {
             "{FOUND} WHERE list = ?1 AND place < ?2 AND (expires_at IS NULL OR expires_at > ?3) {of_status}
              ORDER BY place DESC LIMIT ?4"
         );
-        self.threads.all(query, (list.name, before, self.now(), whole(limit), list.status), found).await
+        let now = self.clock.now().as_microsecond();
+        self.threads.all(query, (list.name, before, now, whole(limit), list.status), found).await
     }
 
     async fn count(&self, lists: Vec<List>, at_most: usize) -> Result<usize, LedgerError> {
@@ -99,12 +94,16 @@ impl Records for SqliteRecords {
 
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
         let delete = "DELETE FROM records WHERE expires_at <= ?1";
-        self.threads.write(move |connection| Ok(connection.execute(delete, [now.as_microsecond()])?)).await.map(drop)
+        let erase = self.threads.write(move |connection| {
+            connection.execute(delete, [now.as_microsecond()])?;
+            Ok(Written::Done)
+        });
+        erase.await.map(drop)
     }
 
     async fn ping(&self) -> Result<(), LedgerError> {
         self.threads.all("SELECT 1 FROM records LIMIT 1", [], |_| Ok(())).await?;
-        self.threads.write(|_| Ok(())).await
+        self.threads.write(|_| Ok(Written::Done)).await.map(drop)
     }
 }
 

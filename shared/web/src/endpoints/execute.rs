@@ -4,11 +4,8 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
-use domain::{ActorId, JobStatus, PlanId};
-use engine::{
-    catalogue::RequestedAction,
-    execute::{ExecuteRequest, What},
-};
+use domain::JobStatus;
+use engine::execute::ExecuteRequest;
 use uuid::Uuid;
 
 use crate::endpoint::prelude::*;
@@ -20,22 +17,6 @@ endpoint! {
         InvalidParams, IdempotencyKeyMissing, IdempotencyKeyReused, ConnectionRequired, ReauthRequired, PlanNotFound
     ],
     example: || example(include_str!("execute.json")),
-}
-
-/// Actions to carry out, or the plan that holds them.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ExecuteBody {
-    /// 1 to 10 actions, from a plan or from the client.
-    actions: Option<Vec<RequestedAction>>,
-    /// The plan to carry out exactly as it was shown, instead of actions.
-    #[schema(value_type = Option<Uuid>)]
-    plan_id: Option<PlanId>,
-    /// The credential's workspace; optional.
-    workspace_id: Option<String>,
-    /// The actor to act for; required with actions.
-    #[schema(value_type = Option<String>, example = "user@example.com")]
-    actor_id: Option<ActorId>,
 }
 
 /// One job per action, in the order of the actions.
@@ -65,21 +46,13 @@ async fn handler(
     State(web): State<Web>,
     ByUseCase(may): ByUseCase,
     headers: HeaderMap,
-    Json(body): Json<ExecuteBody>,
+    Json(request): Json<ExecuteRequest>,
 ) -> Result<impl IntoResponse, Refused> {
-    let what = match (body.plan_id, body.actions) {
-        (Some(plan), None) => What::Plan(plan),
-        (None, Some(actions)) => What::Actions(actions),
-        (Some(_), Some(_)) => return Err(Problem::invalid("/plan_id", "give plan_id or actions, not both").into()),
-        (None, None) => return Err(Problem::invalid("/actions", "is required, unless plan_id is given").into()),
-    };
     let request = ExecuteRequest {
-        what,
-        workspace_id: body.workspace_id,
-        actor_id: body.actor_id,
         idempotency_key: idempotency_key(&headers)?,
-        trace: may.context.trace,
+        trace: Some(may.context.trace),
         trace_given: may.context.trace_given,
+        ..request
     };
     let accepted = web.engine.executor.execute(&may.caller, request).await?;
     let jobs: Vec<AcceptedJob> = accepted

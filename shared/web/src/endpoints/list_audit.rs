@@ -1,6 +1,5 @@
 //! `GET /audit`: the audit log of the workspace.
 
-use domain::AuditEntry;
 use engine::ports::AuditPosition;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -53,11 +52,6 @@ struct AuditView {
     value: Option<String>,
 }
 
-/// A stored entry has the fields of its view, but leaves out those that are not set.
-fn view(entry: &AuditEntry) -> Result<AuditView, Problem> {
-    serde_json::from_value(json!(entry)).map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))
-}
-
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct AuditQuery {
@@ -77,9 +71,11 @@ async fn handler(State(web): State<Web>, may: Authorized, Query(query): Query<Au
     let limit = paging::limit(query.limit)?;
     let after = paging::read_cursor(query.cursor)?.map(|(at, entry_id)| AuditPosition { at, entry_id });
     let page = web.engine.auditor.page(Some(may.caller.workspace), after, limit).await.map_err(Problem::from)?;
+    // A stored entry has the fields of its view, but leaves out those that are not set.
+    let data = serde_json::from_value(json!(page.entries));
     Ok(Out(AuditList {
         has_more: page.next.is_some(),
         next_cursor: page.next.map(|next| paging::cursor(next.at, next.entry_id)),
-        data: page.entries.iter().map(view).collect::<Result<_, _>>()?,
+        data: data.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?,
     }))
 }

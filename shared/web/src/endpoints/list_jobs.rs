@@ -2,6 +2,7 @@
 
 use domain::{JobId, JobStatus};
 use engine::ports::Position;
+use futures_util::future::try_join_all;
 
 use super::job_view::{JobView, job_example};
 use crate::{endpoint::prelude::*, paging};
@@ -43,10 +44,7 @@ async fn handler(State(web): State<Web>, may: Authorized, Query(query): Query<Li
     let after = paging::read_cursor(query.cursor)?;
     let after = after.map(|(created_at, id)| Position { created_at, job_id: JobId(id) });
     let page = web.engine.jobs.list(&may.caller, query.status, after, limit).await?;
-    let mut data = Vec::with_capacity(page.jobs.len());
-    for job in page.jobs {
-        data.push(JobView::of(&web, job).await?);
-    }
+    let data = try_join_all(page.jobs.into_iter().map(|job| JobView::of(&web, job))).await?;
     let next_cursor = page.next.map(|next| paging::cursor(next.created_at, next.job_id.0));
     Ok(Out(JobList { data, has_more: next_cursor.is_some(), next_cursor }))
 }

@@ -1,16 +1,14 @@
 //! The calls to DynamoDB, with what each answer means.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
 use aws_sdk_dynamodb::{
-    error::SdkError,
+    error::{ProvideErrorMetadata, SdkError},
     operation::{
-        put_item::PutItemError,
-        query::{QueryError, QueryOutput, builders::QueryFluentBuilder, paginator::QueryPaginator},
-        transact_write_items::TransactWriteItemsError,
+        put_item::PutItemError, query::builders::QueryFluentBuilder, transact_write_items::TransactWriteItemsError,
     },
     types::{
         AttributeValue, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem,
@@ -24,7 +22,7 @@ use jiff::Timestamp;
 use super::{
     DynamoRecords,
     items::{self, Item, Name},
-    table::unbuilt,
+    table::{BY_STATUS, BY_WORKSPACE, Index, OPEN_JOBS, WAITING_JOBS},
 };
 use crate::{
     aws::failure,
@@ -39,25 +37,27 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const BATCH: usize = 100;
 /// How many batches of one read run at once.
 const AT_ONCE: usize = 8;
+/// What a refused action returns: the item that exists.
+const IF_REFUSED: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
+
+/// The record has not expired.
+const ALIVE: &str = "(attribute_not_exists(expires_micros) OR expires_micros > :now)";
 
 /// The expression of a precondition, and its values.
-fn expression(condition: &If, now: Timestamp) -> Option<(&'static str, Item)> {
+fn expression(condition: &If, now: Timestamp) -> Option<(String, Item)> {
     let now = (":now", items::micros(now));
     match condition {
         If::Any => None,
-        If::Free => Some(("attribute_not_exists(pk) OR expires_micros <= :now", items::item([now]))),
-        If::Version(version) => Some((
-            "version = :version AND (attribute_not_exists(expires_micros) OR expires_micros > :now)",
-            items::item([(":version", items::text(version)), now]),
-        )),
+        If::Free => Some(("attribute_not_exists(pk) OR expires_micros <= :now".to_owned(), items::item([now]))),
+        If::Version(version) => {
+            Some((format!("version = :version AND {ALIVE}"), items::item([(":version", items::text(version)), now])))
+        }
     }
 }
 
 /// A query of an index.
 pub struct Search {
-    index: &'static str,
-    /// The names of the index's keys.
-    keys: [&'static str; 2],
+    index: Index,
     pk: AttributeValue,
     /// The end of the range, excluded.
     before: AttributeValue,
@@ -67,118 +67,112 @@ pub struct Search {
 impl Search {
     /// A list, the last place first, from below this place on.
     pub fn list(list: &List, before: &str) -> Self {
-        let (index, pk, value) = match list.status {
-            None => ("by_workspace", "list_pk", list.name.clone()),
-            Some(status) => ("by_status", "status_pk", items::status_pk(&list.name, status)),
+        let (index, pk) = match list.status {
+            None => (BY_WORKSPACE, list.name.clone()),
+            Some(status) => (BY_STATUS, items::within(&list.name, status)),
         };
-        Self { index, keys: [pk, "list_sk"], pk: items::text(value), before: items::text(before), forward: false }
+        Self { index, pk: items::text(pk), before: items::text(before), forward: false }
     }
 
     /// Records that were due before this time, the earliest first.
     pub fn due(shard: u8, before: Timestamp) -> Self {
-        let (pk, before) = (items::text(items::open_pk(shard)), items::micros(before));
-        Self { index: "open_jobs", keys: ["open_pk", "due_at"], pk, before, forward: true }
+        let pk = items::text(items::within(items::OPEN, shard));
+        Self { index: OPEN_JOBS, pk, before: items::micros(before), forward: true }
     }
 
     /// Records that wait, the longest first.
     pub fn waiting(shard: u8) -> Self {
-        let (pk, before) = (items::text(items::waits_pk(shard)), items::micros(Timestamp::MAX));
-        Self { index: "waiting_jobs", keys: ["waits_pk", "waits_since"], pk, before, forward: true }
+        let pk = items::text(items::within(items::WAITS, shard));
+        Self { index: WAITING_JOBS, pk, before: items::micros(Timestamp::MAX), forward: true }
     }
 
     /// Whether an item is still where this entry of the index says.
     pub fn lists(&self, item: &Item, entry: &Item) -> bool {
-        let [pk, sk] = self.keys;
+        let (_, [pk, sk]) = self.index;
         item.get(pk) == Some(&self.pk) && item.get(sk) == entry.get(sk)
     }
 }
 
 impl DynamoRecords {
     /// A put, as an action of a transaction.
-    pub(super) fn put(&self, item: Item, condition: Option<&If>) -> Result<TransactWriteItem, LedgerError> {
-        let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
-        if let Some((expression, values)) = condition.and_then(|condition| expression(condition, self.clock.now())) {
-            put = put
-                .condition_expression(expression)
-                .set_expression_attribute_values(Some(values))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        }
-        Ok(TransactWriteItem::builder().put(put.build().map_err(unbuilt)?).build())
+    pub(super) fn put(&self, item: Item, condition: &If) -> TransactWriteItem {
+        let (expression, values) = expression(condition, self.clock.now()).unzip();
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .set_return_values_on_condition_check_failure(values.is_some().then_some(IF_REFUSED))
+            .set_condition_expression(expression)
+            .set_expression_attribute_values(values);
+        TransactWriteItem::builder().put(put.build().expect("it has a table and an item")).build()
     }
 
     /// A deletion, as an action of a transaction.
-    pub(super) fn delete(&self, key: &Key, condition: &If) -> Result<TransactWriteItem, LedgerError> {
+    pub(super) fn delete(&self, key: &Key, condition: &If) -> TransactWriteItem {
         let (expression, values) = expression(condition, self.clock.now()).unzip();
         let delete = Delete::builder()
             .table_name(&self.table)
             .set_key(Some(items::key(&key.partition, key.kind)))
-            .set_condition_expression(expression.map(ToOwned::to_owned))
-            .set_expression_attribute_values(values)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        Ok(TransactWriteItem::builder().delete(delete.build().map_err(unbuilt)?).build())
+            .set_return_values_on_condition_check_failure(values.is_some().then_some(IF_REFUSED))
+            .set_condition_expression(expression)
+            .set_expression_attribute_values(values);
+        TransactWriteItem::builder().delete(delete.build().expect("it has a table and a key")).build()
     }
 
     /// Sets the expiry of one of a record's items, as an action of a transaction. The record must have this many items,
     /// and must not have expired.
-    pub(super) fn expire(
-        &self,
-        key: &Key,
-        part: usize,
-        parts: usize,
-        end: Option<Timestamp>,
-    ) -> Result<TransactWriteItem, LedgerError> {
-        let key = items::key(&key.partition, &items::part_sk(key.kind, part));
-        let mut update = Update::builder().table_name(&self.table).set_key(Some(key));
-        update = match end {
-            Some(end) => update
-                .update_expression("SET expires_micros = :micros, expires_at = :ttl")
-                .expression_attribute_values(":micros", items::micros(end))
-                .expression_attribute_values(":ttl", items::number(&items::ttl(end))),
-            None => update.update_expression("REMOVE expires_micros, expires_at"),
+    pub(super) fn expire(&self, key: &Key, part: usize, parts: usize, end: Option<Timestamp>) -> TransactWriteItem {
+        let (change, mut values) = match end {
+            Some(end) => (
+                "SET expires_micros = :micros, expires_at = :ttl",
+                items::item([(":micros", items::micros(end)), (":ttl", items::number(&items::ttl(end)))]),
+            ),
+            None => ("REMOVE expires_micros, expires_at", Item::new()),
         };
-        update = if part == 0 {
-            let count = if parts == 1 { "attribute_not_exists(parts)" } else { "parts = :parts" };
-            let alive = "(attribute_not_exists(expires_micros) OR expires_micros > :now)";
-            if parts > 1 {
-                update = update.expression_attribute_values(":parts", items::number(&parts));
-            }
-            update
-                .condition_expression(format!("attribute_exists(pk) AND {count} AND {alive}"))
-                .expression_attribute_values(":now", items::micros(self.clock.now()))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-        } else {
-            update.condition_expression("attribute_exists(pk)")
-        };
-        Ok(TransactWriteItem::builder().update(update.build().map_err(unbuilt)?).build())
+        values.insert(":now".to_owned(), items::micros(self.clock.now()));
+        // Only the first of several items says how many there are.
+        let count = if part == 0 && parts > 1 { "parts = :parts" } else { "attribute_not_exists(parts)" };
+        if part == 0 && parts > 1 {
+            values.insert(":parts".to_owned(), items::number(&parts));
+        }
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(items::key(&key.partition, &items::part_sk(key.kind, part))))
+            .update_expression(change)
+            .condition_expression(format!("attribute_exists(pk) AND {count} AND {ALIVE}"))
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(IF_REFUSED);
+        TransactWriteItem::builder().update(update.build().expect("it has all that is required")).build()
     }
 
-    /// Executes all of these actions, or none. If none, returns for each action in order, if its condition failed, the
+    /// Executes all of these actions, or none. If none, returns the places of those whose condition failed, each with the
     /// item that exists, empty if none.
     ///
     /// The SDK sends a token, by which DynamoDB recognises the SDK's own retries after a lost answer.
-    pub(super) async fn write_together(&self, actions: &[TransactWriteItem]) -> Result<Vec<Option<Item>>, LedgerError> {
+    pub(super) async fn write_together(
+        &self,
+        actions: &[TransactWriteItem],
+    ) -> Result<Vec<(usize, Item)>, LedgerError> {
         match actions {
             [] => Ok(Vec::new()),
-            [only] if only.put().is_some() => self.put_item(only.put().expect("it is a put")).await,
+            [only] if let Some(put) = only.put() => self.put_item(put).await,
             _ => self.transact(actions).await,
         }
     }
 
-    async fn transact(&self, actions: &[TransactWriteItem]) -> Result<Vec<Option<Item>>, LedgerError> {
+    async fn transact(&self, actions: &[TransactWriteItem]) -> Result<Vec<(usize, Item)>, LedgerError> {
         let mut backoff = self.backoff();
         loop {
             let call = self.client().await.transact_write_items().set_transact_items(Some(actions.to_vec()));
             let Err(error) = call.send().await else { return Ok(Vec::new()) };
             let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
-                return Err(LedgerError::new(failure("TransactWriteItems", &error)));
+                return Err(failed("TransactWriteItems")(error));
             };
             let reasons = canceled.cancellation_reasons();
-            let refused = |code: Option<&str>| code == Some("ConditionalCheckFailed");
-            if reasons.iter().any(|reason| refused(reason.code())) {
-                let there = reasons
-                    .iter()
-                    .map(|reason| refused(reason.code()).then(|| reason.item().cloned().unwrap_or_default()));
-                return Ok(there.collect());
+            let refused = reasons.iter().enumerate().filter(|(_, why)| why.code() == Some("ConditionalCheckFailed"));
+            let refused: Vec<_> =
+                refused.map(|(place, why)| (place, why.item().cloned().unwrap_or_default())).collect();
+            if !refused.is_empty() {
+                return Ok(refused);
             }
             let code = reasons.iter().filter_map(|reason| reason.code()).find(|code| *code != "None");
             let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
@@ -189,7 +183,7 @@ impl DynamoRecords {
     }
 
     /// A put by itself, which costs half of a transaction.
-    async fn put_item(&self, put: &Put) -> Result<Vec<Option<Item>>, LedgerError> {
+    async fn put_item(&self, put: &Put) -> Result<Vec<(usize, Item)>, LedgerError> {
         let mut backoff = self.backoff();
         loop {
             let call = self
@@ -204,22 +198,24 @@ impl DynamoRecords {
             let Err(error) = call.send().await else { return Ok(Vec::new()) };
             match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                    return Ok(vec![Some(refused.item().cloned().unwrap_or_default())]);
+                    return Ok(vec![(0, refused.item().cloned().unwrap_or_default())]);
                 }
                 Some(PutItemError::TransactionConflictException(_)) if backoff.again().await => {}
-                _ => return Err(LedgerError::new(failure("PutItem", &error))),
+                _ => return Err(failed("PutItem")(error)),
             }
         }
     }
 
-    /// Reads the items of these keys, consistently, by their names.
-    pub(super) async fn items(&self, mut keys: Vec<Item>) -> Result<HashMap<Name, Item>, LedgerError> {
-        let mut seen = HashSet::new();
-        keys.retain(|key| items::name(key).is_ok_and(|name| seen.insert(name)));
+    /// Reads the items of these names, consistently.
+    pub(super) async fn items(
+        &self,
+        names: impl IntoIterator<Item = Name>,
+    ) -> Result<HashMap<Name, Item>, LedgerError> {
+        let names: BTreeSet<Name> = names.into_iter().collect();
+        let keys: Vec<Item> = names.iter().map(|(pk, sk)| items::key(pk, sk)).collect();
         let items = if let [key] = &keys[..] {
             let call = self.client().await.get_item().table_name(&self.table).set_key(Some(key.clone()));
-            let answer = call.consistent_read(true).send().await;
-            let answer = answer.map_err(|error| LedgerError::new(failure("GetItem", &error)))?;
+            let answer = call.consistent_read(true).send().await.map_err(failed("GetItem"))?;
             answer.item.into_iter().collect()
         } else {
             let batches: Vec<_> = keys.chunks(BATCH).map(|keys| self.get_batch(keys.to_vec())).collect();
@@ -234,8 +230,8 @@ impl DynamoRecords {
         let mut backoff = self.backoff();
         loop {
             let asked = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-            let call = self.client().await.batch_get_item().request_items(&self.table, asked.map_err(unbuilt)?);
-            let answer = call.send().await.map_err(|error| LedgerError::new(failure("BatchGetItem", &error)))?;
+            let call = self.client().await.batch_get_item().request_items(&self.table, asked.expect("it has keys"));
+            let answer = call.send().await.map_err(failed("BatchGetItem"))?;
             found.extend(answer.responses.unwrap_or_default().into_values().flatten());
             // An answer has at most 16 MB; the rest is read again.
             let rest = answer.unprocessed_keys.unwrap_or_default().into_values();
@@ -261,14 +257,14 @@ impl DynamoRecords {
         let query = self.client().await.query().table_name(&self.table).consistent_read(true);
         let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to");
         let items = query.set_expression_attribute_values(Some(values)).into_paginator().items().send();
-        items.collect::<Result<_, _>>().await.map_err(|error| failed_query(&error))
+        items.collect::<Result<_, _>>().await.map_err(failed("Query"))
     }
 
     /// A query of an index, in pages of at most this many entries.
-    async fn query(&self, search: &Search, size: usize) -> QueryFluentBuilder {
-        let [pk, sk] = search.keys;
+    pub(super) async fn query(&self, search: &Search, size: usize) -> QueryFluentBuilder {
+        let (index, [pk, sk]) = search.index;
         let values = items::item([(":pk", search.pk.clone()), (":before", search.before.clone())]);
-        let query = self.client().await.query().table_name(&self.table).index_name(search.index);
+        let query = self.client().await.query().table_name(&self.table).index_name(index);
         query
             .key_condition_expression(format!("{pk} = :pk AND {sk} < :before"))
             .set_expression_attribute_values(Some(values))
@@ -283,22 +279,13 @@ impl DynamoRecords {
         while counted < at_most
             && let Some(page) = pages.next().await
         {
-            counted += usize::try_from(page.map_err(|error| failed_query(&error))?.count).unwrap_or(0);
+            counted += usize::try_from(page.map_err(failed("Query"))?.count).unwrap_or(0);
         }
         Ok(counted.min(at_most))
     }
-
-    /// The pages of an index, each of at most this many entries: see [`entries`].
-    pub(super) async fn pages(&self, search: &Search, size: usize) -> QueryPaginator {
-        self.query(search, size).await.into_paginator()
-    }
 }
 
-/// The entries of a page.
-pub(super) fn entries(page: Result<QueryOutput, SdkError<QueryError>>) -> Result<Vec<Item>, LedgerError> {
-    Ok(page.map_err(|error| failed_query(&error))?.items.unwrap_or_default())
-}
-
-fn failed_query(error: &SdkError<QueryError>) -> LedgerError {
-    LedgerError::new(failure("Query", error))
+/// A call that failed.
+pub fn failed<E: ProvideErrorMetadata, R>(operation: &str) -> impl FnOnce(SdkError<E, R>) -> LedgerError {
+    move |error| LedgerError::new(failure(operation, &error))
 }

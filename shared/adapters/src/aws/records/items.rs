@@ -1,12 +1,12 @@
 //! Records as items of the table: see [`super::DynamoRecords`].
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Display};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use engine::ports::LedgerError;
 use jiff::Timestamp;
 
-use crate::ledger::Record;
+use crate::ledger::{Key, Record};
 
 /// Attributes by name: an item of the table, its key, or the values of an expression.
 pub type Item = HashMap<String, AttributeValue>;
@@ -46,83 +46,58 @@ pub fn key(pk: &str, sk: &str) -> Item {
     item([("pk", text(pk)), ("sk", text(sk))])
 }
 
-/// The primary key of an index's entry.
-pub fn key_of(entry: &Item) -> Item {
-    ["pk", "sk"].into_iter().filter_map(|name| Some((name.to_owned(), entry.get(name)?.clone()))).collect()
-}
-
+/// The name of an item, or of an index's entry.
 pub fn name(item: &Item) -> Result<Name, LedgerError> {
     Ok((string(item, "pk")?.to_owned(), string(item, "sk")?.to_owned()))
 }
 
-/// A list's records of one status.
-pub fn status_pk(list: &str, status: &str) -> String {
-    format!("{list}#{status}")
-}
+/// What the partitions of due and of waiting records begin with.
+pub const OPEN: &str = "OPEN";
+pub const WAITS: &str = "WAITS";
 
-/// A partition of due records.
-pub fn open_pk(shard: u8) -> String {
-    format!("OPEN#{shard}")
-}
-
-/// A partition of waiting records.
-pub fn waits_pk(shard: u8) -> String {
-    format!("WAITS#{shard}")
+/// A part of something: a list's records of one status, or one of the partitions of an index.
+pub fn within(whole: &str, part: impl Display) -> String {
+    format!("{whole}#{part}")
 }
 
 /// A record as items: more than one if its body is too long. Only the first has the other attributes.
 pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
-    let Record { key: crate::ledger::Key { partition, kind }, body, version, expires_at, list, due_at, waits_since } =
-        record;
-    let mut first = key(partition, kind);
-    let mut set = |name: &str, value: AttributeValue| drop(first.insert(name.to_owned(), value));
-    if let Some(version) = version {
-        set("version", text(version));
-    }
-    if let Some((list, place)) = list {
-        set("list_pk", text(&list.name));
-        set("list_sk", text(place));
-        if let Some(status) = list.status {
-            set("status_pk", text(status_pk(&list.name, status)));
-        }
-    }
-    // The partition of a job is a hash, so the shards are even.
-    let shard = partition.bytes().fold(0_u8, u8::wrapping_add) % SHARDS;
-    if let Some(due_at) = due_at {
-        set("open_pk", text(open_pk(shard)));
-        set("due_at", micros(*due_at));
-    }
-    if let Some(since) = waits_since {
-        set("waits_pk", text(waits_pk(shard)));
-        set("waits_since", micros(*since));
-    }
+    let Record { key: Key { partition, kind }, body, version, expires_at, list, due_at, waits_since } = record;
     // A long body is sealed, and so ASCII, which can be cut anywhere.
-    let parts: Vec<&str> = body
-        .as_bytes()
-        .chunks(PART)
-        .map(std::str::from_utf8)
-        .collect::<Result<_, _>>()
-        .map_err(|_| LedgerError::permanent("a long record is not ASCII"))?;
+    let parts = body.as_bytes().chunks(PART).map(std::str::from_utf8).collect::<Result<Vec<_>, _>>();
+    let parts = parts.map_err(|_| LedgerError::permanent("a long record is not ASCII"))?;
     if parts.len() > MOST_PARTS {
         return Err(LedgerError::permanent("a record is too long for one transaction"));
     }
-    if parts.len() > 1 {
-        set("parts", number(&parts.len()));
-    }
-    let mut items = vec![first];
-    items.extend((1..parts.len()).map(|part| key(partition, &part_sk(kind, part))));
+    let mut items: Vec<Item> = (0..parts.len().max(1)).map(|part| key(partition, &part_sk(kind, part))).collect();
     for (place, item) in items.iter_mut().enumerate() {
         item.insert("body".to_owned(), text(parts.get(place).copied().unwrap_or_default()));
         if let Some(time) = expires_at {
             expire(item, *time);
         }
     }
+    // The partition of a job is a hash, so the shards are even.
+    let shard = partition.bytes().fold(0_u8, u8::wrapping_add) % SHARDS;
+    let (list, place) = list.as_ref().map(|(list, place)| (list, place)).unzip();
+    let status_pk = list.and_then(|list| Some(within(&list.name, list.status?)));
+    let of_first = [
+        ("version", version.as_ref().map(text)),
+        ("list_pk", list.map(|list| text(&list.name))),
+        ("list_sk", place.map(text)),
+        ("status_pk", status_pk.map(text)),
+        ("open_pk", due_at.map(|_| text(within(OPEN, shard)))),
+        ("due_at", due_at.map(micros)),
+        ("waits_pk", waits_since.map(|_| text(within(WAITS, shard)))),
+        ("waits_since", waits_since.map(micros)),
+        ("parts", (parts.len() > 1).then(|| number(&parts.len()))),
+    ];
+    items[0].extend(of_first.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Ok(items)
 }
 
 /// The sort key of a part. There are at most ten, so they sort in order.
 pub fn part_sk(sk: &str, part: usize) -> String {
-    if part == 0 { sk.to_owned() } else { format!("{sk}#{part}") }
+    if part == 0 { sk.to_owned() } else { within(sk, part) }
 }
 
 /// How many items a record has.
@@ -133,8 +108,7 @@ pub fn parts(first: &Item) -> usize {
 /// Sets an item's expiry: exactly in `expires_micros`, for reads and conditions, and rounded up to
 /// seconds in `expires_at`, after which DynamoDB deletes it within days.
 fn expire(item: &mut Item, time: Timestamp) {
-    item.insert("expires_micros".to_owned(), micros(time));
-    item.insert("expires_at".to_owned(), number(&ttl(time)));
+    item.extend(self::item([("expires_micros", micros(time)), ("expires_at", number(&ttl(time)))]));
 }
 
 /// The time in seconds, rounded up.
@@ -168,7 +142,7 @@ fn unreadable() -> LedgerError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Key, List};
+    use crate::ledger::List;
 
     fn at(micros: i64) -> Timestamp {
         Timestamp::from_microsecond(micros).unwrap()

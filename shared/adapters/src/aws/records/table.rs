@@ -3,101 +3,75 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{
-    error::{BuildError, ProvideErrorMetadata},
+    client::Waiters,
+    error::ProvideErrorMetadata,
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-        ScalarAttributeType, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
+        ScalarAttributeType, TimeToLiveSpecification, TimeToLiveStatus,
     },
 };
 use engine::ports::LedgerError;
 
-use super::DynamoRecords;
-use crate::aws::failure;
+use super::{DynamoRecords, calls::failed};
 
-/// The attributes of the keys.
-const ATTRIBUTES: [(&str, ScalarAttributeType); 9] = [
-    ("pk", ScalarAttributeType::S),
-    ("sk", ScalarAttributeType::S),
-    ("list_pk", ScalarAttributeType::S),
-    ("list_sk", ScalarAttributeType::S),
-    ("status_pk", ScalarAttributeType::S),
-    ("open_pk", ScalarAttributeType::S),
-    ("due_at", ScalarAttributeType::N),
-    ("waits_pk", ScalarAttributeType::S),
-    ("waits_since", ScalarAttributeType::N),
-];
+/// An index with its hash and range key. It projects keys only.
+pub type Index = (&'static str, [&'static str; 2]);
+pub const BY_WORKSPACE: Index = ("by_workspace", ["list_pk", "list_sk"]);
+pub const BY_STATUS: Index = ("by_status", ["status_pk", "list_sk"]);
+pub const OPEN_JOBS: Index = ("open_jobs", ["open_pk", "due_at"]);
+pub const WAITING_JOBS: Index = ("waiting_jobs", ["waits_pk", "waits_since"]);
 
-/// The indexes, with their hash and range keys. They project keys only.
-const INDEXES: [(&str, &str, &str); 4] = [
-    ("by_workspace", "list_pk", "list_sk"),
-    ("by_status", "status_pk", "list_sk"),
-    ("open_jobs", "open_pk", "due_at"),
-    ("waiting_jobs", "waits_pk", "waits_since"),
-];
+/// The attributes of the keys: texts, and times as numbers.
+const TEXTS: [&str; 7] = ["pk", "sk", "list_pk", "list_sk", "status_pk", "open_pk", "waits_pk"];
+const TIMES: [&str; 2] = ["due_at", "waits_since"];
 
-/// How often to check whether the table is active, and the pause between two checks.
-const CHECKS: u32 = 120;
-const PAUSE: Duration = Duration::from_millis(500);
+/// How long a table may take to become active.
+const MOST_WAIT: Duration = Duration::from_mins(1);
 
 impl DynamoRecords {
     /// Creates the table with its indexes and TTL, billed by use, unless it exists. Returns when it is active.
     pub(super) async fn create_table(&self) -> Result<(), LedgerError> {
         let client = self.client().await;
-        let mut call = client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
-        for (name, kind) in ATTRIBUTES {
-            let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
-            call = call.attribute_definitions(definition.map_err(unbuilt)?);
+        let texts = TEXTS.map(|name| attribute(name, ScalarAttributeType::S));
+        let times = TIMES.map(|name| attribute(name, ScalarAttributeType::N));
+        let call = client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
+        let call = call
+            .set_attribute_definitions(Some([&texts[..], &times].concat()))
+            .set_key_schema(Some(keys(["pk", "sk"])))
+            .set_global_secondary_indexes(Some([BY_WORKSPACE, BY_STATUS, OPEN_JOBS, WAITING_JOBS].map(index).into()));
+        if let Err(error) = call.send().await
+            && error.code() != Some("ResourceInUseException")
+        {
+            return Err(failed("CreateTable")(error));
         }
-        for (name, hash, range) in INDEXES {
-            let index = GlobalSecondaryIndex::builder()
-                .index_name(name)
-                .set_key_schema(Some(keys(hash, range)?))
-                .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
-                .build();
-            call = call.global_secondary_indexes(index.map_err(unbuilt)?);
-        }
-        match call.set_key_schema(Some(keys("pk", "sk")?)).send().await {
-            Ok(_) => {}
-            Err(error) if error.code() == Some("ResourceInUseException") => {}
-            Err(error) => return Err(LedgerError::new(failure("CreateTable", &error))),
-        }
-        self.until_active().await?;
+        let active = client.wait_until_table_exists().table_name(&self.table).wait(MOST_WAIT).await;
+        active.map_err(|error| LedgerError::new(format!("the table is not active: {error}")))?;
 
         let ttl = client.describe_time_to_live().table_name(&self.table).send().await;
-        let ttl = ttl.map_err(|error| LedgerError::new(failure("DescribeTimeToLive", &error)))?;
-        let status = ttl.time_to_live_description().and_then(|ttl| ttl.time_to_live_status());
-        if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
-            return Ok(());
+        let ttl = ttl.map_err(failed("DescribeTimeToLive"))?.time_to_live_description;
+        let status = ttl.and_then(|ttl| ttl.time_to_live_status);
+        if !matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+            let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build();
+            let call = client.update_time_to_live().table_name(&self.table);
+            let call = call.time_to_live_specification(ttl.expect("it has all that is required"));
+            call.send().await.map_err(failed("UpdateTimeToLive"))?;
         }
-        let specification = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build();
-        let call = client.update_time_to_live().table_name(&self.table);
-        match call.time_to_live_specification(specification.map_err(unbuilt)?).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(LedgerError::new(failure("UpdateTimeToLive", &error))),
-        }
-    }
-
-    async fn until_active(&self) -> Result<(), LedgerError> {
-        for _ in 0..CHECKS {
-            let answer = self.client().await.describe_table().table_name(&self.table).send().await;
-            let answer = answer.map_err(|error| LedgerError::new(failure("DescribeTable", &error)))?;
-            if answer.table().and_then(|table| table.table_status()) == Some(&TableStatus::Active) {
-                return Ok(());
-            }
-            self.clock.sleep(PAUSE).await;
-        }
-        Err(LedgerError::new("the table is not active yet"))
+        Ok(())
     }
 }
 
-fn keys(hash: &str, range: &str) -> Result<Vec<KeySchemaElement>, LedgerError> {
-    [(hash, KeyType::Hash), (range, KeyType::Range)]
-        .map(|(name, kind)| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().map_err(unbuilt))
-        .into_iter()
-        .collect()
+fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
+    let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(kind);
+    attribute.build().expect("it has a name and a type")
 }
 
-/// A builder lacks a required field. That never happens here, but the types cannot show it.
-pub(super) fn unbuilt(error: BuildError) -> LedgerError {
-    LedgerError::permanent(error)
+fn index((name, attributes): Index) -> GlobalSecondaryIndex {
+    let projection = Projection::builder().projection_type(ProjectionType::KeysOnly).build();
+    let index = GlobalSecondaryIndex::builder().index_name(name).projection(projection);
+    index.set_key_schema(Some(keys(attributes))).build().expect("it has a name and keys")
+}
+
+fn keys([hash, range]: [&str; 2]) -> Vec<KeySchemaElement> {
+    let key = |(name, kind)| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+    [(hash, KeyType::Hash), (range, KeyType::Range)].map(|part| key(part).expect("it has a name and a type")).into()
 }

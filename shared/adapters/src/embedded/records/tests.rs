@@ -61,7 +61,7 @@ impl Counted {
             let key = "INSERT INTO records (partition, kind, body) VALUES (?1, 'KEY', '{}')";
             let mut key = connection.prepare(key)?;
             (0..rows).try_for_each(|place| key.execute([format!("KEY#{place:012}")]).map(drop))?;
-            Ok(())
+            Ok(Written::Done)
         });
         keys.await.unwrap();
         counted

@@ -10,6 +10,8 @@ use engine::ports::{Cause, LedgerError};
 use rusqlite::{Connection, Params, Row, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use crate::ledger::Written;
+
 /// Why an operation failed. It never contains a value.
 #[derive(Debug, Clone)]
 pub(super) struct Failure(pub Cause);
@@ -34,33 +36,13 @@ impl From<Failure> for LedgerError {
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
-/// A pending write.
-trait Write: Send {
-    /// Runs it, again if its group is repeated. Returns whether to keep it.
-    fn run(&mut self, connection: &Connection) -> bool;
-
-    /// Answers its caller, once it is durable or has failed.
-    fn answer(self: Box<Self>, durable: Result<(), Failure>);
+/// A pending write. It runs again if its group is repeated.
+struct Write {
+    run: Box<dyn Fn(&Connection) -> Answer + Send>,
+    caller: oneshot::Sender<Answer>,
 }
 
-struct Asked<T, F> {
-    write: F,
-    done: Option<Result<T, Failure>>,
-    answer: oneshot::Sender<Result<T, Failure>>,
-}
-
-impl<T: Send, F: Fn(&Connection) -> Result<T, Failure> + Send> Write for Asked<T, F> {
-    fn run(&mut self, connection: &Connection) -> bool {
-        self.done.insert((self.write)(connection)).is_ok()
-    }
-
-    fn answer(self: Box<Self>, durable: Result<(), Failure>) {
-        if let Some(done) = self.done {
-            // The caller may be gone.
-            drop(self.answer.send(durable.and(done)));
-        }
-    }
-}
+type Answer = Result<Written, Failure>;
 
 /// The most writes of one commit, which bounds how long the first one waits.
 const GROUP: usize = 256;
@@ -68,21 +50,17 @@ const GROUP: usize = 256;
 /// Sends operations to the threads. When it is dropped, they finish their work and end.
 pub(super) struct Threads {
     reads: Sender<Read>,
-    writes: Sender<Box<dyn Write>>,
+    writes: Sender<Write>,
 }
 
 impl Threads {
     pub fn start(mut for_writes: Connection, for_reads: Connection) -> Result<Self, LedgerError> {
         let (reads, to_read) = mpsc::channel::<Read>();
-        let (writes, to_write) = mpsc::channel::<Box<dyn Write>>();
-        let read_all = move || to_read.iter().for_each(|read| read(&for_reads));
-        let write_all = move || write_groups(&mut for_writes, &to_write);
-        for (name, work) in
-            [("ledger-read", Box::new(read_all) as Box<dyn FnOnce() + Send>), ("ledger-write", Box::new(write_all))]
-        {
-            let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
-            thread.map_err(LedgerError::new)?;
-        }
+        let (writes, to_write) = mpsc::channel::<Write>();
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        let reading = named("ledger-read").spawn(move || to_read.iter().for_each(|read| read(&for_reads)));
+        let writing = named("ledger-write").spawn(move || write_groups(&mut for_writes, &to_write));
+        reading.and(writing).map_err(LedgerError::new)?;
         Ok(Self { reads, writes })
     }
 
@@ -113,13 +91,10 @@ impl Threads {
     }
 
     /// Runs a write and returns when it is durable. An error undoes it. It may run more than once.
-    pub async fn write<T: Send + 'static>(
-        &self,
-        write: impl Fn(&Connection) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, LedgerError> {
-        let (answer, answered) = oneshot::channel();
-        self.writes.send(Box::new(Asked { write, done: None, answer })).map_err(|_| stopped())?;
-        Ok(answered.await.map_err(|_| stopped())??)
+    pub async fn write(&self, run: impl Fn(&Connection) -> Answer + Send + 'static) -> Result<Written, LedgerError> {
+        let (caller, answer) = oneshot::channel();
+        self.writes.send(Write { run: Box::new(run), caller }).map_err(|_| stopped())?;
+        Ok(answer.await.map_err(|_| stopped())??)
     }
 }
 
@@ -129,13 +104,14 @@ fn stopped() -> LedgerError {
 
 /// Commits all waiting writes together: a commit costs the same for many writes as for one, and
 /// the next ones gather meanwhile.
-fn write_groups(connection: &mut Connection, waiting: &Receiver<Box<dyn Write>>) {
+fn write_groups(connection: &mut Connection, waiting: &Receiver<Write>) {
     while let Ok(first) = waiting.recv() {
         let group = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1));
         let mut done = Vec::new();
         let durable = commit_together(connection, group, &mut done);
-        for write in done {
-            write.answer(durable.clone());
+        for (write, answer) in done {
+            // The caller may be gone.
+            drop(write.caller.send(durable.clone().and(answer)));
         }
     }
 }
@@ -144,13 +120,14 @@ fn write_groups(connection: &mut Connection, waiting: &Receiver<Box<dyn Write>>)
 /// one savepoint per write.
 fn commit_together(
     connection: &mut Connection,
-    group: impl Iterator<Item = Box<dyn Write>>,
-    done: &mut Vec<Box<dyn Write>>,
+    group: impl Iterator<Item = Write>,
+    done: &mut Vec<(Write, Answer)>,
 ) -> Result<(), Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for mut write in group {
-        let keep = write.run(&transaction);
-        done.push(write);
+    for write in group {
+        let answer = (write.run)(&transaction);
+        let keep = answer.is_ok();
+        done.push((write, answer));
         if transaction.is_autocommit() {
             return Err(Failure::new("the transaction was lost"));
         }
@@ -163,13 +140,13 @@ fn commit_together(
 }
 
 /// Undoes failed writes one by one. A savepoint costs a copy of every page that a write changes.
-fn commit_each_or_not(connection: &mut Connection, writes: &mut [Box<dyn Write>]) -> Result<(), Failure> {
+fn commit_each_or_not(connection: &mut Connection, writes: &mut [(Write, Answer)]) -> Result<(), Failure> {
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for write in writes {
+    for (write, answer) in writes {
         let savepoint = transaction.savepoint()?;
-        let keep = write.run(&savepoint);
+        *answer = (write.run)(&savepoint);
         // If even this fails, the whole group does.
-        if keep { savepoint.commit()? } else { savepoint.finish()? }
+        if answer.is_ok() { savepoint.commit()? } else { savepoint.finish()? }
     }
     Ok(transaction.commit()?)
 }
@@ -178,18 +155,16 @@ fn commit_each_or_not(connection: &mut Connection, writes: &mut [Box<dyn Write>]
 mod tests {
     use super::*;
 
-    type Told = oneshot::Receiver<Result<(), Failure>>;
-
-    fn asked(write: impl Fn(&Connection) -> Result<(), Failure> + Send + 'static) -> (Box<dyn Write>, Told) {
-        let (answer, told) = oneshot::channel();
-        (Box::new(Asked { write, done: None, answer }), told)
+    fn asked(run: impl Fn(&Connection) -> Answer + Send + 'static) -> (Write, oneshot::Receiver<Answer>) {
+        let (caller, answer) = oneshot::channel();
+        (Write { run: Box::new(run), caller }, answer)
     }
 
     /// A write of `row`, which then fails on demand, and its answer.
-    fn write(row: &'static str, fails: bool) -> (Box<dyn Write>, Told) {
+    fn write(row: &'static str, fails: bool) -> (Write, oneshot::Receiver<Answer>) {
         asked(move |connection: &Connection| {
             connection.execute("INSERT INTO rows VALUES (?1)", [row]).unwrap();
-            if fails { Err(Failure::new("no")) } else { Ok(()) }
+            if fails { Err(Failure::new("no")) } else { Ok(Written::Done) }
         })
     }
 
@@ -248,7 +223,7 @@ mod tests {
         let (_folder, mut connection) = file();
         let (breaks, answer) = asked(|connection: &Connection| {
             connection.execute_batch("ROLLBACK").unwrap();
-            Ok(())
+            Ok(Written::Done)
         });
         let (send, waiting) = mpsc::channel();
         let (first, first_answer) = write("a", false);
