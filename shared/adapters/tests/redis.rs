@@ -17,10 +17,9 @@ use contracts::{
     sample_job, seed,
     servers::{RedisServer, free_port},
 };
-use domain::Job;
+use domain::{Job, JobId};
 use engine::ports::{
-    BUDGET_WINDOW, Budget, CacheHealth, ClaimResult, Claims, Clock, JobCache, KeyClaim, Queue, QueuedMessage,
-    Reservation, Reserved,
+    BUDGET_WINDOW, Budget, CacheHealth, Claims, Clock, JobCache, Queue, QueuedMessage, Reservation, Reserved,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -58,8 +57,8 @@ fn jobs(count: usize) -> Vec<Job> {
     (0..count).map(|n| sample_job(&workspace, &format!("key {n}"), SystemClock.now())).collect()
 }
 
-fn claims(jobs: &[Job]) -> Vec<KeyClaim> {
-    jobs.iter().map(|job| KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() }).collect()
+fn ids(jobs: &[Job]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.job_id).collect()
 }
 
 fn messages(count: usize) -> Vec<QueuedMessage> {
@@ -172,7 +171,7 @@ async fn what_is_kept_expires() {
         let answer = server.command(&format!("TTL orc:{{{}}}:{part}", job.job_id));
         answer.trim_start_matches(':').parse::<i64>().unwrap()
     };
-    cache.claim_keys(&claims(std::slice::from_ref(&job)), None).await.unwrap();
+    cache.claim_keys(&ids(std::slice::from_ref(&job)), None).await.unwrap();
     assert!((890..=900).contains(&kept_for("claim")), "a claim holds 15 minutes");
     cache.put_jobs(std::slice::from_ref(&job)).await.unwrap();
     assert!((20..=30).contains(&kept_for("job")), "a version that goes out of date unnoticed is soon forgotten");
@@ -187,14 +186,14 @@ async fn a_server_that_was_emptied_begins_anew() {
     let server = RedisServer::start(false);
     let (cache, queue) = (cache(&server.url()), queue(&server.url(), LONG));
     let jobs = jobs(3);
-    assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![ClaimResult::New; 3]);
+    assert_eq!(cache.claim_keys(&ids(&jobs), None).await.unwrap().0, [true; 3]);
     queue.send(&messages(1)).await.unwrap();
     let held = queue.receive(1, Duration::ZERO).await.unwrap().remove(0);
     assert_eq!(server.command("FLUSHALL"), "+OK");
     assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
     cache.put_jobs(&jobs).await.unwrap();
     assert_eq!(cache.cached_job(jobs[2].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[2]));
-    assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![ClaimResult::New; 3]);
+    assert_eq!(cache.claim_keys(&ids(&jobs), None).await.unwrap().0, [true; 3]);
     queue.acknowledge(&held.receipt).await.unwrap();
     assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty(), "the ledger knows what was lost");
     queue.send(&messages(1)).await.unwrap();
@@ -214,7 +213,7 @@ async fn a_server_that_was_restarted_is_found_by_the_first_command() {
         assert_eq!(cache.cached_job(jobs[0].job_id, None).await.unwrap().0, None, "it came back empty");
         queue.send(&messages(2)).await.unwrap();
         server.restart();
-        assert_eq!(cache.claim_keys(&claims(&jobs), None).await.unwrap().0, vec![ClaimResult::New; 3]);
+        assert_eq!(cache.claim_keys(&ids(&jobs), None).await.unwrap().0, [true; 3]);
         assert_eq!(queue.depth().await.unwrap(), 0);
     }
 }
@@ -228,7 +227,7 @@ async fn a_server_that_hangs_is_an_error_in_time_and_works_when_it_goes_on() {
         let jobs = jobs(2);
         cache.put_jobs(&jobs).await.unwrap();
         queue.depth().await.unwrap();
-        let (claims, messages) = (claims(&jobs), messages(1));
+        let (claims, messages) = (ids(&jobs), messages(1));
         server.pause();
         let begun = Instant::now();
         let answers = tokio::join!(
@@ -368,7 +367,7 @@ async fn each_operation_is_one_round_trip() {
     let jobs = jobs(10);
     cache.ping().await.unwrap();
     assert_eq!(trips(), 1, "the first command of a connection");
-    cache.claim_keys(&claims(&jobs), None).await.unwrap();
+    cache.claim_keys(&ids(&jobs), None).await.unwrap();
     assert_eq!(trips(), 1, "ten claims");
     cache.put_jobs(&jobs).await.unwrap();
     assert_eq!(trips(), 2, "the server learns the script");

@@ -3,26 +3,12 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use crate::InvalidId;
+use crate::{InvalidId, serde_text::serde_as_text};
 
 /// A company whose service carries out actions.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    Display,
-    EnumString,
-    IntoStaticStr,
-    VariantArray,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr, VariantArray,
 )]
-#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", parse_err_ty = InvalidId, parse_err_fn = unknown_provider)]
 pub enum Provider {
     /// Google.
@@ -30,6 +16,8 @@ pub enum Provider {
     /// Microsoft.
     Microsoft,
 }
+
+serde_as_text!(Provider);
 
 impl Provider {
     /// Every provider.

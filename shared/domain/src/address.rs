@@ -133,13 +133,9 @@ impl FromStr for Address {
             return Err(refuse(text, "has a malformed part before the @"));
         }
         // A domain outside ASCII is written as its A-labels (RFC 5891, UTS #46).
-        let domain = match domain.is_ascii() {
-            true => domain.to_owned(),
-            false => Some(domain)
-                .filter(|domain| !domain.chars().any(is_symbol))
-                .and_then(|domain| idna::domain_to_ascii_strict(domain).ok())
-                .ok_or_else(|| refuse(text, "has a domain with characters that no domain may have"))?,
-        };
+        let in_labels = || if domain.contains(is_symbol) { None } else { idna::domain_to_ascii_strict(domain).ok() };
+        let domain = if domain.is_ascii() { Some(domain.to_owned()) } else { in_labels() };
+        let domain = domain.ok_or_else(|| refuse(text, "has a domain with characters that no domain may have"))?;
         if !is_domain(&domain) {
             return Err(refuse(text, "has a malformed domain: it needs two or more labels, such as example.com"));
         }
@@ -208,17 +204,13 @@ fn is_quoted(text: &str) -> bool {
 }
 
 fn is_domain(text: &str) -> bool {
-    let label = |l: &str| {
-        (1..=63).contains(&l.len())
-            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !l.starts_with('-')
-            && !l.ends_with('-')
-    };
+    let is_in_label = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let is_label =
+        |l: &str| (1..=63).contains(&l.len()) && l.chars().all(is_in_label) && !l.starts_with('-') && !l.ends_with('-');
+    let (_, top) = text.rsplit_once('.').unwrap_or_default();
     // No top-level domain has a hyphen, but for those in Punycode (RFC 3696, section 2, and RFC 5890).
-    let top = |l: &str| {
-        !l.bytes().all(|b| b.is_ascii_digit()) && (!l.contains('-') || l.to_ascii_lowercase().starts_with("xn--"))
-    };
-    text.contains('.') && text.split('.').all(label) && text.rsplit('.').next().is_some_and(top)
+    let is_plain = !top.contains('-') || top.to_ascii_lowercase().starts_with("xn--");
+    is_plain && top.contains(|c: char| !c.is_ascii_digit()) && text.split('.').all(is_label)
 }
 
 fn refuse(text: &str, why: &'static str) -> InvalidAddress {

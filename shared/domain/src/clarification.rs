@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use strum::IntoStaticStr;
 
 use crate::{Address, in_ascii, sha256_hex};
 
@@ -25,9 +24,8 @@ pub struct Clarification {
 }
 
 /// What kind of answer a question takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub enum ClarificationKind {
     /// An address, or several separated by commas.
@@ -103,6 +101,25 @@ impl Question {
             options: self.options.clone(),
         }
     }
+
+    /// Why an answer cannot be used, as the beginning of a sentence; `Ok` if it can.
+    pub fn usable(&self, value: &AnswerValue) -> Result<(), String> {
+        match (self.kind, value) {
+            (ClarificationKind::Confirm, AnswerValue::Bool(_)) => Ok(()),
+            (ClarificationKind::Confirm, AnswerValue::Text(_)) => Err("The answer must be true or false.".to_owned()),
+            (_, AnswerValue::Bool(_)) => Err("The answer must be a text.".to_owned()),
+            (ClarificationKind::Text, AnswerValue::Text(text)) => match text.trim() {
+                "" => Err("The answer is empty.".to_owned()),
+                _ => Ok(()),
+            },
+            (ClarificationKind::Address, AnswerValue::Text(text)) => addresses(text).map(drop),
+            (ClarificationKind::Choice, AnswerValue::Text(text)) => {
+                let values: Vec<&str> = self.options.iter().flatten().map(|option| option.value.as_str()).collect();
+                let known = values.contains(&text.as_str());
+                if known { Ok(()) } else { Err(format!("The answer must be one of: {}.", values.join(", "))) }
+            }
+        }
+    }
 }
 
 /// Names a request: a hash of its prompt and its context.
@@ -156,27 +173,6 @@ impl AnswerValue {
     }
 }
 
-impl Question {
-    /// Why an answer cannot be used, as the beginning of a sentence; `Ok` if it can.
-    pub fn usable(&self, value: &AnswerValue) -> Result<(), String> {
-        match (self.kind, value) {
-            (ClarificationKind::Confirm, AnswerValue::Bool(_)) => Ok(()),
-            (ClarificationKind::Confirm, AnswerValue::Text(_)) => Err("The answer must be true or false.".to_owned()),
-            (_, AnswerValue::Bool(_)) => Err("The answer must be a text.".to_owned()),
-            (ClarificationKind::Text, AnswerValue::Text(text)) if text.trim().is_empty() => {
-                Err("The answer is empty.".to_owned())
-            }
-            (ClarificationKind::Text, AnswerValue::Text(_)) => Ok(()),
-            (ClarificationKind::Address, AnswerValue::Text(text)) => addresses(text).map(drop),
-            (ClarificationKind::Choice, AnswerValue::Text(text)) => {
-                let values: Vec<&str> = self.options.iter().flatten().map(|option| option.value.as_str()).collect();
-                let known = values.contains(&text.as_str());
-                if known { Ok(()) } else { Err(format!("The answer must be one of: {}.", values.join(", "))) }
-            }
-        }
-    }
-}
-
 /// The addresses of an answer, separated by commas or semicolons; else why it holds none.
 pub fn addresses(text: &str) -> Result<Vec<Address>, String> {
     let found = Address::list(text).map_err(|invalid| format!("{}.", in_ascii(&invalid.to_string())))?;
@@ -204,9 +200,8 @@ impl Warning {
 }
 
 /// The kinds of [`Warning`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub enum WarningCode {
     /// The provider does not deliver a part of what was asked for, such as a text beside HTML.

@@ -24,9 +24,6 @@ impl Effect {
     /// Whether a call whose answer was lost may be made again. A send may only where a draft exists, since a sent
     /// draft cannot be sent twice.
     pub const fn is_repeatable(self, has_draft: bool) -> bool {
-        match self {
-            Self::Send => has_draft,
-            Self::Read | Self::Draft | Self::Change => true,
-        }
+        has_draft || !matches!(self, Self::Send)
     }
 }

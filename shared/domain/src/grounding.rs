@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::{
     Address,
     address::is_atext,
-    quotations,
-    unicode::{is_hidden, reorders},
+    quotation::{ADDRESS_FIELDS, quotations},
+    unicode::{is_hidden, is_written_without_spaces, reorders},
 };
 
 /// A whole address in a text, with its place.
@@ -60,20 +60,17 @@ pub fn disarmed(text: &str) -> String {
 
 /// The text with every control and every character outside ASCII escaped: `j\u{f6}hn`.
 pub fn in_ascii(text: &str) -> String {
-    let mut ascii = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            ' '..='~' => ascii.push(c),
-            c => ascii.extend(c.escape_default()),
-        }
-    }
-    ascii
+    let escaped = |c: char| if matches!(c, ' '..='~') { c.to_string() } else { c.escape_default().to_string() };
+    text.chars().map(escaped).collect()
 }
 
 /// The search around an @ ends here: no part of an address is longer.
 const LONGEST: usize = 300;
 /// The @ and its lookalikes.
 const MARKS: &[char] = &['@', '\u{FF20}', '\u{FE6B}'];
+
+/// Full stops of other scripts, which some software accepts as the dot of a domain (RFC 3490, section 3.1).
+const OTHER_STOPS: &[char] = &['\u{3002}', '\u{FF0E}', '\u{FF61}'];
 
 /// A word with an @.
 struct Word {
@@ -95,7 +92,7 @@ fn word_at(text: &str, at: usize, mark: &str, turned: usize) -> Option<Word> {
     let mut following = text[behind..].chars().take(LONGEST).peekable();
     while let Some(c) = following.next() {
         // A full stop of another script belongs to a domain only before an ASCII letter or digit.
-        let stop = is_other_stop(c) && following.peek().is_some_and(char::is_ascii_alphanumeric);
+        let stop = OTHER_STOPS.contains(&c) && following.peek().is_some_and(char::is_ascii_alphanumeric);
         let ends = right > 0 && BEHIND.contains(&c);
         if ends || !(in_word(c) || MARKS.contains(&c) || stop) {
             break;
@@ -144,10 +141,8 @@ const BETWEEN: &[char] = &['/', '|', '?', '&'];
 
 /// Whether a text ends with the name of a field for an address, as in `to=ana@example.com`.
 fn names_an_address(text: &str) -> bool {
-    const NAMES: &[&str] =
-        &["to", "cc", "bcc", "mail", "email", "address", "addr", "recipient", "recipients", "contact"];
     let name = text.rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    NAMES.contains(&name.to_ascii_lowercase().as_str())
+    ADDRESS_FIELDS.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Whether nobody takes a domain for another one: its letters outside ASCII are Latin ones with marks, or all of it is
@@ -170,12 +165,6 @@ fn in_word(c: char) -> bool {
         || (c.is_alphanumeric() && !is_written_without_spaces(c) && !is_unlike_latin(c))
 }
 
-/// Han, kana, hangul, Thai and similar scripts, without the fullwidth forms of Latin letters and digits.
-fn is_written_without_spaces(c: char) -> bool {
-    matches!(u32::from(c), 0xE00..=0xEFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x2E80..=0xA4CF | 0xA960..=0xA97F
-        | 0xAC00..=0xD7FF | 0xF900..=0xFAFF | 0xFF66..=0xFFDC | 0x1B000..=0x1B16F | 0x20000..=0x3FFFF)
-}
-
 /// Hebrew, Arabic, the scripts of India and others whose words nobody takes for a part of a Latin word.
 fn is_unlike_latin(c: char) -> bool {
     matches!(u32::from(c), 0x590..=0x7BF | 0x840..=0xDFF | 0xF00..=0xFFF | 0x10A0..=0x10FF | 0x1200..=0x139F
@@ -188,11 +177,6 @@ fn cuts(around: impl Iterator<Item = char>) -> bool {
     let mut around = around.peekable();
     around.peek().is_some_and(|&c| is_unlike_latin(c))
         && around.find(|&c| !is_unlike_latin(c)).is_some_and(|c| c.is_ascii_alphanumeric() || c == '.')
-}
-
-/// Full stops of other scripts, which some software accepts as the dot of a domain (RFC 3490, section 3.1).
-const fn is_other_stop(c: char) -> bool {
-    matches!(c, '\u{3002}' | '\u{FF0E}' | '\u{FF61}')
 }
 
 #[cfg(test)]

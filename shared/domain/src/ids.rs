@@ -86,12 +86,7 @@ uuid_id! {
 text_id! {
     /// A tenant: `^[a-z0-9][a-z0-9_-]{0,63}$`, so that a UUID fits.
     WorkspaceId,
-    |text| {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        (1..=64).contains(&text.len())
-            && text.bytes().all(|b| plain(b) || b == b'_' || b == b'-')
-            && text.bytes().next().is_some_and(plain)
-    },
+    |text| (1..=64).contains(&text.len()) && is_plain(text, "_-") && is_plain(&text[..1], ""),
     "a workspace id is 1 to 64 of a-z, 0-9, _ and -, and starts with a letter or digit"
 }
 
@@ -114,11 +109,7 @@ text_id! {
     ///
     /// That it is well formed does not mean that the catalogue has it.
     ActionId,
-    |text| {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        let word = |word: &str| !word.is_empty() && word.bytes().all(plain);
-        text.len() <= 64 && text.contains('.') && text.split('.').all(word)
-    },
+    |text| text.len() <= 64 && text.contains('.') && text.split('.').all(|word| !word.is_empty() && is_plain(word, "_")),
     "an action id is lower-case words joined by dots, such as gmail.send"
 }
 
@@ -132,11 +123,12 @@ text_id! {
 text_id! {
     /// A short name for what a person wants, such as `send_email`: 1 to 64 of `a-z`, `0-9` and `_`.
     Intent,
-    |text| {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        (1..=64).contains(&text.len()) && text.bytes().all(plain)
-    },
+    |text| (1..=64).contains(&text.len()) && is_plain(text, "_"),
     "an intent is 1 to 64 of a-z, 0-9 and _"
+}
+
+fn is_plain(text: &str, marks: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || marks.contains(c))
 }
 
 fn visible(c: char) -> bool {

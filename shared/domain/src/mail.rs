@@ -88,25 +88,19 @@ impl Mail {
                 is_new
             });
         }
-        if mail.subject.chars().any(breaks_a_header) {
-            reader.refuse("subject", "must not contain control characters or line breaks");
-        }
-        for (field, body) in [("text", Some(&mail.text)), ("html", mail.html.as_ref())] {
-            if body.is_some_and(|body| body.contains('\0')) {
-                reader.refuse(field, "must not contain NUL characters");
-            }
-        }
-        let recipients = mail.recipients().count();
-        if recipients > Self::MAX_RECIPIENTS {
-            let says = format!("names {recipients} recipients with cc and bcc; the most is {}", Self::MAX_RECIPIENTS);
-            reader.refuse("to", &says);
-        }
-        if mail.reply_to.len() > Self::MAX_RECIPIENTS {
-            reader.refuse("reply_to", "must name at most 50 addresses");
-        }
-        if reader.bytes > Self::MAX_BYTES {
-            reader.violations.push(Violation::new("", "the mail is larger than 256 KiB"));
-        }
+        let (recipients, most) = (mail.recipients().count(), Self::MAX_RECIPIENTS);
+        let too_many = format!("names {recipients} recipients with cc and bcc; the most is {most}");
+        let html = mail.html.as_deref().unwrap_or_default();
+        let checks = [
+            ("/subject", "must not contain control characters or line breaks", mail.subject.contains(breaks_a_header)),
+            ("/text", "must not contain NUL characters", mail.text.contains('\0')),
+            ("/html", "must not contain NUL characters", html.contains('\0')),
+            ("/to", &too_many, recipients > most),
+            ("/reply_to", "must name at most 50 addresses", mail.reply_to.len() > most),
+            ("", "the mail is larger than 256 KiB", reader.bytes > Self::MAX_BYTES),
+        ];
+        let wrong = checks.into_iter().filter(|(.., is_wrong)| *is_wrong);
+        reader.violations.extend(wrong.map(|(pointer, detail, _)| Violation::new(pointer, detail)));
         let known = ["to", "subject", "text", "html", "cc", "bcc", "reply_to"];
         for key in fields.keys().filter(|key| !known.contains(&key.as_str())) {
             let says = format!("is not a field of this action; its fields are {}", known.join(", "));

@@ -2,32 +2,22 @@
 //!
 //! They are told by their shape, whatever the language. A part whose author cannot be told counts as quoted.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
-use crate::{Address, is_hidden, unicode::QUOTATION_MARKS};
+use crate::{
+    Address, is_hidden,
+    unicode::{QUOTATION_MARKS, is_written_without_spaces},
+};
 
 /// Marks of which at least three begin a heading, such as `----- Forwarded message -----`.
-const ORNAMENTS: &[char] = &['-', '–', '—', '_', '=', '*'];
+const ORNAMENTS: &[char] = &['-', '–', '—', '―', '─', '━', '═', '_', '=', '*'];
 /// Marks in front of quoted lines.
 const PREFIXES: &[char] = &['>', '|', '│', '┃', '＞', '»', '›'];
-/// Names of fields that a person writes in front of an address of their own.
-const OWN_FIELDS: &[&str] = &[
-    "to",
-    "cc",
-    "bcc",
-    "reply-to",
-    "an",
-    "para",
-    "a",
-    "à",
-    "email",
-    "e-mail",
-    "mail",
-    "address",
-    "recipient",
-    "recipients",
-    "contact",
-];
+/// Names of fields for an address, as in `to=ana@example.com`.
+pub(crate) const ADDRESS_FIELDS: &[&str] =
+    &["to", "cc", "bcc", "mail", "email", "address", "addr", "recipient", "recipients", "contact"];
+/// Others that a person writes in front of an address of their own.
+const OWN_FIELDS: &[&str] = &["reply-to", "an", "para", "a", "à", "e-mail"];
 /// The verb of a reply's first line without a date: `Eve (eve@example.com) wrote:`.
 const WROTE: &[&str] = &[
     "wrote",
@@ -35,7 +25,6 @@ const WROTE: &[&str] = &[
     "said",
     "schrieb",
     "escribió",
-    "a écrit",
     "écrit",
     "escreveu",
     "ha scritto",
@@ -55,8 +44,8 @@ const LONGEST_HEAD: usize = 300;
 const MOST_LINES: usize = 3;
 /// Elements without content.
 const VOID: &[&str] = &["br", "hr", "img", "p", "li"];
-/// The search for elements ends after this many names without an end tag, so its cost stays linear.
-const UNCLOSED: usize = 64;
+/// Text in more quotation marks within each other is quoted to its end, so the cost stays linear.
+const DEEPEST: usize = 64;
 
 /// The quoted and forwarded parts of a text, unordered and possibly overlapping.
 ///
@@ -68,37 +57,33 @@ pub fn quotations(text: &str) -> Vec<Range<usize>> {
 /// Lines that begin with a mark or further in than the first, fenced blocks, and everything after the heading of a
 /// forwarded mail or the first line of a reply.
 fn lines(text: &str) -> Vec<Range<usize>> {
-    let mut starts = vec![0];
-    starts.extend(text.match_indices('\n').map(|(at, _)| at + 1));
-    let ends = starts.iter().skip(1).copied().chain([text.len()]);
-    let places: Vec<Range<usize>> = starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect();
-    let plain: Vec<&str> = places.iter().map(|place| visible(&text[place.clone()])).collect();
-    let mut found = Vec::new();
-    let (mut indent, mut fence) = (None, None);
-    for (n, place) in places.into_iter().enumerate() {
-        let line = &text[place.clone()];
-        if let Some(at) = heading_at(line, indent.is_some()) {
-            found.push(place.start + at..text.len());
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let plain: Vec<&str> = lines.iter().map(|line| visible(line)).collect();
+    let Some(first) = plain.iter().position(|line| !line.is_empty()) else { return Vec::new() };
+    let depth = |line: &str| -> usize {
+        line.chars().take_while(|c| matches!(c, ' ' | '\t')).map(|c| if c == '\t' { 4 } else { 1 }).sum()
+    };
+    let (mut found, mut fence, mut end) = (Vec::new(), None, 0);
+    for (n, line) in lines.iter().enumerate() {
+        let (start, said) = (end, n > first);
+        end += line.len();
+        let behind = plain[n].trim_start_matches(['`', '~']);
+        let marks = &plain[n][..plain[n].len() - behind.len()];
+        let was_fenced = fence.is_some();
+        // A fence ends with as many marks as it began with, or more.
+        if fence.map_or(marks.len() >= 3, |open| marks.starts_with(open)) {
+            fence = fence.is_none().then_some(marks);
+        }
+        let is_deeper = depth(line) >= depth(lines[first]) + 4;
+        let is_quoted = was_fenced || fence.is_some() || is_deeper || plain[n].starts_with(PREFIXES);
+        if is_quoted && !plain[n].is_empty() {
+            found.push(start..end);
+        }
+        let is_mail = is_reply_head(&plain, n, said) || (said && is_mail_header(&plain, n));
+        if let Some(at) = heading_at(line, said).or(is_mail.then_some(0)) {
+            found.push(start + at..text.len());
             break;
         }
-        if is_reply_head(&plain, n, indent.is_some()) || (indent.is_some() && is_mail_header(&plain, n)) {
-            found.push(place.start..text.len());
-            break;
-        }
-        let mark = ["```", "~~~"].into_iter().find(|mark| plain[n].starts_with(mark));
-        let depth = line.chars().take_while(|c| matches!(c, ' ' | '\t')).map(|c| if c == '\t' { 4 } else { 1 }).sum();
-        let is_deeper = indent.is_some_and(|indent: usize| depth >= indent + 4);
-        if !plain[n].is_empty() {
-            if fence.is_some() || mark.is_some() || is_deeper || plain[n].starts_with(PREFIXES) {
-                found.push(place);
-            }
-            indent = indent.or(Some(depth));
-        }
-        fence = match (fence, mark) {
-            (None, mark) => mark,
-            (Some(open), Some(mark)) if open == mark => None,
-            (open, _) => open,
-        };
     }
     found
 }
@@ -111,66 +96,63 @@ fn visible(line: &str) -> &str {
 /// Where a heading begins in a line: at three or more ornaments with words behind them, or without if something was
 /// said before.
 fn heading_at(line: &str, said: bool) -> Option<usize> {
-    let mut from = 0;
-    while let Some(at) = line[from..].find(ORNAMENTS).map(|at| from + at) {
-        let mark = line[at..].chars().next()?;
-        let rest = line[at..].trim_start_matches(mark);
-        from = line.len() - rest.len();
-        let count = (from - at) / mark.len_utf8();
-        let begins = line[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || c == ':');
-        let words = rest.trim();
-        let is_framed = count == 2 && line[..at].trim().is_empty() && words.len() > 2 && words.ends_with("--");
-        let names = words.trim_start().chars().next().is_some_and(char::is_alphabetic);
-        let alone = said && line[..at].trim().is_empty() && words.is_empty();
-        if begins && (is_framed && names || count >= 3 && (names || alone)) {
-            return Some(at);
+    const NEAR: usize = 20;
+    let line = line.trim_end();
+    let is_heading = |&(at, mark): &(usize, &str)| {
+        let before = visible(&line[..at]);
+        if before.len() == at && at > 0 && !before.ends_with(':') {
+            return false;
         }
-    }
-    None
+        let words = line[at..].trim_start_matches(mark);
+        let count = (line.len() - at - words.len()) / mark.len();
+        let has_words = words.chars().take(NEAR).any(char::is_alphabetic);
+        let is_alone = || before.is_empty() && line[at..].chars().all(|c| c.is_whitespace() || ORNAMENTS.contains(&c));
+        match count {
+            2 if has_words => before.is_empty() && words.ends_with("--"),
+            3.. if has_words => true,
+            _ => said && is_alone() && line.matches(ORNAMENTS).count() >= 3,
+        }
+    };
+    line.match_indices(ORNAMENTS).find(is_heading).map(|(at, _)| at)
 }
 
-/// Whether a reply's first line begins here: `On Mon, 3 June, Eve <eve@example.com> wrote:`, perhaps wrapped.
+/// Whether a reply's first line begins here: `On Mon, 3 June, Eve <eve@example.com> wrote:`, perhaps wrapped. It ends at
+/// a colon, or in front of a quoted line.
 fn is_reply_head(lines: &[&str], n: usize, said: bool) -> bool {
-    let last = lines.len().min(n + MOST_LINES);
-    let end = (n..last).find(|&end| lines[end].is_empty() || closes(lines, end)).filter(|&end| closes(lines, end));
-    let Some(end) = end else { return false };
-    let is_head = |from: usize| attributes(&lines[from..=end].join(" "), said || from > n);
-    // The head begins as late as it can, since the person's own words may stand in the line before it.
-    is_head(n) && !(n + 1..=end).any(is_head)
-}
-
-/// Whether a reply's first line may end with this line: at a colon, or in front of a quoted line.
-fn closes(lines: &[&str], n: usize) -> bool {
-    lines[n].ends_with([':', '：'])
-        || (!lines[n].is_empty() && lines.get(n + 1).is_some_and(|next| next.starts_with('>')))
-}
-
-fn attributes(head: &str, said: bool) -> bool {
-    if head.len() > LONGEST_HEAD {
+    let is_followed = |end: usize| lines.get(end + 1).is_some_and(|next| next.starts_with('>'));
+    let ends = |&end: &usize| lines[end].is_empty() || lines[end].ends_with([':', '：']) || is_followed(end);
+    let Some(end) = (n..lines.len().min(n + MOST_LINES)).find(ends).filter(|&end| !lines[end].is_empty()) else {
         return false;
-    }
+    };
+    // The head begins as late as it can, since the person's own words may stand in the line before it.
+    (n..=end).rfind(|&from| attributes(&lines[from..=end].join(" "), said || from > n)) == Some(n)
+}
+
+/// Whether a line says who wrote when: in any language with an address in angle brackets or a date, else by its verb.
+fn attributes(head: &str, said: bool) -> bool {
     let bare = head.trim_end_matches([':', '：', ' ', '\u{a0}', '\u{202f}']);
-    let others = head.split_whitespace().filter(|word| !word.contains('@')).collect::<Vec<_>>().join(" ");
-    let numbers = others.split(|c: char| !c.is_numeric()).filter(|digits| !digits.is_empty()).count();
-    let named = head.contains('<') && head.contains('@') && head.contains('>');
-    let lower = bare.to_lowercase();
-    let wrote = said && (numbers > 0 || head.contains('@')) && WROTE.iter().any(|verb| lower.ends_with(verb));
-    match named {
-        true => numbers >= 2 || said && (numbers > 0 || !bare.ends_with('>')) || wrote,
-        false => said && numbers >= 2 || wrote,
-    }
+    let words = head.split_whitespace().filter(|word| !word.contains('@'));
+    let numbers =
+        words.flat_map(|word| word.split(|c: char| !c.is_numeric())).filter(|digits| !digits.is_empty()).count();
+    let has_address = head.contains('@');
+    let is_named = has_address && head.contains('<') && head.contains('>');
+    let wrote = || WROTE.iter().any(|verb| bare.to_lowercase().ends_with(verb));
+    let says_so = (is_named && (numbers > 0 || !bare.ends_with('>'))) || ((numbers > 0 || has_address) && wrote());
+    head.len() <= LONGEST_HEAD && ((numbers >= 2 && (said || is_named)) || (said && says_so))
 }
 
 /// Whether the header of a forwarded mail begins here: `From: Eve <eve@example.com>` beside another field, or below a
-/// line that ends in a colon.
+/// line that ends in a colon; or at least three fields with a time, such as `Sent: Monday 9:00`.
 fn is_mail_header(lines: &[&str], n: usize) -> bool {
-    let Some((name, value)) = field(lines[n]) else { return false };
-    let before = lines[..n].iter().rev().take(MOST_LINES).find(|line| !line.is_empty()).copied().unwrap_or_default();
-    let next = lines.get(n + 1).copied().unwrap_or_default();
-    let is_field = |line: &str| field(line).is_some();
-    value.contains('@')
-        && !OWN_FIELDS.contains(&name.as_str())
-        && (is_field(next) || is_field(before) || before.ends_with([':', '：']))
+    const MOST_FIELDS: usize = 8;
+    let fields: Vec<_> = lines[n..].iter().take(MOST_FIELDS).map_while(|line| field(line)).collect();
+    let Some((name, value)) = fields.first() else { return false };
+    let above = lines[..n].iter().rev().take(MOST_LINES).find(|line| !line.is_empty());
+    let is_near = fields.len() > 1 || above.is_some_and(|line| field(line).is_some() || line.ends_with([':', '：']));
+    let is_time = |at: &[u8]| at[0].is_ascii_digit() && at[1] == b':' && at[2].is_ascii_digit();
+    let has_time = || fields.iter().any(|(_, value)| value.as_bytes().windows(3).any(is_time));
+    let is_own = [ADDRESS_FIELDS, OWN_FIELDS].iter().any(|names| names.contains(&name.as_str()));
+    !is_own && ((value.contains('@') && is_near) || (fields.len() >= 3 && has_time()))
 }
 
 /// The name in lower case, and the value, of a line like `Name: value`.
@@ -186,92 +168,92 @@ fn field(line: &str) -> Option<(String, &str)> {
 /// goes to the end of the text.
 fn elements(text: &str, [opens, closes]: [char; 2]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut unclosed: Vec<&str> = Vec::new();
-    let mut from = 0;
-    while let Some(open) = text[from..].find(opens).map(|at| from + at) {
-        from = open + 1;
-        if let Some(comment) = text[from..].strip_prefix("!--") {
-            let end = comment.find("-->").map_or(text.len(), |at| from + 3 + at);
-            found.push(open..end);
-            from = end;
+    // Where the elements begin that are not closed yet, by their names.
+    let mut open: HashMap<String, Vec<usize>> = HashMap::new();
+    let is_in_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    let mut commented_to = 0;
+    for (at, _) in text.match_indices(opens) {
+        let inner = &text[at + 1..];
+        if at < commented_to {
             continue;
         }
-        let name = &text[from..];
-        let name = &name[..name.bytes().take(40).take_while(u8::is_ascii_alphanumeric).count()];
-        let follows = text[from + name.len()..].chars().next();
-        let is_tag = follows.is_some_and(|c| c == closes || c == '=' || c.is_whitespace());
-        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !is_tag || unclosed.contains(&name) {
+        if let Some(comment) = inner.strip_prefix("!--") {
+            commented_to = comment.find("-->").map_or(text.len(), |end| at + 4 + end);
+            found.push(at..commented_to);
             continue;
         }
-        let end = text[from..].match_indices(&format!("{opens}/")).map(|(at, _)| from + at).find(|at| {
-            let rest = &text.as_bytes()[at + 2..];
-            rest.len() >= name.len() && rest[..name.len()].eq_ignore_ascii_case(name.as_bytes())
-        });
-        match end {
-            Some(end) => {
-                found.push(open..end);
-                from = end + 2;
-            }
-            None if unclosed.len() == UNCLOSED => break,
-            None => {
-                let is_closed = text[from + name.len()..].find(closes).is_some_and(|at| at < 200);
-                if opens == '<' && is_closed && !VOID.contains(&name.to_ascii_lowercase().as_str()) {
-                    found.push(open..text.len());
-                }
-                unclosed.push(name);
-            }
+        let tag = inner.trim_start_matches('/');
+        let (name, behind) = tag.split_at(tag.find(|c| !is_in_name(c)).unwrap_or(tag.len()));
+        let name = name.to_lowercase();
+        if tag.len() < inner.len() {
+            let starts = open.entry(name).or_default();
+            found.extend(starts.first().map(|first| *first..at));
+            starts.pop();
+        } else if name.starts_with(char::is_alphabetic)
+            && behind.starts_with(|c: char| c == closes || c == '=' || c.is_whitespace())
+        {
+            open.entry(name).or_default().push(at);
         }
     }
+    open.retain(|name, _| opens == '<' && !VOID.contains(&name.as_str()));
+    let is_tag = |at: &usize| text[*at..].chars().take(200).any(|c| c == closes);
+    found.extend(open.into_values().flatten().filter(is_tag).map(|at| at..text.len()));
     found
 }
 
 /// Text in quotation marks. Without a closing mark it goes to the end of the paragraph.
 fn spoken(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut before: Option<char> = None;
-    let mut skip_to = 0;
-    // Opening marks that are not closed in the rest of the text.
-    let mut unclosed: Vec<char> = Vec::new();
-    for (at, c) in text.char_indices() {
-        let follows_word = before.replace(c).is_some_and(char::is_alphanumeric);
-        let Some((_, closing)) = QUOTATION_MARKS.iter().find(|(open, _)| *open == c) else { continue };
-        // A mark that also closes, or is an apostrophe or inches, opens only between a space and a word.
-        let closes_too = QUOTATION_MARKS.iter().any(|(_, closing)| closing.contains(&c));
-        let inner = at + c.len_utf8();
-        let before_space = text[inner..].starts_with(char::is_whitespace);
-        if at < skip_to || (closes_too && follows_word) || (closing.contains(&c) && before_space) {
+    // The opening marks that are not closed yet, each with its place and with what closes it.
+    let mut open: Vec<(usize, char, &[char])> = Vec::new();
+    let mut before = ' ';
+    for (at, mark) in text.char_indices() {
+        let last = std::mem::replace(&mut before, mark);
+        let closing =
+            QUOTATION_MARKS.iter().find(|(opening, _)| *opening == mark).map_or(&[][..], |(_, closing)| closing);
+        let closes_too = QUOTATION_MARKS.iter().any(|(_, closing)| closing.contains(&mark));
+        if closing.is_empty() && !closes_too {
             continue;
         }
-        let is_apostrophe = |mark: char| matches!(mark, '\'' | '’' | '`');
-        let end = (!unclosed.contains(&c))
-            .then(|| {
-                text[inner..].char_indices().map(|(at, mark)| (inner + at, mark)).find(|(at, mark)| {
-                    let in_word = || text[at + mark.len_utf8()..].starts_with(char::is_alphanumeric);
-                    closing.contains(mark) && !(is_apostrophe(*mark) && in_word())
-                })
-            })
-            .flatten();
-        let end = match end {
-            Some((end, _)) => end,
-            None => {
-                unclosed.push(c);
-                if is_apostrophe(c) || c == '‘' {
-                    continue;
-                }
-                text[inner..].find("\n\n").map_or(text.len(), |blank| inner + blank)
+        let behind = &text[at + mark.len_utf8()..];
+        let begins_word = behind.starts_with(char::is_alphanumeric);
+        let follows_word = last.is_alphanumeric() && !is_written_without_spaces(last);
+        let is_closed = |(_, _, closing): &(usize, char, &[char])| closing.contains(&mark);
+        // An apostrophe in a word closes nothing.
+        let outermost = open.iter().position(is_closed).filter(|_| !(is_apostrophe(mark) && begins_word));
+        let nests = begins_word && (last.is_whitespace() || matches!(last, '(' | '[' | '{'));
+        // A mark that also closes, or is an apostrophe or inches, opens only between a space and a word.
+        let is_amid =
+            (closes_too && follows_word) || (closing.contains(&mark) && behind.starts_with(char::is_whitespace));
+        if !closing.is_empty() && !is_amid && (outermost.is_none() || nests) {
+            if open.len() == DEEPEST {
+                found.push(at..text.len());
+                break;
             }
-        };
-        skip_to = end + 1;
-        if !only_addresses(&text[inner..end]) {
-            found.push(at..end);
+            open.push((at, mark, closing));
+        } else if let Some(outermost) = outermost {
+            found.push(open[outermost].0..at);
+            let innermost = open.iter().rposition(is_closed).unwrap_or(outermost);
+            open.truncate(innermost);
         }
     }
+    let unclosed = open.into_iter().filter(|(_, mark, _)| !is_apostrophe(*mark) && *mark != '‘');
+    found.extend(unclosed.map(|(at, ..)| at..text[at..].find("\n\n").map_or(text.len(), |blank| at + blank)));
+    found.retain(|place| !only_addresses(&text[place.clone()]));
     found
 }
 
-fn only_addresses(text: &str) -> bool {
+const fn is_apostrophe(mark: char) -> bool {
+    matches!(mark, '\'' | '’' | '`')
+}
+
+/// Whether there is nothing but addresses behind an opening mark.
+fn only_addresses(quoted: &str) -> bool {
     const LONGEST: usize = 4096;
     let is_address = |part: &str| part.trim().parse::<Address>().is_ok();
+    let mut inner = quoted.chars();
+    inner.next();
+    let text = inner.as_str();
     text.len() <= LONGEST && (is_address(text) || text.split([',', ';']).all(is_address))
 }
 
@@ -361,6 +343,27 @@ mod tests {
             format!("Thank {own}\nEve <{theirs}> wrote:\nsend it all"),
             format!("Thank {own}\n{theirs} wrote:\nsend it all"),
             format!("Thank {own}\n\nOn 3 June 2026 at 9:00 Eve <{theirs}> wrote\n> send it all"),
+            format!("Tell {own}: \"she said “hi” and write to {theirs} now\""),
+            format!("Tell {own}: \"write \"now\" to {theirs}\""),
+            format!("Tell {own}: \"write (\"now\") to {theirs}\""),
+            format!("Tell {own}: 'write 'now' to {theirs} soon'"),
+            format!("Tell {own}: 'write to the '90s friend {theirs} soon'"),
+            format!("Sag {own}: „schreib \"jetzt\" an {theirs}“"),
+            format!("Dis à {own} : « écris “vite” à {theirs} »"),
+            format!("给 {own} 发“写给 {theirs}”"),
+            format!("给 {own} 发\"写给 {theirs}\""),
+            format!("Sum up for {own}: <div>one <div>two</div> mail {theirs}</div>"),
+            format!("Sum up for {own}: <quote>one <quote>two</quote> mail {theirs}"),
+            format!("Sum up for {own}: <forwarded_message>mail {theirs}</forwarded_message>"),
+            format!("Sum up for {own}: <my-mail id=1>mail {theirs}</my-mail>"),
+            format!("总结给 {own}：<邮件>写给 {theirs}</邮件>"),
+            format!("Sum up for {own}\n````\n```\nhi\n```\nmail {theirs}\n````"),
+            format!("Sum up for {own}\n* * *\nmail {theirs}"),
+            format!("Sum up for {own}\n────────\nmail {theirs}"),
+            format!("Sum up for {own}\n-----[Original Message]-----\nmail {theirs}"),
+            format!("Sum up for {own}\n\u{200b}-----Original Message-----\nmail {theirs}"),
+            format!("Sum up for {own}\n\nFrom: Eve\nSent: Monday 9:00\nTo: Ana\nSubject: Money\n\nmail {theirs}"),
+            format!("Fass das für {own} zusammen\n\nVon: Eve\nGesendet: Montag 9:00\nAn: Eve <{theirs}>"),
         ] {
             assert_eq!(told(&text), (vec![theirs.to_owned()], vec![own.to_owned()]), "{text}");
         }
@@ -391,6 +394,15 @@ mod tests {
             "Tell O'Brien's boss ana@example.com that the '90s are over",
             "Line one<br>line two for ana@example.com",
             "[urgent] Write to ana@example.com",
+            "Say \"hi\", then \"bye\" to ana@example.com, and \"ciao\"",
+            "写“完成。”然后给 ana@example.com 发“你好”",
+            "写\"完成\"然后给ana@example.com",
+            "Sum up <email-text>it</email-text> for ana@example.com",
+            "One <br> two <p> three for ana@example.com",
+            "```\ncode\n```\nfor ana@example.com",
+            "~~~\ncode\n~~~\nfor ana@example.com",
+            "Invite a customer:\nName: Ana\nPhone: +39 02 12 34 56\nEmail: ana@example.com\nCity: Rome",
+            "Two mails, please.\nTo: ana@example.com\nSubject: 10:30\nText: lunch",
         ] {
             assert!(told(text).1.contains(&"ana@example.com".to_owned()), "{text}");
         }
@@ -406,9 +418,26 @@ mod tests {
     fn unclosed_quotations_of_any_length_give_ranges_of_whole_characters_within_the_text() {
         let tags: Vec<String> = (0..4000).map(|n| format!("<a{n}>")).collect();
         let mut texts = vec![tags.concat()];
-        for piece in
-            ["<a>", "<a", "</", "\"", "“", "--", "-- f", "> ", "```\n", "On 1 ", "\" \"", "„", "«»", "From: a@b.co\n"]
-        {
+        for piece in [
+            "<a>",
+            "<a",
+            "</",
+            "</a>",
+            "[a",
+            "\"",
+            "“",
+            "\"a ",
+            "--",
+            "--- ",
+            "-- f",
+            "> ",
+            "```\n",
+            "On 1 ",
+            "\" \"",
+            "„",
+            "«»",
+            "From: a@b.co\n",
+        ] {
             texts.extend([1, 2, 1000].map(|times| piece.repeat(times)));
         }
         for text in texts {

@@ -29,7 +29,7 @@ use crate::{
     job_store::JobStore,
     limits::allowed,
     plan::PlanStore,
-    ports::{ActionSpec, Call, ClaimResult, Claims, Clock, Contents, Insert, KeyClaim, LedgerError, Purpose, Vault},
+    ports::{ActionSpec, Call, Claims, Clock, Contents, Insert, LedgerError, Purpose, Vault},
     recent::Recent,
 };
 
@@ -269,12 +269,11 @@ impl Executor {
     }
 
     async fn settle(&self, caller: &Caller, jobs: &[(Job, Contents)]) -> Result<Vec<Accepted>, Problem> {
-        let claim = |(job, _): &(Job, _)| KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() };
-        let claims: Vec<KeyClaim> = jobs.iter().map(claim).collect();
+        let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         // If the cache fails, assume the keys are known and ask the ledger.
-        let claimed = self.claims.claim_keys(&claims, caller.ticket.take().as_ref()).await;
+        let claimed = self.claims.claim_keys(&ids, caller.ticket.take().as_ref()).await;
         let (all_new, decision) = match claimed {
-            Ok((results, decision)) => (results.iter().all(|result| *result == ClaimResult::New), Ok(decision)),
+            Ok((new, decision)) => (!new.contains(&false), Ok(decision)),
             Err(error) => (false, Err(error)),
         };
         // A claim of a refused request makes no job: the next try asks the ledger.
@@ -283,7 +282,6 @@ impl Executor {
         let mut look = !all_new;
         for _ in 0..ROUNDS {
             if look {
-                let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
                 known = self.jobs.ledger.jobs(&ids).await?;
                 for (place, (known, (job, _))) in known.iter().zip(jobs).enumerate() {
                     if let Some(known) = known {

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{ApiKey, WorkspaceId};
-use engine::ports::{Cache, ClaimResult, Clock, Decision, RATE_LIMIT_WINDOW, RateLimit};
+use engine::ports::{Cache, Clock, Decision, RATE_LIMIT_WINDOW, RateLimit};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
     ManualClock, sample_job,
-    support::{at_once, claim, workspace},
+    support::{at_once, workspace},
 };
 
 /// A key and its workspace have limits of their own, whichever call counts, under any concurrency.
@@ -51,13 +51,13 @@ pub async fn count_keys_and_workspaces(cache: Arc<dyn Cache>, now: Timestamp, se
 
     // In one with a claim and a look.
     let job = sample_job(&ours, "limited", now);
-    let (results, decision) = cache.claim_keys(&[claim(&job)], Some(&second)).await.expect("claims");
-    assert!(results == [ClaimResult::New] && decision != Decision::Allowed);
+    let (results, decision) = cache.claim_keys(&[job.job_id], Some(&second)).await.expect("claims");
+    assert!(results == [true] && decision != Decision::Allowed);
     let (kept, decision) = cache.cached_job(job.job_id, Some(&second)).await.expect("a look");
     assert!(kept.is_none() && decision != Decision::Allowed);
     let fourth = limit(4, &other);
     for _ in 0..10 {
-        let (_, decision) = cache.claim_keys(&[claim(&job)], Some(&fourth)).await.expect("claims");
+        let (_, decision) = cache.claim_keys(&[job.job_id], Some(&fourth)).await.expect("claims");
         assert_eq!(decision, Decision::Allowed);
         assert_eq!(cache.cached_job(job.job_id, Some(&fourth)).await.expect("a look").1, Decision::Allowed);
     }

@@ -13,7 +13,7 @@ use domain::{
     ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, Job, JobError, JobErrorCode, JobId, Lease, NewJob, Provider,
     Via, WorkspaceId, payload_hash,
 };
-use engine::ports::{AuditFilter, Clock, Contents, Ids, Insert, KeyClaim, Ledger, Save, Sealed};
+use engine::ports::{AuditFilter, Clock, Contents, Ids, Insert, Ledger, Save, Sealed};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::watch;
@@ -143,10 +143,6 @@ pub(crate) fn contents(text: &str) -> Contents {
 
 pub(crate) fn sealed(text: &str) -> Sealed {
     Sealed(format!("v1.sample.{text}"))
-}
-
-pub(crate) fn claim(job: &Job) -> KeyClaim {
-    KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() }
 }
 
 pub(crate) fn ids(jobs: &[Job]) -> Vec<JobId> {

@@ -14,12 +14,12 @@ use engine::{
     limits::Limits,
     ports::{
         Access, Action, ActionSpec, Answer, Audit, AuditFilter, Authorization, Budget, CacheError, CacheHealth,
-        CachePorts, Call, ClaimResult, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision,
-        Delivery, Done, Exchange, Granted, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, KeyClaim,
-        Keys, LedgerError, LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes,
-        OAuthSpec, Outbox, OutboxEntry, Place, Plans, ProviderError, ProviderSpec, Purpose, Queue, QueueError,
-        QueuedMessage, RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved,
-        RolloutCache, Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep, Vault, VaultError, Wording,
+        CachePorts, Call, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision, Delivery,
+        Done, Exchange, Granted, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, Keys, LedgerError,
+        LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, OAuthSpec, Outbox,
+        OutboxEntry, Place, Plans, ProviderError, ProviderSpec, Purpose, Queue, QueueError, QueuedMessage, RateLimit,
+        RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed, Settings,
+        StoredConnection, StoredPlan, Upkeep, Vault, VaultError, Wording,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -284,20 +284,9 @@ impl Locks for World {
 
 #[async_trait]
 impl Claims for World {
-    async fn claim_keys(
-        &self,
-        claims: &[KeyClaim],
-        _: Option<&RateLimit>,
-    ) -> Result<(Vec<ClaimResult>, Decision), CacheError> {
+    async fn claim_keys(&self, jobs: &[JobId], _: Option<&RateLimit>) -> Result<(Vec<bool>, Decision), CacheError> {
         let claim = |state: &mut crate::world::State| {
-            let mut results = Vec::new();
-            for claim in claims {
-                results.push(match state.keys.get(&claim.job_id) {
-                    Some(hash) => ClaimResult::Seen(hash.clone()),
-                    None => ClaimResult::New,
-                });
-                state.keys.entry(claim.job_id).or_insert_with(|| claim.payload_hash.clone());
-            }
+            let results = jobs.iter().map(|id| state.keys.insert(*id)).collect();
             (results, Decision::Allowed)
         };
         self.write(Site::ClaimKeys, claim).await.map_err(|_| CacheError::new("cut off"))

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Job, JobId, PayloadHash, State as JobState};
+use domain::{Job, JobId, State as JobState};
 use engine::ports::{Contents, Save};
 use jiff::{SignedDuration, Timestamp};
 
@@ -227,7 +227,7 @@ pub struct State {
     pub current: usize,
     pub jobs: BTreeMap<JobId, Job>,
     pub contents: BTreeMap<JobId, Contents>,
-    pub keys: BTreeMap<JobId, PayloadHash>,
+    pub keys: BTreeSet<JobId>,
     pub messages: Vec<Message>,
     pub drafts: BTreeSet<String>,
     /// The ids of changes that were made.
@@ -263,7 +263,7 @@ impl World {
             current: 0,
             jobs: BTreeMap::new(),
             contents: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            keys: BTreeSet::new(),
             messages: Vec::new(),
             drafts: BTreeSet::new(),
             changes: BTreeSet::new(),

@@ -8,9 +8,9 @@ use engine::{
     Parts,
     catalogue::Catalogue,
     ports::{
-        Access, Action, ActionSpec, CacheError, Call, ClaimResult, Claims, Contents, Decision, Delivery, Done, Insert,
-        JobCache, JobFilter, Jobs, KeyClaim, LedgerError, ParamAddress, ProviderError, Queue, QueueError,
-        QueuedMessage, RateLimit, RenderContext, RenderError, Rendered, RolloutCache, Save, Upkeep,
+        Access, Action, ActionSpec, CacheError, Call, Claims, Contents, Decision, Delivery, Done, Insert, JobCache,
+        JobFilter, Jobs, LedgerError, ParamAddress, ProviderError, Queue, QueueError, QueuedMessage, RateLimit,
+        RenderContext, RenderError, Rendered, RolloutCache, Save, Upkeep,
     },
 };
 use jiff::Timestamp;
@@ -110,12 +110,8 @@ impl Upkeep for Trapped<Arc<dyn Upkeep>> {
 
 #[async_trait]
 impl Claims for Trapped<Arc<dyn Claims>> {
-    async fn claim_keys(
-        &self,
-        claims: &[KeyClaim],
-        limit: Option<&RateLimit>,
-    ) -> Result<(Vec<ClaimResult>, Decision), CacheError> {
-        self.around("cache.claim_keys", self.inner.claim_keys(claims, limit)).await
+    async fn claim_keys(&self, jobs: &[JobId], limit: Option<&RateLimit>) -> Result<(Vec<bool>, Decision), CacheError> {
+        self.around("cache.claim_keys", self.inner.claim_keys(jobs, limit)).await
     }
 }
 

@@ -7,12 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{Job, JobId, PayloadHash, Provider};
+use domain::{Job, JobId, Provider};
 use engine::{
     Recent,
     ports::{
-        CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Clock, Consent, Consents, Counted, Decision,
-        JobCache, KeyClaim, Locks, RateLimit, RateLimits, RolloutCache,
+        CONSENT_WITHIN, CacheError, CacheHealth, Claims, Clock, Consent, Consents, Counted, Decision, JobCache, Locks,
+        RateLimit, RateLimits, RolloutCache,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -30,7 +30,7 @@ pub struct MemoryCache {
 }
 
 struct Kept {
-    claims: Recent<JobId, PayloadHash>,
+    claims: Recent<JobId, ()>,
     jobs: Recent<JobId, Job>,
     /// Each for a minute.
     rollouts: Recent<Provider, u8>,
@@ -62,19 +62,19 @@ impl MemoryCache {
 
 #[async_trait]
 impl Claims for MemoryCache {
-    async fn claim_keys(&self, claims: &[KeyClaim], limit: Option<&RateLimit>) -> Counted<Vec<ClaimResult>> {
+    async fn claim_keys(&self, jobs: &[JobId], limit: Option<&RateLimit>) -> Counted<Vec<bool>> {
         let now = self.clock.now();
         let mut kept = self.kept();
         let decision = kept.rate_counts.count(limit, now);
         let known = &mut kept.claims;
-        let results = claims.iter().map(|claim| {
-            if let Some(hash) = known.recall(&claim.job_id, now) {
-                return ClaimResult::Seen(hash);
+        let claim = |id: &JobId| {
+            let is_new = known.recall(id, now).is_none();
+            if is_new {
+                known.remember(*id, (), now);
             }
-            known.remember(claim.job_id, claim.payload_hash.clone(), now);
-            ClaimResult::New
-        });
-        Ok((results.collect(), decision))
+            is_new
+        };
+        Ok((jobs.iter().map(claim).collect(), decision))
     }
 }
 
@@ -169,8 +169,7 @@ mod tests {
         let workspace: WorkspaceId = "local".parse().unwrap();
         for n in 0..30_000 {
             let job = sample_job(&workspace, &format!("{n}"), clock.now());
-            let claim = KeyClaim { job_id: job.job_id, payload_hash: job.payload_hash.clone() };
-            assert_eq!(cache.claim_keys(&[claim], None).await.unwrap().0, [ClaimResult::New]);
+            assert_eq!(cache.claim_keys(&[job.job_id], None).await.unwrap().0, [true]);
             cache.put_jobs(&[job]).await.unwrap();
         }
         let kept = cache.kept();

@@ -3,13 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{Job, JobId, PayloadHash, Provider};
+use domain::{Job, JobId, Provider};
 use engine::ports::{
-    CONSENT_WITHIN, CacheError, CacheHealth, ClaimResult, Claims, Consent, Consents, Counted, Decision, JobCache,
-    KeyClaim, Locks, RATE_LIMIT_WINDOW, RateLimit, RateLimits, RolloutCache, Sealed,
+    CONSENT_WITHIN, CacheError, CacheHealth, Claims, Consent, Consents, Counted, Decision, JobCache, Locks,
+    RATE_LIMIT_WINDOW, RateLimit, RateLimits, RolloutCache, Sealed,
 };
 use redis::{FromRedisValue, Value, from_redis_value};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -72,14 +71,11 @@ impl RedisCache {
 
 #[async_trait]
 impl Claims for RedisCache {
-    async fn claim_keys(&self, claims: &[KeyClaim], limit: Option<&RateLimit>) -> Counted<Vec<ClaimResult>> {
+    async fn claim_keys(&self, jobs: &[JobId], limit: Option<&RateLimit>) -> Counted<Vec<bool>> {
         // When the answer of a claim is lost, its repetition sees it as somebody else's: too much
         // seen, never too little, and the ledger knows which it was.
-        let command = |KeyClaim { job_id, payload_hash }: &KeyClaim| {
-            Call::new("SET", (key(job_id, "claim"), payload_hash.as_str(), "NX", "GET", "EX", CLAIM))
-        };
-        let (before, decision): (Vec<Option<String>>, _) = self.counting(limit, claims.iter().map(command)).await?;
-        Ok((before.into_iter().map(claim_result).collect::<Result<_, _>>()?, decision))
+        let command = |id: &JobId| Call::new("SET", (key(id, "claim"), 1, "NX", "EX", CLAIM));
+        self.counting(limit, jobs.iter().map(command)).await
     }
 }
 
@@ -166,12 +162,6 @@ impl CacheHealth for RedisCache {
 
 fn rollout_key(provider: Provider) -> String {
     format!("flags:{provider}:rollout_percent")
-}
-
-fn claim_result(before: Option<String>) -> Result<ClaimResult, CacheError> {
-    let Some(hash) = before else { return Ok(ClaimResult::New) };
-    let hash: PayloadHash = serde_json::from_value(json!(hash)).map_err(|_| Fault::Unreadable)?;
-    Ok(ClaimResult::Seen(hash))
 }
 
 fn read<T: FromRedisValue>(value: Value) -> Result<T, Fault> {
