@@ -166,3 +166,50 @@ async fn an_address_is_found_whatever_touches_it() {
         assert!(plan.actions.is_empty() && !plan.questions.is_empty(), "{prompt}: {plan:?}");
     }
 }
+
+#[tokio::test]
+async fn the_same_action_twice_is_one_and_a_note() {
+    let inside = Inside::new(&[]);
+    let mut again = action(&[JOHN, JOHN]);
+    (again["params"]["cc"], again["params"]["html"]) = (json!([]), json!(" "));
+    for actions in [vec![action(&[JOHN]); 2], vec![action(&[JOHN]); 5], vec![action(&[JOHN]), again]] {
+        let plan = inside.when(answer(&actions), "Thank john@example.com").await.unwrap().plan;
+        assert_eq!((plan.actions.len(), plan.questions.len()), (1, 0));
+        assert!(plan.notes.as_deref().is_some_and(|notes| notes.contains("planned once")), "{:?}", plan.notes);
+    }
+    let mut other = action(&[JOHN]);
+    other["params"]["text"] = json!("Another text.");
+    let plan = inside.when(answer(&[action(&[JOHN]), other]), "Thank john@example.com").await.unwrap().plan;
+    assert_eq!((plan.actions.len(), plan.notes), (2, None));
+}
+
+#[tokio::test]
+async fn an_answer_is_unwrapped_and_a_word_for_nothing_is_nothing() {
+    let inside = Inside::new(&[]);
+    let bare = answer(&[action(&[JOHN])]).to_string();
+    for wrapped in [
+        format!("```json\n{bare}\n```"),
+        format!("```\n{bare}\n```"),
+        format!("<think>Is it {{}}? No.</think>\n{bare}"),
+        format!("Here is the plan:\n{bare}"),
+        format!("{bare}\n\nLet me know if you need more."),
+        format!("\u{feff}{bare}"),
+    ] {
+        let plan = inside.when(wrapped.clone(), "Thank john@example.com").await.unwrap().plan;
+        assert_eq!((plan.actions.len(), plan.questions.len()), (1, 0), "{wrapped}");
+    }
+    for broken in ["", "no plan", "{", "}{", "```json\n```", "{\"intent\": \"x\"} {\"intent\": \"y\"}"] {
+        assert!(inside.when(broken.to_owned(), "Thank john@example.com").await.is_err(), "{broken}");
+    }
+    for nothing in [json!([""]), json!(["none"]), json!(["null"]), json!(["N/A"]), json!([]), json!(null)] {
+        for field in ["cc", "bcc", "reply_to"] {
+            let mut says = action(&[JOHN]);
+            says["params"][field] = nothing.clone();
+            says["params"]["html"] = json!("");
+            let plan = inside.when(answer(&[says]), "Thank john@example.com").await.unwrap().plan;
+            let params = plan.actions[0].params.as_object().expect("an object");
+            let params: Vec<&str> = params.keys().map(String::as_str).collect();
+            assert_eq!((params, plan.questions.len()), (vec!["to", "subject", "text"], 0), "{field} {nothing}");
+        }
+    }
+}

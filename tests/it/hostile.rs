@@ -178,14 +178,9 @@ async fn the_worst_answers_are_errors_of_the_contract() {
     let good = answer(&[action(people)]).to_string();
     let many = answer(&vec![action(people); 10_000]).to_string();
     let deep = good.replace(r#""cc":null"#, &format!(r#""cc":{}{}"#, "[".repeat(50_000), "]".repeat(50_000)));
-    for text in [
-        many,
-        deep,
-        good.replace("0.9", "1e999"),
-        good.replace("0.9", "NaN"),
-        format!("\u{feff}{good}"),
-        "\0".to_owned(),
-    ] {
+    for text in
+        [many, deep, good.replace("0.9", "1e999"), good.replace("0.9", "NaN"), format!("{good}{good}"), "\0".to_owned()]
+    {
         let problem = inside.when(text, prompt).await.unwrap_err();
         assert_eq!(problem.code, ProblemCode::PlannerInvalidAnswer);
         assert!(problem.detail.len() < 200 && !problem.detail.contains('@'), "{}", problem.detail);

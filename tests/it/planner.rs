@@ -123,7 +123,7 @@ async fn what_is_no_plan_of_the_schema_is_refused_whole() {
         Says::NoContent,
         Says::Text(String::new()),
         Says::Text("Sure! Here is the plan:".to_owned()),
-        Says::Text(format!("```json\n{good}\n```")),
+        Says::Text("```json\n{}\n```".to_owned()),
         Says::Text(format!("{good}{good}")),
         Says::Text(r#"{"intent":"a","intent":"b","confidence":1,"actions":[],"questions":[],"notes":null}"#.to_owned()),
         Says::Text(json!(["send_email", 0.9, [], [], null]).to_string()),
@@ -373,7 +373,9 @@ async fn ids_are_made_here_and_fresh_each_time() {
     let planner = Planner::start(&[]).await;
     let mut ids = BTreeSet::new();
     for _ in 0..3 {
-        let two = plan(&[action(&["john@example.com"]), action(&["john@example.com"])]);
+        let mut other = action(&["john@example.com"]);
+        other["params"]["text"] = json!("Another text.");
+        let two = plan(&[action(&["john@example.com"]), other]);
         let reply = planner.when(Says::Plan(two), PROMPT).await;
         for id in
             actions(&reply).iter().map(|action| &action["client_request_id"]).chain([&reply.body["plan"]["plan_id"]])

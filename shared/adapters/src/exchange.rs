@@ -23,7 +23,7 @@ pub(crate) struct Endpoint {
 pub(crate) struct Problem {
     /// The reason or code.
     pub code: Option<String>,
-    /// Whether a 403 is a rate limit.
+    /// Whether a refusal passes by itself, such as a rate limit.
     pub limits_rate: bool,
     /// Whether a 403 is a missing scope.
     pub lacks_permission: bool,
@@ -71,7 +71,7 @@ impl Answer {
         match self.status.as_u16() {
             401 => ProviderError::Unauthorized,
             429 => ProviderError::RateLimited(self.retry_after),
-            403 if problem.limits_rate => ProviderError::RateLimited(self.retry_after),
+            400..=499 if problem.limits_rate => ProviderError::RateLimited(self.retry_after),
             403 if problem.lacks_permission => ProviderError::Forbidden(label),
             // The server did not receive the whole request (RFC 9110, section 15.5.9).
             408 => ProviderError::Unreachable(label),

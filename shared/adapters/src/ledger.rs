@@ -196,7 +196,7 @@ impl<R: Records> Outbox for RecordLedger<R> {
 #[async_trait]
 impl<R: Records> Keys for RecordLedger<R> {
     async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
-        let writes = vec![Write::Put(key_record(key)?, If::Free), audited(&key.audit_of_making())?];
+        let writes = vec![Write::Put(key_record(key)?, If::Free), audited(&key.audit())?];
         Ok(matches!(self.records.write(writes).await?, Written::Done))
     }
 
@@ -212,8 +212,8 @@ impl<R: Records> Keys for RecordLedger<R> {
 
     async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError> {
         let Some(mut key) = self.key(id).await? else { return Ok(false) };
-        let revoked_at = *key.revoked_at.get_or_insert(now);
-        self.put_audited(key_record(&key)?, &key.audit_of_end(revoked_at)).await?;
+        key.revoked_at.get_or_insert(now);
+        self.put_audited(key_record(&key)?, &key.audit()).await?;
         Ok(true)
     }
 }

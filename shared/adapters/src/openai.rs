@@ -1,5 +1,7 @@
 //! Any OpenAI-compatible chat completions endpoint as a [`Model`].
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use async_trait::async_trait;
 use engine::ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
 use reqwest::StatusCode;
@@ -12,24 +14,31 @@ use crate::{
     secret::Secret,
 };
 
+/// The newer name of the limit of an answer.
+const NEWER: &str = "max_completion_tokens";
+
 /// A model behind `{base}/chat/completions`, asked for JSON in strict mode.
 ///
-/// One [`Model::ask`] is one HTTP request: the caller decides whether to try again.
+/// One [`Model::ask`] is one HTTP request: the caller decides whether to try again. Only an endpoint that refuses the
+/// newer name of the limit is asked again at once, by the older one, and so from then on.
 pub struct OpenAi {
     http: LazyClient,
     url: String,
     key: Option<Secret>,
     model: String,
     max_output_tokens: u32,
+    /// The endpoint takes the older name of the limit only.
+    is_older: AtomicBool,
 }
 
 impl OpenAi {
-    /// A model at `base_url`, such as `https://api.openai.com/v1`, with or without a trailing slash.
+    /// A model at `base_url`, such as `https://api.openai.com/v1`, with or without a trailing slash or a query.
     ///
     /// The client follows no redirects, so neither the prompt nor the key reaches another host.
     pub fn new(http: LazyClient, base_url: &str, key: Option<Secret>, model: String, max_output_tokens: u32) -> Self {
-        let url = format!("{}/chat/completions", base_url.trim_end_matches('/'));
-        Self { http, url, key, model, max_output_tokens }
+        let (base, query) = base_url.split_at(base_url.find('?').unwrap_or(base_url.len()));
+        let url = format!("{}/chat/completions{query}", base.trim_end_matches('/'));
+        Self { http, url, key, model, max_output_tokens, is_older: AtomicBool::new(false) }
     }
 }
 
@@ -44,8 +53,8 @@ impl Model for OpenAi {
     }
 
     async fn ask(&self, request: &ModelRequest) -> Result<Answer, ModelError> {
-        // No temperature and no max_tokens: reasoning models refuse both.
-        let body = json!({
+        // No temperature and, where the endpoint knows better, no max_tokens: reasoning models refuse both.
+        let mut body = json!({
             "model": self.model,
             "messages": [
                 { "role": "system", "content": request.instructions },
@@ -55,20 +64,32 @@ impl Model for OpenAi {
                 "type": "json_schema",
                 "json_schema": { "name": "plan", "strict": true, "schema": request.schema },
             },
-            "max_completion_tokens": self.max_output_tokens,
         });
         let key = match &self.key {
             Some(key) => Some(key.get().await.map_err(|error| ModelError::Unreachable(error.to_string()))?),
             None => None,
         };
-        let mut call = self.http.get().post(&self.url).timeout(request.timeout).json(&body);
-        if let Some(key) = &key {
-            call = call.bearer_auth(key.expose_secret());
-        }
-        let answer = http::send(call, MAX_ANSWER).await.map_err(not_answered)?;
+        let answer = loop {
+            let is_older = self.is_older.load(Relaxed);
+            body[if is_older { "max_tokens" } else { NEWER }] = json!(self.max_output_tokens);
+            let mut call = self.http.get().post(&self.url).timeout(request.timeout).json(&body);
+            if let Some(key) = &key {
+                call = call.bearer_auth(key.expose_secret());
+            }
+            let answer = http::send(call, MAX_ANSWER).await.map_err(not_answered)?;
+            let refuses = answer.status.is_client_error() && answer.json().to_string().contains(NEWER);
+            if is_older || !refuses {
+                break answer;
+            }
+            self.is_older.store(true, Relaxed);
+            body.as_object_mut().and_then(|fields| fields.remove(NEWER));
+        };
         let (status, retry_after) = (answer.status, answer.retry_after);
         match status {
             _ if status.is_success() => read(&answer.body.map_err(unreadable)?),
+            StatusCode::BAD_REQUEST if answer.json()["error"]["code"] == "content_filter" => {
+                Ok(Answer { finish: Finish::Refusal(None), usage: Usage::default() })
+            }
             StatusCode::TOO_MANY_REQUESTS => Err(ModelError::Busy(retry_after)),
             StatusCode::SERVICE_UNAVAILABLE if retry_after.is_some() => Err(ModelError::Busy(retry_after)),
             _ if status.is_server_error() => Err(ModelError::Unreachable(format!("status {}", status.as_u16()))),

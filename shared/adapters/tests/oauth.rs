@@ -27,7 +27,7 @@ use engine::{
     },
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const REDIRECT: &str = "http://127.0.0.1:8787/oauth/x/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -98,6 +98,60 @@ fn exchange(provider: Provider, code: &str) -> Exchange<'_> {
 /// Whether only the owner's consent helps.
 fn ended<T>(answer: &Result<T, OAuthError>) -> bool {
     matches!(answer, Err(OAuthError::InvalidGrant))
+}
+
+/// A server that gives every request this JSON.
+fn answers(status: u16, body: Value) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap() > 2 {
+                line.clear();
+            }
+            let (body, kind) = (body.to_string(), "content-type: application/json\r\nconnection: close");
+            let head = format!("HTTP/1.1 {status} X\r\n{kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+            reader.get_mut().write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn what_only_the_owner_can_mend_ends_the_grant() {
+    for (code, is_over) in [
+        ("invalid_grant", true),
+        ("interaction_required", true),
+        ("consent_required", true),
+        ("login_required", true),
+        ("invalid_client", false),
+        ("temporarily_unavailable", false),
+    ] {
+        let url = answers(400, json!({ "error": code, "error_description": "AADSTS50076" }));
+        let clients = clients(Provider::Microsoft, &url, "hush");
+        let refreshed = clients.refresh(Provider::Microsoft, &"old".into()).await;
+        assert_eq!((ended(&refreshed), refreshed.is_err()), (is_over, true), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn the_life_of_a_token_is_read_as_servers_write_it() {
+    for (life, seconds) in [
+        (json!(3599), 3599),
+        (json!("3599"), 3599),
+        (json!(3599.0), 3599),
+        (json!(null), 3600),
+        (json!(-1), 0),
+        (json!("soon"), 3600),
+    ] {
+        let url = answers(200, json!({ "access_token": "new", "token_type": "Bearer", "expires_in": life }));
+        let clients = clients(Provider::Google, &url, "hush");
+        let granted = clients.refresh(Provider::Google, &"old".into()).await.unwrap();
+        assert_eq!(granted.expires_in, Duration::from_secs(seconds), "{life}");
+    }
 }
 
 #[tokio::test]

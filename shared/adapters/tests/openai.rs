@@ -108,6 +108,41 @@ async fn a_plan_comes_back_and_the_request_is_as_openai_wants_it() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_knows_the_older_limit_only_is_asked_by_it_from_then_on() {
+    for (status, says) in [
+        (422, json!({ "detail": [{ "type": "extra_forbidden", "loc": ["body", "max_completion_tokens"] }] })),
+        (400, json!({ "error": { "message": "Unsupported parameter: 'max_completion_tokens'", "code": "x" } })),
+    ] {
+        let fake = FakeModel::new(KEY);
+        fake.script(Reply::Status(status, vec![], says));
+        let model = model_at(&fake.serve().await, KEY);
+        for _ in 0..2 {
+            // This fake takes the newer limit only, so that nothing more than the two requests is sent.
+            assert!(matches!(model.ask(&request("hello")).await, Err(ModelError::Refused(_))));
+        }
+        let caps: Vec<[bool; 2]> = fake
+            .requests()
+            .iter()
+            .map(|request| ["max_completion_tokens", "max_tokens"].map(|name| request.body[name] == 200))
+            .collect();
+        assert_eq!(caps, [[true, false], [false, true], [false, true]]);
+    }
+}
+
+#[tokio::test]
+async fn a_filtered_prompt_is_a_refusal_and_no_failure() {
+    let filtered = json!({ "error": { "code": "content_filter", "status": 400, "message": "secret" } });
+    assert_eq!(finish_of(Reply::Status(400, vec![], filtered)).await, Finish::Refusal(None));
+}
+
+#[tokio::test]
+async fn a_query_of_the_base_url_stays_behind_the_path() {
+    let fake = FakeModel::new(KEY);
+    let model = model_at(&format!("{}/?api-version=2024-10-21", fake.serve().await), KEY);
+    assert!(model.ask(&request("tell ana@example.com hello")).await.is_ok());
+}
+
+#[tokio::test]
 async fn every_end_of_an_answer_is_told_apart() {
     for text in ["{}", "no JSON, which is the planner's to say"] {
         assert_eq!(finish_of(Reply::Text(text.to_owned())).await, Finish::Text(text.to_owned()));

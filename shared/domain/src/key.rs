@@ -77,24 +77,19 @@ impl ApiKey {
 }
 
 impl KeyRecord {
-    /// The audit entry of its creation, which the ledger writes in the same transaction.
-    pub fn audit_of_making(&self) -> AuditEntry {
-        let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
-        let allow = self.allow.as_ref().map(|allow| format!("; {allow}")).unwrap_or_default();
-        let value = Some(format!("{}{allow}", scopes.join(",")));
-        AuditEntry { value, ..self.audit(AuditEvent::KeyCreated, self.created_at) }
-    }
-
-    /// The audit entry of its revocation.
-    pub fn audit_of_end(&self, at: Timestamp) -> AuditEntry {
-        self.audit(AuditEvent::KeyRevoked, at)
-    }
-
-    fn audit(&self, event: AuditEvent, at: Timestamp) -> AuditEntry {
+    /// The audit entry of its creation, or of its end once it is revoked, which the ledger writes in the same transaction.
+    pub fn audit(&self) -> AuditEntry {
+        let (event, at) =
+            self.revoked_at.map_or((AuditEvent::KeyCreated, self.created_at), |at| (AuditEvent::KeyRevoked, at));
         let id = hashed_uuid(format!("{}\n{event}", self.key_id).as_bytes());
-        let (key_id, actor) = (Some(self.key_id.clone()), self.bound_actor.clone());
-        let entry = AuditEntry::new(id, Some(self.workspace_id.clone()), event, AuditBy::CommandLine, at);
-        AuditEntry { key_id, actor, ..entry }
+        let mut entry = AuditEntry::new(id, Some(self.workspace_id.clone()), event, AuditBy::CommandLine, at);
+        (entry.key_id, entry.actor) = (Some(self.key_id.clone()), self.bound_actor.clone());
+        if self.revoked_at.is_none() {
+            let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
+            let allow = self.allow.as_ref().map(|allow| format!("; {allow}")).unwrap_or_default();
+            entry.value = Some(format!("{}{allow}", scopes.join(",")));
+        }
+        entry
     }
 }
 

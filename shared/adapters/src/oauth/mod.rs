@@ -12,6 +12,7 @@ use engine::ports::{Authorization, Clock, Exchange, Granted, Identity, OAuth, OA
 use reqwest::{StatusCode, Url, header::ACCEPT};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::Value;
 
 use self::id_token::identity;
 use crate::{
@@ -42,12 +43,20 @@ pub struct OAuthClient {
     pub revoke_url: Option<String>,
 }
 
+/// The errors that only the account's owner can mend: RFC 6749, section 5.2, and OpenID Connect Core, section 3.1.2.6, whose
+/// codes Microsoft's token endpoint gives too.
+const ENDED: &[&str] = &["invalid_grant", "interaction_required", "consent_required", "login_required"];
+/// The life of a token whose answer does not say it.
+const USUAL_LIFE: f64 = 3600.0;
+
 /// <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: SecretString,
     token_type: String,
-    expires_in: u64,
+    /// Seconds: some servers write them as a text.
+    #[serde(default)]
+    expires_in: Value,
     refresh_token: Option<SecretString>,
     scope: Option<String>,
     id_token: Option<SecretString>,
@@ -77,9 +86,11 @@ impl OAuthClients {
         if !answer.token_type.eq_ignore_ascii_case("bearer") {
             return Err(OAuthError::InvalidAnswer("the token is not a bearer token".to_owned()));
         }
+        let life = answer.expires_in.as_f64().or_else(|| answer.expires_in.as_str()?.parse().ok());
+        let life = life.unwrap_or(USUAL_LIFE).clamp(0.0, 365.0 * 24.0 * 3600.0);
         let granted = Granted {
             access_token: answer.access_token,
-            expires_in: Duration::from_secs(answer.expires_in.min(365 * 24 * 3600)),
+            expires_in: Duration::from_secs_f64(life),
             refresh_token: answer.refresh_token,
             scopes: answer.scope.map(|scope| scope.split_whitespace().map(str::to_owned).collect()),
         };
@@ -96,7 +107,7 @@ impl OAuthClients {
         // RFC 6749, section 5.2.
         let code = answer.json()["error"].as_str().filter(|code| http::is_code(code)).map(str::to_owned);
         // Never from a server that is failing.
-        if answer.status.is_client_error() && code.as_deref() == Some("invalid_grant") {
+        if answer.status.is_client_error() && code.as_deref().is_some_and(|code| ENDED.contains(&code)) {
             return Err(OAuthError::InvalidGrant);
         }
         Err(OAuthError::Refused { status: answer.status.as_u16(), code })

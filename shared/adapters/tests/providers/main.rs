@@ -333,6 +333,24 @@ async fn what_gmail_says_no_with_is_told_apart() {
         ),
         (
             403,
+            error(403, r#""message":"m","errors":[{"reason":"dailyLimitExceeded"}]"#),
+            ProviderError::RateLimited(None),
+            ProviderError::RateLimited(None),
+        ),
+        (
+            403,
+            error(403, r#""message":"m","errors":[{"reason":"quotaExceeded"}]"#),
+            ProviderError::RateLimited(None),
+            ProviderError::RateLimited(None),
+        ),
+        (
+            403,
+            error(403, r#""message":"m","details":[{"reason":"RATE_LIMIT_EXCEEDED"}]"#),
+            ProviderError::RateLimited(None),
+            ProviderError::RateLimited(None),
+        ),
+        (
+            403,
             error(403, r#""message":"m","errors":[{"reason":"domainPolicy"}]"#),
             rejected("status 403 domainPolicy"),
             rejected("status 403 domainPolicy"),

@@ -97,7 +97,7 @@ pub(super) fn read(
     request: Request<'_>,
     text: &str,
 ) -> Result<Draft, Problem> {
-    let Object(raw): Object<RawPlan> = serde_json::from_str(text).map_err(|error| {
+    let Object(raw): Object<RawPlan> = serde_json::from_str(unwrapped(text)).map_err(|error| {
         // The error's text may quote the answer; its kind and place do not.
         invalid(format!("not of the schema, at line {} column {}", error.line(), error.column()))
     })?;
@@ -137,6 +137,13 @@ pub(super) fn read(
     }
     reading.account_for_the_rest();
     Ok(reading.finish())
+}
+
+/// The object in an answer, without a fence, thoughts or prose around it.
+fn unwrapped(text: &str) -> &str {
+    let said = text.rsplit_once("</think>").map_or(text, |(_, said)| said);
+    let object = said.find('{').zip(said.rfind('}')).and_then(|(from, to)| said.get(from..=to));
+    object.unwrap_or(text)
 }
 
 fn invalid(detail: String) -> Problem {
@@ -185,13 +192,19 @@ impl Reading<'_> {
             self.denials.push(format!("Not planned: {}.", why.join("; ")));
             return Ok(());
         }
+        let params = call.params();
+        let is_same = |known: &PlannedAction| known.action == spec.action_id() && known.params == params;
+        if self.plan.actions.iter().any(is_same) {
+            self.denials.push("The same action came more than once, and is planned once.".to_owned());
+            return Ok(());
+        }
         let id: ClientRequestId = self.planner.ids.uuid().to_string().parse().expect("a UUID is a client_request_id");
         let at = format!("/actions/{}/params", self.plan.actions.len());
         self.plan.warnings.extend(call.warnings().into_iter().map(|warning| warning.under(&at)));
         self.plan.actions.push(PlannedAction {
             provider: spec.provider,
             action: spec.action_id(),
-            params: call.params(),
+            params,
             client_request_id: id,
         });
         Ok(())
@@ -386,9 +399,12 @@ fn unknown(address: &Address) -> Question {
     Question::new(ClarificationKind::Address, Some(&spec), "unknown-address", text)
 }
 
-/// In strict mode a model writes null, or an empty list, for what is absent.
+/// In strict mode a model writes null, a word for it, or an empty list, for what is absent.
 fn without_nulls(mut params: Value) -> Value {
     if let Value::Object(fields) = &mut params {
+        for list in fields.values_mut().filter_map(Value::as_array_mut) {
+            list.retain(|item| !matches!(item.as_str(), Some("null" | "none" | "None" | "N/A" | "n/a")));
+        }
         fields.retain(|_, value| !(value.is_null() || value.as_array().is_some_and(Vec::is_empty)));
     }
     params

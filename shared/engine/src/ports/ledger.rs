@@ -24,7 +24,7 @@ pub trait Upkeep: Send + Sync {
 /// while the job is open. An expired record is not found, whether or not it has been erased yet.
 ///
 /// An audited change is written in the same transaction as its entry: a version of a job with [`domain::Job::audit`],
-/// a key with [`domain::KeyRecord::audit_of_making`] and [`domain::KeyRecord::audit_of_end`], the rest with the entry
+/// a key with [`domain::KeyRecord::audit`], the rest with the entry
 /// that comes with it.
 pub trait Ledger: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep {}
 

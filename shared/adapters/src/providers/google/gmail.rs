@@ -76,9 +76,10 @@ fn reasons(error: &Value) -> impl Iterator<Item = &str> {
 fn refusal(reply: &Answer) -> ProviderError {
     let error = &reply.json()["error"];
     let has = |wanted: &[&str]| reasons(error).any(|reason| wanted.contains(&reason));
+    let limit = |reason: &str| reason.ends_with("limitexceeded") || reason == "quotaexceeded";
     let problem = Problem {
         code: reasons(error).next().or(error["status"].as_str()).map(str::to_owned),
-        limits_rate: has(&["rateLimitExceeded", "userRateLimitExceeded"]),
+        limits_rate: reasons(error).any(|reason| limit(&reason.replace('_', "").to_lowercase())),
         lacks_permission: has(&["insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"]),
     };
     reply.failure(&problem)

@@ -44,7 +44,9 @@ impl GraphApi {
         let code = error_code(reply);
         let is = |known: &&str| code.as_deref().is_some_and(|code| known.eq_ignore_ascii_case(code));
         let lacks_permission = ["ErrorAccessDenied", "AccessDenied", "Authorization_RequestDenied"].iter().any(is);
-        reply.failure(&Problem { code, limits_rate: false, lacks_permission })
+        // Somebody else changed or holds the item: nothing was done, and another try may succeed.
+        let limits_rate = is(&"ErrorIrresolvableConflict") || reply.status == StatusCode::LOCKED;
+        reply.failure(&Problem { code, limits_rate, lacks_permission })
     }
 
     async fn must_be_draft(&self, draft: &Evidence, access: &Access) -> Result<(), ProviderError> {
