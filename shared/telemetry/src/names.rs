@@ -1,15 +1,11 @@
 //! The metrics' names, help texts, labels and buckets, in one place.
 
-use std::time::Duration;
-
-use metrics::{counter, histogram};
 use strum::{IntoStaticStr, VariantNames as _};
 
 use crate::{
     labels::{
         Decision, FlushOutcome, Idempotency, JobCount, METHODS, Operation, PlannerStatus, ProviderOutcome, STATUSES,
     },
-    recorder::labels,
     vocabulary::Vocabulary,
 };
 
@@ -103,40 +99,6 @@ pub const BUCKETS: &[f64] = &[
 /// An HTTP API on AWS ends a request after 30 s, so no answer takes much longer than the last bound.
 pub const ANSWER_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0];
-
-impl Metric {
-    /// Adds one to a counter. It takes one value for each label, in order; an unknown value counts as `other`.
-    pub fn count(&self, values: &[&str]) {
-        self.add(values, 1);
-    }
-
-    /// Adds to a counter.
-    pub fn add(&self, values: &[&str], by: u64) {
-        counter!(self.name, labels(self, values)).increment(by);
-    }
-
-    /// Counts a duration in a histogram.
-    pub fn observe(&self, values: &[&str], duration: Duration) {
-        histogram!(self.name, labels(self, values)).record(duration);
-    }
-
-    /// The upper bounds of a histogram's buckets; empty for any other metric.
-    pub const fn bounds(&self) -> &'static [f64] {
-        match self.kind {
-            Kind::Histogram(bounds) => bounds,
-            Kind::Counter | Kind::Gauge => &[],
-        }
-    }
-
-    /// How many counts a series has: one of a counter; of a histogram one for each bucket, `+Inf` and the sum.
-    pub(crate) const fn counts(&self) -> usize {
-        match self.kind {
-            Kind::Counter => 1,
-            Kind::Gauge => 0,
-            Kind::Histogram(bounds) => bounds.len() + 2,
-        }
-    }
-}
 
 /// A bucket's upper bound as the value of its label `le`: `0.5`, `10.0`; `+Inf` for the last bucket, which has none.
 pub(crate) fn le(bound: Option<&f64>) -> String {

@@ -6,9 +6,13 @@ use std::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use metrics::{Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Label, Metadata, SharedString, Unit};
+use metrics::{
+    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Label, Metadata, SharedString, Unit, counter,
+    histogram,
+};
 
 use crate::{
     labels::OTHER,
@@ -47,6 +51,40 @@ pub fn labels(metric: &Metric, values: &[&str]) -> Vec<Label> {
     INSTALLED.get().map(|recorder| recorder.labels(metric, values)).unwrap_or_default()
 }
 
+impl Metric {
+    /// Adds one to a counter. It takes one value for each label, in order; an unknown value counts as `other`.
+    pub fn count(&self, values: &[&str]) {
+        self.add(values, 1);
+    }
+
+    /// Adds to a counter.
+    pub fn add(&self, values: &[&str], by: u64) {
+        counter!(self.name, labels(self, values)).increment(by);
+    }
+
+    /// Counts a duration in a histogram.
+    pub fn observe(&self, values: &[&str], duration: Duration) {
+        histogram!(self.name, labels(self, values)).record(duration);
+    }
+
+    /// The upper bounds of a histogram's buckets; empty for any other metric.
+    pub const fn bounds(&self) -> &'static [f64] {
+        match self.kind {
+            Kind::Histogram(bounds) => bounds,
+            Kind::Counter | Kind::Gauge => &[],
+        }
+    }
+
+    /// How many counts a series has: one of a counter; of a histogram one for each bucket, `+Inf` and the sum.
+    pub(crate) const fn counts(&self) -> usize {
+        match self.kind {
+            Kind::Counter => 1,
+            Kind::Gauge => 0,
+            Kind::Histogram(bounds) => bounds.len() + 2,
+        }
+    }
+}
+
 impl Recorder {
     /// Makes the process's recorder, unless there is one already.
     ///
@@ -64,11 +102,27 @@ impl Recorder {
     fn new(vocabulary: Vocabulary) -> Self {
         let recorder = Self { vocabulary, series: RwLock::default() };
         for metric in names::ALL {
-            for values in recorder.vocabulary.initial_series(metric) {
+            for values in recorder.initial_series(metric) {
                 recorder.add(&Key::from_parts(metric.name, recorder.labels(metric, &values)));
             }
         }
         recorder
+    }
+
+    /// The label values of every series that exists from the start, at zero, so that a rate exists from the first
+    /// scrape. HTTP series appear with their first request: no table says which statuses a route answers with.
+    fn initial_series(&self, metric: &Metric) -> Vec<Vec<&'static str>> {
+        let mut series = vec![Vec::new()];
+        for label in metric.labels {
+            let values = if label.name == names::ROUTE.name { &[] } else { (label.values)(&self.vocabulary) };
+            series =
+                series.iter().flat_map(|known| values.iter().map(|value| [known, &[*value][..]].concat())).collect();
+        }
+        if metric.labels.iter().any(|label| label.name == names::ACTION.name) {
+            let pairs: Vec<_> = self.vocabulary.providers.iter().zip(&self.vocabulary.actions).collect();
+            series.retain(|labels| pairs.contains(&(&labels[0], &labels[1])));
+        }
+        series
     }
 
     /// An unknown value becomes `other`.

@@ -6,15 +6,19 @@ mod table;
 
 use std::{iter, sync::Arc};
 
-use aws_sdk_dynamodb::{Client, types::TransactWriteItem};
-use calls::{Search, failed};
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::TransactWriteItem,
+};
+use calls::Search;
 use engine::ports::{Clock, Ids, LedgerError};
 use futures_util::future::try_join_all;
 use items::{Item, Name, SHARDS};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use super::Sdk;
+use super::{Sdk, failure};
 use crate::ledger::{END, Found, If, Key, List, RecordLedger, Records, Write, Written};
 
 /// The smallest page of a list. Records that have expired or moved are skipped, so a page may give fewer.
@@ -238,4 +242,9 @@ impl DynamoRecords {
             item.contains_key("expires_micros").then(|| items::time(item, "expires_micros")).transpose()?;
         Ok(Some(Found { body, version: text("version"), expires_at, place: text("list_sk") }))
     }
+}
+
+/// A call that failed.
+fn failed<E: ProvideErrorMetadata, R>(operation: &str) -> impl FnOnce(SdkError<E, R>) -> LedgerError {
+    move |error| LedgerError::new(failure(operation, &error))
 }

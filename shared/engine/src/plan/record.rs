@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use domain::{ActorHash, Answered, AuditEvent, Plan, PlanId, Question, RequestHash, WorkspaceId, sha256, sha256_hex};
+use domain::{
+    ActorHash, Answered, AuditEvent, Plan, PlanId, Question, RequestHash, WorkspaceId, hashed_uuid, sha256_hex,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use telemetry::TraceContext;
-use uuid::Builder;
 
 use crate::{
     Caller, Problem, ProblemCode,
@@ -136,7 +137,5 @@ impl PlanStore {
 
 /// Where the open questions of a request lie: a UUID made of its hash (RFC 9562, version 8), which no plan can have.
 pub(super) fn questions_id(workspace: &WorkspaceId, request: &RequestHash) -> PlanId {
-    let hash = sha256(format!("{workspace}\n{}", request.as_str()).as_bytes());
-    let (bytes, _) = hash.split_first_chunk().expect("a SHA-256 has 32 bytes");
-    PlanId(Builder::from_custom_bytes(*bytes).into_uuid())
+    PlanId(hashed_uuid(format!("{workspace}\n{}", request.as_str()).as_bytes()))
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use aws_sdk_dynamodb::{
-    error::{ProvideErrorMetadata, SdkError},
     operation::{
         put_item::PutItemError, query::builders::QueryFluentBuilder, transact_write_items::TransactWriteItemsError,
     },
@@ -20,12 +19,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use super::{
-    DynamoRecords,
+    DynamoRecords, failed,
     items::{self, Item, Name},
     table::{BY_STATUS, BY_WORKSPACE, Index, OPEN_JOBS, WAITING_JOBS},
 };
 use crate::{
-    aws::failure,
     backoff::Backoff,
     ledger::{If, Key, List},
 };
@@ -283,9 +281,4 @@ impl DynamoRecords {
         }
         Ok(counted.min(at_most))
     }
-}
-
-/// A call that failed.
-pub fn failed<E: ProvideErrorMetadata, R>(operation: &str) -> impl FnOnce(SdkError<E, R>) -> LedgerError {
-    move |error| LedgerError::new(failure(operation, &error))
 }

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
 };
 use engine::ports::LedgerError;
 
-use super::{DynamoRecords, calls::failed};
+use super::{DynamoRecords, failed};
 
 /// An index with its hash and range key. It projects keys only.
 pub type Index = (&'static str, [&'static str; 2]);
