@@ -15,54 +15,53 @@ pub const BUDGET_WINDOW: Duration = Duration::from_mins(1);
 
 /// The model's tokens of the whole deployment: no more than a limit is granted in any window of time.
 ///
-/// A window is counted in [`BUDGET_BUCKETS`] buckets and one more, so that what was granted late in a bucket
-/// counts for a whole window. Losing what is kept loses no promise but this one, for one window.
+/// A window is counted in [`BUDGET_BUCKETS`] buckets and one more, so that tokens granted late in a bucket count for a
+/// whole window. If the store is lost, the limit may be exceeded within one window, and nothing else happens.
 #[async_trait]
 pub trait Budget: Send + Sync {
-    /// Takes tokens out of the budget, if there are so many, before the model is asked. The same reservation
-    /// again takes nothing more.
+    /// Reserves tokens before the model is asked, if the budget has enough. Repeating a reservation takes nothing more.
     ///
-    /// While no other workspace asks, one may have all of the limit. Each that asked within a window
-    /// divides it, for a window after it was told to come again: one that has something of the window gets no more
-    /// than its share, and one that has nothing is bound by no share.
+    /// Fair share: with N workspaces active in the window, each may hold limit/N. A workspace stays active for a window
+    /// after it was told to come again. A workspace that holds nothing yet may exceed its share once, so that a large
+    /// request is never starved.
     async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, CacheError>;
 
-    /// Puts what was used in place of what was reserved, at the time of the reservation. It counts once; for a
-    /// reservation that is not known, or whose window is over, it changes nothing.
+    /// Replaces the reserved tokens by the used ones, at the time of the reservation. It counts once, and changes nothing
+    /// for an unknown reservation or one whose window has passed.
     async fn settle(&self, id: Uuid, used: u64) -> Result<(), CacheError>;
 
-    /// Grants nothing to anyone for so long. A longer hold that is on stays.
+    /// Grants nothing to any workspace for this long. A longer hold stays as it is.
     async fn hold(&self, duration: Duration) -> Result<(), CacheError>;
 }
 
-/// What one question to the model may cost at most.
+/// The most that one question to the model may cost.
 #[derive(Debug, Clone)]
 pub struct Reservation {
     /// Names it, for its settling.
     pub id: Uuid,
-    /// Who asks.
+    /// The workspace that asks.
     pub workspace: WorkspaceId,
-    /// How many tokens.
+    /// The tokens.
     pub tokens: u64,
-    /// How many everyone together may have within a window.
+    /// The most tokens of all workspaces together within a window.
     pub limit: u64,
 }
 
-/// What became of a reservation.
+/// The result of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
     /// The tokens are taken.
     Granted {
-        /// Something was granted within the window, and nothing is known of it: the store was emptied.
+        /// Tokens were granted within the window, but the store was emptied and no longer knows them.
         window_was_lost: bool,
     },
-    /// There are not so many.
+    /// The budget has too few.
     Exhausted {
-        /// When there are, if nobody else takes them.
+        /// When it has enough, if nobody else takes them.
         retry_after: Duration,
-        /// How many there are for this workspace.
+        /// The tokens left for this workspace.
         left: u64,
     },
-    /// There is a hold on, for so much longer.
+    /// The budget is on hold for this much longer.
     Held(Duration),
 }

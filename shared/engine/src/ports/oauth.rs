@@ -11,44 +11,44 @@ use super::Cause;
 /// The providers' OAuth endpoints (RFC 6749), for the clients that the operator has registered there.
 #[async_trait]
 pub trait OAuth: Send + Sync {
-    /// Whether there is a client of this provider.
+    /// Whether the operator registered a client with this provider.
     fn has_client(&self, provider: Provider) -> bool;
 
-    /// Where a person consents; none without a client.
+    /// The address of the consent page; none without a client.
     fn authorization_url(&self, authorization: &Authorization<'_>) -> Option<String>;
 
-    /// Exchanges the code that a person brought back. The address is that of the id token, which came
-    /// straight from the provider (OpenID Connect Core, 3.1.3.7).
+    /// Exchanges the code of a consent for tokens. The address is that of the id token, which came straight from the
+    /// provider (OpenID Connect Core, 3.1.3.7).
     async fn exchange(&self, exchange: &Exchange<'_>) -> Result<(Granted, Identity), OAuthError>;
 
     /// Gets a new access token.
     async fn refresh(&self, provider: Provider, refresh_token: &SecretString) -> Result<Granted, OAuthError>;
 
-    /// Ends a refresh token and what it gave; false where the provider has no way to.
+    /// Revokes a refresh token and its access tokens; false if the provider cannot revoke.
     async fn revoke(&self, provider: Provider, refresh_token: &SecretString) -> Result<bool, OAuthError>;
 }
 
-/// What a person is asked for.
+/// A request for consent.
 #[derive(Debug, Clone, Copy)]
 pub struct Authorization<'a> {
-    /// At which provider.
+    /// The provider.
     pub provider: Provider,
-    /// Which scopes, as the provider names them.
+    /// The scopes, as the provider names them.
     pub scopes: &'a [String],
-    /// What comes back unchanged.
+    /// Comes back unchanged (RFC 6749, section 4.1.1).
     pub state: &'a str,
-    /// What the id token has to hold.
+    /// The id token has to repeat it.
     pub nonce: &'a str,
-    /// What the code is worth nothing without (PKCE, RFC 7636); only its hash goes to the provider.
+    /// Without it the code is useless (PKCE, RFC 7636). Only its hash goes to the provider.
     pub verifier: &'a str,
-    /// Where the person comes back to.
+    /// The address to return to.
     pub redirect_uri: &'a str,
 }
 
-/// A code, with what proves that it is ours.
+/// A code, with the proof that this server requested it.
 #[derive(Clone, Copy)]
 pub struct Exchange<'a> {
-    /// Of which provider.
+    /// The provider.
     pub provider: Provider,
     /// The code.
     pub code: &'a str,
@@ -60,35 +60,35 @@ pub struct Exchange<'a> {
     pub redirect_uri: &'a str,
 }
 
-/// What a provider gave.
+/// The tokens that a provider granted.
 #[derive(Debug, Clone)]
 pub struct Granted {
     /// The bearer token.
     pub access_token: SecretString,
-    /// How long it holds.
+    /// The life of the bearer token.
     pub expires_in: Duration,
-    /// What gets the next one; none leaves the one that there was.
+    /// The refresh token; none keeps the previous one.
     pub refresh_token: Option<SecretString>,
-    /// What it was granted; none is what was asked for.
+    /// The granted scopes; none means the requested ones.
     pub scopes: Option<Vec<String>>,
 }
 
-/// Whose account it is.
+/// The account behind a token.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Names the account, and tells nothing of it: a hash of the provider's own name for it.
+    /// Identifies the account without revealing it: a hash of the provider's own id.
     pub account: String,
     /// The account's address.
     pub address: Address,
 }
 
-/// Why there is no token. The words are ours, or a code of the provider's.
+/// Why there is no token. The text is ours, or an error code of the provider.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OAuthError {
-    /// The code or the refresh token is no longer good: only its owner's consent helps.
+    /// The code or the refresh token is no longer valid. Only the owner's consent helps.
     #[error("the provider does not take the grant")]
     InvalidGrant,
-    /// The provider's answer lacks something, or does not fit the request. Another try would fail the same way.
+    /// The provider's answer is incomplete or does not match the request. Another try would fail the same way.
     #[error("the provider's answer does not hold: {0}")]
     InvalidAnswer(String),
     /// The provider is failing, or refuses the client itself; another try may succeed.
