@@ -52,7 +52,7 @@ impl Endpoint {
     ) -> Result<Answer, ProviderError> {
         let request = self.client.get().request(method, url).bearer_auth(access.token.expose_secret());
         http::send(finish(request), MAX_ANSWER).await.map_err(|failure| match failure {
-            // All else is valid: the token is none that a header can hold, and no provider issues such a token.
+            // Everything else is valid, so the token does not fit into a header. No provider issues such a token.
             Failure::Invalid => ProviderError::Unauthorized,
             Failure::NoConnection => ProviderError::Unreachable(failure.to_string()),
             // The request may have reached the provider, and there is no reliable answer.

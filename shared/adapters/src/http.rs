@@ -130,7 +130,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null if it is none.
+    /// The body as JSON, or null if it cannot be read as JSON.
     pub fn json(&self) -> Value {
         self.body.as_ref().ok().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
     }

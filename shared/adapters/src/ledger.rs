@@ -47,7 +47,7 @@ impl<R: Records> RecordLedger<R> {
 
     /// Writes a record and an entry of the audit, whatever is there.
     async fn put_audited(&self, record: Record, audit: &AuditEntry) -> Result<(), LedgerError> {
-        self.records.write(vec![Write::Put(record, If::Any), audited(audit)?]).await.map(drop)
+        self.records.write(vec![Write::Put(record, If::Any), audited(audit, If::Any)?]).await.map(drop)
     }
 
     /// Writes a version of a record over another one, and `more` with it.
@@ -74,7 +74,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
             let mut contents = Record::new(contents_key(job.job_id), sealed.clone());
             contents.expires_at = job.contents_expire_at();
             writes.extend([Write::Put(job_record(job)?, If::Free), Write::Put(contents, If::Any)]);
-            writes.extend(job.audit().as_ref().map(audited).transpose()?);
+            writes.extend(job.audit().map(|entry| audited(&entry, If::Any)).transpose()?);
         }
         Ok(match self.records.write(writes).await? {
             Written::Done => Insert::Done,
@@ -92,7 +92,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
         let mut more = Vec::new();
         // Only an audited version ends a job or opens it again, and so changes when its contents expire.
         if let Some(entry) = job.audit() {
-            more.extend([Write::Expire(contents_key(job.job_id), job.contents_expire_at()), audited(&entry)?]);
+            more.extend([Write::Expire(contents_key(job.job_id), job.contents_expire_at()), audited(&entry, If::Any)?]);
         }
         self.save_version(job_record(job)?, before, more).await
     }
@@ -150,7 +150,7 @@ impl<R: Records> Plans for RecordLedger<R> {
             record.expires_at = Some(*expires_at);
             Write::Put(record, If::Any)
         });
-        self.records.write(plans.chain([audited(audit)?]).collect()).await.map(drop)
+        self.records.write(plans.chain([audited(audit, If::Any)?]).collect()).await.map(drop)
     }
 
     async fn plan(
@@ -196,7 +196,7 @@ impl<R: Records> Outbox for RecordLedger<R> {
 #[async_trait]
 impl<R: Records> Keys for RecordLedger<R> {
     async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
-        let writes = vec![Write::Put(key_record(key)?, If::Free), audited(&key.audit())?];
+        let writes = vec![Write::Put(key_record(key)?, If::Free), audited(&key.audit(), If::Any)?];
         Ok(matches!(self.records.write(writes).await?, Written::Done))
     }
 
@@ -285,7 +285,7 @@ impl<R: Records> Settings for RecordLedger<R> {
 #[async_trait]
 impl<R: Records> Audit for RecordLedger<R> {
     async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
-        self.records.write(vec![audited(entry)?]).await.map(drop)
+        self.records.write(vec![audited(entry, If::Free)?]).await.map(drop)
     }
 
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
@@ -324,13 +324,13 @@ fn key_record(key: &KeyRecord) -> Result<Record, LedgerError> {
 }
 
 /// The entry of the audit. Its key begins with the time, so that new entries lie side by side.
-fn audited(entry: &AuditEntry) -> Result<Write, LedgerError> {
+fn audited(entry: &AuditEntry, condition: If) -> Result<Write, LedgerError> {
     let list = audit_list(entry.workspace_id.as_ref());
     let place = place(entry.at, entry.entry_id);
     let mut record = Record::new(key(format!("{}#{place}", list.name), "AUDIT"), json(entry)?);
     record.expires_at = Some(entry.expires_at());
     record.list = Some((list, place));
-    Ok(Write::Put(record, If::Any))
+    Ok(Write::Put(record, condition))
 }
 
 const fn key(partition: String, kind: &'static str) -> Key {

@@ -113,7 +113,7 @@ pub enum Write {
     Put(Record, If),
     /// Deletes a record.
     Delete(Key, If),
-    /// Sets when a record expires; nothing if there is none.
+    /// Sets when a record expires. Does nothing if the record is missing or has expired.
     Expire(Key, Option<Timestamp>),
 }
 

@@ -47,7 +47,7 @@ pub fn actions(apis: &Apis) -> Vec<Arc<dyn Action>> {
 pub struct Apis(BTreeMap<&'static str, Endpoint>);
 
 impl Apis {
-    /// Endpoints at these addresses, by the variable that names each; the public address where there is none.
+    /// Endpoints at these addresses, by the variable that names each. An API without an entry has its public address.
     pub fn new(client: &LazyClient, addresses: &BTreeMap<&'static str, String>) -> Result<Self, InvalidBaseUrl> {
         let apis = PROVIDERS.iter().flat_map(|(spec, _)| spec.apis);
         let endpoints = apis.map(|api| {

@@ -26,7 +26,7 @@ pub(super) struct Request {
     /// The text is part of a sentence: neither quoted nor behind a colon.
     pub text_is_clause: bool,
     pub separately: bool,
-    /// Words that may change what is wanted, each with its kind: `not-understood`, `attachment` or `condition`.
+    /// Words that may change the request, each with its kind: `not-understood`, `attachment` or `condition`.
     pub doubts: Vec<(&'static str, String)>,
     names_a_mail: bool,
 }
