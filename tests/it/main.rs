@@ -24,6 +24,7 @@ mod limits;
 mod matrix;
 mod metrics;
 mod oauth;
+mod other_requests;
 mod planner;
 mod plans;
 mod prompt;

@@ -9,8 +9,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use telemetry::labels::PlannerStatus;
 
-use super::{Draft, Planner, condition::is_conditional};
-use crate::{Object, Problem, ProblemCode, catalogue::MAX_ACTIONS, gate::Permissions};
+use super::{
+    Draft, Planner,
+    condition::{asks_for_more, is_conditional},
+};
+use crate::{
+    Object, Problem, ProblemCode,
+    catalogue::MAX_ACTIONS,
+    gate::Permissions,
+    ports::{ActionSpec, Wording},
+};
 
 /// The most questions of a plan.
 const MAX_QUESTIONS: usize = 10;
@@ -18,6 +26,8 @@ const MAX_QUESTIONS: usize = 10;
 const MAX_TEXT: usize = 600;
 /// The topic of the question whether to go ahead in spite of a condition, by whichever planner.
 const CONDITION: &str = "condition";
+/// The topic of the question whether to go ahead although the request asks for something else too.
+const OTHER_REQUEST: &str = "other-request";
 /// The intent of a plan that lacks an address.
 const ASK_FOR_ADDRESS: &str = "ask_for_address";
 
@@ -173,7 +183,7 @@ impl Reading<'_> {
         let call = call.map_addresses(&mut |address| self.corrected(address)).unwrap_or(call);
         self.accounted.extend(call.addresses().into_iter().map(|param| param.address.clone()));
         for param in call.addresses() {
-            let Some(question) = self.doubt(param.address) else { continue };
+            let Some(question) = self.doubt(spec, param.address) else { continue };
             match self.answer(&question) {
                 Some(AnswerValue::Bool(true)) => {}
                 Some(_) => {
@@ -331,8 +341,8 @@ impl Reading<'_> {
         exact.or_else(|| self.answered.iter().find(|known| known.same_but_for_case(address)))
     }
 
-    /// What has to be asked before an action may use this address, if anything.
-    fn doubt(&self, address: &Address) -> Option<Question> {
+    /// What has to be asked before this action may use this address, if anything.
+    fn doubt(&self, action: &ActionSpec, address: &Address) -> Option<Question> {
         if self.answered_as(address).is_some() {
             return None;
         }
@@ -345,11 +355,22 @@ impl Reading<'_> {
             let text = format!("{spec} occurs only in quoted or forwarded text. Is it meant?");
             return Some(confirm("quoted-address", text));
         }
-        let accepted = |answered: &Answered| answered.question.topic == CONDITION && answered.value.is_yes();
-        let conditional = is_conditional(self.request.prompt, mention.start);
-        (conditional && !self.request.answers.iter().any(accepted)).then(|| {
+        let prompt = self.request.prompt;
+        let accepted = |topic: &str| {
+            let mut answers = self.request.answers.iter();
+            answers.any(|answered| answered.question.topic == topic && answered.value.is_yes())
+        };
+        if is_conditional(prompt, mention.start) && !accepted(CONDITION) {
             let text = format!("I cannot wait for the condition. Should {spec} be written to now?");
-            confirm(CONDITION, text)
+            return Some(confirm(CONDITION, text));
+        }
+        let asks_for_more = asks_for_more(prompt, mention.start, action.instructions.other_requests);
+        (asks_for_more && !accepted(OTHER_REQUEST)).then(|| {
+            let Wording { noun, .. } = action.wording;
+            let text = format!(
+                "The request asks for something that I cannot do. Should {noun} to {spec} be made all the same?"
+            );
+            confirm(OTHER_REQUEST, text)
         })
     }
 

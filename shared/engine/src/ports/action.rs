@@ -66,6 +66,9 @@ pub struct Instructions {
     pub rules: &'static [&'static str],
     /// Requests that it serves, and requests that it has to ask about first.
     pub examples: &'static [Example],
+    /// How sentences begin that ask for something else: lists of lower case words, separated by commas. A model may
+    /// take such a request for this action, so a person confirms it. Empty for none.
+    pub other_requests: &'static [&'static str],
 }
 
 /// A request with the plan that it should become.

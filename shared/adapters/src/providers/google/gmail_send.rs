@@ -35,6 +35,7 @@ pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
                 },
                 mail::CONDITION_EXAMPLE,
             ],
+            other_requests: mail::OTHER_REQUESTS,
         },
         wording: mail::WORDING,
     };

@@ -32,6 +32,7 @@ pub(super) fn action(api: GraphApi) -> Arc<dyn Action> {
                 },
                 mail::CONDITION_EXAMPLE,
             ],
+            other_requests: mail::OTHER_REQUESTS,
         },
         wording: mail::WORDING,
     };
