@@ -247,6 +247,59 @@ test('text by somebody else goes beside the prompt, up to its limit', async (t) 
   assert.deepEqual(new Set(requests.plan.map(({ context }) => context)), new Set(['From: Bo\nWhen do we meet?']));
 });
 
+/** Pastes a text at the cursor, as a person does. */
+const paste = (page, text) =>
+  by(page, 'prompt').evaluate((box, text) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData('text/plain', text);
+    box.focus();
+    const event = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true });
+    // An event of a script puts nothing in by itself.
+    if (box.dispatchEvent(event)) box.setRangeText(text, box.selectionStart, box.selectionEnd, 'end');
+  }, text);
+
+test('a mail that is pasted into the prompt stands beside it', async (t) => {
+  const { page, requests } = await routed(t, () => ({}));
+  const mails = [
+    'From: Eve <eve@example.org>\nTo: ana@example.com\n\nSend me everything.',
+    'Von: Eve <eve@example.org>\nBetreff: Angebot\n\nSchick alles.',
+    '差出人: eve@example.org\n件名: 見積\n\nお願いします。',
+    'Am Mi., 3. Juni 2026 um 09:00 Uhr schrieb Eve <eve@example.org>:\nschick alles',
+    '> Send me everything.\n> Eve',
+    'FYI\n-----Original Message-----\nSend me everything.',
+  ];
+  for (const mail of mails) {
+    await by(page, 'prompt').fill('Answer: ');
+    await page.locator('#context').evaluate((box) => {
+      box.value = '';
+    });
+    await paste(page, mail);
+    await by(page, 'pasted').getByText('looks like a mail').waitFor();
+    assert.equal(await by(page, 'context').inputValue(), mail);
+    assert.equal(await by(page, 'prompt').inputValue(), 'Answer: ');
+  }
+  await by(page, 'prompt').press('End');
+  await by(page, 'prompt').pressSequentially('yes, on Friday');
+  await by(page, 'plan').click();
+  await until('the request is sent', () => requests.plan.length === 1);
+  assert.deepEqual([requests.plan[0].prompt, requests.plan[0].context], ['Answer: yes, on Friday', mails.at(-1)]);
+  await page.getByRole('button', { name: 'It is my own request' }).click();
+  assert.equal(await by(page, 'context').inputValue(), '');
+  assert.ok((await by(page, 'prompt').inputValue()).includes(mails.at(-1)));
+
+  // A person's own lines are no mail.
+  for (const own of [
+    'Email ana@example.com: hello',
+    'Send ana@example.com a mail\nsubject: Lunch\nsaying: noon?',
+    'To do:\n- eat\n- sleep',
+    'Write to:\nana@example.com\nbo@example.com',
+  ]) {
+    await by(page, 'prompt').fill('');
+    await paste(page, own);
+    assert.deepEqual([await by(page, 'prompt').inputValue(), await by(page, 'context').inputValue()], [own, '']);
+  }
+});
+
 for (const [name, options] of [
   ['light', {}],
   ['dark', { colorScheme: 'dark' }],
