@@ -75,6 +75,13 @@ pub(super) const CONDITION_EXAMPLE: Example = Example {
     question: Some("I cannot wait and see. Should I write to lou@fabrikam.example now?"),
 };
 
+/// A mail whose text nobody has yet.
+pub(super) const CONTENT_EXAMPLE: Example = Example {
+    request: "Look up last week's figures and mail them to pat@fabrikam.example",
+    params: &[],
+    question: Some("I do not have last week's figures. What should the mail to pat@fabrikam.example say?"),
+};
+
 /// The sentences for people about a mail.
 pub(super) const WORDING: Wording = Wording {
     noun: "the mail",

@@ -27,13 +27,21 @@ pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
             rules: mail::RULES,
             examples: &[
                 Example {
-                    request: "Write to mia@fabrikam.example and tom@fabrikam.example that lunch is at noon, bcc ned@fabrikam.example",
+                    request: "Write to mia@fabrikam.example and tom@fabrikam.example that lunch is at noon, bcc ned@fabrikam.example, replies to kay@fabrikam.example",
                     params: &[
-                        r#"{"to":["mia@fabrikam.example","tom@fabrikam.example"],"cc":null,"bcc":["ned@fabrikam.example"],"reply_to":null,"subject":"Lunch at noon","text":"Hello, lunch is at noon.","html":null}"#,
+                        r#"{"to":["mia@fabrikam.example","tom@fabrikam.example"],"cc":null,"bcc":["ned@fabrikam.example"],"reply_to":["kay@fabrikam.example"],"subject":"Lunch at noon","text":"Hello, lunch is at noon.","html":null}"#,
+                    ],
+                    question: None,
+                },
+                Example {
+                    request: "gmail sam@fabrikam.example: the build is done. Copy lee@fabrikam.example",
+                    params: &[
+                        r#"{"to":["sam@fabrikam.example"],"cc":["lee@fabrikam.example"],"bcc":null,"reply_to":null,"subject":"Build done","text":"Hello, the build is done.","html":null}"#,
                     ],
                     question: None,
                 },
                 mail::CONDITION_EXAMPLE,
+                mail::CONTENT_EXAMPLE,
             ],
             other_requests: mail::OTHER_REQUESTS,
         },

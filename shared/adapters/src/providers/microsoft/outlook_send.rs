@@ -31,6 +31,7 @@ pub(super) fn action(api: GraphApi) -> Arc<dyn Action> {
                     question: None,
                 },
                 mail::CONDITION_EXAMPLE,
+                mail::CONTENT_EXAMPLE,
             ],
             other_requests: mail::OTHER_REQUESTS,
         },
