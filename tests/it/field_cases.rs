@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     inside::{Inside, action, answer},
-    support::Server,
+    support::{self, Server, gmail},
 };
 
 const JOHN: &str = "john@example.com";
@@ -46,7 +46,7 @@ async fn a_blank_optional_field_is_absent() {
             json!({ "to": JOHN, "cc": "John <john@example.com>", "bcc": [JOHN] }),
         ] {
             let same = previewed(&server, action, &changes).await;
-            assert_eq!(same["content_sha256"], plain["content_sha256"], "{action} {changes}");
+            assert_eq!(same["sha256"], plain["sha256"], "{action} {changes}");
             assert_eq!(same["warnings"], json!([]), "{action} {changes}");
         }
     }
@@ -211,5 +211,70 @@ async fn an_answer_is_unwrapped_and_a_word_for_nothing_is_nothing() {
             let params: Vec<&str> = params.keys().map(String::as_str).collect();
             assert_eq!((params, plan.questions.len()), (vec!["to", "subject", "text"], 0), "{field} {nothing}");
         }
+    }
+}
+
+#[tokio::test]
+async fn bodies_and_headers_are_taken_as_clients_send_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let body = json!({ "action": "gmail.send", "params": { "to": JOHN, "subject": "s", "text": "t" } }).to_string();
+    let post = |path: &str| server.request("POST", path).header("content-type", "application/json");
+    for (coding, status) in
+        [("gzip", 415), ("br", 415), ("deflate, gzip", 415), ("x-unknown", 415), ("identity", 200), ("Identity", 200)]
+    {
+        let request = post("/actions/preview").header("content-encoding", coding).body(body.clone());
+        let reply = support::reply(request).await;
+        assert_eq!(reply.status, status, "{coding}: {}", reply.body);
+        let refused = status == 415;
+        assert_eq!(*reply.code() == "unsupported-media-type", refused, "{coding}");
+        assert_eq!(reply.header("accept-encoding"), if refused { "identity" } else { "" }, "{coding}");
+    }
+    let plain = support::reply(
+        server.request("POST", "/actions/preview").header("content-type", "text/plain").body(body.clone()),
+    )
+    .await;
+    assert_ne!(plain.header("accept-encoding"), "identity", "a refused type is no refused coding");
+    for (bytes, status) in [
+        (format!("\u{feff}{body}"), 200),
+        (format!("\u{feff}\u{feff}{body}"), 400),
+        (format!("{body}\u{feff}"), 400),
+        ("\u{feff}".to_owned(), 400),
+        (format!(" \u{feff}{body}"), 400),
+    ] {
+        let reply = support::reply(post("/actions/preview").body(bytes.clone())).await;
+        assert_eq!(reply.status, status, "{bytes:?}: {}", reply.body);
+    }
+    let mut action = gmail("x", "s");
+    action.as_object_mut().unwrap().remove("client_request_id");
+    let body = json!({ "actions": [action], "actor_id": "ana@example.com" }).to_string();
+    for (keys, status) in
+        [(vec!["a"], 202), (vec!["a", "a"], 422), (vec!["a", "b"], 422), (vec![""], 422), (vec!["ä"], 422)]
+    {
+        let request = keys.iter().fold(post("/ai/execute"), |request, key| request.header("idempotency-key", *key));
+        let reply = support::reply(request.body(body.clone())).await;
+        assert_eq!(reply.status, status, "{keys:?}: {}", reply.body);
+        let detail = reply.body["detail"].as_str().unwrap_or("fine");
+        assert!(!detail.starts_with([':', ' ']) && (status == 202 || detail.contains("Idempotency-Key")), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_reused_key_is_named_by_the_place_of_its_action() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    server.execute(gmail("known", "Known")).await;
+    let [a, b, other] = [gmail("a", "A"), gmail("b", "B"), gmail("known", "Other")];
+    for (actions, place) in [
+        (vec![other.clone()], 0),
+        (vec![a.clone(), other.clone()], 1),
+        (vec![a.clone(), a.clone(), other.clone()], 2),
+        (vec![a.clone(), a.clone(), b.clone(), b.clone(), other.clone()], 4),
+        (vec![a.clone(), a.clone(), other.clone(), other.clone()], 2),
+        (vec![a.clone(), a.clone(), gmail("a", "Another")], 2),
+    ] {
+        let reply = server.post("/ai/execute", &json!({ "actions": actions, "actor_id": "ana@example.com" })).await;
+        assert_eq!(reply.code(), "idempotency-key-reused", "{}", reply.body);
+        assert_eq!(reply.pointers(), [format!("/actions/{place}/client_request_id")]);
     }
 }

@@ -220,7 +220,10 @@ impl Config {
             },
             // One call may be two requests, such as one that reads a draft's state and one that sends it.
             provider_timeout: ClientOptions::PROVIDER.total * 2,
-            public_url: public_url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{port}")),
+            public_url: match &public_url {
+                None if local => format!("http://127.0.0.1:{port}"),
+                given => given.clone().unwrap_or_default(),
+            },
             visibility_timeout: VISIBILITY_TIMEOUT,
         };
         let config = Self {
@@ -420,6 +423,7 @@ mod tests {
         let config = read(&[]).unwrap();
         assert!(config.planner.is_none() && config.options.provider_mode.is_none());
         assert_eq!((config.port, config.options.max_tokens_per_minute), (8787, 8000));
+        assert_eq!(config.options.public_url, "http://127.0.0.1:8787");
         assert!(config.options.allowlist.is_none(), "everything in the catalogue");
         assert!(config.oauth.is_empty() && config.apis.is_empty() && config.options.pasted.tokens.is_empty());
         assert!(Provider::ALL.iter().all(|provider| config.options.rollout[provider] == 100));
@@ -446,6 +450,7 @@ mod tests {
         assert_eq!((options.allowlist.map(|allow| allow.iter().count()), config.dev_ui), (Some(0), false));
         assert!(options.rollout.len() == Provider::ALL.len() && options.rollout.values().all(|percent| *percent == 0));
         assert_eq!(options.provider_mode, Some(Via::Live));
+        assert_eq!(options.public_url, "", "a link has no host rather than a wrong one");
         assert!(matches!(config.sealing, SealingConfig::Kms(id) if id == "alias/orchestrator"));
         assert!(matches!(config.redis_url, Some(Secret::Stored { arn, .. }) if &*arn == ARN));
 

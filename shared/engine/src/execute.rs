@@ -259,7 +259,7 @@ impl Executor {
                 unique.push((job, Contents(sealed)));
             }
         }
-        let settled = self.settle(caller, &unique).await?;
+        let settled = self.settle(caller, &ids, &unique).await?;
         let accepted = ids.iter().enumerate().map(|(place, id)| {
             let accepted = settled.iter().find(|accepted| accepted.job.job_id == *id);
             let Accepted { job, replayed } = accepted.expect("every id of the request was settled").clone();
@@ -268,7 +268,13 @@ impl Executor {
         Ok(accepted.collect())
     }
 
-    async fn settle(&self, caller: &Caller, jobs: &[(Job, Contents)]) -> Result<Vec<Accepted>, Problem> {
+    /// Accepts jobs of different keys. `places` names the key of each action of the request.
+    async fn settle(
+        &self,
+        caller: &Caller,
+        places: &[JobId],
+        jobs: &[(Job, Contents)],
+    ) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         // If the cache fails, assume the keys are known and ask the ledger.
         let claimed = self.claims.claim_keys(&ids, caller.ticket.take().as_ref()).await;
@@ -283,10 +289,9 @@ impl Executor {
         for _ in 0..ROUNDS {
             if look {
                 known = self.jobs.ledger.jobs(&ids).await?;
-                for (place, (known, (job, _))) in known.iter().zip(jobs).enumerate() {
-                    if let Some(known) = known {
-                        same_payload(known, job, place)?;
-                    }
+                for (known, (job, _)) in known.iter().zip(jobs) {
+                    let place = places.iter().position(|id| *id == job.job_id).unwrap_or_default();
+                    known.as_ref().map_or(Ok(()), |known| same_payload(known, job, place))?;
                 }
             }
             let new: Vec<(Job, Contents)> =

@@ -148,7 +148,8 @@ impl Problem {
     /// A request that does not match its schema.
     pub fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
         let problem = Self::at(ProblemCode::InvalidRequest, pointer, detail);
-        Self { detail: format!("{pointer}: {}", problem.detail), ..problem }
+        let place = if pointer.is_empty() { String::new() } else { format!("{pointer}: ") };
+        Self { detail: format!("{place}{}", problem.detail), ..problem }
     }
 
     /// The same problem with the places in the request.

@@ -3,7 +3,8 @@
 use axum::{
     body::{Body, HttpBody as _},
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
 };
 use engine::{Problem, ProblemCode};
 use http_body_util::BodyExt;
@@ -21,13 +22,16 @@ const MAX_DRAINED: usize = 16 * MAX_BODY;
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = Refused;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
-        if !is_json(request.headers()) {
-            return Err(not_json().into());
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        if request.headers().get_all(header::CONTENT_ENCODING).iter().any(|coding| !is_identity(coding)) {
+            let detail = "send the body as it is, without a Content-Encoding";
+            let refused = Refused::from(Problem::new(ProblemCode::UnsupportedMediaType, detail));
+            // RFC 9110, section 12.5.3: it tells a refused coding from a refused type.
+            return Err(([(header::ACCEPT_ENCODING, "identity")], refused).into_response());
         }
-        Ok(Self(json::read(&collect(request.into_body()).await?)?))
+        read(request).await.map(Self).map_err(|problem| Refused::from(problem).into_response())
     }
 }
 
@@ -39,14 +43,21 @@ pub(crate) struct NoBody;
 struct Empty {}
 
 impl<S: Send + Sync> FromRequest<S> for NoBody {
-    type Rejection = Refused;
+    type Rejection = Response;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         if !request.body().is_end_stream() {
             Json::<Empty>::from_request(request, state).await?;
         }
         Ok(Self)
     }
+}
+
+async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    if !is_json(request.headers()) {
+        return Err(not_json());
+    }
+    json::read(&collect(request.into_body()).await?)
 }
 
 /// Reads the whole body, if it is not too large.
@@ -74,6 +85,11 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
         let charset = parameter.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("charset"));
         charset.is_none_or(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"))
     })
+}
+
+/// Whether a Content-Encoding changes nothing.
+fn is_identity(coding: &HeaderValue) -> bool {
+    coding.to_str().is_ok_and(|codings| codings.split(',').all(|coding| coding.trim().eq_ignore_ascii_case("identity")))
 }
 
 pub(crate) fn not_json() -> Problem {

@@ -143,6 +143,8 @@ impl<'de> Deserializer<'de> for Decoder {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, Problem> {
+    // A byte order mark may be ignored (RFC 8259, section 8.1).
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict(MAX_DEPTH).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| {
@@ -236,9 +238,21 @@ mod tests {
 
     #[test]
     fn bad_json_is_malformed_and_a_broken_rule_of_ours_is_invalid() {
-        for text in ["", "{", "nul", "{} {}", r#"{"a":1,}"#, "\u{feff}{}", r#""\ud800""#, "1e999"] {
+        for text in [
+            "",
+            "{",
+            "nul",
+            "{} {}",
+            r#"{"a":1,}"#,
+            "\u{feff}",
+            "\u{feff}\u{feff}{}",
+            "{}\u{feff}",
+            r#""\ud800""#,
+            "1e999",
+        ] {
             assert_eq!(code(text), Some(ProblemCode::MalformedJson), "{text}");
         }
+        assert_eq!(code("\u{feff}{}"), None);
         assert_eq!(code(r#"{"a":{"b":1,"b":2}}"#), Some(ProblemCode::InvalidRequest));
         assert_eq!(parse(b"\"\xff\"").unwrap_err().code, ProblemCode::MalformedJson);
     }

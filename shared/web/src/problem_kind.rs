@@ -43,7 +43,7 @@ kinds! {
     InvalidRequest 422 "The request is not valid"
     "A field or parameter is missing, unknown, repeated or of the wrong type, or the body is nested deeper than 32 levels. Each entry of errors points to a place and says what belongs there."
     UnsupportedMediaType 415 "The content type is not supported"
-    "Send the body with the header Content-Type: application/json. No other type and no charset except UTF-8 is accepted."
+    "Send the body with the header Content-Type: application/json. No other type, no charset except UTF-8 and no Content-Encoding is accepted."
     PayloadTooLarge 413 "The body is too large"
     "A body may have at most 1 MiB. Send fewer actions in one request, or shorter texts."
     NotFound 404 "Not found"

@@ -17,7 +17,7 @@ pub fn not_json() -> Vec<Case> {
         br"{'prompt':'hello'}",
         br#"{"prompt":"hello" /* a comment */}"#,
         b"{\"prompt\":\"a\nb\"}",
-        b"\xef\xbb\xbf{\"prompt\":\"hello\"}",
+        b"\xef\xbb\xbf\xef\xbb\xbf{\"prompt\":\"hello\"}",
         br#"{"prompt":"\ud800"}"#,
         br#"{"prompt":01}"#,
         br#"{"prompt":1e999}"#,

@@ -70,9 +70,11 @@ async fn handler(
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    match headers.get("idempotency-key").map(HeaderValue::to_str) {
-        None => Ok(None),
-        Some(Ok(text)) if !text.is_empty() => Ok(Some(text.to_owned())),
-        Some(_) => Err(Problem::invalid("", "the header idempotency-key must be visible ASCII characters")),
+    let mut keys = headers.get_all("idempotency-key").iter().map(HeaderValue::to_str);
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(text)), None) if !text.is_empty() => Ok(Some(text.to_owned())),
+        (_, Some(_)) => Err(Problem::invalid("", "send the header Idempotency-Key once")),
+        _ => Err(Problem::invalid("", "the header Idempotency-Key must be visible ASCII characters")),
     }
 }
