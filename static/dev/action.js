@@ -12,6 +12,10 @@ const CONNECT = new Map([
   ['not-connected', false],
   ['needs-reauth', true],
 ]);
+/** Warnings that are shown, and that no action waits for. */
+const ONLY_SHOWN = new Set(['external']);
+/** Whether a person has to look at a warning first. */
+export const stops = ({ code }) => !ONLY_SHOWN.has(code);
 /** How long after the last keystroke an edited action is checked. */
 const PAUSE = 400;
 
@@ -19,11 +23,12 @@ const PAUSE = 400;
 export const warningView = ({ code, text }) => el('p', { 'data-test': 'warning', 'data-code': asText(code) }, foreign(text));
 
 export class ActionCard {
-  constructor(action, index, { alone, changed, warnings }) {
+  constructor(action, index, { alone, changed, plan, warnings }) {
     this.original = action;
     this.params = structuredClone(this.planned);
     this.changed = changed;
     this.leftOut = false;
+    this.plan = plan;
     this.plannedWarnings = warnings;
     this.previewWarnings = [];
     this.heading = el('h3');
@@ -75,9 +80,9 @@ export class ActionCard {
     }
     return [...all.values()];
   }
-  /** The server rendered it, without a warning. */
+  /** The server rendered it, without a warning to look at first. */
   get clear() {
-    return Boolean(this.rendered) && this.warnings.length === 0;
+    return Boolean(this.rendered) && !this.warnings.some(stops);
   }
 
   request() {
@@ -145,7 +150,10 @@ export class ActionCard {
     const asked = JSON.stringify(this.params);
     let [rendered, invalid] = [null, null];
     try {
-      rendered = await api('POST', '/actions/preview', { action: this.original.action, params: this.params });
+      const { action, client_request_id } = this.original;
+      // What was edited is the person's own, and the prompt tells nothing of it.
+      const plan_id = this.edited ? undefined : this.plan;
+      rendered = await api('POST', '/actions/preview', { action, params: this.params, client_request_id, plan_id });
     } catch (error) {
       invalid = error;
     }

@@ -1,7 +1,7 @@
 // The plan: made from the prompt, shown, corrected and executed.
 
 import { consequence } from './accounts.js';
-import { ActionCard, warningView } from './action.js';
+import { ActionCard, stops, warningView } from './action.js';
 import { api, Problem } from './api.js';
 import { contextText, isTooLong, TOO_LONG } from './context.js';
 import { $, announce, asText, button, count, duration, el, foreign, isObject, list, tell } from './dom.js';
@@ -25,7 +25,7 @@ export const timezone = () => {
   return zone && zone !== 'Etc/Unknown' ? zone : undefined;
 };
 
-/** Plans the prompt. With `thenExecute` the plan is executed too, unless there is a question, a note or a warning. */
+/** Plans the prompt. With `thenExecute` the plan is executed too, unless there is a question, a note or a warning to look at. */
 export async function makePlan(thenExecute) {
   const [prompt, context] = [$('prompt').value.trim(), contextText()];
   const [box, wrong] =
@@ -109,6 +109,7 @@ class PlanView {
         new ActionCard(action, index, {
           alone: planned.actions.length === 1,
           changed: () => this.refresh(),
+          plan: planned.plan_id,
           warnings: warnings.filter((warning) => at(warning) === String(index)),
         }),
     );
@@ -165,7 +166,7 @@ class PlanView {
   get reason() {
     if (this.questions.length > 0) return 'there is a question';
     if (this.notes) return 'there is a note';
-    return this.warnings.length > 0 || !this.cards.every((card) => card.clear) ? 'there is a warning' : undefined;
+    return this.warnings.some(stops) || !this.cards.every((card) => card.clear) ? 'there is a warning' : undefined;
   }
   get clear() {
     return this.cards.length > 0 && !this.reason;

@@ -200,6 +200,17 @@ test('warnings stop Plan → Execute and stand where they belong', async (t) => 
   await inCard.waitFor({ state: 'detached' });
 });
 
+test('a recipient outside is shown and stops nothing, and a preview names its plan', async (t) => {
+  const warning = { code: 'external', field: '/actions/0/params', text: 'bo@example.com is outside of your own domains.' };
+  const { page, requests } = await routed(t, () => ({ ...ZONE_PLAN, warnings: [warning] }), { warnings: () => [warning] });
+  await plan(page, 'Set the time zone', 'plan-execute');
+  await by(page, 'job').waitFor();
+  await by(page, 'warning', '[data-code=external]').getByText('outside of your own domains').waitFor();
+  assert.equal(requests.execute.length, 1);
+  assert.equal(requests.preview[0].plan_id, 'p1');
+  assert.equal(requests.preview[0].client_request_id, ZONE_PLAN.actions[0].client_request_id);
+});
+
 test('an action that is no mail is shown, edited, previewed and executed', async (t) => {
   const { page, requests } = await routed(t, () => ZONE_PLAN);
   await plan(page, 'Set my time zone to Berlin');

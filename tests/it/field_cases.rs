@@ -1,7 +1,8 @@
 //! Inputs that users of such products really have, each with what comes out of it. A row stands for its whole kind, and
 //! its neighbours stand beside it.
 
-use domain::Plan;
+use domain::{AnswerValue, Plan, PlanId, PlannedAction, Warning};
+use engine::{catalogue::RequestedAction, plan::GivenAnswer};
 use serde_json::{Value, json};
 
 use crate::{
@@ -211,6 +212,343 @@ async fn an_answer_is_unwrapped_and_a_word_for_nothing_is_nothing() {
             let params: Vec<&str> = params.keys().map(String::as_str).collect();
             assert_eq!((params, plan.questions.len()), (vec!["to", "subject", "text"], 0), "{field} {nothing}");
         }
+    }
+}
+
+/// An action to John with these changes, as a model writes it.
+fn with(changes: &Value) -> Value {
+    let mut says = action(&[JOHN]);
+    for (field, value) in changes.as_object().expect("an object") {
+        says["params"][field] = value.clone();
+    }
+    says
+}
+
+/// The codes and fields of warnings.
+fn told(warnings: &[Warning]) -> Vec<(Value, String)> {
+    warnings.iter().map(|warning| (json!(warning.code), warning.field.clone().unwrap_or_default())).collect()
+}
+
+/// The warnings of a planned action's preview.
+async fn previews(inside: &Inside, planned: &PlannedAction, plan: Option<PlanId>) -> Vec<Warning> {
+    let asked = RequestedAction {
+        provider: None,
+        action: planned.action.to_string(),
+        params: planned.params.clone(),
+        client_request_id: Some(planned.client_request_id.clone()),
+    };
+    inside.engine.actions.preview(&inside.caller, &asked, plan).await.unwrap().warnings
+}
+
+#[tokio::test]
+async fn what_was_not_meant_is_warned_of_in_a_plan_and_in_its_preview() {
+    let inside = Inside::new(&[]);
+    let thanks = "Thank john@example.com";
+    for (prompt, changes, expected) in [
+        (thanks, json!({}), vec![]),
+        (thanks, json!({ "text": "Look: https://evil.example/x" }), vec![("foreign-link", "text")]),
+        (thanks, json!({ "text": "Look at evil.example." }), vec![("foreign-link", "text")]),
+        (thanks, json!({ "text": "Look at www.evil.example" }), vec![("foreign-link", "text")]),
+        (thanks, json!({ "text": "https://example.com@evil.example" }), vec![("foreign-link", "text")]),
+        (thanks, json!({ "text": "https://login.example.com/" }), vec![("foreign-link", "text")]),
+        (thanks, json!({ "text": "https://ex\u{430}mple.com/" }), vec![("foreign-link", "text")]),
+        (thanks, json!({ "text": "Answer to eve@evil.example" }), vec![("foreign-link", "text")]),
+        (thanks, json!({ "text": "hxxps://evil[.]example" }), vec![("foreign-link", "text")]),
+        (thanks, json!({ "subject": "See evil.example" }), vec![("foreign-link", "subject")]),
+        (thanks, json!({ "text": "https://www.example.com/x and John@Example.com" }), vec![]),
+        (
+            "Send john@example.com the link https://docs.contoso.com/a",
+            json!({ "text": "https://docs.contoso.com/b" }),
+            vec![],
+        ),
+        ("Tell john@example.com about contoso.com", json!({ "text": "See https://www.contoso.com." }), vec![]),
+        (thanks, json!({ "text": "Bye,\n[Your Name]" }), vec![("placeholder", "text")]),
+        (thanks, json!({ "text": "Dear {{name}}, thanks" }), vec![("placeholder", "text")]),
+        (thanks, json!({ "text": "Dear <name>, thanks" }), vec![("placeholder", "text")]),
+        (thanks, json!({ "text": "Mit Gruß [Ihr Name]" }), vec![("placeholder", "text")]),
+        (thanks, json!({ "text": "【お名前】より" }), vec![("placeholder", "text")]),
+        (thanks, json!({ "text": "It costs XXX, %NAME% and ____" }), vec![("placeholder", "text")]),
+        (thanks, json!({ "subject": "Offer for [Client]" }), vec![("placeholder", "subject")]),
+        (thanks, json!({ "subject": "[EXT] Offer", "text": "See [1] and [x] [sic] {\"json\": 1}" }), vec![]),
+        ("Tell john@example.com: the tag is [Your Name]", json!({ "text": "The tag is [Your Name]" }), vec![]),
+        (thanks, json!({ "text": "Please find attached the report." }), vec![("missing-attachment", "text")]),
+        (thanks, json!({ "text": "Die Rechnung ist im Anhang." }), vec![("missing-attachment", "text")]),
+        (thanks, json!({ "text": "Ci-joint la facture." }), vec![("missing-attachment", "text")]),
+        (thanks, json!({ "text": "資料を添付します。" }), vec![("missing-attachment", "text")]),
+        (thanks, json!({ "subject": "Report attached" }), vec![("missing-attachment", "subject")]),
+        (thanks, json!({ "text": "No strings attached." }), vec![]),
+        ("Thank john@example.com in HTML", json!({ "html": "<p>Thank <b>you</b>.</p>" }), vec![]),
+        ("Thank john@example.com in HTML", json!({ "html": "<p>Pay now.</p>" }), vec![("html-differs", "html")]),
+        (
+            "Thank john@example.com in HTML",
+            json!({ "html": "<p>Thank <a href='https://evil.example'>you</a>.</p>" }),
+            vec![("foreign-link", "html")],
+        ),
+        (
+            "Thank john@example.com in HTML, see a.example and b.example",
+            json!({ "text": "See a.example", "html": "See <a href='https://b.example'>a.example</a>" }),
+            vec![("html-differs", "html")],
+        ),
+    ] {
+        let plan = inside.when(answer(&[with(&changes)]), prompt).await.unwrap().plan;
+        assert_eq!(plan.questions, [""; 0], "{changes}");
+        let at = |prefix: &str| -> Vec<(Value, String)> {
+            expected.iter().map(|(code, field)| (json!(code), format!("{prefix}/params/{field}"))).collect()
+        };
+        assert_eq!(told(&plan.warnings), at("/actions/0"), "{prompt}: {changes}");
+        let preview = previews(&inside, &plan.actions[0], Some(plan.plan_id)).await;
+        assert_eq!(told(&preview), at(""), "{prompt}: {changes}");
+        assert!(plan.warnings.iter().zip(&preview).all(|(one, other)| one.text == other.text), "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_of_the_context_is_foreign_and_one_of_an_answer_is_not() {
+    let inside = Inside::new(&[]);
+    let (prompt, says) = ("Answer john@example.com", with(&json!({ "text": "See https://docs.contoso.com/x" })));
+    inside.model.say(answer(std::slice::from_ref(&says)));
+    let context = Some("The page is https://docs.contoso.com/x");
+    let plan = inside.plan_with(prompt, context, Vec::new()).await.unwrap().plan;
+    assert_eq!(told(&plan.warnings), [(json!("foreign-link"), "/actions/0/params/text".to_owned())]);
+    assert!(plan.warnings[0].text.contains("docs.contoso.com"), "{}", plan.warnings[0].text);
+
+    let mut asks = answer(&[]);
+    asks["questions"] = json!(["Which link?"]);
+    let question = inside.when(asks, prompt).await.unwrap().plan.clarifications.remove(0);
+    let given = GivenAnswer { id: question.id, value: AnswerValue::Text("https://docs.contoso.com/x".to_owned()) };
+    inside.model.say(answer(&[says]));
+    let plan = inside.plan_with(prompt, None, vec![given]).await.unwrap().plan;
+    assert_eq!((plan.actions.len(), plan.warnings.len()), (1, 0), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn a_preview_without_a_plan_knows_the_links_of_the_text_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    for (changes, expected) in [
+        (json!({ "text": "https://shop.example" }), vec![]),
+        (json!({ "text": "See shop.example", "html": "See <a href=https://shop.example/x>shop.example</a>" }), vec![]),
+        (json!({ "html": "The numbers are <a href=//evil.example>below</a>." }), vec!["foreign-link"]),
+        (json!({ "html": "The numbers are below.<img src=https://evil.example/p.png>" }), vec!["foreign-link"]),
+        (json!({ "text": "[Your Name]" }), vec!["placeholder"]),
+        (json!({ "text": "See the attachment" }), vec!["missing-attachment"]),
+        (json!({ "html": "Other numbers" }), vec!["html-differs"]),
+    ] {
+        let warnings = previewed(&server, "gmail.send", &changes).await["warnings"].clone();
+        let codes: Vec<&str> = warnings.as_array().unwrap().iter().filter_map(|one| one["code"].as_str()).collect();
+        assert_eq!(codes, expected, "{changes}: {warnings}");
+    }
+    let unknown = json!({ "action": "gmail.send", "plan_id": "00000000-0000-4000-8000-000000000000",
+        "params": { "to": JOHN, "subject": "s", "text": "t" } });
+    assert_eq!(server.post("/actions/preview", &unknown).await.code(), "plan-not-found");
+}
+
+#[tokio::test]
+async fn a_recipient_outside_is_named() {
+    let inside = Inside::new(&[("INTERNAL_DOMAINS", "Example.com, münchen.example")]);
+    let prompt = "Thank john@example.com, eve@contoso.com, a@sub.example.com, b@münchen.example";
+    let to = [JOHN, "eve@contoso.com", "a@sub.example.com", "b@münchen.example"];
+    let plan = inside.when(answer(&[action(&to)]), prompt).await.unwrap().plan;
+    let external = |place: usize| (json!("external"), format!("/actions/0/params/to/{place}"));
+    assert_eq!(told(&plan.warnings), [external(1), external(2)]);
+    let preview = previews(&inside, &plan.actions[0], None).await;
+    assert_eq!(
+        preview.iter().map(|one| one.field.as_deref().unwrap()).collect::<Vec<_>>(),
+        ["/params/to/1", "/params/to/2"]
+    );
+    let plan = Inside::new(&[]).when(answer(&[action(&to)]), prompt).await.unwrap().plan;
+    assert_eq!(plan.warnings, []);
+}
+
+#[tokio::test]
+async fn a_blank_text_is_asked_for_and_the_answer_is_the_text() {
+    for blank in ["", " ", "\n\t", "\u{a0}", "\u{200b}", "\u{3000}\u{feff}"] {
+        let inside = Inside::new(&[]);
+        let (prompt, says) = ("Write to john@example.com", answer(&[with(&json!({ "text": blank }))]));
+        let plan = inside.when(says.clone(), prompt).await.unwrap().plan;
+        assert_eq!(
+            (plan.actions.len(), &plan.questions[..]),
+            (0, &["What should the mail say?".to_owned()][..]),
+            "{blank:?}"
+        );
+        let question = &plan.clarifications[0];
+        assert_eq!((json!(question.kind), question.field.as_deref()), (json!("text"), Some("/actions/0/params/text")));
+        inside.model.say(says);
+        let given = GivenAnswer { id: question.id.clone(), value: AnswerValue::Text("I am late.".to_owned()) };
+        let plan = inside.plan_with(prompt, None, vec![given]).await.unwrap().plan;
+        assert_eq!((plan.actions.len(), plan.questions.len()), (1, 0), "{:?}", plan.questions);
+        assert_eq!(plan.actions[0].params["text"], "I am late.");
+    }
+    // What is missing is asked for at once; a subject may be empty.
+    let inside = Inside::new(&[]);
+    let mut says = with(&json!({ "text": "" }));
+    says["params"]["to"] = json!([]);
+    let plan = inside.when(answer(&[says]), "Write a mail").await.unwrap().plan;
+    assert_eq!(plan.questions.len(), 2, "{:?}", plan.questions);
+    let plan = inside.when(answer(&[with(&json!({ "subject": "" }))]), "Thank john@example.com").await.unwrap().plan;
+    assert_eq!((plan.actions.len(), plan.questions.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn html_is_planned_if_it_is_asked_for_and_cleaned() {
+    let inside = Inside::new(&[]);
+    let html =
+        "<p onclick=x()>Thank <script>x()</script><b style='color:red'>you</b>.<img src=https://evil.example/p></p>";
+    for prompt in [
+        "Thank john@example.com in HTML",
+        "Thank john@example.com, with you in bold",
+        "Thank john@example.com as a table",
+        "Danke john@example.com, fett",
+        "Remercie john@example.com en gras",
+        "john@example.com に太字でお礼",
+    ] {
+        let plan = inside.when(answer(&[with(&json!({ "html": html }))]), prompt).await.unwrap().plan;
+        assert_eq!(plan.actions[0].params["html"], "<p>Thank <b>you</b>.</p>", "{prompt}");
+        assert_eq!((plan.warnings, plan.notes), (vec![], None), "{prompt}");
+    }
+    for prompt in [
+        "Thank john@example.com",
+        "Thank john@example.com, plain text, no HTML",
+        "Thank john@example.com for the table at Luigi's",
+        "Danke john@example.com ohne HTML",
+        "Tell john@example.com that 1 < 2",
+    ] {
+        let plan = inside.when(answer(&[with(&json!({ "html": html }))]), prompt).await.unwrap().plan;
+        assert_eq!(plan.actions[0].params.get("html"), None, "{prompt}");
+        assert!(plan.notes.as_deref().is_some_and(|notes| notes.contains("HTML was left out")), "{prompt}");
+    }
+}
+
+#[tokio::test]
+async fn equal_recipients_are_one_whoever_wrote_them() {
+    let inside = Inside::new(&[]);
+    for (to, cc, bcc) in [
+        (json!([JOHN, JOHN]), json!(null), json!(null)),
+        (json!([JOHN, "john@EXAMPLE.com"]), json!([JOHN]), json!(null)),
+        (json!([JOHN]), json!(["John <john@example.com>"]), json!([JOHN])),
+        (json!([JOHN, "John@example.com"]), json!(null), json!(["JOHN@example.com"])),
+        (json!([JOHN]), json!(null), json!([JOHN, JOHN])),
+    ] {
+        let says = with(&json!({ "to": to, "cc": cc, "bcc": bcc }));
+        let plan = inside.when(answer(&[says]), "Thank john@example.com").await.unwrap().plan;
+        let params = &plan.actions[0].params;
+        assert_eq!((&params["to"], params.get("cc"), params.get("bcc")), (&json!(JOHN), None, None), "{to} {cc} {bcc}");
+    }
+}
+
+#[tokio::test]
+async fn an_international_domain_is_asked_about_in_both_forms() {
+    let inside = Inside::new(&[]);
+    for (domain, shown) in [
+        ("münchen.example", "münchen.example (xn--mnchen-3ya.example)"),
+        ("ex\u{430}mple.com", "ex\u{430}mple.com (xn--exmple-4nf.com)"),
+        ("пример.рф", "пример.рф (xn--e1afmkfd.xn--p1ai)"),
+        ("例え.jp", "例え.jp (xn--r8jz45g.jp)"),
+        ("example.org", "example.org"),
+    ] {
+        let to = format!("eve@{domain}");
+        let plan = inside.when(answer(&[action(&[&to])]), "Thank Eve").await.unwrap().plan;
+        assert!(plan.questions[0].contains(&format!("address eve@{shown} as")), "{:?}", plan.questions);
+        let text = json!({ "text": format!("See https://{domain}/x") });
+        let plan = inside.when(answer(&[with(&text)]), "Thank john@example.com").await.unwrap().plan;
+        assert!(plan.warnings[0].text.contains(&format!("names {shown},")), "{:?}", plan.warnings);
+    }
+}
+
+/// The codes of the warnings of a mail's preview.
+async fn codes(server: &Server, params: &Value, key: Option<&str>) -> Vec<String> {
+    let asked = json!({ "action": "gmail.send", "params": params, "client_request_id": key });
+    let reply = server.post("/actions/preview", &asked).await;
+    let warnings = reply.body["warnings"].as_array().unwrap_or_else(|| panic!("{}", reply.body));
+    warnings.iter().filter_map(|warning| warning["code"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn the_same_content_to_the_same_people_within_a_day_is_a_duplicate() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]);
+    let sent = json!({ "to": [JOHN, "jane@example.com"], "subject": "Hello", "text": "Are you there?" });
+    assert_eq!(codes(&server, &sent, None).await, [""; 0]);
+    let mut one = gmail("first", "Hello");
+    one["params"] = sent.clone();
+    let job = server.execute(one).await;
+    server.ended(&job).await;
+    for round in 0..2 {
+        for changes in [
+            json!({}),
+            json!({ "to": ["jane@example.com", JOHN] }),
+            json!({ "to": JOHN, "cc": "Jane <jane@EXAMPLE.com>" }),
+            json!({ "to": "john@example.com, jane@example.com", "html": " " }),
+            json!({ "to": [JOHN, "jane@example.com", JOHN] }),
+        ] {
+            let mut again = sent.clone();
+            again.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            assert_eq!(codes(&server, &again, None).await, ["duplicate"], "{round} {changes}");
+        }
+        for changes in [
+            json!({ "to": JOHN }),
+            json!({ "text": "Are you here?" }),
+            json!({ "subject": "Hello!" }),
+            json!({ "bcc": "bo@example.com" }),
+            json!({ "reply_to": "bo@example.com" }),
+        ] {
+            let mut other = sent.clone();
+            other.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            assert_eq!(codes(&server, &other, None).await, [""; 0], "{round} {changes}");
+        }
+        assert_eq!(codes(&server, &sent, Some("first")).await, [""; 0], "a job is no duplicate of itself");
+        assert_eq!(codes(&server, &sent, Some("second")).await, ["duplicate"]);
+        // It holds after a restart.
+        server.kill();
+        server = Server::start(folder.path(), &[]);
+    }
+    let prompt = "Send an email to john@example.com with subject Hi saying \"Are you there?\"";
+    for expected in [0, 1] {
+        let plan = server.post("/ai/plan2", &json!({ "prompt": prompt })).await.body["plan"].clone();
+        let warnings = plan["warnings"].as_array().unwrap().clone();
+        assert_eq!(warnings.len(), expected, "{plan}");
+        assert!(warnings.iter().all(|one| one["code"] == "duplicate" && one["field"] == "/actions/0/params"), "{plan}");
+        let jobs = server.post("/ai/execute", &json!({ "plan_id": plan["plan_id"] })).await.body;
+        server.ended(jobs["job_ids"][0].as_str().unwrap()).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_a_duplicate_and_what_was_cancelled_is_none() {
+    let mut inside = Inside::new(&[]);
+    // No worker runs, so the job stays pending.
+    inside.change(|_| {});
+    let says = answer(&[action(&[JOHN])]);
+    let plan = inside.when(says.clone(), "Thank john@example.com").await.unwrap().plan;
+    let job = inside.execute(plan.plan_id).await.unwrap().remove(0).job;
+    let plan = inside.when(says.clone(), "Thank john@example.com").await.unwrap().plan;
+    assert_eq!(told(&plan.warnings), [(json!("duplicate"), "/actions/0/params".to_owned())]);
+    assert!(plan.warnings[0].text.contains("on its way"), "{}", plan.warnings[0].text);
+    let cancelled = job.cancelled(job.created_at).unwrap();
+    inside.parts.ledger.jobs.save(&cancelled).await.unwrap();
+    let plan = inside.when(says, "Thank john@example.com").await.unwrap().plan;
+    assert_eq!(plan.warnings, []);
+}
+
+#[tokio::test]
+async fn a_warning_stops_the_command_line_at_the_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[("INTERNAL_DOMAINS", "contoso.com")]);
+    let plan = |prompt: &str| {
+        let args = ["plan", "--execute", prompt];
+        support::command(folder.path(), &[("ORCHESTRATOR_URL", &server.url)]).args(args).output().unwrap()
+    };
+    for (prompt, code, mails) in [
+        ("Send an email to john@example.com saying \"Thanks for the talk.\"", 0, 1),
+        ("Send an email to john@example.com saying \"Thanks for the talk.\"", 3, 1),
+        ("Send an email to john@example.com saying \"Anbei die Rechnung.\"", 3, 1),
+        ("Send an email to john@example.com saying \"Thanks for the walk.\"", 0, 2),
+    ] {
+        let output = plan(prompt);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{prompt}: {said}");
+        assert_eq!(said.contains("Nothing was executed"), code == 3, "{prompt}: {said}");
+        assert_eq!(server.counts().await, (mails, mails), "{prompt}");
     }
 }
 

@@ -5,7 +5,9 @@ mod records;
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use domain::{AuditEntry, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings};
+use domain::{
+    AuditEntry, ContentHash, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings,
+};
 use engine::ports::{
     Audit, AuditFilter, Connections, Contents, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry, Plans,
     Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep,
@@ -22,6 +24,7 @@ use uuid::Uuid;
 /// | --- | --- | --- | --- |
 /// | job | `JOB#<job id>`, `JOB` | the job; its revision is the version | `W#<workspace>` with the job's status, by acceptance |
 /// | its params | `JOB#<job id>`, `CONTENTS` | sealed | |
+/// | the last job with this content | `SENT#<workspace>#<hash>`, `SENT` | the job's id; expires after a day | |
 /// | a mail in the outbox | `JOB#<job id>`, `OUTBOX` | sealed | `W#<workspace>#OUTBOX`, by time of writing |
 /// | plan | `PLAN#<workspace>#<plan id>`, `PLAN` | sealed | |
 /// | API key | `KEY#<key id>`, `KEY` | its record | `KEYS`, by time of making |
@@ -93,6 +96,11 @@ impl<R: Records> Jobs for RecordLedger<R> {
         // Only an audited version ends a job or opens it again, and so changes when its contents expire.
         if let Some(entry) = job.audit() {
             more.extend([Write::Expire(contents_key(job.job_id), job.contents_expire_at()), audited(&entry, If::Any)?]);
+            if let (Some(content), Some(until)) = (&job.content_hash, job.may_repeat_until()) {
+                let mut sent = Record::new(sent_key(&job.workspace_id, content), json(&job.job_id)?);
+                sent.expires_at = Some(until);
+                more.push(Write::Put(sent, If::Any));
+            }
         }
         self.save_version(job_record(job)?, before, more).await
     }
@@ -125,6 +133,17 @@ impl<R: Records> Jobs for RecordLedger<R> {
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.records.waiting_since().await
+    }
+
+    async fn last_with_content(
+        &self,
+        workspace: &WorkspaceId,
+        content: &ContentHash,
+    ) -> Result<Option<Job>, LedgerError> {
+        match self.read(sent_key(workspace, content)).await? {
+            Some(id) => self.job(id).await,
+            None => Ok(None),
+        }
     }
 
     /// Ends none where other workers share the ledger: their leases expire.
@@ -343,6 +362,10 @@ fn job_key(id: JobId) -> Key {
 
 fn contents_key(id: JobId) -> Key {
     key(format!("JOB#{id}"), "CONTENTS")
+}
+
+fn sent_key(workspace: &WorkspaceId, content: &ContentHash) -> Key {
+    key(format!("SENT#{workspace}#{}", content.as_str()), "SENT")
 }
 
 fn plan_key(workspace: &WorkspaceId, id: PlanId) -> Key {

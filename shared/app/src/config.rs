@@ -5,7 +5,13 @@ mod providers;
 
 #[cfg(feature = "aws")]
 use std::sync::Arc;
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 #[cfg(feature = "aws")]
 use adapters::aws::{Sdk, SecretsManager};
@@ -13,7 +19,7 @@ use adapters::{
     api::Api, http::ClientOptions, oauth::OAuthClient, providers::specs, redis::RedisConnection, secret::Secret,
     vault::LocalVault,
 };
-use domain::{ActionId, Allowlist, Provider, RecipientDomains, Via};
+use domain::{ActionId, Address, Allowlist, Provider, RecipientDomains, Via};
 use engine::{Options, accounts::PastedTokens, limits::Limits};
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
@@ -47,6 +53,7 @@ pub struct Config {
     /// - `ALLOW_ACTIONS_DEFAULT`, comma separated; empty allows nothing. The default is every action of the catalogue,
     ///   on Lambda none.
     /// - `ALLOW_RECIPIENT_DOMAINS`, comma separated; default any.
+    /// - `INTERNAL_DOMAINS`, comma separated: recipients of other domains are warned of; default none are.
     /// - `REQUIRE_PLAN`, `true` or `false`: whether execute accepts only a `plan_id`; default `false`.
     /// - `PROVIDER_MODE`, `sandbox` or `live`; by default, sandbox for each provider that is not connected; on Lambda,
     ///   live.
@@ -205,7 +212,8 @@ impl Config {
         let words = [("sandbox", Via::Sandbox), ("live", Via::Live)];
         let options = Options {
             allowlist: env.allowlist(local),
-            recipient_domains: env.recipient_domains(),
+            recipient_domains: env.domains("ALLOW_RECIPIENT_DOMAINS"),
+            internal_domains: env.domains("INTERNAL_DOMAINS"),
             require_plan: env.choice("REQUIRE_PLAN", FLAG).unwrap_or(false),
             rollout,
             rollout_good_for: ROLLOUT_GOOD_FOR,
@@ -392,15 +400,14 @@ impl<'a> Env<'a> {
         origins
     }
 
-    fn recipient_domains(&mut self) -> RecipientDomains {
-        let domains = self.list("ALLOW_RECIPIENT_DOMAINS").unwrap_or_default();
-        let is_wrong = |domain: &String| domain.contains(['@', ' ', '*']) || !domain.contains('.');
-        let says = "ALLOW_RECIPIENT_DOMAINS must be domains such as example.com, comma separated";
-        self.refuse(domains.iter().any(is_wrong), says);
-        if domains.is_empty() {
-            return RecipientDomains::Any;
-        }
-        RecipientDomains::Only(domains.iter().map(|domain| domain.to_ascii_lowercase()).collect())
+    /// Any domain where the variable is not set.
+    fn domains(&mut self, name: &str) -> RecipientDomains {
+        let given = self.list(name).unwrap_or_default();
+        // As an address has it: in lower case, and as A-labels.
+        let domain = |domain: &String| format!("x@{domain}").parse::<Address>().ok().map(|address| address.domain());
+        let domains: Option<BTreeSet<String>> = given.iter().map(domain).collect();
+        self.refuse(domains.is_none(), &format!("{name} must be domains such as example.com, comma separated"));
+        domains.filter(|domains| !domains.is_empty()).map_or(RecipientDomains::Any, RecipientDomains::Only)
     }
 }
 
@@ -496,6 +503,28 @@ mod tests {
     #[test]
     fn an_empty_allowlist_is_set_and_allows_nothing() {
         assert_eq!(read(&[("ALLOW_ACTIONS_DEFAULT", "")]).unwrap().options.allowlist.unwrap().iter().count(), 0);
+    }
+
+    #[test]
+    fn domains_are_read_as_addresses_have_them() {
+        for name in ["ALLOW_RECIPIENT_DOMAINS", "INTERNAL_DOMAINS"] {
+            let read = |value| {
+                let options = read(&[(name, value)])?.options;
+                let domains =
+                    if name == "INTERNAL_DOMAINS" { options.internal_domains } else { options.recipient_domains };
+                Ok::<_, ConfigErrors>(domains)
+            };
+            let known = read(" Example.com,,münchen.example ").unwrap();
+            for (address, is_known) in
+                [("a@example.com", true), ("a@münchen.example", true), ("a@x.example.com", false), ("a@b.org", false)]
+            {
+                assert_eq!(known.allow(&address.parse().unwrap()), is_known, "{name} {address}");
+            }
+            assert_eq!(read("").unwrap(), RecipientDomains::Any);
+            for wrong in ["example", "a@example.com", "*.example.com", "exa mple.com", "https://example.com"] {
+                assert!(read(wrong).unwrap_err().to_string().contains(name), "{wrong}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
+    link::shown_host,
     serde_text::serde_as_text,
     unicode::{is_hidden, reorders},
 };
@@ -54,6 +55,11 @@ impl Address {
     /// The address without its name, `local@domain`, as written.
     pub fn addr_spec(&self) -> String {
         format!("{}@{}", self.local, self.domain)
+    }
+
+    /// The address without its name for a person: an international domain in both forms.
+    pub fn shown(&self) -> String {
+        format!("{}@{}", self.local, shown_host(&self.domain()))
     }
 
     /// The display name, if there is one.

@@ -179,41 +179,6 @@ pub fn addresses(text: &str) -> Result<Vec<Address>, String> {
     if found.is_empty() { Err("The answer holds no address.".to_owned()) } else { Ok(found) }
 }
 
-/// What a person should know about a plan or a preview before it is carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
-pub struct Warning {
-    /// What kind of warning it is.
-    pub code: WarningCode,
-    /// A JSON Pointer (RFC 6901) to what it is about.
-    pub field: Option<String>,
-    /// The warning, for a person.
-    pub text: String,
-}
-
-impl Warning {
-    /// The same warning seen from further up: `/text` under `/actions/0/params` is `/actions/0/params/text`.
-    #[must_use]
-    pub fn under(self, prefix: &str) -> Self {
-        Self { field: self.field.map(|field| format!("{prefix}{field}")), ..self }
-    }
-}
-
-/// The kinds of [`Warning`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
-pub enum WarningCode {
-    /// The provider does not deliver a part of what was asked for, such as a text beside HTML.
-    NotDelivered,
-    /// The action is not allowed here, and executing it would be refused.
-    NotAllowed,
-    /// No account of the provider is connected.
-    NotConnected,
-    /// The account's owner has to consent again.
-    NeedsReauth,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,7 +70,7 @@ const LONGEST: usize = 300;
 const MARKS: &[char] = &['@', '\u{FF20}', '\u{FE6B}'];
 
 /// Full stops of other scripts, which some software accepts as the dot of a domain (RFC 3490, section 3.1).
-const OTHER_STOPS: &[char] = &['\u{3002}', '\u{FF0E}', '\u{FF61}'];
+pub(crate) const OTHER_STOPS: &[char] = &['\u{3002}', '\u{FF0E}', '\u{FF61}'];
 
 /// A word with an @.
 struct Word {

@@ -1,17 +1,39 @@
 //! SHA-256 hashes of payloads, actors and texts.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
-use crate::{ActionId, ActorId, Provider, WorkspaceId};
+use crate::{ActionId, ActorId, Address, Provider, WorkspaceId};
 
 /// The SHA-256 of what a job does, in lower-case hex; two requests with one idempotency key must agree on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PayloadHash(String);
 
 impl PayloadHash {
+    /// The hash in lower-case hex.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The SHA-256 of whom an action reaches with which content, in lower-case hex: two jobs with the same one are duplicates,
+/// whichever accounts carry them out, and in whatever order they name people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentHash(String);
+
+impl ContentHash {
+    /// The hash of the recipients, and of the params that name none of them.
+    pub fn of<'a>(recipients: impl Iterator<Item = &'a Address>, content: &Value) -> Self {
+        let recipients: BTreeSet<String> = recipients.map(|one| one.addr_spec().to_ascii_lowercase()).collect();
+        let mut content = json!({ "recipients": recipients, "content": content });
+        content.sort_all_objects();
+        Self(sha256_hex(content.to_string().as_bytes()))
+    }
+
     /// The hash in lower-case hex.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -9,8 +9,8 @@ use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use crate::{
-    ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, ClientRequestId, InvalidId, JobError, JobErrorCode, JobId,
-    KeyId, PayloadHash, Provider, Rule, Via, WorkspaceId, hash::hashed_uuid,
+    ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, ClientRequestId, ContentHash, InvalidId, JobError,
+    JobErrorCode, JobId, KeyId, PayloadHash, Provider, Rule, Via, WorkspaceId, hash::hashed_uuid,
 };
 
 /// How many days the record of a job that has ended is kept.
@@ -45,6 +45,9 @@ pub struct Job {
     pub client_request_id: ClientRequestId,
     /// What the key stands for; another payload under it is refused.
     pub payload_hash: PayloadHash,
+    /// Whom it reaches with which content; none where it reaches nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_hash: Option<ContentHash>,
     /// Sent, or written to the outbox.
     pub via: Via,
     /// The account that was connected when it was accepted, as a connection names it. No other account carries it out.
@@ -232,6 +235,8 @@ pub struct NewJob {
     pub client_request_id: ClientRequestId,
     /// What the key stands for.
     pub payload_hash: PayloadHash,
+    /// Whom it reaches with which content.
+    pub content_hash: Option<ContentHash>,
     /// Sent, or written to the outbox.
     pub via: Via,
     /// The account that is connected, as a connection names it.
@@ -253,6 +258,7 @@ impl Job {
             action: new.action,
             client_request_id: new.client_request_id,
             payload_hash: new.payload_hash,
+            content_hash: new.content_hash,
             via: new.via,
             account: new.account,
             state: State::Queued,
@@ -425,6 +431,13 @@ impl Job {
     /// When its contents are erased: 7 days after it ended.
     pub fn contents_expire_at(&self) -> Option<Timestamp> {
         self.finished_at.filter(|_| self.state.has_ended()).map(|ended| after_days(ended, CONTENTS_DAYS))
+    }
+
+    /// Until when the same content to the same people is a duplicate: a day after it went out, or may have. None if it
+    /// certainly did not, or has not ended.
+    pub fn may_repeat_until(&self) -> Option<Timestamp> {
+        let may_be_out = matches!(self.state, State::Completed | State::Unknown) && self.content_hash.is_some();
+        self.finished_at.filter(|_| may_be_out).map(|ended| after_days(ended, 1))
     }
 
     /// Since when somebody should be working on the job: its last change, or the end of its wait if that is later.

@@ -5,40 +5,49 @@
 
 mod action;
 mod address;
+mod attachment;
 mod audit;
 mod clarification;
 mod effect;
 mod grounding;
 mod hash;
+mod html;
 mod ids;
 mod job;
 mod job_error;
 mod key;
+mod link;
 mod mail;
 mod permission;
+mod placeholder;
 mod plan;
 mod quotation;
 mod serde_text;
 mod unicode;
 mod violation;
+mod warning;
 
 pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
+pub use attachment::says_attached;
 pub use audit::{AuditBy, AuditEntry, AuditEvent, Rule};
 pub use clarification::{
-    AnswerValue, Answered, ChoiceOption, Clarification, ClarificationKind, Question, RequestHash, Warning, WarningCode,
-    addresses,
+    AnswerValue, Answered, ChoiceOption, Clarification, ClarificationKind, Question, RequestHash, addresses,
 };
 pub use effect::Effect;
 pub use grounding::{Mention, disarmed, doubtful_addresses, in_ascii, mentions};
-pub use hash::{ActorHash, PayloadHash, hashed_uuid, payload_hash, sha256, sha256_hex};
+pub use hash::{ActorHash, ContentHash, PayloadHash, hashed_uuid, payload_hash, sha256, sha256_hex};
+pub use html::{Html, asks_for_html, clean_html};
 pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, PlanId, WorkspaceId};
 pub use job::{CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobEvent, JobStatus, Lease, NewJob, Outcome, State};
 pub use job_error::{JobError, JobErrorCode};
 pub use key::{ApiKey, KeyRecord};
+pub use link::{hosts, known_hosts, shown_host};
 pub use mail::{Mail, OneOrMany};
 pub use permission::{Allowlist, RecipientDomains, Scope, WorkspaceSettings, in_rollout};
+pub use placeholder::placeholders;
 pub use plan::{Plan, PlannedAction};
 pub use quotation::quotations;
 pub use unicode::{QUOTATION_MARKS, is_hidden, reorders};
 pub use violation::{Ask, Violation, pointer_token};
+pub use warning::{Warning, WarningCode};

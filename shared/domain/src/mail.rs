@@ -80,14 +80,7 @@ impl Mail {
             bcc: reader.addresses("bcc"),
             reply_to: reader.addresses("reply_to"),
         };
-        let mut seen: Vec<Address> = Vec::new();
-        for list in [&mut mail.to, &mut mail.cc, &mut mail.bcc] {
-            list.retain(|address| {
-                let is_new = !seen.contains(address);
-                seen.extend(is_new.then(|| address.clone()));
-                is_new
-            });
-        }
+        mail.drop_repeats();
         let (recipients, most) = (mail.recipients().count(), Self::MAX_RECIPIENTS);
         let too_many = format!("names {recipients} recipients with cc and bcc; the most is {most}");
         let html = mail.html.as_deref().unwrap_or_default();
@@ -109,6 +102,18 @@ impl Mail {
         if reader.violations.is_empty() { Ok(mail) } else { Err(reader.violations) }
     }
 
+    /// Keeps the first of equal recipients: to before cc before bcc.
+    fn drop_repeats(&mut self) {
+        let mut seen: Vec<Address> = Vec::new();
+        for list in [&mut self.to, &mut self.cc, &mut self.bcc] {
+            list.retain(|address| {
+                let is_new = !seen.contains(address);
+                seen.extend(is_new.then(|| address.clone()));
+                is_new
+            });
+        }
+    }
+
     /// The canonical params: one address as a string, more as a list, empty fields left out.
     pub fn to_params(&self) -> Value {
         json!(self)
@@ -124,9 +129,12 @@ impl Mail {
         [("to", &self.to), ("cc", &self.cc), ("bcc", &self.bcc), ("reply_to", &self.reply_to)]
     }
 
-    /// The lists of addresses, to change their spelling.
-    pub fn address_lists_mut(&mut self) -> [&mut Vec<Address>; 4] {
-        [&mut self.to, &mut self.cc, &mut self.bcc, &mut self.reply_to]
+    /// Replaces every address. Recipients that become equal are one.
+    pub fn map_addresses(&mut self, change: &mut dyn FnMut(Address) -> Address) {
+        for list in [&mut self.to, &mut self.cc, &mut self.bcc, &mut self.reply_to] {
+            *list = list.drain(..).map(&mut *change).collect();
+        }
+        self.drop_repeats();
     }
 }
 

@@ -10,7 +10,9 @@ use crate::{
     Caller, Problem, ProblemCode,
     accounts::{Accounts, Connection},
     gate::Gate,
+    plan::PlanStore,
     ports::{Access, Action, ActionSpec, Call, Clock, Ids, OAuthScopes, ProviderSpec},
+    warnings::Lookout,
 };
 
 /// The most actions of one request, and of one plan.
@@ -84,7 +86,7 @@ impl Catalogue {
         provider: Option<&str>,
         action: &str,
         params: &Value,
-    ) -> Result<(&ActionSpec, Box<dyn Call>), Problem> {
+    ) -> Result<(&dyn Action, Box<dyn Call>), Problem> {
         let known = self.find(action).ok_or_else(|| {
             let ids: Vec<&str> = self.iter().map(|action| action.spec().id).collect();
             let detail = format!("there is no such action; there are {}", ids.join(", "));
@@ -100,7 +102,7 @@ impl Catalogue {
             Problem::new(ProblemCode::InvalidParams, format!("the params of {} are not valid", spec.id))
                 .with_errors(errors)
         })?;
-        Ok((spec, call))
+        Ok((&**known, call))
     }
 }
 
@@ -155,6 +157,8 @@ pub struct CatalogueView {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) plans: Arc<PlanStore>,
+    pub(crate) lookout: Arc<Lookout>,
 }
 
 impl CatalogueView {

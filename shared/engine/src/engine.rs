@@ -23,6 +23,7 @@ use crate::{
     recent::Recent,
     settings::OperatorSettings,
     sweep::Sweeper,
+    warnings::Lookout,
     work::Worker,
 };
 
@@ -62,6 +63,8 @@ pub struct Options {
     pub allowlist: Option<Allowlist>,
     /// The domains that recipients may be of.
     pub recipient_domains: RecipientDomains,
+    /// The operator's own domains; recipients elsewhere are warned of.
+    pub internal_domains: RecipientDomains,
     /// Nothing is executed but a plan by its id.
     pub require_plan: bool,
     /// Each provider's rollout in percent where the ledger holds none; a missing one is 100.
@@ -164,6 +167,8 @@ impl Engine {
             ids: ids.clone(),
         });
         let jobs = Arc::new(JobStore { ledger: ledger.jobs, cache: cache.jobs, queue: queue.clone() });
+        let lookout =
+            Arc::new(Lookout { internal: options.internal_domains, jobs: jobs.clone(), clock: clock.clone() });
         let (outbox, upkeep) = (ledger.outbox, ledger.upkeep);
         let plans = Arc::new(PlanStore {
             plans: ledger.plans,
@@ -184,6 +189,7 @@ impl Engine {
                 model,
                 budget,
                 plans: plans.clone(),
+                lookout: lookout.clone(),
             },
             executor: Executor {
                 catalogue: catalogue.clone(),
@@ -196,7 +202,7 @@ impl Engine {
                 max_open_jobs: options.limits.open_jobs,
                 require_plan: options.require_plan,
                 claims: cache.claims,
-                plans,
+                plans: plans.clone(),
                 open_jobs: Recent::good_for(SignedDuration::try_from(OPEN_JOBS_PAUSE).unwrap_or_default()),
             },
             worker: Worker {
@@ -236,6 +242,8 @@ impl Engine {
                 accounts,
                 clock: clock.clone(),
                 ids: ids.clone(),
+                plans,
+                lookout,
             },
             sweeper: Sweeper {
                 jobs: jobs.clone(),

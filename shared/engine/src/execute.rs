@@ -31,6 +31,7 @@ use crate::{
     plan::PlanStore,
     ports::{ActionSpec, Call, Claims, Clock, Contents, Insert, LedgerError, Purpose, Vault},
     recent::Recent,
+    warnings::content_hash,
 };
 
 /// How often an insert that met other requests with the same keys is tried again.
@@ -147,6 +148,7 @@ impl Executor {
                 provider: action.spec.provider,
                 action: action.spec.action_id(),
                 client_request_id: action.key,
+                content_hash: content_hash(action.spec.effect, &*action.call),
                 payload_hash: payload_hash(action.spec.provider, &action.spec.action_id(), &action.call.params()),
                 via,
                 account,
@@ -167,8 +169,10 @@ impl Executor {
         actions: &[RequestedAction],
         idempotency_key: Option<&str>,
     ) -> Result<Vec<Checked<'a>>, Problem> {
-        let parse =
-            |action: &RequestedAction| self.catalogue.parse(action.provider.as_deref(), &action.action, &action.params);
+        let parse = |action: &RequestedAction| {
+            let parsed = self.catalogue.parse(action.provider.as_deref(), &action.action, &action.params);
+            parsed.map(|(action, call)| (action.spec(), call))
+        };
         let calls = all(actions.iter().map(parse))?;
         let keys = all(actions.iter().enumerate().map(|(place, action)| {
             match (&action.client_request_id, idempotency_key) {

@@ -30,6 +30,8 @@ mod message;
 mod object;
 mod problem;
 mod recent;
+mod texts;
+mod warnings;
 
 pub use caller::Caller;
 pub use engine::{Engine, Options, Parts};

@@ -1,14 +1,14 @@
 //! Shows one action as it would be carried out, and does nothing.
 
-use domain::{Address, Warning, WarningCode, sha256_hex};
+use domain::{Address, JobId, PlanId, Warning, WarningCode, sha256_hex};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     Caller, Problem, ProblemCode,
     accounts::Connection,
-    catalogue::CatalogueView,
+    catalogue::{CatalogueView, RequestedAction},
     ports::{Call, RenderContext, RenderError, Rendered},
+    warnings::Proposal,
 };
 
 /// The action as it would go out.
@@ -29,20 +29,27 @@ pub struct Preview {
 }
 
 impl CatalogueView {
-    /// Renders one action by the code that sends it. Pointers start at the action.
+    /// Renders one action by the code that sends it. Pointers start at the action. `plan` is the plan that holds it.
     pub async fn preview(
         &self,
         caller: &Caller,
-        provider: Option<&str>,
-        action: &str,
-        params: &Value,
+        asked: &RequestedAction,
+        plan: Option<PlanId>,
     ) -> Result<Preview, Problem> {
-        let (spec, call) = self.catalogue.parse(provider, action, params)?;
+        let (action, call) = self.catalogue.parse(asked.provider.as_deref(), &asked.action, &asked.params)?;
+        let (spec, workspace) = (action.spec(), &caller.workspace);
+        let words = match plan {
+            Some(plan) => Some(self.plans.words(workspace, plan).await?),
+            None => None,
+        };
         let connection = self.accounts.known(&caller.workspace, spec.provider).await?;
         let from = connection.address().cloned();
         let (date, id) = (Some(self.clock.now()), Some(self.ids.uuid().to_string()));
         let rendered = call.render(&RenderContext { from: from.clone(), date, id })?;
-        let mut warnings: Vec<Warning> = call.warnings().into_iter().map(|warning| warning.under("/params")).collect();
+        let job = asked.client_request_id.as_ref().map(|key| JobId::of(workspace, key));
+        let proposal = Proposal { workspace, action, call: &*call, words: words.as_deref(), job };
+        let warnings = self.lookout.warnings(proposal).await?;
+        let mut warnings: Vec<Warning> = warnings.into_iter().map(|warning| warning.under("/params")).collect();
         let name = self.catalogue.provider(spec.provider).name;
         let mut warn = |code, field: &str, text: String| {
             warnings.push(Warning { code, field: Some(field.to_owned()), text });

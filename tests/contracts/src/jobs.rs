@@ -222,6 +222,41 @@ pub async fn knows_since_when_the_oldest_unclaimed_job_waits(ledger: Adapter, no
     assert_eq!(oldest().await, before);
 }
 
+/// The last job that went out, or may have, is found by its recipients and content, in its workspace alone.
+pub async fn finds_the_last_job_with_a_content(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let [workspace, foreign] = [workspace("content", seed), workspace("others", seed)];
+    let alike = |key: &str, state: &str| {
+        let content = sample_job(&workspace, state, now).content_hash;
+        let job = held(&Job { content_hash: content, ..sample_job(&workspace, key, now) }, now).sending(now);
+        job.expect("it is held")
+    };
+    let [completed, unknown, failed] =
+        ["completed", "unknown", "failed"].map(|state| alike(&format!("{state} 1"), state));
+    for job in [&completed, &unknown, &failed] {
+        insert(&ledger, job).await;
+        let content = job.content_hash.clone().expect("a sample job has recipients");
+        let last = async |workspace| ledger.last_with_content(workspace, &content).await.expect("reads");
+        assert_eq!(last(&workspace).await, None, "what has not ended did not go out");
+        let ended = match job.client_request_id.as_str() {
+            "completed 1" => job.completed(json!({}), now),
+            "unknown 1" => job.unknown(error(), now),
+            _ => job.failed(error(), now),
+        };
+        let ended = ended.expect("it was sending");
+        save(&ledger, &ended).await;
+        let expected = (ended.state != State::Failed).then(|| ended.clone());
+        assert_eq!(last(&workspace).await, expected, "{}", job.client_request_id.as_str());
+        assert_eq!(last(&foreign).await, None, "another workspace's jobs are not found");
+        assert_eq!(expected.is_some(), ended.may_repeat_until().is_some());
+    }
+    let later = alike("completed 2", "completed");
+    insert(&ledger, &later).await;
+    let later = later.completed(json!({}), now).expect("it was sending");
+    save(&ledger, &later).await;
+    let content = later.content_hash.clone().expect("a sample job has recipients");
+    assert_eq!(ledger.last_with_content(&workspace, &content).await.expect("reads"), Some(later), "the last one");
+}
+
 /// Voiding leases ends them all and forgets nothing; for a ledger on which nothing else works.
 pub async fn voids_leases(ledger: Adapter, now: Timestamp, seed: Uuid) {
     let workspace = workspace("leases", seed);

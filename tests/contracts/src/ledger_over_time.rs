@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{AuditBy, AuditEntry, AuditEvent, Job, JobErrorCode, Outcome, PlanId};
 use engine::ports::{AuditFilter, Clock, Insert, JobFilter, OutboxEntry, Save, StoredPlan};
 use jiff::SignedDuration;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -113,6 +114,24 @@ pub async fn keeps_contents_for_7_days(ledger: Adapter, clock: Arc<ManualClock>,
         for job in [retried, late] {
             save(&ledger, &job.failed(error(), clock.now()).expect("open")).await;
         }
+    }
+}
+
+/// Which job was the last with a content is known for a day after it ended.
+pub async fn knows_a_content_for_a_day(ledger: Adapter, clock: Arc<ManualClock>, seed: Uuid) {
+    for erase in [false, true] {
+        let pass = async |time| pass(&ledger, &clock, time, erase).await;
+        let workspace = workspace("day", seed);
+        let job = held(&sample_job(&workspace, &format!("sent {erase}"), clock.now()), clock.now());
+        insert(&ledger, &job).await;
+        let content = job.content_hash.clone().expect("a sample job has recipients");
+        pass(2 * DAY).await;
+        let sent = job.completed(json!({}), clock.now()).expect("it is held");
+        save(&ledger, &sent).await;
+        pass(almost(DAY)).await;
+        assert_eq!(ledger.last_with_content(&workspace, &content).await.expect("reads"), Some(sent), "for a day");
+        pass(SECOND).await;
+        assert_eq!(ledger.last_with_content(&workspace, &content).await.expect("reads"), None, "no longer");
     }
 }
 

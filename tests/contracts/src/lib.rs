@@ -69,6 +69,7 @@ macro_rules! ledger_tests {
             jobs::lists_newest_first_in_pages,
             jobs::finds_overdue_jobs,
             jobs::knows_since_when_the_oldest_unclaimed_job_waits,
+            jobs::finds_the_last_job_with_a_content,
             plans::keeps_plans_until_they_expire,
             outbox::keeps_one_entry_per_job,
             keys::keeps_and_revokes_keys,
@@ -90,6 +91,7 @@ macro_rules! ledger_over_time_tests {
             ledger_over_time::keeps_records_for_30_days,
             ledger_over_time::keeps_contents_for_7_days,
             ledger_over_time::keeps_the_rest_for_its_time,
+            ledger_over_time::knows_a_content_for_a_day,
         );
     };
 }

@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, Job, JobError, JobErrorCode, JobId, Lease, NewJob, Provider,
-    Via, WorkspaceId, payload_hash,
+    ActionId, ActorHash, Address, AuditBy, AuditEntry, AuditEvent, ContentHash, Job, JobError, JobErrorCode, JobId,
+    Lease, NewJob, Provider, Via, WorkspaceId, payload_hash,
 };
 use engine::ports::{AuditFilter, Clock, Contents, Ids, Insert, Ledger, Save, Sealed};
 use jiff::{SignedDuration, Timestamp};
@@ -116,6 +116,10 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
             allowed_by: Vec::new(),
             provider: Provider::Google,
             payload_hash: payload_hash(Provider::Google, &action, &params),
+            content_hash: Some(ContentHash::of(
+                ["ana@example.com".parse::<Address>().expect("an address")].iter(),
+                &params,
+            )),
             action,
             client_request_id: key.parse().expect("a sample job's key is 1 to 255 characters"),
             via: Via::Live,

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    AuditEntry, Effect, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, Via, Violation, WorkspaceId,
-    WorkspaceSettings,
+    AuditEntry, ContentHash, Effect, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, Via, Violation,
+    WorkspaceId, WorkspaceSettings,
 };
 use engine::{
     Engine, Options, Parts,
@@ -66,7 +66,7 @@ pub fn engine(world: &World) -> Engine {
         description: "Does what the explorer looks for.",
         scopes: OAuthScopes { required: SEND, draft: if setup == Setup::Changes { &[] } else { DRAFT } },
         instructions: Instructions::default(),
-        wording: Wording { noun: "it", ask_recipients: "", look: "Look at the provider" },
+        wording: Wording { noun: "it", ask_recipients: "", ask_text: "", look: "Look at the provider" },
     };
     let sandbox = setup == Setup::Sandbox;
     let world = Arc::new(world.clone());
@@ -101,6 +101,7 @@ pub fn engine(world: &World) -> Engine {
         options: Options {
             allowlist: Some(std::iter::once(ACTION.parse().expect("an action id")).collect()),
             recipient_domains: domain::RecipientDomains::default(),
+            internal_domains: domain::RecipientDomains::default(),
             require_plan: false,
             rollout: [(Provider::Google, 100)].into(),
             rollout_good_for: SignedDuration::ZERO,
@@ -166,6 +167,10 @@ impl Jobs for World {
     }
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
+        unused()
+    }
+
+    async fn last_with_content(&self, _: &WorkspaceId, _: &ContentHash) -> Result<Option<Job>, LedgerError> {
         unused()
     }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{Address, Evidence, Job, JobId, Provider, State, Violation, WorkspaceId};
+use domain::{Address, ContentHash, Evidence, Job, JobId, Provider, State, Violation, WorkspaceId};
 use engine::{
     Parts,
     catalogue::Catalogue,
@@ -90,6 +90,14 @@ impl Jobs for Trapped<Arc<dyn Jobs>> {
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.inner.oldest_unclaimed().await
+    }
+
+    async fn last_with_content(
+        &self,
+        workspace: &WorkspaceId,
+        content: &ContentHash,
+    ) -> Result<Option<Job>, LedgerError> {
+        self.inner.last_with_content(workspace, content).await
     }
 
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {

@@ -15,14 +15,14 @@ use std::{
 
 use adapters::api::{Api, ApiError};
 use clap::{Args, Subcommand, ValueEnum};
-use domain::Provider;
+use domain::{Provider, WarningCode};
 use print::list;
 use serde_json::{Value, json};
 use tokio::time;
 
 /// A request or a job failed.
 const FAILED: u8 = 1;
-/// Nothing was done: the plan asks a question or has no action, or an account is not connected.
+/// Nothing was done: the plan asks a question, warns or has no action, or an account is not connected.
 const NOT_DONE: u8 = 3;
 /// The outcome of a send is unknown.
 const UNKNOWN: u8 = 4;
@@ -33,7 +33,7 @@ const POLL_EVERY: Duration = Duration::from_secs(2);
 
 /// The end of `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was done, because the plan asks \
-     a question or has no action; 4 the outcome of a send is unknown.\n\n\
+     a question, warns of something or has no action; 4 the outcome of a send is unknown.\n\n\
      plan, execute, job, jobs, actions and connect call the server at ORCHESTRATOR_URL (default http://127.0.0.1:PORT) \
      with the API key in ORCHESTRATOR_KEY.";
 
@@ -53,7 +53,7 @@ pub enum Ask {
         /// Your time zone, such as Europe/Berlin.
         #[arg(long)]
         timezone: Option<String>,
-        /// Execute the plan at once, unless it asks a question.
+        /// Execute the plan at once, unless it asks a question or warns of more than a recipient outside.
         #[arg(long)]
         execute: bool,
         /// The actor to act for.
@@ -178,27 +178,38 @@ async fn plan(
     at_once: bool,
     how: Output,
 ) -> Result<ExitCode, Box<dyn Error>> {
-    let (plan_id, asks) = loop {
+    let (plan_id, asks, warns) = loop {
         body["answers"] = json!(answers);
         let answer = waiting("planning", api.post(&["ai", "plan2"], &body)).await?;
         let plan = &answer["plan"];
         let asks = !list(&plan["questions"]).is_empty() || list(&plan["actions"]).is_empty();
+        let warns = list(&plan["warnings"]).iter().any(stops);
         let open = list(&plan["clarifications"]);
         let ask_here = can_ask && !open.is_empty();
-        if !at_once || asks || !how.json {
+        if !at_once || asks || warns || !how.json {
             say(how, &answer, |out| print::plan(out, &answer, !ask_here))?;
         }
         let given = if ask_here { questions::ask(open, &mut io::stdin().lock(), &mut io::stderr())? } else { None };
         match given {
             Some(given) => questions::add(&mut answers, given),
-            None => break (plan["plan_id"].clone(), asks),
+            None => break (plan["plan_id"].clone(), asks, warns),
         }
     };
     match (asks, at_once) {
         (true, _) => Ok(ExitCode::from(NOT_DONE)),
         (false, false) => Ok(ExitCode::SUCCESS),
+        (false, true) if warns => {
+            let id = plan_id.as_str().unwrap_or_default();
+            eprintln!("Nothing was executed, because of a warning. To go on: orchestrator execute {id}");
+            Ok(ExitCode::from(NOT_DONE))
+        }
         (false, true) => execute(api, &json!({ "plan_id": plan_id, "actor_id": body["actor_id"] }), true, how).await,
     }
+}
+
+/// Whether a person has to look at a warning first. An unknown kind may be one of those.
+fn stops(warning: &Value) -> bool {
+    serde_json::from_value::<WarningCode>(warning["code"].clone()).map_or(true, WarningCode::stops)
 }
 
 async fn execute(api: &Api, body: &Value, wait: bool, how: Output) -> Result<ExitCode, Box<dyn Error>> {

@@ -86,6 +86,7 @@ pub(super) const CONTENT_EXAMPLE: Example = Example {
 pub(super) const WORDING: Wording = Wording {
     noun: "the mail",
     ask_recipients: "Who should receive the mail? Give the address.",
+    ask_text: "What should the mail say?",
     look: "Look in the account's sent mail",
 };
 
@@ -139,9 +140,7 @@ impl<T: MailTransport> Call for MailCall<T> {
 
     fn map_addresses(&self, change: &mut dyn FnMut(Address) -> Address) -> Option<Box<dyn Call>> {
         let mut mail = self.mail.clone();
-        for list in mail.address_lists_mut() {
-            *list = list.drain(..).map(&mut *change).collect();
-        }
+        mail.map_addresses(change);
         Some(Box::new(Self { mail, transport: Arc::clone(&self.transport) }))
     }
 

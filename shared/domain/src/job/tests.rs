@@ -28,6 +28,7 @@ fn job() -> Job {
             allowed_by: vec![Rule::Deployment],
             provider: Provider::Google,
             payload_hash: crate::payload_hash(Provider::Google, &action, &params),
+            content_hash: None,
             action,
             client_request_id: "r1".parse().unwrap(),
             via: Via::Live,

@@ -2,7 +2,7 @@
 
 use domain::{
     Address, AnswerValue, Answered, Ask, ClarificationKind, ClientRequestId, Intent, Mention, PlannedAction, Question,
-    Violation, disarmed, doubtful_addresses, in_ascii, mentions,
+    Violation, asks_for_html, clean_html, disarmed, doubtful_addresses, in_ascii, is_hidden, mentions,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,12 +12,14 @@ use telemetry::labels::PlannerStatus;
 use super::{
     Draft, Planner,
     condition::{asks_for_more, is_conditional},
+    record::words,
 };
 use crate::{
     Object, Problem, ProblemCode,
     catalogue::MAX_ACTIONS,
     gate::Permissions,
-    ports::{ActionSpec, Wording},
+    ports::{Action, ActionSpec, Wording},
+    texts::{TextKind, text_fields},
 };
 
 /// The most questions of a plan.
@@ -170,11 +172,12 @@ impl Reading<'_> {
         let spec = known.spec();
 
         let mut params = without_nulls(raw.params);
+        let blank = self.mend_texts(&**known, place, &mut params);
         let call = match known.parse(&params) {
             Ok(call) => call,
             Err(violations) => {
                 if let Some(question) = self.mend(&mut params, place, spec.wording.ask_recipients, violations)? {
-                    self.ask(question);
+                    blank.into_iter().chain([question]).for_each(|question| self.ask(question));
                     return Ok(());
                 }
                 known.parse(&params).map_err(|_| invalid(format!("action {place}, params")))?
@@ -182,6 +185,10 @@ impl Reading<'_> {
         };
         let call = call.map_addresses(&mut |address| self.corrected(address)).unwrap_or(call);
         self.accounted.extend(call.addresses().into_iter().map(|param| param.address.clone()));
+        if let Some(question) = blank {
+            self.ask(question);
+            return Ok(());
+        }
         for param in call.addresses() {
             let Some(question) = self.doubt(spec, param.address) else { continue };
             match self.answer(&question) {
@@ -209,8 +216,6 @@ impl Reading<'_> {
             return Ok(());
         }
         let id: ClientRequestId = self.planner.ids.uuid().to_string().parse().expect("a UUID is a client_request_id");
-        let at = format!("/actions/{}/params", self.plan.actions.len());
-        self.plan.warnings.extend(call.warnings().into_iter().map(|warning| warning.under(&at)));
         self.plan.actions.push(PlannedAction {
             provider: spec.provider,
             action: spec.action_id(),
@@ -218,6 +223,39 @@ impl Reading<'_> {
             client_request_id: id,
         });
         Ok(())
+    }
+
+    /// Cleans HTML, or leaves it out where nobody asked for it. Puts an answer in the place of a text that is blank, or
+    /// gives the question for it.
+    fn mend_texts(&mut self, action: &dyn Action, place: usize, params: &mut Value) -> Option<Question> {
+        const LEFT_OUT: &str = "HTML was left out, since the request does not ask for it.";
+        let mut open = None;
+        for field in text_fields(&action.params_schema()) {
+            let Some(text) = params.get(&field.name).and_then(Value::as_str) else { continue };
+            let is_blank = text.chars().all(|c| c.is_whitespace() || is_hidden(c));
+            match field.kind {
+                TextKind::Html if is_blank => {}
+                TextKind::Html if asks_for_html(&words(self.request.prompt, self.request.answers)) => {
+                    params[&field.name] = clean_html(text).into();
+                }
+                TextKind::Html => {
+                    params[&field.name] = Value::Null;
+                    if !self.denials.iter().any(|known| known == LEFT_OUT) {
+                        self.denials.push(LEFT_OUT.to_owned());
+                    }
+                }
+                TextKind::Text if field.is_required && is_blank => {
+                    let topic = format!("{}-{place}", field.name);
+                    let question = Question::new(ClarificationKind::Text, None, &topic, action.spec().wording.ask_text);
+                    match self.answer(&question).and_then(AnswerValue::text).map(str::to_owned) {
+                        Some(answer) => params[&field.name] = answer.into(),
+                        None => open = Some(question.with_field(format!("/actions/{place}/params/{}", field.name))),
+                    }
+                }
+                TextKind::Text | TextKind::Line => {}
+            }
+        }
+        open
     }
 
     /// Asks a question, unless it was answered, or asked before.
@@ -258,7 +296,6 @@ impl Reading<'_> {
             Some(answer) if answer.is_yes() => {}
             Some(_) => {
                 self.plan.actions.clear();
-                self.plan.warnings.clear();
                 let about = question.about.unwrap_or_default();
                 self.denials.push(format!("Not planned: say in the request what {about} is for."));
             }
@@ -349,10 +386,10 @@ impl Reading<'_> {
         let Some(mention) = self.mentions_of(address).min_by_key(|mention| mention.quoted) else {
             return Some(unknown(address));
         };
-        let spec = in_ascii(&address.addr_spec());
+        let (spec, shown) = (in_ascii(&address.addr_spec()), address.shown());
         let confirm = |topic, text| Question::new(ClarificationKind::Confirm, Some(&spec), topic, text);
         if mention.quoted {
-            let text = format!("{spec} occurs only in quoted or forwarded text. Is it meant?");
+            let text = format!("{shown} occurs only in quoted or forwarded text. Is it meant?");
             return Some(confirm("quoted-address", text));
         }
         let prompt = self.request.prompt;
@@ -361,14 +398,14 @@ impl Reading<'_> {
             answers.any(|answered| answered.question.topic == topic && answered.value.is_yes())
         };
         if is_conditional(prompt, mention.start) && !accepted(CONDITION) {
-            let text = format!("I cannot wait for the condition. Should {spec} be written to now?");
+            let text = format!("I cannot wait for the condition. Should {shown} be written to now?");
             return Some(confirm(CONDITION, text));
         }
         let asks_for_more = asks_for_more(prompt, mention.start, action.instructions.other_requests);
         (asks_for_more && !accepted(OTHER_REQUEST)).then(|| {
             let Wording { noun, .. } = action.wording;
             let text = format!(
-                "The request asks for something that I cannot do. Should {noun} to {spec} be made all the same?"
+                "The request asks for something that I cannot do. Should {noun} to {shown} be made all the same?"
             );
             confirm(OTHER_REQUEST, text)
         })
@@ -390,20 +427,28 @@ impl Reading<'_> {
     /// A question for the addresses of the request that nothing accounts for.
     fn unused(&self) -> Option<Question> {
         const MOST: usize = 10;
-        let mut left: Vec<String> = Vec::new();
+        let (mut left, mut shown): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for address in self.mentioned.iter().map(|mention| &mention.address).chain(&self.answered) {
             let spec = address.addr_spec();
             let used = self.accounted.iter().any(|known| known.same_but_for_case(address));
-            let in_question = self.plan.questions.iter().any(|question| question.text.contains(&spec));
+            let asks = |question: &Question| {
+                question.text.contains(&spec) || question.about.as_ref().is_some_and(|about| about.contains(&spec))
+            };
+            let in_question = self.plan.questions.iter().any(asks);
             if !used && !in_question && !left.contains(&spec) && !self.is_settled(address) {
                 left.push(spec);
+                shown.push(address.shown());
             }
         }
         let more = left.len().saturating_sub(MOST);
-        left.truncate(MOST);
-        let names = left.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
-        let text = format!("The request names {names}, but the plan does not use it. Is the plan right without it?");
-        (!left.is_empty()).then(|| Question::new(ClarificationKind::Confirm, Some(&names), "unused-address", text))
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let some = |mut names: Vec<String>| {
+            names.truncate(MOST);
+            names.join(", ") + &more
+        };
+        let (is_none, names, shown) = (left.is_empty(), some(left), some(shown));
+        let text = format!("The request names {shown}, but the plan does not use it. Is the plan right without it?");
+        (!is_none).then(|| Question::new(ClarificationKind::Confirm, Some(&names), "unused-address", text))
     }
 
     /// Whether a person has said yes to a question about this address.
@@ -416,7 +461,7 @@ impl Reading<'_> {
 
 fn unknown(address: &Address) -> Question {
     let spec = in_ascii(&address.addr_spec());
-    let text = format!("The request does not hold the address {spec} as a whole. Which address is meant?");
+    let text = format!("The request does not hold the address {} as a whole. Which address is meant?", address.shown());
     Question::new(ClarificationKind::Address, Some(&spec), "unknown-address", text)
 }
 

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     ActionId, Answered, AuditEvent, Intent, Plan, PlanId, PlannedAction, Question, RequestHash, Warning, WorkspaceId,
 };
-use futures_util::future::join;
+use futures_util::future::{join, try_join_all};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use record::{Record, questions_id};
 use telemetry::{
@@ -34,6 +34,7 @@ use crate::{
     gate::{Gate, Permissions},
     limits::{RateLimiter, Ticket},
     ports::{Action, Answer, Budget, Clock, Finish, Ids, Model, ModelError, ModelRequest, Usage},
+    warnings::{Lookout, Proposal},
 };
 
 /// How long planning may take in all, a second try included: an HTTP API on AWS waits 30 s.
@@ -69,6 +70,7 @@ pub struct Planner {
     pub(crate) model: Arc<dyn Model>,
     pub(crate) budget: Arc<dyn Budget>,
     pub(crate) plans: Arc<PlanStore>,
+    pub(crate) lookout: Arc<Lookout>,
 }
 
 impl Planner {
@@ -112,6 +114,7 @@ impl Planner {
         let answer = self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
         let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
         let mut draft = self.understand(&permissions, asks, finish.clone())?;
+        draft.warnings = self.look_over(&caller.workspace, asks, &draft.actions).await?;
         // Stored without the reasons, which belong to this request only.
         let mut questions = draft.questions.clone();
         for (question, why) in unusable {
@@ -140,6 +143,24 @@ impl Planner {
         self.plans.put(caller, &record, &hash, questions).await?;
         tracing::info!(plan.id = %plan.plan_id, plan.actions = plan.actions.len(), plan.status = <&str>::from(status), "planned");
         Ok((Planned { plan, model, duration: Duration::ZERO, usage }, status))
+    }
+
+    /// What a person should know of planned actions.
+    async fn look_over(
+        &self,
+        workspace: &WorkspaceId,
+        request: Request<'_>,
+        actions: &[PlannedAction],
+    ) -> Result<Vec<Warning>, Problem> {
+        let words = record::words(request.prompt, request.answers);
+        let found = actions.iter().enumerate().map(async |(place, planned)| {
+            let (action, call) = self.catalogue.parse(None, planned.action.as_str(), &planned.params)?;
+            let proposal = Proposal { workspace, action, call: &*call, words: Some(&words), job: None };
+            let found = self.lookout.warnings(proposal).await?;
+            let under = |warning: Warning| warning.under(&format!("/actions/{place}/params"));
+            Ok::<_, Problem>(found.into_iter().map(under).collect::<Vec<_>>())
+        });
+        Ok(try_join_all(found).await?.concat())
     }
 
     /// The answers with the questions that they belong to; and the questions whose answers cannot be used, with the

@@ -102,6 +102,13 @@ impl PlanStore {
         Ok(Some(self.vault.open_json(workspace, Purpose::Plan, id, &stored.sealed).await?))
     }
 
+    /// The person's own words that a plan of this workspace was made from, while it is kept.
+    pub(crate) async fn words(&self, workspace: &WorkspaceId, id: PlanId) -> Result<String, Problem> {
+        let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
+        let record: Record = self.open(workspace, id).await?.ok_or_else(gone)?;
+        Ok(words(&record.prompt, &record.answers))
+    }
+
     /// The actions of a plan that was shown to this caller, their actor, and the plan's trace. A plan that is too old,
     /// another workspace's or another actor's is not found.
     pub(crate) async fn actions(
@@ -133,6 +140,12 @@ impl PlanStore {
         let trace = record.traceparent.as_deref().and_then(TraceContext::read);
         Ok((actions.collect(), actor, trace))
     }
+}
+
+/// The person's own words: the prompt, and the answers in words.
+pub(super) fn words(prompt: &str, answers: &[Answered]) -> String {
+    let answers = answers.iter().filter_map(|answered| answered.value.text());
+    std::iter::once(prompt).chain(answers).collect::<Vec<_>>().join("\n")
 }
 
 /// Where the open questions of a request lie: a UUID made of its hash (RFC 9562, version 8), which no plan can have.

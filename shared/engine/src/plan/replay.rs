@@ -1,6 +1,6 @@
 //! Replays the stored answer of a plan through today's code.
 
-use domain::{Plan, PlanId, RequestHash, WorkspaceId};
+use domain::{Plan, PlanId, RequestHash, WarningCode, WorkspaceId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -40,7 +40,10 @@ impl Planner {
         let (prompt, context) = (prompt.as_str(), context.as_deref());
         let request = Request { prompt, context, answers: &answers, timezone: None, began: created_at };
         let now = match self.understand(&self.gate.permissions_in(workspace).await?, request, answer) {
-            Ok(draft) => without_ids(&draft.with_id(id, &RequestHash::of(prompt, context))),
+            Ok(mut draft) => {
+                draft.warnings = self.look_over(workspace, request, &draft.actions).await?;
+                without_ids(&draft.with_id(id, &RequestHash::of(prompt, context)))
+            }
             Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),
         };
         let mut differences = Vec::new();
@@ -49,8 +52,10 @@ impl Planner {
     }
 }
 
-/// A plan without its ids, which are new each time.
+/// A plan without its ids, which are new each time, and without duplicates, which depend on what went out since.
 fn without_ids(plan: &Plan) -> Value {
+    let mut plan = plan.clone();
+    plan.warnings.retain(|warning| warning.code != WarningCode::Duplicate);
     let mut plan = serde_json::to_value(plan).expect("a plan is always JSON");
     if let Value::Object(fields) = &mut plan {
         fields.shift_remove("plan_id");

@@ -49,6 +49,8 @@ pub struct Wording {
     pub noun: &'static str,
     /// Asks for the recipients when a plan has none; empty for an action without recipients.
     pub ask_recipients: &'static str,
+    /// Asks for the text when a planner wrote none; empty for an action without a text.
+    pub ask_text: &'static str,
     /// Tells where a person sees whether it was done, such as `Look at the account's calendar`.
     pub look: &'static str,
 }

@@ -1,7 +1,7 @@
 //! Jobs with their sealed contents.
 
 use async_trait::async_trait;
-use domain::{Job, JobId, JobStatus, WorkspaceId};
+use domain::{ContentHash, Job, JobId, JobStatus, WorkspaceId};
 use jiff::Timestamp;
 
 use super::{LedgerError, Sealed};
@@ -45,6 +45,14 @@ pub trait Jobs: Send + Sync {
 
     /// Since when the oldest job without a worker has waited ([`Job::waits_since`]). It may be some moments behind.
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError>;
+
+    /// The job that was the last to reach these people with this content, or may have been: see
+    /// [`Job::may_repeat_until`].
+    async fn last_with_content(
+        &self,
+        workspace: &WorkspaceId,
+        content: &ContentHash,
+    ) -> Result<Option<Job>, LedgerError>;
 
     /// Ends all leases: only for a process that knows that no other works on this ledger. Returns how many there were.
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError>;

@@ -398,9 +398,10 @@ impl Run<'_> {
 
     fn wording(&self) -> Wording {
         let action = self.worker.catalogue.find(self.job.action.as_str());
-        action.map_or(Wording { noun: "it", ask_recipients: "", look: "Look at the provider" }, |action| {
-            action.spec().wording
-        })
+        action
+            .map_or(Wording { noun: "it", ask_recipients: "", ask_text: "", look: "Look at the provider" }, |action| {
+                action.spec().wording
+            })
     }
 
     fn render(&self, call: &dyn Call, from: Option<Address>) -> Result<Rendered, Stop> {

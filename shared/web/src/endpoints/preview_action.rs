@@ -1,12 +1,13 @@
 //! `POST /actions/preview`: shows an action as it would go out.
 
-use engine::preview::Preview;
+use domain::{ClientRequestId, PlanId};
+use engine::{catalogue::RequestedAction, preview::Preview};
 
 use crate::endpoint::prelude::*;
 
 endpoint! {
     path: "/actions/preview", function: Plan2, scope: ActionsPreview, tag: "actions",
-    problems: [UnknownAction, InvalidParams],
+    problems: [UnknownAction, InvalidParams, PlanNotFound],
     example: || example(include_str!("preview_action.json")),
 }
 
@@ -23,9 +24,12 @@ struct PreviewBody {
     /// Its params.
     #[schema(value_type = Object)]
     params: Value,
-    /// Accepted so that an action of a plan can be previewed as it is; has no effect.
-    #[serde(rename = "client_request_id")]
-    _client_request_id: Option<String>,
+    /// Its idempotency key: a job of this key is no duplicate of it.
+    #[schema(value_type = Option<String>)]
+    client_request_id: Option<ClientRequestId>,
+    /// The plan that holds it, whose prompt and answers tell which links are foreign.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    plan_id: Option<PlanId>,
 }
 
 /// Renders one action with the code that carries it out. Nothing is sent.
@@ -34,6 +38,7 @@ struct PreviewBody {
     responses((status = 200, description = "The action as it would go out", body = Preview))
 )]
 async fn handler(State(web): State<Web>, may: Authorized, Json(body): Json<PreviewBody>) -> Answer<Preview> {
-    let PreviewBody { provider, action, params, .. } = body;
-    Ok(Out(web.engine.actions.preview(&may.caller, provider.as_deref(), &action, &params).await?))
+    let PreviewBody { provider, action, params, client_request_id, plan_id } = body;
+    let asked = RequestedAction { provider, action, params, client_request_id };
+    Ok(Out(web.engine.actions.preview(&may.caller, &asked, plan_id).await?))
 }
