@@ -1,12 +1,12 @@
 //! The client of our own HTTP API, for the command line. It is an adapter because only this crate may use reqwest.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use reqwest::Method;
+use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::http::{self, ClientOptions, Failure, LazyClient, MAX_ANSWER};
+use crate::http::{self, ClientOptions, Failure, LazyClient, MAX_ANSWER, Network};
 
 /// Longer than the server takes for a plan or a long poll.
 const OPTIONS: ClientOptions =
@@ -66,10 +66,17 @@ fn described(problem: &Value) -> String {
     lines.join("\n  ")
 }
 
+fn is_loopback(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 impl Api {
-    /// The orchestrator at `url`, without a trailing slash.
-    pub fn new(url: String, key: Option<SecretString>) -> Self {
-        Self { url, key, http: LazyClient::new(OPTIONS) }
+    /// The orchestrator at `url`, without a trailing slash. No proxy stands before one on this machine.
+    pub fn new(url: String, key: Option<SecretString>, network: Network) -> Self {
+        let network = if is_loopback(&url) { network.direct() } else { network };
+        Self { http: network.client(OPTIONS), url, key }
     }
 
     /// The orchestrator's address.

@@ -2,15 +2,20 @@
 //! what a failure means for the request, and when to come again.
 
 use std::{
+    fmt,
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use reqwest::{
-    RequestBuilder, Response, StatusCode, Url,
+    NoProxy, Proxy, RequestBuilder, Response, StatusCode, Url,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use serde_json::Value;
 
 /// The longest answer that providers and models need.
@@ -41,24 +46,96 @@ impl ClientOptions {
     pub const MODEL: Self = Self { connect: Duration::from_secs(5), total: Duration::from_secs(25), keep_alive: true };
 }
 
-/// Builds a client: TLS by ring with Mozilla's roots, whatever is installed in the process; no
-/// redirects, no proxies, no retries.
+/// The way to other servers: through which proxies, and by which roots beside Mozilla's.
+#[derive(Clone)]
+pub struct Network {
+    proxies: Vec<Proxy>,
+    roots: RootCertStore,
+}
+
+/// The text names no proxy that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the address of an HTTP proxy, such as http://proxy.example.com:3128")]
+pub struct InvalidProxy;
+
+/// The file has no certificate that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("holds no certificate in PEM")]
+pub struct NoCertificate;
+
+impl Default for Network {
+    /// Without proxies, by Mozilla's roots alone.
+    fn default() -> Self {
+        // Static data: nothing is read or parsed at start.
+        Self { proxies: Vec::new(), roots: RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() } }
+    }
+}
+
+impl Network {
+    /// Adds a proxy for requests to `https` or to `http` addresses. Its address may hold credentials, and lack `http://`.
+    /// `exceptions` are as in curl's `NO_PROXY`: hosts with their subdomains, IP addresses and networks, or `*`.
+    pub fn add_proxy(&mut self, https: bool, address: &str, exceptions: &str) -> Result<(), InvalidProxy> {
+        let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let url = Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let proxy = url.map(|url| if https { Proxy::https(url) } else { Proxy::http(url) });
+        let Some(Ok(proxy)) = proxy else { return Err(InvalidProxy) };
+        // reqwest would take the star for names only.
+        if !exceptions.split(',').any(|exception| exception.trim() == "*") {
+            self.proxies.push(proxy.no_proxy(NoProxy::from_string(exceptions)));
+        }
+        Ok(())
+    }
+
+    /// Adds the certificates of a file in PEM to the roots.
+    pub fn add_roots(&mut self, pem: &[u8]) -> Result<(), NoCertificate> {
+        let certificates =
+            CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| NoCertificate)?;
+        let (added, _) = self.roots.add_parsable_certificates(certificates);
+        if added == 0 { Err(NoCertificate) } else { Ok(()) }
+    }
+
+    /// The same way without proxies.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        Self { proxies: Vec::new(), ..self }
+    }
+
+    /// A client that is built at its first use.
+    pub fn client(&self, options: ClientOptions) -> LazyClient {
+        let network = self.clone();
+        LazyClient(Arc::new(LazyLock::new(Box::new(move || build(options, network)))))
+    }
+}
+
+/// Proxies may hold credentials.
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").field("proxies", &self.proxies.len()).field("roots", &self.roots.len()).finish()
+    }
+}
+
+/// Builds a client that goes straight to other servers.
 pub fn client(options: ClientOptions) -> reqwest::Client {
-    // Static data: nothing is read or parsed at start.
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    build(options, Network::default())
+}
+
+/// Builds a client: TLS by ring, whatever is installed in the process; no redirects, no retries.
+fn build(options: ClientOptions, network: Network) -> reqwest::Client {
     // Passed in instead of installed for the process, so a second client cannot conflict with it.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has the ciphers of every version")
-        .with_root_certificates(roots)
+        .with_root_certificates(network.roots)
         .with_no_client_auth();
-    reqwest::Client::builder()
+    // The first call keeps reqwest from reading the environment by itself.
+    let builder =
+        network.proxies.into_iter().fold(reqwest::Client::builder().no_proxy(), reqwest::ClientBuilder::proxy);
+    builder
         .tls_backend_preconfigured(tls)
         .connect_timeout(options.connect)
         .timeout(options.total)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .no_proxy()
         .user_agent(concat!("ai-orchestrator/", env!("CARGO_PKG_VERSION")))
         .pool_max_idle_per_host(if options.keep_alive { usize::MAX } else { 0 })
         .build()
@@ -76,9 +153,9 @@ pub fn install_tls() {
 pub struct LazyClient(Arc<LazyLock<reqwest::Client, Box<dyn FnOnce() -> reqwest::Client + Send>>>);
 
 impl LazyClient {
-    /// A client with these options.
+    /// A client with these options that goes straight to other servers.
     pub fn new(options: ClientOptions) -> Self {
-        Self(Arc::new(LazyLock::new(Box::new(move || client(options)))))
+        Network::default().client(options)
     }
 
     /// The client; builds it at the first call.
@@ -156,7 +233,7 @@ pub(crate) async fn send(request: RequestBuilder, max: usize) -> Result<Answer, 
     Ok(Answer { status, retry_after, body: read(response, max).await })
 }
 
-/// The whole body, if it is at most `max` bytes long.
+/// The whole body, decoded, if it is at most `max` bytes long.
 async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Failure::from(&error))? {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use adapters::{
     embedded::{FolderLock, MemoryBudget, MemoryCache, MemoryQueue},
-    http::{ClientOptions, LazyClient},
+    http::ClientOptions,
     oauth::OAuthClients,
     openai::OpenAi,
     providers::{self, Apis, specs},
@@ -95,7 +95,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
     let vault = vault(config)?;
     let apis =
-        Apis::new(&LazyClient::new(ClientOptions::PROVIDER), &config.apis).map_err(failed("a provider's API"))?;
+        Apis::new(&config.network.client(ClientOptions::PROVIDER), &config.apis).map_err(failed("a provider's API"))?;
     let catalogue = Catalogue::new(specs(), providers::actions(&apis));
     let actions = catalogue.iter().map(|action| (action.spec().provider.as_str(), action.spec().id));
     let mut metrics = Metrics::install(Vocabulary::new(actions, web::routes().into_keys()));
@@ -128,7 +128,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         Some(table) => LedgerPorts::of(Arc::new(dynamo(config, table))),
         _ => embedded_ledger(config)?,
     };
-    let http = LazyClient::new(ClientOptions::PROVIDER);
+    let http = config.network.client(ClientOptions::PROVIDER);
     Ok(Parts {
         catalogue,
         ledger,
@@ -156,7 +156,7 @@ fn vault(config: &Config) -> Result<Arc<dyn Vault>, BuildError> {
 
 fn model(config: &Config) -> Arc<dyn Model> {
     let Some(planner) = config.planner.clone() else { return Arc::new(RulesPlanner) };
-    let http = LazyClient::new(ClientOptions::MODEL);
+    let http = config.network.client(ClientOptions::MODEL);
     Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens))
 }
 

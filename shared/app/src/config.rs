@@ -7,7 +7,7 @@ mod providers;
 use std::sync::Arc;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, fs,
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -16,7 +16,12 @@ use std::{
 #[cfg(feature = "aws")]
 use adapters::aws::{Sdk, SecretsManager};
 use adapters::{
-    api::Api, http::ClientOptions, oauth::OAuthClient, providers::specs, redis::RedisConnection, secret::Secret,
+    api::Api,
+    http::{ClientOptions, Network},
+    oauth::OAuthClient,
+    providers::specs,
+    redis::RedisConnection,
+    secret::Secret,
     vault::LocalVault,
 };
 use domain::{ActionId, Address, Allowlist, Provider, RecipientDomains, Via};
@@ -88,6 +93,10 @@ pub struct Config {
     pub oauth: BTreeMap<Provider, OAuthClient>,
     /// The addresses of the providers' APIs that are set, by their variables, such as `GMAIL_BASE_URL`.
     pub apis: BTreeMap<&'static str, String>,
+    /// The way to the model, the providers and their OAuth endpoints: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` for both,
+    /// `NO_PROXY`, each in lower case too, which counts first, as in curl; and `SSL_CERT_FILE`, certificates in PEM that
+    /// count beside Mozilla's.
+    pub network: Network,
     /// The encryption of contents: `TOKEN_KEY` or `KMS_KEY_ID`; default a key file. Lambda requires one of the two.
     pub sealing: SealingConfig,
     /// `ENABLE_DEV_UI`, `true` or `false`: whether to serve the page under `/dev`; default `true`, on Lambda `false`.
@@ -145,13 +154,15 @@ pub enum QueueConfig {
 pub struct ConfigErrors(Vec<String>);
 
 /// The API of the orchestrator that the command line calls: `ORCHESTRATOR_URL`, its address, by default
-/// `http://127.0.0.1:PORT`; and `ORCHESTRATOR_KEY`, the API key, none for a server without keys.
+/// `http://127.0.0.1:PORT`; and `ORCHESTRATOR_KEY`, the API key, none for a server without keys. Proxies and
+/// certificates are those of [`Config::network`], but a server on this machine is called without a proxy.
 pub fn client() -> Result<Api, ConfigErrors> {
     let mut env = Env::new(&variable);
     let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
     let url = env.url("ORCHESTRATOR_URL").unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
     let key = env.text("ORCHESTRATOR_KEY").map(SecretString::from);
-    env.finish(Api::new(url, key))
+    let network = env.network();
+    env.finish(Api::new(url, key, network))
 }
 
 impl Config {
@@ -247,6 +258,7 @@ impl Config {
             public_url,
             oauth,
             apis,
+            network: env.network(),
             sealing: env.sealing(local),
             dev_ui: env.choice("ENABLE_DEV_UI", FLAG).unwrap_or(local),
             handler: env.text("_HANDLER").unwrap_or_default(),
@@ -370,6 +382,28 @@ impl<'a> Env<'a> {
             return None;
         }
         Some(text.trim_end_matches('/').to_owned())
+    }
+
+    fn network(&mut self) -> Network {
+        let mut network = Network::default();
+        let either = |env: &Self, name: &str| env.text(&name.to_ascii_lowercase()).or_else(|| env.text(name));
+        let exceptions = either(self, "NO_PROXY").unwrap_or_default();
+        for (name, https) in [("HTTPS_PROXY", true), ("HTTP_PROXY", false)] {
+            let named = [name, "ALL_PROXY"].into_iter().find_map(|name| Some((name, either(self, name)?)));
+            if let Some((name, address)) = named
+                && let Err(error) = network.add_proxy(https, &address, &exceptions)
+            {
+                // Without the address, which may hold credentials.
+                self.errors.push(format!("{name} {error}"));
+            }
+        }
+        if let Some(path) = self.text("SSL_CERT_FILE") {
+            let added = fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
+            let added = added.and_then(|pem| network.add_roots(&pem).map_err(|error| error.to_string()));
+            self.errors.extend(added.err().map(|error| format!("SSL_CERT_FILE {error}")));
+        }
+        self.errors.dedup();
+        network
     }
 
     fn list(&self, name: &str) -> Option<Vec<String>> {
@@ -562,6 +596,8 @@ mod tests {
             ("ALLOW_ACTIONS_DEFAULT", "gmail.send,Gmail"),
             ("FLAGS_GOOGLE_ROLLOUT_PERCENT", "101"),
             ("OPENAI_API_KEY", "sk-secret"),
+            ("ALL_PROXY", "socks5://user:sk-secret@proxy.example.com"),
+            ("SSL_CERT_FILE", "/nowhere"),
         ])
         .unwrap_err()
         .to_string();
@@ -574,10 +610,18 @@ mod tests {
             "ALLOW_ORIGINS",
             "LIMIT_REQUESTS_PER_KEY",
             "FLAGS_GOOGLE_ROLLOUT_PERCENT",
+            "ALL_PROXY",
+            "SSL_CERT_FILE",
         ] {
             assert!(error.contains(name), "{name} is missing in: {error}");
         }
+        assert_eq!(
+            error.matches("ALL_PROXY").count(),
+            1,
+            "it counts for http and https, and is reported once: {error}"
+        );
         assert!(!error.contains("sk-secret"));
-        assert!(!format!("{:?}", read(&[("OPENAI_API_KEY", "sk-secret")]).unwrap()).contains("sk-secret"));
+        let secrets = [("OPENAI_API_KEY", "sk-secret"), ("https_proxy", "user:sk-secret@proxy.example.com:3128")];
+        assert!(!format!("{:?}", read(&secrets).unwrap()).contains("sk-secret"));
     }
 }

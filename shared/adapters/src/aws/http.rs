@@ -12,6 +12,8 @@ use aws_smithy_runtime_api::{
     },
 };
 
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
+
 use crate::http::{ClientOptions, Failure, LazyClient};
 
 /// The SDK has its own timeouts, up to 28 s for a long poll. A connection gets 1 s, so that an unreachable host is
@@ -51,6 +53,8 @@ fn prepared(request: HttpRequest) -> Result<reqwest::Request, BoxError> {
     let body = request.body().bytes().ok_or("the body is a stream")?.to_vec();
     let mut prepared = reqwest::Request::try_from(request.map(|_| "").try_into_http1x()?)?;
     *prepared.body_mut() = Some(body.into());
+    // The SDK reads bodies as they are, and checks them so.
+    prepared.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
     Ok(prepared)
 }
 
