@@ -1,7 +1,7 @@
 //! The JSON Schema of a plan, in the subset that OpenAI's strict mode accepts.
 //!
 //! Source of the rules: OpenAI's guide to structured outputs. Every object is closed and requires
-//! all its keys, what is optional is nullable, alternatives are `anyOf`.
+//! all its keys, what is optional is nullable, alternatives are `anyOf`. Gemini refuses a list of types, so there is none.
 
 use serde_json::{Map, Value, json};
 
@@ -27,7 +27,7 @@ pub fn plan_schema(actions: &[&dyn Action]) -> Value {
             "intent",
             json!({ "type": "string", "description": "What the person wants, in snake_case, as the instructions name it." }),
         ),
-        ("notes", json!({ "type": ["string", "null"], "description": "Why there is no action, or null." })),
+        ("notes", nullable(json!({ "type": "string", "description": "Why there is no action, or null." }))),
         ("actions", object([("type", "array".into()), ("maxItems", MAX_ACTIONS.into()), ("items", one)])),
         (
             "questions",
@@ -64,6 +64,14 @@ fn strict(schema: &Value) -> Value {
         }
         return schema;
     }
+    if let Some(Value::Array(kinds)) = fields.get("type") {
+        let alone = |kind: &Value| {
+            let mut alone = schema.clone();
+            alone["type"] = kind.clone();
+            alone
+        };
+        return one_of(&kinds.iter().map(alone).collect::<Vec<_>>());
+    }
     if schema["type"] == "object" || fields.contains_key("properties") {
         let properties = schema["properties"].as_object().into_iter().flatten().map(|(key, property)| {
             let required = schema["required"].as_array().is_some_and(|required| required.contains(&json!(key)));
@@ -93,12 +101,14 @@ fn one_of(alternatives: &[Value]) -> Value {
 }
 
 fn nullable(mut schema: Value) -> Value {
-    match schema.get("type") {
-        Some(Value::String(kind)) if schema.get("enum").is_none() => {
-            schema["type"] = json!([kind, "null"]);
-            schema
-        }
-        Some(Value::Array(kinds)) if kinds.contains(&json!("null")) => schema,
-        _ => object([("anyOf", Value::Array(vec![schema, json!({ "type": "null" })]))]),
+    let null = json!({ "type": "null" });
+    let Some(Value::Array(alternatives)) = schema.get_mut("anyOf") else {
+        let description = schema.as_object_mut().and_then(|fields| fields.shift_remove_entry("description"));
+        let either = ("anyOf".to_owned(), Value::Array(vec![schema, null]));
+        return Value::Object(std::iter::once(either).chain(description).collect());
+    };
+    if !alternatives.contains(&null) {
+        alternatives.push(null);
     }
+    schema
 }
