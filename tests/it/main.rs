@@ -12,6 +12,7 @@ mod catalogue;
 mod clarifications;
 mod command_line;
 mod crash;
+mod endpoints;
 mod field_cases;
 mod grounding;
 mod hostile;

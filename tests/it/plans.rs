@@ -240,7 +240,7 @@ async fn an_evaluation_counts_what_a_model_invents() {
     let report = inside.engine.planner.evaluate(&inside.caller.workspace, &cases, None).await;
     let counts = ["right", "valid", "stopped", "invented"].map(|name| report.counts[name]);
     assert_eq!(counts, [1, 2, 1, 0], "{}", report.table());
-    assert_eq!((report.counts["tokens_in"], report.counts["tokens_out"]), (300, 60));
+    assert_eq!((report.counts["tokens_in"], report.counts["tokens_out"]), (400, 80), "the last is asked twice");
     assert_eq!((inside.jobs().await, report.verdicts[2].problem), (0, Some("planner-invalid-answer")));
 }
 

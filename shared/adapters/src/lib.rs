@@ -32,5 +32,6 @@ mod backoff;
 mod exchange;
 #[cfg(any(feature = "aws", feature = "sqlite"))]
 mod ledger;
+mod tokens;
 
 pub use exchange::InvalidBaseUrl;

@@ -12,7 +12,7 @@ use adapters::{
     secret::Secret,
 };
 use engine::ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
-use fakes::model::{FakeModel, Reply};
+use fakes::model::{FakeModel, Reply, Vendor};
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-test-0123456789";
@@ -107,32 +107,197 @@ async fn a_plan_comes_back_and_the_request_is_as_openai_wants_it() {
     assert_eq!((model.name(), model.max_output_tokens()), ("gpt-test", Some(200)));
 }
 
+/// What an endpoint is asked after it has refused once, and then takes anything.
 #[tokio::test]
-async fn an_endpoint_that_knows_the_older_limit_only_is_asked_by_it_from_then_on() {
-    for (status, says) in [
-        (422, json!({ "detail": [{ "type": "extra_forbidden", "loc": ["body", "max_completion_tokens"] }] })),
-        (400, json!({ "error": { "message": "Unsupported parameter: 'max_completion_tokens'", "code": "x" } })),
+async fn a_parameter_that_is_refused_by_its_name_is_left_out_from_then_on() {
+    let openai = |message: &str, param: Value| json!({ "error": { "message": message, "param": param, "code": null } });
+    let detail = |place: Value| json!({ "detail": [{ "type": "extra_forbidden", "loc": place, "input": 200 }] });
+    let flat = |message: &str| json!({ "object": "error", "message": message, "type": "BadRequestError", "code": 400 });
+    let upstream = |raw: &str| json!({ "error": { "code": 400, "message": "Provider", "metadata": { "raw": raw } } });
+    for (status, says, adjusted) in [
+        (422, detail(json!(["body", "max_completion_tokens"])), &["max_tokens"][..]),
+        (422, json!({ "message": detail(json!(["body", "max_completion_tokens"])) }), &["max_tokens"]),
+        (400, openai("Unsupported parameter: 'max_completion_tokens'", json!(null)), &["max_tokens"]),
+        (400, openai("Unknown parameter", json!("max_completion_tokens")), &["max_tokens"]),
+        (501, flat("max_completion_tokens: not implemented"), &["max_tokens"]),
+        (422, detail(json!(["body", "response_format", "json_schema", "strict"])), &["not_strict"]),
+        (400, openai("Invalid schema for response_format 'plan'", json!("response_format")), &["not_strict"]),
+        (400, openai("This model does not support response format `json_schema`", json!(null)), &["not_strict"]),
+        (
+            400,
+            json!([openai("Unknown name \"type\" at 'generation_config.response_schema'", json!(null))]),
+            &["not_strict"],
+        ),
+        (400, flat("Failed to parse grammar"), &["not_strict"]),
+        (400, upstream("{\"error\":{\"message\":\"response_format is unknown\"}}"), &["not_strict"]),
+        (404, json!({ "error": "structured outputs are not supported by this model" }), &["not_strict"]),
+        (400, flat("System role not supported"), &["no_system_role"]),
+        (
+            400,
+            openai("Unsupported value: 'messages[0].role' does not support 'system'", json!("messages[0].role")),
+            &["no_system_role"],
+        ),
+        (
+            422,
+            json!({ "detail": [{ "loc": ["body", "max_completion_tokens"] }, { "loc": ["body", "response_format"] }] }),
+            &["max_tokens", "not_strict"],
+        ),
+    ] {
+        let fake = FakeModel::of(Vendor::Ollama, KEY);
+        fake.script(Reply::Status(status, vec![], says.clone()));
+        let model = model_at(&fake.serve().await, KEY);
+        assert!(model.adjusted().is_empty());
+        for _ in 0..2 {
+            model.ask(&request("tell ana@example.com hello")).await.unwrap();
+        }
+        assert_eq!((fake.requests().len(), &*model.adjusted()), (3, adjusted), "{says}");
+        let [first, second, third] = &fake.requests()[..] else { panic!("three") };
+        assert_eq!(second.body, third.body);
+        assert_ne!(first.body, second.body);
+    }
+}
+
+#[tokio::test]
+async fn stepping_down_ends_and_counts_only_if_it_helped() {
+    let fake = FakeModel::of(Vendor::Ollama, KEY);
+    let message = "max_completion_tokens, response_format and the system role are unknown";
+    for _ in 0..20 {
+        fake.script(Reply::Status(400, vec![], json!({ "error": { "message": message } })));
+    }
+    let model = model_at(&fake.serve().await, KEY);
+    assert_eq!(model.ask(&request("hello")).await, Err(ModelError::Refused("status 400".to_owned())));
+    assert_eq!((fake.requests().len(), model.adjusted().len()), (4, 0));
+    let last = fake.requests().pop().unwrap();
+    assert!(last.body.get("response_format").is_none() && last.body["max_tokens"] == 200);
+    assert!(last.message("user").contains(&schema().to_string()), "the schema is in the instructions");
+}
+
+#[tokio::test]
+async fn what_is_no_refusal_of_a_parameter_is_not_asked_again() {
+    let says = |message: &str| json!({ "error": { "message": message } });
+    for (status, body, prompt) in [
+        (400, says("cannot read: what is response_format?"), "what is response_format?"),
+        (400, says("cannot read: say max_completion_tokens"), "Say MAX_COMPLETION_TOKENS"),
+        (400, says("the model is unknown"), "hello"),
+        (401, says("response_format"), "hello"),
+        (403, says("max_completion_tokens"), "hello"),
+        (500, says("response_format"), "hello"),
+        (429, says("max_completion_tokens"), "hello"),
+        (422, json!({ "detail": [{ "loc": ["body", "model"] }] }), "hello"),
     ] {
         let fake = FakeModel::new(KEY);
-        fake.script(Reply::Status(status, vec![], says));
-        let model = model_at(&fake.serve().await, KEY);
-        for _ in 0..2 {
-            // This fake takes the newer limit only, so that nothing more than the two requests is sent.
-            assert!(matches!(model.ask(&request("hello")).await, Err(ModelError::Refused(_))));
-        }
-        let caps: Vec<[bool; 2]> = fake
-            .requests()
-            .iter()
-            .map(|request| ["max_completion_tokens", "max_tokens"].map(|name| request.body[name] == 200))
-            .collect();
-        assert_eq!(caps, [[true, false], [false, true], [false, true]]);
+        fake.script(Reply::Status(status, vec![], body.clone()));
+        assert!(model_at(&fake.serve().await, KEY).ask(&request(prompt)).await.is_err());
+        assert_eq!(fake.requests().len(), 1, "{body}");
     }
 }
 
 #[tokio::test]
 async fn a_filtered_prompt_is_a_refusal_and_no_failure() {
-    let filtered = json!({ "error": { "code": "content_filter", "status": 400, "message": "secret" } });
-    assert_eq!(finish_of(Reply::Status(400, vec![], filtered)).await, Finish::Refusal(None));
+    let azure = json!({ "error": { "code": null, "status": 400, "message": "secret",
+        "innererror": { "code": "ResponsibleAIPolicyViolation" } } });
+    for (status, filtered) in [
+        (400, json!({ "error": { "code": "content_filter", "status": 400, "message": "secret" } })),
+        (400, azure),
+        (400, json!({ "error": { "code": "content_policy_violation" } })),
+        (403, json!({ "error": { "code": 403, "message": "Your input was flagged for \"violence\"." } })),
+        (200, json!({ "error": { "code": 400, "message": "content_filter" } })),
+        (200, json!({ "choices": [{ "finish_reason": "content_filter: PROHIBITED_CONTENT", "message": null }] })),
+        (200, json!({ "choices": [{ "finish_reason": "SAFETY", "message": { "content": "" } }] })),
+    ] {
+        assert_eq!(
+            finish_of(Reply::Status(status, vec![], filtered.clone())).await,
+            Finish::Refusal(None),
+            "{filtered}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_beyond_the_models_context_is_told_apart() {
+    let flat = |message: &str, kind: &str| json!({ "object": "error", "message": message, "type": kind, "code": 400 });
+    for (status, body) in [
+        (400, json!({ "error": { "code": "context_length_exceeded", "message": "secret" } })),
+        (400, json!({ "error": { "code": 400, "type": "exceed_context_size_error", "n_ctx": 4096 } })),
+        (
+            400,
+            flat(
+                "'max_completion_tokens' is too large: 800. This model's maximum context length is 4096",
+                "BadRequestError",
+            ),
+        ),
+        (400, flat("Prompt contains 33000 tokens, too large for model with 32768 maximum context length", "invalid")),
+        (
+            400,
+            json!([{ "error": { "message": "The input token count (9) exceeds the maximum number of tokens allowed" } }]),
+        ),
+        (400, json!({ "error": { "message": "prompt is too long: 210000 tokens > 200000 maximum" } })),
+        (413, json!("secret")),
+        (429, json!({ "error": { "code": "rate_limit_exceeded", "message": "Request too large for gpt-4o" } })),
+        (200, json!({ "error": { "code": "context_length_exceeded" } })),
+    ] {
+        let answer = answer_to(Reply::Status(status, vec![], body.clone())).await;
+        assert_eq!(answer, Err(ModelError::TooLong), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_within_a_200_is_what_its_code_says() {
+    let said = async |body: Value| answer_to(Reply::Status(200, vec![], body)).await.unwrap_err();
+    let upstream = json!({ "choices": [{ "finish_reason": "error", "error": { "code": 502, "message": "secret" } }] });
+    assert_eq!(said(upstream).await, ModelError::Unreachable("status 502, code 502".to_owned()));
+    for (error, expected) in [
+        (json!({ "code": 429 }), ModelError::Busy(None)),
+        (json!({ "code": "429" }), ModelError::Busy(None)),
+        (json!({ "type": "rate_limit_exceeded" }), ModelError::Busy(None)),
+        (json!({ "code": 503, "message": "secret" }), ModelError::Unreachable("status 503, code 503".to_owned())),
+        (json!({ "code": 401 }), ModelError::Refused("status 401, code 401".to_owned())),
+        (json!({ "code": 402 }), ModelError::Refused("status 402, code 402".to_owned())),
+    ] {
+        assert_eq!(said(json!({ "error": error, "choices": null })).await, expected, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_money_is_no_wait() {
+    for code in ["insufficient_quota", "billing_hard_limit_reached"] {
+        let headers = vec![("retry-after", "7".to_owned())];
+        let error = answer_to(Reply::Status(429, headers, json!({ "error": { "code": code } }))).await.unwrap_err();
+        assert_eq!(error, ModelError::Refused(format!("status 429, code {code}")));
+    }
+}
+
+#[tokio::test]
+async fn azure_takes_the_key_in_a_header_of_its_own() {
+    let fake = FakeModel::of(Vendor::Azure, KEY);
+    let model = model_at(&fake.serve().await, KEY);
+    assert!(model.ask(&request("tell ana@example.com hello")).await.is_ok());
+    assert!(fake.requests()[0].headers.get("authorization").is_none());
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_decoded_up_to_the_same_size() {
+    let body =
+        |more: usize| json!({ "choices": [{ "message": { "content": "{}" } }], "more": "x".repeat(more) }).to_string();
+    assert_eq!(finish_of(Reply::Gzip(body(0))).await, Finish::Text("{}".to_owned()));
+    let bomb = answer_to(Reply::Gzip(body(8 * 1024 * 1024))).await.unwrap_err();
+    assert_eq!(bomb, ModelError::Unreadable("larger than 1 MiB".to_owned()));
+}
+
+#[tokio::test]
+async fn an_answer_in_parts_is_its_text_without_the_thoughts() {
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    let thought = json!({ "type": "thinking", "thinking": [text("{\"intent\":")] });
+    for (parts, expected) in [
+        (json!([text("{}")]), Finish::Text("{}".to_owned())),
+        (json!([thought, text("{"), text("}")]), Finish::Text("{}".to_owned())),
+        (json!([{ "type": "reasoning", "text": "hm" }, text("{}")]), Finish::Text("{}".to_owned())),
+        (json!([thought]), Finish::Empty),
+        (json!([]), Finish::Empty),
+    ] {
+        let body = json!({ "choices": [{ "finish_reason": "stop", "message": { "content": parts } }] });
+        assert_eq!(finish_of(Reply::Body(body.to_string())).await, expected, "{parts}");
+    }
 }
 
 #[tokio::test]
@@ -164,6 +329,8 @@ async fn every_end_of_an_answer_is_told_apart() {
             Finish::Text("{}".to_owned()),
         ),
         (json!({ "finish_reason": "content_filter", "message": { "content": "{}" } }), Finish::Refusal(None)),
+        (json!({ "finish_reason": "model_length", "message": { "content": "{" } }), Finish::CutOff),
+        (json!({ "finish_reason": "MAX_TOKENS", "message": { "content": "" } }), Finish::CutOff),
     ] {
         assert_eq!(finish_of(Reply::Body(json!({ "choices": [choice] }).to_string())).await, expected, "{choice}");
     }
@@ -223,7 +390,7 @@ async fn a_refusal_tells_status_and_code_only() {
     assert_eq!(says(json!({ "code": "tell ana@example.com", "type": KEY })).await, refused("status 400"));
     assert_eq!(says(json!({ "code": "x".repeat(65), "type": ["a"] })).await, refused("status 400"));
     assert_eq!(says(json!("secret")).await, refused("status 400"));
-    for status in [301, 402, 403, 404, 408, 413, 422] {
+    for status in [301, 402, 403, 404, 408, 422] {
         let headers = vec![("location", "http://127.0.0.1:1/".to_owned())];
         let error = answer_to(Reply::Status(status, headers, json!("secret"))).await.unwrap_err();
         assert_eq!(error, refused(&format!("status {status}")));
@@ -231,7 +398,7 @@ async fn a_refusal_tells_status_and_code_only() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_and_a_schema_that_is_not_strict_are_refused() {
+async fn a_wrong_key_is_refused_and_a_schema_that_is_not_strict_goes_into_the_instructions() {
     let fake = FakeModel::new(KEY);
     let base = fake.serve().await;
     let wrong = model_at(&base, "sk-wrong").ask(&request("tell ana@example.com hello")).await.unwrap_err();
@@ -243,12 +410,13 @@ async fn a_wrong_key_and_a_schema_that_is_not_strict_are_refused() {
 
     let mut loose = request("hello");
     loose.schema["additionalProperties"] = json!(true);
-    let error = model_at(&base, KEY).ask(&loose).await.unwrap_err();
-    let expected = "status 400, code invalid_json_schema, type invalid_request_error";
-    assert_eq!(error, ModelError::Refused(expected.to_owned()));
+    let model = model_at(&base, KEY);
+    assert!(model.ask(&loose).await.is_ok());
+    assert_eq!(model.adjusted(), ["json_object"]);
+    let asked = fake.requests().len();
     let unprintable = model_at(&base, "sk\n").ask(&request("hello")).await.unwrap_err();
     assert!(matches!(unprintable, ModelError::Refused(_)), "{unprintable:?}");
-    assert_eq!(fake.requests().len(), 3, "a key that no header can hold is not sent");
+    assert_eq!(fake.requests().len(), asked, "a key that no header can hold is not sent");
 }
 
 #[tokio::test]

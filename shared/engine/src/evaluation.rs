@@ -14,7 +14,7 @@ use crate::{
     Problem,
     catalogue::Catalogue,
     limits::Ticket,
-    plan::{Planner, Request},
+    plan::{Asked, Planner, Request},
     ports::Finish,
 };
 
@@ -188,7 +188,7 @@ impl Planner {
         let permissions = self.gate.permissions_in(workspace).await?;
         let prompt = case.prompt.as_str();
         let mut tries = 0;
-        let (request, answer) = loop {
+        let Asked { answer, draft } = loop {
             let began = self.clock.now();
             let request = Request { prompt, context: None, answers: &[], timezone: None, began };
             let asked = self.ask_for_plan(workspace, &permissions, request, &Ticket::default()).await;
@@ -198,7 +198,7 @@ impl Planner {
                 Err(Problem { retry_after: Some(wait), .. }) if tries < PATIENCE => {
                     self.clock.sleep(wait + Duration::from_millis(1)).await;
                 }
-                asked => break (request, asked?),
+                asked => break asked?,
             }
         };
         let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
@@ -206,7 +206,7 @@ impl Planner {
         if let Some(Finish::Text(text)) = &finish {
             verdict.stopped = strangers(prompt, addressees(text, &address_fields(&self.catalogue)).iter());
         }
-        let plan = self.understand(&permissions, request, finish)?;
+        let plan = draft?;
         verdict.got = Some(match (plan.actions.is_empty(), plan.questions.is_empty()) {
             (false, _) => Kind::Send,
             (true, false) => Kind::Ask,

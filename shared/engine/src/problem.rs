@@ -104,6 +104,8 @@ pub struct Problem {
     pub errors: Vec<Violation>,
     /// When another try makes sense.
     pub retry_after: Option<Duration>,
+    /// Another try fails as well, though most problems of this code pass: the deployment has to be mended first.
+    pub is_final: bool,
     /// Which provider to connect.
     pub connect: Option<Provider>,
     /// What of a limit is left.
@@ -133,6 +135,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: None,
+            is_final: false,
             connect: None,
             quota: None,
             rule: None,

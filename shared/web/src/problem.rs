@@ -86,7 +86,7 @@ impl ProblemBody {
             status: kind.status,
             detail: (!kind.is_fault()).then_some(problem.detail),
             code: problem.code.as_str(),
-            retriable: kind.retriable,
+            retriable: kind.retriable && !problem.is_final,
             retry_after_ms: problem.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
             correlation_id,
             connect_url: problem.connect.map(|provider| format!("{public_url}/oauth/{provider}/start")),

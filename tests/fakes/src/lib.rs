@@ -28,7 +28,7 @@
 //!
 //! Where accounts are connected is a part of its own, [`oauth`].
 //!
-//! The model is a part of its own, [`model`], scripted in the same process.
+//! The model is a part of its own, [`model`], scripted in the same process; so is what is on the way to it, [`way`].
 //!
 //! # Adding a part
 //!
@@ -43,6 +43,7 @@ mod mail;
 pub mod model;
 pub mod oauth;
 mod state;
+pub mod way;
 mod wire;
 
 use std::{io, net::Ipv4Addr, sync::Arc};

@@ -1,10 +1,12 @@
-//! A chat completions endpoint that is as strict as OpenAI's, answers what a test scripts, and
-//! else plans by a simple rule. It keeps every request.
+//! A chat completions endpoint that is as strict as OpenAI's or speaks another vendor's dialect, answers what a test
+//! scripts, and else plans by a simple rule. It keeps every request.
 
 mod strict;
+mod vendor;
 
 use std::{
     collections::VecDeque,
+    io::Write,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -14,13 +16,14 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::post,
 };
+use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 pub use strict::check_schema;
+pub use vendor::Vendor;
 
 /// What the model says to a request that is in order.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub enum Reply {
     Body(String),
     /// Status 200 with these bytes, text or not.
     Bytes(Vec<u8>),
+    /// The same compressed, whether or not it was asked for.
+    Gzip(String),
     /// This status with these headers and this body.
     Status(u16, Vec<(&'static str, String)>, Value),
     /// No answer, ever.
@@ -73,7 +78,12 @@ impl Request {
 
     /// What the person wrote: the user's message without its fence, two equal lines around it.
     pub fn prompt(&self) -> &str {
+        // Without a system role, the instructions stand before it.
         let message = self.message("user");
+        let message = message
+            .rfind("\n\n[")
+            .filter(|_| self.message("system").is_empty())
+            .map_or(message, |at| &message[at + 2..]);
         let inner = message.split_once('\n').and_then(|(mark, rest)| rest.strip_suffix(mark)?.strip_suffix('\n'));
         inner.unwrap_or(message)
     }
@@ -87,6 +97,7 @@ impl Request {
 /// The handle to a fake endpoint; clones share its state.
 #[derive(Clone)]
 pub struct FakeModel {
+    vendor: Vendor,
     key: String,
     state: Arc<Mutex<Script>>,
 }
@@ -100,8 +111,13 @@ struct Script {
 impl FakeModel {
     /// An endpoint that takes this key.
     pub fn new(key: &str) -> Self {
+        Self::of(Vendor::OpenAi, key)
+    }
+
+    /// The same in another vendor's dialect.
+    pub fn of(vendor: Vendor, key: &str) -> Self {
         let script = Script { next: VecDeque::new(), pause: Duration::ZERO, requests: Vec::new() };
-        Self { key: key.to_owned(), state: Arc::new(Mutex::new(script)) }
+        Self { vendor, key: key.to_owned(), state: Arc::new(Mutex::new(script)) }
     }
 
     /// Serves it on a free port of 127.0.0.1 until the runtime ends; gives back its base URL.
@@ -111,7 +127,8 @@ impl FakeModel {
         let address = listener.local_addr().expect("a bound socket has an address");
         let app = router(self.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        format!("http://{address}/v1")
+        let (path, query) = self.vendor.base();
+        format!("http://{address}{path}{query}")
     }
 
     /// Says this to the next request that is in order, after what was scripted before.
@@ -134,15 +151,23 @@ impl FakeModel {
     }
 }
 
-/// The endpoint, at `/v1/chat/completions`.
+/// The endpoint, at `/v1/chat/completions` or where the vendor has it.
 pub fn router(state: FakeModel) -> Router {
-    Router::new()
-        .route("/v1/chat/completions", post(complete))
-        .fallback(async || error(StatusCode::NOT_FOUND, "unknown_url", "Unknown request URL."))
-        .with_state(state)
+    Router::new().fallback(complete).with_state(state)
 }
 
-async fn complete(State(model): State<FakeModel>, headers: HeaderMap, body: Bytes) -> Response {
+async fn complete(
+    State(model): State<FakeModel>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let (path, query) = model.vendor.base();
+    let asks = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    if method != Method::POST || uri.path() != format!("{path}/chat/completions") || !asks.starts_with(query) {
+        return error(StatusCode::NOT_FOUND, "unknown_url", "Unknown request URL.");
+    }
     let parsed: Result<Value, _> = serde_json::from_slice(&body);
     let text = String::from_utf8_lossy(&body).into_owned();
     let is_json = parsed.is_ok();
@@ -150,7 +175,7 @@ async fn complete(State(model): State<FakeModel>, headers: HeaderMap, body: Byte
     model.lock().requests.push(request.clone());
 
     let header = |name| request.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if header(header::AUTHORIZATION) != format!("Bearer {}", model.key) {
+    if !model.vendor.knows(&model.key, &request.headers) {
         // OpenAI repeats a part of the key; this one repeats all of it, to see what becomes of it.
         let says = format!("Incorrect API key provided: {}", header(header::AUTHORIZATION));
         return error(StatusCode::UNAUTHORIZED, "invalid_api_key", &says);
@@ -161,8 +186,8 @@ async fn complete(State(model): State<FakeModel>, headers: HeaderMap, body: Byte
     if !is_json {
         return error(StatusCode::BAD_REQUEST, "invalid_json", "We could not parse the JSON body of your request.");
     }
-    if let Err((code, detail)) = strict::check(&request.body) {
-        return error(StatusCode::BAD_REQUEST, code, &format!("{detail} (prompt: {})", request.message("user")));
+    if let Err((status, body)) = model.vendor.check(&request) {
+        return (status, Json(body)).into_response();
     }
 
     let (scripted, pause) = {
@@ -177,10 +202,10 @@ async fn complete(State(model): State<FakeModel>, headers: HeaderMap, body: Byte
         tokio::time::sleep(delay).await;
         reply = *later;
     }
-    say(reply, &request).await
+    say(reply, &request, model.vendor).await
 }
 
-async fn say(reply: Reply, request: &Request) -> Response {
+async fn say(reply: Reply, request: &Request, vendor: Vendor) -> Response {
     let (finish_reason, content, refusal) = match reply {
         Reply::Plan(plan) => within_cap(plan.to_string(), request),
         Reply::Text(text) => within_cap(text, request),
@@ -191,6 +216,10 @@ async fn say(reply: Reply, request: &Request) -> Response {
         Reply::NoChoices => return Json(json!({ "object": "chat.completion", "choices": [] })).into_response(),
         Reply::Body(body) => return ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Reply::Bytes(body) => return ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Reply::Gzip(body) => {
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, "gzip")];
+            return (headers, gzip(&body)).into_response();
+        }
         Reply::Status(status, headers, body) => return with_status(status, headers, body),
         Reply::Hang => std::future::pending().await,
         // It ends the connection's task and with it the connection; unlike panic! it prints nothing.
@@ -199,15 +228,20 @@ async fn say(reply: Reply, request: &Request) -> Response {
     };
     let asked = request.message("system").len() + request.message("user").len();
     let (input, output) = (tokens(asked), tokens(content.as_ref().map_or(0, String::len)));
-    Json(json!({
+    Json(vendor.written(json!({
         "id": "chatcmpl-fake", "object": "chat.completion", "created": 1_700_000_000, "model": request.body["model"],
         "choices": [{
             "index": 0, "finish_reason": finish_reason, "logprobs": null,
             "message": { "role": "assistant", "content": content, "refusal": refusal, "annotations": [] },
         }],
         "usage": { "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output },
-    }))
+    })))
     .into_response()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).expect("a list can be written to")
 }
 
 /// About how many tokens a text of this many bytes is; always the same for the same text.
@@ -217,9 +251,10 @@ fn tokens(bytes: usize) -> usize {
 
 type Choice = (&'static str, Option<String>, Option<String>);
 
-/// The text as far as `max_completion_tokens` goes.
+/// The text as far as the limit goes.
 fn within_cap(text: String, request: &Request) -> Choice {
-    let cap = request.body["max_completion_tokens"].as_u64().and_then(|cap| usize::try_from(cap).ok());
+    let cap = ["max_completion_tokens", "max_tokens"].into_iter().find_map(|name| request.body[name].as_u64());
+    let cap = cap.and_then(|cap| usize::try_from(cap).ok());
     match cap {
         Some(cap) if tokens(text.len()) > cap => ("length", Some(text.chars().take(cap * 4).collect()), None),
         _ => ("stop", Some(text), None),

@@ -2,11 +2,12 @@
 
 use domain::{
     Address, AnswerValue, Answered, Ask, ClarificationKind, ClientRequestId, Intent, Mention, PlannedAction, Question,
-    Violation, asks_for_html, clean_html, disarmed, doubtful_addresses, in_ascii, is_hidden, mentions,
+    Violation, asks_for_html, clean_html, disarmed, doubtful_addresses, in_ascii, is_hidden, mentions, pointer_token,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_path_to_error::Segment;
 use telemetry::labels::PlannerStatus;
 
 use super::{
@@ -109,12 +110,10 @@ pub(super) fn read(
     request: Request<'_>,
     text: &str,
 ) -> Result<Draft, Problem> {
-    let Object(raw): Object<RawPlan> = serde_json::from_str(unwrapped(text)).map_err(|error| {
-        // The error's text may quote the answer; its kind and place do not.
-        invalid(format!("not of the schema, at line {} column {}", error.line(), error.column()))
-    })?;
+    let Object(raw): Object<RawPlan> = parse(unwrapped(text))?;
     if raw.actions.len() > MAX_ACTIONS {
-        return Err(invalid(format!("{} actions, where {MAX_ACTIONS} are the most", raw.actions.len())));
+        let detail = format!("{} actions, where {MAX_ACTIONS} are the most", raw.actions.len());
+        return Err(invalid(&detail, "/actions", &detail));
     }
     let asks_for_action = !(raw.actions.is_empty() && raw.questions.is_empty());
     let notes = raw.notes.as_deref().map(shown).filter(|notes| !notes.is_empty());
@@ -158,8 +157,32 @@ fn unwrapped(text: &str) -> &str {
     object.unwrap_or(text)
 }
 
-fn invalid(detail: String) -> Problem {
-    Problem::new(ProblemCode::PlannerInvalidAnswer, detail)
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let place = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", pointer_token(key)),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    };
+    let parsed = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| (error.path().iter().map(place).collect(), error.into_inner()))
+        .and_then(|parsed| json.end().map(|()| parsed).map_err(|error| (String::new(), error)));
+    parsed.map_err(|(pointer, error)| {
+        let detail = format!("not of the schema, at line {} column {}", error.line(), error.column());
+        invalid(&detail, &pointer, &error.to_string())
+    })
+}
+
+/// An answer that cannot be used. The detail goes to the log and quotes nothing; where in the answer and why is for the
+/// model, and may quote it.
+fn invalid(detail: &str, pointer: &str, why: &str) -> Problem {
+    Problem::new(ProblemCode::PlannerInvalidAnswer, detail).with_errors(vec![Violation::new(pointer, why)])
+}
+
+/// Params that no answer can mend.
+fn refused_params(place: usize, violations: &[Violation]) -> Problem {
+    let (pointer, why) = violations.first().map_or(("", "is wrong"), |first| (&first.pointer, &first.detail));
+    invalid(&format!("action {place}, params{pointer}"), &format!("/actions/{place}/params{pointer}"), why)
 }
 
 impl Reading<'_> {
@@ -168,7 +191,11 @@ impl Reading<'_> {
         let known = self.planner.catalogue.find(&raw.action).filter(|action| {
             action.spec().provider.as_str() == raw.provider && self.permissions.allow(&action.spec().action_id())
         });
-        let Some(known) = known else { return Err(invalid(format!("action {place} is none of those it was given"))) };
+        let Some(known) = known else {
+            let (detail, pointer) =
+                (format!("action {place} is none of those it was given"), format!("/actions/{place}"));
+            return Err(invalid(&detail, &pointer, "is none of the actions that you may plan"));
+        };
         let spec = known.spec();
 
         let mut params = without_nulls(raw.params);
@@ -180,7 +207,7 @@ impl Reading<'_> {
                     blank.into_iter().chain([question]).for_each(|question| self.ask(question));
                     return Ok(());
                 }
-                known.parse(&params).map_err(|_| invalid(format!("action {place}, params")))?
+                known.parse(&params).map_err(|violations| refused_params(place, &violations))?
             }
         };
         let call = call.map_addresses(&mut |address| self.corrected(address)).unwrap_or(call);
@@ -345,7 +372,7 @@ impl Reading<'_> {
                     let text = shown(&format!("{why}. Which address is meant?"));
                     Question::new(ClarificationKind::Address, given.as_deref(), "invalid-address", text)
                 }
-                None => return Err(invalid(format!("action {place}, params{}", violation.pointer))),
+                None => return Err(refused_params(place, &[violation])),
             };
             let Some(addresses) = self.addresses(&question) else {
                 return Ok(Some(question.with_field(format!("/actions/{place}/params{}", violation.pointer))));

@@ -11,10 +11,10 @@ use crate::{
     ports::{Answer, BUDGET_WINDOW, ModelError, ModelRequest, Reservation, Reserved},
 };
 
-/// The tokens that a chat adds to its two messages.
-const FRAME: u64 = 16;
-/// The longest hold. A model that is asked too early says so again.
-const LONGEST_HOLD: Duration = Duration::from_hours(24);
+/// The tokens that a chat adds to its messages, and an adapter to the schema.
+const FRAME: u64 = 32;
+/// The longest hold, whatever a model says: after it, one call finds out whether the model has recovered.
+const LONGEST_HOLD: Duration = Duration::from_mins(1);
 
 impl Planner {
     /// Reserves the most that the question may cost; nothing for a model that is not paid.
@@ -24,15 +24,19 @@ impl Planner {
         request: &ModelRequest,
     ) -> Result<Option<Reservation>, Problem> {
         let limit = self.tokens_per_minute;
-        let too_large = |detail: String| Err(Problem::at(ProblemCode::PromptTooLarge, "/prompt", detail));
         let longest = self.prompt_bytes;
         if request.prompt.len() > longest {
-            return too_large(format!("the prompt is longer than {longest} bytes"));
+            return Err(too_large(&format!("the prompt is longer than {longest} bytes (LIMIT_PROMPT_BYTES)")));
         }
         let Some(answer) = self.model.max_output_tokens() else { return Ok(None) };
-        let tokens = most_tokens(request, answer);
+        let text = [&*request.instructions, &*request.message, &request.schema.to_string()];
+        let text: u64 = text.into_iter().map(|text| self.model.most_tokens(text)).sum();
+        let tokens = text + FRAME + u64::from(answer);
         if tokens > limit {
-            return too_large("the prompt could never fit AI_MAX_TOKENS_PER_MIN; shorten it".to_owned());
+            return Err(too_large(&format!(
+                "the prompt, its context, the instructions and an answer of AI_MAX_OUTPUT_TOKENS ({answer}) may be \
+                 {tokens} tokens, where AI_MAX_TOKENS_PER_MIN allows {limit}; shorten the texts, or raise that setting"
+            )));
         }
         let id = self.ids.uuid();
         let reservation = Reservation { id, workspace: workspace.clone(), tokens, limit };
@@ -45,7 +49,8 @@ impl Planner {
             }
             Reserved::Exhausted { retry_after, left } => {
                 BUDGET_REJECTIONS.count(&[]);
-                let detail = "the model's tokens of this minute are spent; try again after the time in Retry-After";
+                let detail = "the model's tokens of this minute (AI_MAX_TOKENS_PER_MIN) are spent; try again after the \
+                              time in Retry-After";
                 let quota = Quota { name: "tokens", limit, window: BUDGET_WINDOW, left };
                 let problem = Problem::new(ProblemCode::TokenBudgetExhausted, detail);
                 Err(Problem { retry_after: Some(retry_after), quota: Some(quota), ..problem })
@@ -70,29 +75,27 @@ impl Planner {
         }
     }
 
-    /// Keeps the others from asking a model that is over its limit.
-    pub(super) async fn hold(&self, asked: &Result<Answer, ModelError>) {
-        if let Err(ModelError::Busy(Some(after))) = asked
-            && let Err(error) = self.budget.hold((*after).min(LONGEST_HOLD)).await
-        {
+    /// Keeps the others from asking a model that is over its limit. Gives the answer back, with no longer wait.
+    pub(super) async fn hold(&self, asked: Result<Answer, ModelError>) -> Result<Answer, ModelError> {
+        let Err(ModelError::Busy(Some(after))) = asked else { return asked };
+        let after = after.min(LONGEST_HOLD);
+        if let Err(error) = self.budget.hold(after).await {
             tracing::warn!(%error, "the model is over its limit, and the others could not be told");
         }
+        Err(ModelError::Busy(Some(after)))
     }
+}
+
+/// A request that can never be planned here.
+pub(super) fn too_large(detail: &str) -> Problem {
+    Problem::at(ProblemCode::PromptTooLarge, "/prompt", detail)
 }
 
 /// What a question cost, where that is known.
 pub(super) fn used(asked: &Result<Answer, ModelError>) -> Option<u64> {
     match asked {
         Ok(Answer { usage, .. }) => Some(usage.input.saturating_add(usage.output)).filter(|used| *used > 0),
-        Err(ModelError::Unreachable(_) | ModelError::Refused(_) | ModelError::Busy(_)) => Some(0),
+        Err(ModelError::Unreachable(_) | ModelError::Refused(_) | ModelError::Busy(_) | ModelError::TooLong) => Some(0),
         Err(ModelError::TimedOut | ModelError::Unreadable(_)) => None,
     }
-}
-
-/// How many tokens a question and its answer are at most, without a tokenizer. A person's text and its
-/// fence have at most a token a byte. The fixed part is English and JSON in ASCII, of which tokenizers make a token of four to five
-/// bytes; three are taken, to be above them.
-fn most_tokens(request: &ModelRequest, answer: u32) -> u64 {
-    let fixed = request.instructions.len() + request.schema.to_string().len();
-    request.message.len() as u64 + fixed.div_ceil(3) as u64 + FRAME + u64::from(answer)
 }

@@ -33,7 +33,7 @@ use crate::{
     catalogue::Catalogue,
     gate::{Gate, Permissions},
     limits::{RateLimiter, Ticket},
-    ports::{Action, Answer, Budget, Clock, Finish, Ids, Model, ModelError, ModelRequest, Usage},
+    ports::{Action, Answer, Budget, Clock, Finish, Ids, Model, ModelError, ModelRequest, Reservation, Usage},
     warnings::{Lookout, Proposal},
 };
 
@@ -43,6 +43,8 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
 const MAX_CONTEXT_BYTES: usize = 32 * 1024;
 /// A second try with less time than this would not come to an answer.
 const WORTH_A_TRY: Duration = Duration::from_secs(2);
+/// The most characters that a model is told of what was wrong with its answer.
+const MAX_WRONG: usize = 300;
 
 /// A plan with how it came about.
 #[derive(Debug, Clone)]
@@ -55,6 +57,15 @@ pub struct Planned {
     pub duration: Duration,
     /// The model's own count of tokens.
     pub usage: Usage,
+    /// What its endpoint was asked another way than usual.
+    pub adjusted: Vec<&'static str>,
+}
+
+/// What the model said, and the plan that it comes to.
+pub(crate) struct Asked {
+    /// The answer; none where the model was not asked.
+    pub answer: Option<Answer>,
+    pub draft: Result<Draft, Problem>,
 }
 
 /// Turns a prompt into a plan, and replays plans.
@@ -111,9 +122,9 @@ impl Planner {
         let permissions = self.gate.permissions(caller).await?;
         let (prompt, context, timezone) = (&*request.prompt, request.context.as_deref(), request.timezone.as_deref());
         let asks = Request { prompt, context, answers: &answers, timezone, began };
-        let answer = self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
+        let Asked { answer, draft } = self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
+        let mut draft = draft?;
         let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
-        let mut draft = self.understand(&permissions, asks, finish.clone())?;
         draft.warnings = self.look_over(&caller.workspace, asks, &draft.actions).await?;
         // Stored without the reasons, which belong to this request only.
         let mut questions = draft.questions.clone();
@@ -142,7 +153,8 @@ impl Planner {
         };
         self.plans.put(caller, &record, &hash, questions).await?;
         tracing::info!(plan.id = %plan.plan_id, plan.actions = plan.actions.len(), plan.status = <&str>::from(status), "planned");
-        Ok((Planned { plan, model, duration: Duration::ZERO, usage }, status))
+        let adjusted = if record.answer.is_some() { self.model.adjusted() } else { Vec::new() };
+        Ok((Planned { plan, model, duration: Duration::ZERO, usage, adjusted }, status))
     }
 
     /// What a person should know of planned actions.
@@ -194,15 +206,15 @@ impl Planner {
         Ok((answers, unusable))
     }
 
-    /// Asks the model for a plan, within the budget and the rate limits. Where nothing is allowed, it is not asked, and
-    /// there is no answer.
+    /// Asks the model for a plan, within the budget and the rate limits. Where nothing is allowed, it is not asked.
     pub(crate) async fn ask_for_plan(
         &self,
         workspace: &WorkspaceId,
         permissions: &Permissions,
-        Request { prompt, context, answers, timezone, began }: Request<'_>,
+        asks: Request<'_>,
         ticket: &Ticket,
-    ) -> Result<Option<Answer>, Problem> {
+    ) -> Result<Asked, Problem> {
+        let Request { prompt, context, answers, timezone, began } = asks;
         if prompt.trim().is_empty() {
             return Err(Problem::invalid("/prompt", "must say what to do"));
         }
@@ -216,12 +228,12 @@ impl Planner {
             actions.filter(|action| permissions.allow(&action.spec().action_id())).collect();
         if actions.is_empty() {
             self.limiter.charge(ticket).await?;
-            return Ok(None);
+            return Ok(Asked { answer: None, draft: self.understand(permissions, asks, None) });
         }
         let request = ModelRequest {
             instructions: instructions::instructions(&actions, &began.to_zoned(zone)),
             prompt: prompt.to_owned(),
-            message: instructions::message(prompt, answers, context),
+            message: instructions::message(prompt, answers, context, None),
             answers: answers.to_vec(),
             schema: plan_schema(&actions),
             actions: actions.iter().map(|action| action.spec().action_id()).collect::<Vec<ActionId>>(),
@@ -234,29 +246,71 @@ impl Planner {
             self.settle(reserved.ok().flatten(), Some(0)).await;
             return Err(refused);
         }
-        let reserved = reserved?;
-        let asked = self.ask(request, began + PATIENCE).await;
-        self.settle(reserved, budget::used(&asked)).await;
-        self.hold(&asked).await;
-        let answer = asked.map_err(|error| unanswered(&error))?;
-        PLANNER_TOKENS.add(&["input"], answer.usage.input);
-        PLANNER_TOKENS.add(&["output"], answer.usage.output);
-        Ok(Some(answer))
+        let asked = self.ask_twice(workspace, permissions, asks, request, reserved?).await;
+        asked.map_err(|error| unanswered(&error))
     }
 
-    /// Asks the model, and once more when the first try certainly came to nothing.
-    async fn ask(&self, mut request: ModelRequest, deadline: Timestamp) -> Result<Answer, ModelError> {
-        let left = || deadline.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
+    /// Asks the model, and once more if it certainly did not answer, or not with a plan. Where time or tokens do not allow
+    /// a second try, the first stands.
+    async fn ask_twice(
+        &self,
+        workspace: &WorkspaceId,
+        permissions: &Permissions,
+        asks: Request<'_>,
+        mut request: ModelRequest,
+        reserved: Option<Reservation>,
+    ) -> Result<Asked, ModelError> {
+        let left = || (asks.began + PATIENCE).duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
         request.timeout = left();
-        match self.model.ask(&request).await {
-            Err(error @ ModelError::Unreachable(_)) if left() >= WORTH_A_TRY => {
+        let first = self.ask(&request, reserved, permissions, asks).await;
+        let is_in_time = left() >= WORTH_A_TRY;
+        match &first {
+            Ok(Asked { answer: Some(Answer { finish: Finish::Text(_), .. }), draft: Err(problem) }) if is_in_time => {
+                tracing::warn!(problem.detail, "the model is asked once more: its answer cannot be used");
+                let wrong = problem.errors.first().map(|wrong| format!("{}: {}", wrong.pointer, wrong.detail));
+                let wrong: String = answer::shown(&wrong.unwrap_or_default()).chars().take(MAX_WRONG).collect();
+                request.message = instructions::message(asks.prompt, asks.answers, asks.context, Some(&wrong));
+            }
+            Err(error @ ModelError::Unreachable(_)) if is_in_time => {
                 tracing::warn!(%error, "the model is asked once more");
                 self.clock.sleep(Duration::from_millis(200).mul_f64(1.0 + self.ids.fraction())).await;
-                request.timeout = left();
-                self.model.ask(&request).await
             }
-            answered => answered,
+            _ => return first,
         }
+        let Ok(reserved) = self.reserve(workspace, &request).await else { return first };
+        request.timeout = left();
+        let second = self.ask(&request, reserved, permissions, asks).await;
+        match (first, second) {
+            (Ok(first), Ok(mut second)) => {
+                if let (Some(Answer { usage, .. }), Some(first)) = (&mut second.answer, first.answer) {
+                    usage.input = usage.input.saturating_add(first.usage.input);
+                    usage.output = usage.output.saturating_add(first.usage.output);
+                }
+                Ok(second)
+            }
+            (Ok(first), Err(error)) => {
+                tracing::warn!(%error, "the model did not answer the second time");
+                Ok(first)
+            }
+            (Err(_), second) => second,
+        }
+    }
+
+    /// Asks the model, counts what that cost, and reads its answer.
+    async fn ask(
+        &self,
+        request: &ModelRequest,
+        reserved: Option<Reservation>,
+        permissions: &Permissions,
+        asks: Request<'_>,
+    ) -> Result<Asked, ModelError> {
+        let asked = self.model.ask(request).await;
+        self.settle(reserved, budget::used(&asked)).await;
+        let answer = self.hold(asked).await?;
+        PLANNER_TOKENS.add(&["input"], answer.usage.input);
+        PLANNER_TOKENS.add(&["output"], answer.usage.output);
+        let draft = self.understand(permissions, asks, Some(answer.finish.clone()));
+        Ok(Asked { answer: Some(answer), draft })
     }
 
     /// What an answer comes to, by today's rules; none is what there is where nothing is allowed.
@@ -278,7 +332,7 @@ impl Planner {
                 let notes = reason.unwrap_or_else(|| "The model declined to plan this request.".to_owned());
                 Ok(Draft { status: PlannerStatus::Refused, ..Draft::without_actions(Some(notes)) })
             }
-            Some(Finish::CutOff) => invalid("the model's answer was cut off at AI_MAX_OUTPUT_TOKENS"),
+            Some(Finish::CutOff) => invalid("the model's answer was cut off: raise AI_MAX_OUTPUT_TOKENS"),
             Some(Finish::Empty) => invalid("the model's answer is empty"),
         }
     }
@@ -287,11 +341,16 @@ impl Planner {
 /// What a caller is told when the model gave no answer.
 fn unanswered(error: &ModelError) -> Problem {
     let (code, retry_after) = match error {
+        ModelError::TooLong => {
+            let more = "shorten the prompt or its context, lower AI_MAX_OUTPUT_TOKENS, or choose another AI_MODEL";
+            return budget::too_large(&format!("{error}; {more}"));
+        }
         ModelError::Unreadable(_) => (ProblemCode::PlannerInvalidAnswer, None),
         ModelError::Busy(after) => (ProblemCode::PlannerUnavailable, *after),
         _ => (ProblemCode::PlannerUnavailable, None),
     };
-    Problem { retry_after, ..Problem::new(code, error.to_string()) }
+    let is_final = matches!(error, ModelError::Refused(_));
+    Problem { retry_after, is_final, ..Problem::new(code, error.to_string()) }
 }
 
 /// A plan before it has an id.

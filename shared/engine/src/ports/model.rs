@@ -16,6 +16,16 @@ pub trait Model: Send + Sync {
     /// How long the whole of a request and answer may be, in tokens; none where nothing is paid.
     fn max_output_tokens(&self) -> Option<u32>;
 
+    /// The most tokens that a text can be. By default one a byte, which no tokenizer exceeds.
+    fn most_tokens(&self, text: &str) -> u64 {
+        text.len() as u64
+    }
+
+    /// What the endpoint is asked another way than usual, since it refused the usual one: for `meta.adjusted`.
+    fn adjusted(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Asks once. The answer comes before the request's deadline, or an error does.
     async fn ask(&self, request: &ModelRequest) -> Result<Answer, ModelError>;
 }
@@ -83,6 +93,9 @@ pub enum ModelError {
     /// The model does not take our key or our request; another try would go the same way.
     #[error("the model refuses the request: {0}")]
     Refused(String),
+    /// The request and the answer are together longer than the model's context.
+    #[error("the request is longer than the model's context")]
+    TooLong,
     /// The answer did not come in time.
     #[error("the model did not answer in time")]
     TimedOut,

@@ -46,6 +46,11 @@ struct Meta {
     tokens_in: u64,
     /// Tokens of the answer, as the model counts them.
     tokens_out: u64,
+    /// What the model's endpoint was asked another way than OpenAI's, since it refused that: `max_tokens` (by its older
+    /// name), `no_system_role`, and one of `not_strict`, `json_object`, `no_response_format`. Not there if nothing was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    adjusted: Vec<&'static str>,
 }
 
 /// Turns a sentence into a plan. Nothing is carried out.
@@ -72,6 +77,7 @@ async fn handler(
         duration: (planned.duration.as_secs_f64() * 1000.0).round() / 1000.0,
         tokens_in: planned.usage.input,
         tokens_out: planned.usage.output,
+        adjusted: planned.adjusted,
     };
     Ok(Out(Plan2Response { plan: planned.plan, meta, accounts }))
 }

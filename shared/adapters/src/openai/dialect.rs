@@ -1,0 +1,106 @@
+//! What of a request an endpoint takes.
+
+use engine::ports::ModelRequest;
+use serde_json::{Value, json};
+
+use super::answer::Refusal;
+
+/// The parameters that an endpoint takes: OpenAI's own at first. Each only ever steps down, so learning ends.
+///
+/// There is no temperature: reasoning models refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Dialect {
+    /// The limit of an answer goes by its older name: endpoints other than OpenAI's know no other.
+    older_limit: bool,
+    /// The instructions go with the message: some chat templates have no system role.
+    one_message: bool,
+    format: Format,
+}
+
+/// How the endpoint is told which JSON to write, from the strictest down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
+enum Format {
+    /// A schema that the answer is held to.
+    #[default]
+    Strict,
+    /// A schema, without `strict`.
+    Schema,
+    /// Any JSON object. From here on, the instructions hold the schema.
+    Object,
+    /// No format at all.
+    Text,
+}
+
+/// What refusals call each parameter, as [`Refusal`] spells them. Gemini and llama.cpp name a field or grammar of their
+/// own.
+const LIMIT: &[&str] = &["max_completion_tokens"];
+const SYSTEM_ROLE: &[&str] =
+    &["system_role", "does_not_support_system", "roles_must_alternate", "developer_instruction"];
+const FORMAT: &[&str] =
+    &["response_format", "response_schema", "json_schema", "json_object", "json_mode", "structured_output", "grammar"];
+
+impl Dialect {
+    /// The next dialect to try, if a refusal names a parameter that can be said another way.
+    pub fn after(self, refusal: &Refusal) -> Option<Self> {
+        let next = Self {
+            older_limit: self.older_limit || refusal.names(LIMIT),
+            one_message: self.one_message || refusal.names(SYSTEM_ROLE),
+            format: if refusal.names(FORMAT) { self.format.below() } else { self.format },
+        };
+        (next != self).then_some(next)
+    }
+
+    /// The request's body.
+    pub fn body(self, model: &str, limit: u32, request: &ModelRequest) -> Value {
+        let ModelRequest { instructions, message, schema, .. } = request;
+        let told = match self.format {
+            Format::Strict | Format::Schema => String::new(),
+            Format::Object | Format::Text => {
+                format!("\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}")
+            }
+        };
+        let messages = if self.one_message {
+            json!([{ "role": "user", "content": format!("{instructions}{told}\n\n{message}") }])
+        } else {
+            json!([
+                { "role": "system", "content": format!("{instructions}{told}") },
+                { "role": "user", "content": message },
+            ])
+        };
+        let of_schema = |schema: Value| Some(json!({ "type": "json_schema", "json_schema": schema }));
+        let format = match self.format {
+            Format::Strict => of_schema(json!({ "name": "plan", "strict": true, "schema": schema })),
+            Format::Schema => of_schema(json!({ "name": "plan", "schema": schema })),
+            Format::Object => Some(json!({ "type": "json_object" })),
+            Format::Text => None,
+        };
+        let mut body = json!({ "model": model, "messages": messages });
+        if let Some(format) = format {
+            body["response_format"] = format;
+        }
+        body[if self.older_limit { "max_tokens" } else { "max_completion_tokens" }] = json!(limit);
+        body
+    }
+
+    /// What is asked another way than OpenAI is, for `meta.adjusted`.
+    pub fn adjusted(self) -> Vec<&'static str> {
+        let format = match self.format {
+            Format::Strict => None,
+            Format::Schema => Some("not_strict"),
+            Format::Object => Some("json_object"),
+            Format::Text => Some("no_response_format"),
+        };
+        let limit = self.older_limit.then_some("max_tokens");
+        limit.into_iter().chain(self.one_message.then_some("no_system_role")).chain(format).collect()
+    }
+}
+
+impl Format {
+    fn below(self) -> Self {
+        match self {
+            Self::Strict => Self::Schema,
+            Self::Schema => Self::Object,
+            Self::Object | Self::Text => Self::Text,
+        }
+    }
+}
