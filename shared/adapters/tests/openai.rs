@@ -7,7 +7,7 @@ use std::{
 };
 
 use adapters::{
-    http::{ClientOptions, LazyClient},
+    http::{ClientOptions, LazyClient, Network},
     openai::OpenAi,
     secret::Secret,
 };
@@ -468,6 +468,26 @@ async fn failures_of_the_server_and_the_way_to_it() {
     }
     let error = model_at("no url", KEY).ask(&request("hello")).await.unwrap_err();
     assert!(matches!(error, ModelError::Refused(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_let_through_is_no_connection() {
+    for answer in ["HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "HTTP/1.1 403 Forbidden\r\n\r\n", ""] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut network = Network::default();
+        network.add_proxy(true, &listener.local_addr().unwrap().to_string(), "").unwrap();
+        let proxy = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let read = stream.read(&mut [0; 4_096]).unwrap();
+            assert!(read > 0);
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let http = network.client(ClientOptions::MODEL);
+        let model = OpenAi::new(http, "https://model.example.com/v1", None, "gpt-test".to_owned(), 200);
+        let error = model.ask(&request("hello")).await.unwrap_err();
+        assert_eq!(error, ModelError::Unreachable("no connection".to_owned()), "{answer}");
+        proxy.join().unwrap();
+    }
 }
 
 #[tokio::test]
