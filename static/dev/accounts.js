@@ -16,6 +16,8 @@ export let failure = null;
 let connecting = false;
 
 export const providerName = (provider) => asText(providers.get(provider)?.name ?? provider ?? '');
+/** The name of the account that people connect, such as that of its mail service. */
+export const accountName = (provider) => asText(providers.get(provider)?.account ?? providerName(provider));
 /** `live`, `sandbox`, `not_connected` or `needs_reauth`; undefined while it is unknown. */
 export const modeOf = (provider) => connections.get(provider)?.mode ?? undefined;
 export const addressOf = (provider) => connections.get(provider)?.address ?? undefined;

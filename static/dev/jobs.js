@@ -1,6 +1,6 @@
 // Jobs: followed until they end, with their buttons, and the history by status.
 
-import { catalogue, providerName } from './accounts.js';
+import { accountName, catalogue, providerName } from './accounts.js';
 import { api, Problem } from './api.js';
 import {
   $,
@@ -28,6 +28,15 @@ const POLLS_AT_ONCE = 3;
 // A wait ends early only with its job, so short waits show the progress. A long job is polled less often.
 const [SHORT_WAIT, LONG_WAIT, LONG_AFTER] = [1, 5, 15_000];
 const PAGE = 8;
+
+const WAITS = {
+  approval: 'an approval',
+  time: 'its time',
+  'rate-limit': 'the rate limit',
+  provider: 'an answer',
+  reauth: 'the account to be connected again',
+  gate: 'the permissions',
+};
 
 const ended = (job) => job.status === 'completed' || job.status === 'error';
 
@@ -107,6 +116,7 @@ class JobView {
     this.outcome.replaceChildren(
       ...present([
         it.replayed && el('p', { class: 'hint' }, 'This request was already known, so nothing is done twice.'),
+        it.waiting_for && this.waitView(it),
         it.status === 'completed' && this.resultView(it.result),
         it.status === 'error' && it.error && this.errorView(it.error),
       ]),
@@ -192,14 +202,38 @@ class JobView {
     );
   }
 
+  waitView({ waiting_for, waiting_until, provider }) {
+    return el(
+      'div',
+      { class: 'notice calm', 'data-test': 'job-waits', 'data-waits': asText(waiting_for) },
+      el(
+        'p',
+        {},
+        'Waits for ',
+        foreign(WAITS[waiting_for] ?? waiting_for),
+        ['rate-limit', 'provider'].includes(waiting_for) && [' of ', foreign(accountName(provider))],
+        waiting_until && [', until ', time(waiting_until), waiting_for === 'reauth' && ' at the latest'],
+        '.',
+      ),
+      waiting_for === 'reauth' && el('div', { class: 'row' }, connectButton(provider, true)),
+    );
+  }
+
   errorView(error) {
     const provider = this.job.provider;
     return el(
       'div',
       { class: `notice ${this.unknown ? '' : this.cancelled ? 'calm' : 'bad'}`, 'data-test': 'job-error', 'data-code': asText(error.code) },
       el('strong', {}, foreign(error.message ?? error.code)),
+      error.provider_says && el('p', { 'data-test': 'provider-says' }, foreign(accountName(provider)), ' says: ', foreign(error.provider_says)),
       error.remediation && el('p', {}, foreign(error.remediation)),
-      el('p', { class: 'fine' }, foreign(error.code, { class: 'mono' })),
+      el(
+        'p',
+        { class: 'fine' },
+        /^[a-z-]+$/.test(asText(error.code))
+          ? el('a', { href: `/problems/${error.code}`, target: '_blank', rel: 'noopener', class: 'mono' }, error.code)
+          : foreign(error.code, { class: 'mono' }),
+      ),
       provider &&
         ['connection-required', 'reauth-required'].includes(error.code) &&
         el('div', { class: 'row' }, connectButton(provider, error.code === 'reauth-required')),
@@ -211,6 +245,7 @@ class JobView {
     const wanted = [
       status === 'pending' && ['Cancel', 'cancel', {}],
       status === 'error' && !this.unknown && error?.retriable === true && ['Retry', 'retry', {}],
+      status === 'error' && !this.unknown && isObject(this.job.summary) && [this.sends ? 'Edit and send again' : 'Edit and do again', 'again', {}],
       this.unknown && ['It was sent', 'resolve', { outcome: 'sent' }],
       this.unknown && ['It was not sent', 'resolve', { outcome: 'not_sent' }],
     ].filter(Boolean);
@@ -227,9 +262,26 @@ class JobView {
     if (hadFocus) this.heading.focus();
   }
 
+  /** Opens what the job would have done as a plan of its own: a new request, which is executed like any other. */
+  async again(path) {
+    try {
+      const content = await api('GET', `${path}/content`);
+      const { provider, action } = this.job;
+      const names = Object.keys(catalogue.get(action)?.params_schema?.properties ?? {});
+      const given = names.map((name) => [name, content?.[name]]).filter(([, value]) => value != null && list(value).length > 0);
+      tell('edit-again', { provider, action, params: Object.fromEntries(given), client_request_id: crypto.randomUUID() });
+    } catch (error) {
+      showProblem(this.trouble, error, { focus: true });
+    }
+  }
+
   async act(what, body) {
     const path = `/ai/jobs/${encodeURIComponent(this.job.job_id)}`;
     this.trouble.replaceChildren();
+    if (what === 'again') {
+      await this.again(path);
+      return;
+    }
     try {
       await api('POST', `${path}/${what}`, body);
     } catch (error) {

@@ -4,7 +4,7 @@ import { consequence } from './accounts.js';
 import { ActionCard, stops, warningView } from './action.js';
 import { api, Problem } from './api.js';
 import { contextText, isTooLong, TOO_LONG } from './context.js';
-import { $, announce, asText, button, count, duration, el, foreign, isObject, list, tell } from './dom.js';
+import { $, announce, asText, bus, button, count, duration, el, foreign, isObject, list, tell } from './dom.js';
 import { jobs } from './jobs.js';
 import { showProblem } from './problems.js';
 import { answeredView, questionForm } from './questions.js';
@@ -92,6 +92,15 @@ async function ask(request, thenExecute) {
     $('planning').hidden = true;
   }
 }
+
+/** An action that a person edits before it is executed once more. */
+bus.addEventListener('edit-again', ({ detail: action }) => {
+  shown = new PlanView({ answered: new Map() }, { actions: [action] }, {});
+  $('plan-slot').replaceChildren(shown.node);
+  tell('planned');
+  shown.check();
+  shown.cards[0].toggleEditor(true);
+});
 
 class PlanView {
   constructor(request, planned, meta) {
@@ -233,9 +242,9 @@ class PlanView {
     }
   }
 
-  /** Executes an unchanged plan by its id, a changed plan as actions. */
+  /** Executes an unchanged plan by its id, a changed plan, or one that was never planned, as actions. */
   async request(cards) {
-    if (!this.changed) return api('POST', '/ai/execute', { plan_id: this.id }, { timeout: 60_000 });
+    if (this.id && !this.changed) return api('POST', '/ai/execute', { plan_id: this.id }, { timeout: 60_000 });
     // An edited action keeps its id. If an earlier try got through unnoticed, the server then refuses
     // a second one instead of doing it.
     const actions = cards.map((card) => card.request());

@@ -1,7 +1,7 @@
 // The providers' accounts with their buttons, and the list of what is allowed here.
 
 import { catalogue, connect, connections, disconnect, failure, loadAccounts, notes, providerName } from './accounts.js';
-import { $, asText, bus, button, el, foreign, present } from './dom.js';
+import { $, asText, bus, button, el, foreign, isObject, present } from './dom.js';
 import { problemView } from './problems.js';
 
 const MODES = { live: 'connected', sandbox: 'sandbox → outbox', not_connected: 'not connected', needs_reauth: 'consent ended' };
@@ -24,7 +24,7 @@ const failed = (error) =>
     error.status !== 401 && button('Try again', loadAccounts, { class: 'quiet small' }),
   );
 
-function account([provider, { mode, address, can_connect }]) {
+function account([provider, { mode, address, can_connect, problem }]) {
   const name = providerName(provider);
   const named = el('span', { class: 'sr-only' }, ' ', foreign(name));
   const preposition = { live: ' as ', needs_reauth: ' for ' }[mode];
@@ -48,6 +48,7 @@ function account([provider, { mode, address, can_connect }]) {
         class: mode === 'sandbox' ? 'quiet small' : 'small',
         'data-connect': provider,
       }),
+    isObject(problem) && mode === 'live' && el('span', { class: 'note', 'data-test': 'provider-problem' }, foreign(problem.message), ' ', foreign(problem.remediation)),
     notes.has(provider) && el('span', { class: 'note' }, note(notes.get(provider))),
   );
 }

@@ -31,5 +31,6 @@ mod plans;
 mod prompt;
 mod quoted;
 mod template;
+mod told;
 mod trace;
 mod walkthrough;

@@ -12,7 +12,7 @@ use crate::support::{Client, GMAIL_SEND, Reply, Server, gmail, reply, until};
 const OWNER: &str = "owner@contoso.com";
 
 /// The program, with clients registered at the fakes.
-fn start(folder: &Path, fakes: &Fakes, more: &[(&str, &str)]) -> Server {
+pub fn start(folder: &Path, fakes: &Fakes, more: &[(&str, &str)]) -> Server {
     let mut variables = fakes.oauth_variables();
     variables.push(("GMAIL_BASE_URL".to_owned(), fakes.gmail_url()));
     variables.push(("GRAPH_BASE_URL".to_owned(), fakes.graph_url()));
@@ -53,7 +53,7 @@ pub async fn back(client: &Client, path: &str, cookie: Option<&str>) -> Reply {
     reply(cookie.into_iter().fold(request, |request, cookie| request.header("cookie", cookie))).await
 }
 
-async fn connect(client: &Client, provider: &str, body: Value) -> Reply {
+pub async fn connect(client: &Client, provider: &str, body: Value) -> Reply {
     let way = begin(client, provider, body).await;
     let path = consent(client, &way).await;
     back(client, &path, Some(&way.cookie)).await

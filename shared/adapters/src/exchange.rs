@@ -1,10 +1,10 @@
 //! One request to a provider, and what its failure means.
 
-use engine::ports::{Access, ProviderError};
+use engine::ports::{Access, ProviderError, Refusal};
 use reqwest::{Method, RequestBuilder, Url};
 use secrecy::ExposeSecret;
 
-use crate::http::{self, Answer, Failure, LazyClient, MAX_ANSWER, is_code};
+use crate::http::{self, Answer, Failure, LazyClient, MAX_ANSWER, is_code, retry_after_in};
 
 /// The base URL of a provider's API is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,15 +18,40 @@ pub(crate) struct Endpoint {
     base: Url,
 }
 
-/// The provider's error body, as far as it is machine-readable.
-#[derive(Debug, Default)]
+/// The provider's error body.
+#[derive(Default)]
 pub(crate) struct Problem {
     /// The reason or code.
     pub code: Option<String>,
-    /// Whether a refusal passes by itself, such as a rate limit.
-    pub limits_rate: bool,
-    /// Whether a 403 is a missing scope.
-    pub lacks_permission: bool,
+    /// What a refusal means, where it is not about the content.
+    pub means: Option<Meaning>,
+    /// The error in the provider's own words.
+    pub says: Option<String>,
+}
+
+/// What a refusal is about, if not about the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// A rate limit.
+    LimitsRate,
+    /// Something that passes by itself.
+    Busy,
+    /// A missing scope, where the status is 403.
+    LacksPermission,
+    /// The account: suspended, without a mailbox, without a right of its own.
+    Account,
+    /// Our client, or an organisation's policy.
+    Setup,
+}
+
+/// What the first known code of a provider's list means; the case does not count.
+pub(crate) fn meaning<'a>(
+    table: &[(Meaning, &[&str])],
+    codes: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
+) -> Option<Meaning> {
+    let codes = codes.into_iter();
+    let is_known = |known: &&str| codes.clone().any(|code| known.eq_ignore_ascii_case(code));
+    table.iter().find(|(_, known)| known.iter().any(&is_known)).map(|(means, _)| *means)
 }
 
 impl Endpoint {
@@ -68,17 +93,23 @@ impl Answer {
             Some(code) => format!("status {} {code}", self.status.as_u16()),
             None => format!("status {}", self.status.as_u16()),
         };
-        match self.status.as_u16() {
-            401 => ProviderError::Unauthorized,
-            429 => ProviderError::RateLimited(self.retry_after),
-            400..=499 if problem.limits_rate => ProviderError::RateLimited(self.retry_after),
-            403 if problem.lacks_permission => ProviderError::Forbidden(label),
+        let refusal = |label| Refusal { label, says: problem.says.clone() };
+        match (self.status.as_u16(), problem.means) {
+            (400..=499, Some(Meaning::Account)) => ProviderError::Account(refusal(label)),
+            (401, _) => ProviderError::Unauthorized,
+            (429, _) | (400..=499, Some(Meaning::LimitsRate)) => {
+                let said = || retry_after_in(problem.says.as_deref()?, self.date);
+                ProviderError::RateLimited(self.retry_after.or_else(said))
+            }
+            (400..=499, Some(Meaning::Busy)) => ProviderError::Busy(label),
+            (400..=499, Some(Meaning::Setup)) => ProviderError::Setup(refusal(label)),
+            (403, Some(Meaning::LacksPermission)) => ProviderError::Forbidden(refusal(label)),
             // The server did not receive the whole request (RFC 9110, section 15.5.9).
-            408 => ProviderError::Unreachable(label),
-            400..=499 => ProviderError::Rejected(label),
+            (408, _) => ProviderError::Unreachable(label),
+            (400..=499, _) => ProviderError::Rejected(refusal(label)),
             // A 503 with Retry-After is throttling, which both providers document to happen before
             // they act. A bare 503 may come from a gateway that lost the answer to a completed send.
-            503 if self.retry_after.is_some() => ProviderError::RateLimited(self.retry_after),
+            (503, _) if self.retry_after.is_some() => ProviderError::RateLimited(self.retry_after),
             // 5xx; a redirect, which is not followed and may answer a completed request; a 2xx
             // with an unexpected body.
             _ => ProviderError::AnswerLost(label),

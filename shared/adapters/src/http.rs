@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use reqwest::{
     NoProxy, Proxy, RequestBuilder, Response, StatusCode, Url,
     header::{DATE, HeaderMap, RETRY_AFTER},
@@ -203,6 +204,8 @@ impl From<&reqwest::Error> for Failure {
 pub(crate) struct Answer {
     pub status: StatusCode,
     pub retry_after: Option<Duration>,
+    /// The server's own time.
+    pub date: Option<Timestamp>,
     pub body: Result<Vec<u8>, Failure>,
 }
 
@@ -229,8 +232,9 @@ pub(crate) fn below(mut base: Url, segments: &[&str]) -> Url {
 /// Sends a request and reads the answer, at most `max` bytes of body.
 pub(crate) async fn send(request: RequestBuilder, max: usize) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(|error| Failure::from(&error))?;
-    let (status, retry_after) = (response.status(), retry_after(response.headers()));
-    Ok(Answer { status, retry_after, body: read(response, max).await })
+    let (status, headers) = (response.status(), response.headers());
+    let (retry_after, date) = (retry_after(headers), date(headers, DATE.as_str()));
+    Ok(Answer { status, retry_after, date, body: read(response, max).await })
 }
 
 /// The whole body, decoded, if it is at most `max` bytes long.
@@ -254,14 +258,43 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let digits = text(name).filter(|text| text.bytes().all(|b| b.is_ascii_digit() || b == b'.'))?;
         digits.parse::<f64>().ok()
     };
-    let date = |name: &str| jiff::fmt::rfc2822::parse(text(name)?).ok();
     if let Some(seconds) =
         number("retry-after-ms").map(|millis| millis / 1000.0).or_else(|| number(RETRY_AFTER.as_str()))
     {
         return Duration::try_from_secs_f64(seconds.min(MAX_RETRY_AFTER.as_secs_f64())).ok();
     }
-    let wait = date(DATE.as_str())?.duration_until(&date(RETRY_AFTER.as_str())?);
-    Some(Duration::try_from(wait).unwrap_or_default().min(MAX_RETRY_AFTER))
+    Some(wait_until(date(headers, RETRY_AFTER.as_str())?, date(headers, DATE.as_str())?))
+}
+
+/// The same where it stands in the server's prose, as "Retry after 2027-01-01T00:00:00.000Z" or "retry after 30
+/// seconds".
+pub(crate) fn retry_after_in(prose: &str, date: Option<Timestamp>) -> Option<Duration> {
+    let lower = prose.to_ascii_lowercase();
+    let (_, rest) = ["retry after ", "try again after ", "try again in ", "retry in "]
+        .iter()
+        .find_map(|words| lower.split_once(words))?;
+    let mut words =
+        rest.split_ascii_whitespace().map(|word| word.trim_end_matches(['.', ',', ';', ')', ']', '"', '\'']));
+    let first = words.next()?;
+    if let Ok(until) = first.to_ascii_uppercase().parse() {
+        return Some(wait_until(until, date?));
+    }
+    let number: f64 = first.trim_end_matches('s').parse().ok().filter(|number: &f64| number.is_finite())?;
+    let unit = match words.next().unwrap_or("s") {
+        word if word.starts_with("min") => 60.0,
+        word if word.starts_with("hour") => 3600.0,
+        word if word.starts_with("ms") || word.starts_with("milli") => 0.001,
+        _ => 1.0,
+    };
+    Duration::try_from_secs_f64((number * unit).min(MAX_RETRY_AFTER.as_secs_f64())).ok()
+}
+
+fn wait_until(until: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_until(until)).unwrap_or_default().min(MAX_RETRY_AFTER)
+}
+
+fn date(headers: &HeaderMap, name: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(headers.get(name)?.to_str().ok()?.trim()).ok().map(|date| date.timestamp())
 }
 
 /// Whether a text of a server is a code, which may be logged, rather than prose, which may contain personal data.
@@ -306,6 +339,30 @@ mod tests {
                 given.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
             assert_eq!(retry_after(&headers), millis.map(Duration::from_millis), "{given:?}");
         }
+    }
+
+    #[test]
+    fn a_wait_may_stand_in_prose() {
+        let date = "2026-11-20T10:00:00Z".parse().ok();
+        for (prose, seconds) in [
+            ("User-rate limit exceeded.  Retry after 2026-11-20T10:01:00.000Z", Some(60.0)),
+            ("User-rate limit exceeded. Retry after 2026-11-20T10:00:05.500Z (Mail sending)", Some(5.5)),
+            ("retry after 2027-01-01T00:00:00Z.", Some(86_400.0)),
+            ("Retry after 2026-11-20T09:00:00Z", Some(0.0)),
+            ("Retry after 30 seconds.", Some(30.0)),
+            ("Please try again in 2 minutes", Some(120.0)),
+            ("Too busy, retry in 1.5s", Some(1.5)),
+            ("Try again after 999999999999 hours", Some(86_400.0)),
+            ("Retry after lunch", None),
+            ("Retry after -5 seconds", None),
+            ("Retry after", None),
+            ("Retry after inf", None),
+            ("User-rate limit exceeded", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after_in(prose, date), seconds.map(Duration::from_secs_f64), "{prose}");
+        }
+        assert_eq!(retry_after_in("Retry after 2026-11-20T10:01:00Z", None), None, "by whose clock?");
     }
 
     #[test]

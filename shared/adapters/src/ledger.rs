@@ -105,8 +105,9 @@ impl<R: Records> Jobs for RecordLedger<R> {
         self.save_version(job_record(job)?, before, more).await
     }
 
-    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
-        Ok(self.get(contents_key(id)).await?.map(|found| Contents(Sealed(found.body))))
+    async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError> {
+        let found = self.records.get(ids.iter().copied().map(contents_key).collect()).await?;
+        Ok(found.into_iter().map(|found| Some(Contents(Sealed(found?.body)))).collect())
     }
 
     async fn job_with_contents(&self, id: JobId) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {

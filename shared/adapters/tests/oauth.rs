@@ -177,7 +177,7 @@ async fn google_is_connected_renewed_and_revoked() {
     assert!(next.access_token.expose_secret() != granted.access_token.expose_secret() && next.refresh_token.is_none());
     let stranger = self::clients(provider, &server.url(), "guess").refresh(provider, &token).await.unwrap_err();
     assert!(
-        matches!(&stranger, OAuthError::Refused { status: 401, code: Some(code) } if code == "invalid_client"),
+        matches!(&stranger, OAuthError::Setup(code) if code == "invalid_client"),
         "no reason to ask a person: {stranger}"
     );
 
@@ -294,6 +294,7 @@ impl World {
             sealed,
             scopes: vec![SCOPE.to_owned()],
             needs_reauth: false,
+            setup_problem: None,
             version: SystemIds.uuid(),
             connected_at: self.clock.now(),
         };

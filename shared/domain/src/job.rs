@@ -70,6 +70,9 @@ pub struct Job {
     pub failures: u32,
     /// Not to be taken up before this.
     pub not_before: Option<Timestamp>,
+    /// Why it is not to be taken up before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<WaitingFor>,
     /// What the provider gave us to recognise the send by, from before it.
     pub evidence: Option<Evidence>,
     /// The result of a completed job, as far as anyone may read it at rest.
@@ -79,6 +82,9 @@ pub struct Job {
     pub sealed_result: Option<String>,
     /// Why it ended without one.
     pub error: Option<JobError>,
+    /// What the provider said of that, sealed: it may repeat a part of the contents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_provider_says: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its caller last asked for another try.
@@ -178,6 +184,26 @@ impl State {
     }
 }
 
+/// What a job waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum WaitingFor {
+    /// A person approves it.
+    Approval,
+    /// Its time comes.
+    Time,
+    /// The provider's rate limit.
+    RateLimit,
+    /// The provider answers again.
+    Provider,
+    /// The account is connected again.
+    Reauth,
+    /// The store with the permissions and rollouts answers again.
+    Gate,
+}
+
 /// A worker's hold on a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
@@ -269,10 +295,12 @@ impl Job {
             crashes: 0,
             failures: 0,
             not_before: None,
+            waiting_for: None,
             evidence: None,
             result: None,
             sealed_result: None,
             error: None,
+            sealed_provider_says: None,
             created_at: now,
             retried_at: None,
             started_at: None,
@@ -301,6 +329,7 @@ impl Job {
             lease: Some(lease),
             attempts: self.attempts + 1,
             not_before: None,
+            waiting_for: None,
             started_at: self.started_at.or(Some(now)),
             ..self.next(now)
         })
@@ -334,13 +363,25 @@ impl Job {
     }
 
     /// Nobody works on the job until `not_before`; a message will bring it back.
-    pub fn lease_released(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
-        Ok(Self { not_before: Some(not_before), crashes: 0, failures: 0, ..self.orphaned(now)? })
+    pub fn lease_released(
+        &self,
+        not_before: Timestamp,
+        waiting_for: Option<WaitingFor>,
+        now: Timestamp,
+    ) -> Result<Self, InvalidTransition> {
+        Ok(Self { not_before: Some(not_before), waiting_for, crashes: 0, failures: 0, ..self.orphaned(now)? })
     }
 
     /// The same, since the provider was not reached.
     pub fn unreachable(&self, not_before: Timestamp, now: Timestamp) -> Result<Self, InvalidTransition> {
-        Ok(Self { failures: self.failures + 1, ..self.lease_released(not_before, now)? })
+        let failures = self.failures + 1;
+        Ok(Self { failures, ..self.lease_released(not_before, Some(WaitingFor::Provider), now)? })
+    }
+
+    /// What the job waited for is there: a worker may take it up now.
+    pub fn woken(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(!self.state.has_ended() && self.not_before.is_some())?;
+        Ok(Self { not_before: None, waiting_for: None, ..self.next(now) })
     }
 
     /// The worker that had taken it up is gone: anybody may take it over now.
@@ -349,7 +390,7 @@ impl Job {
         // A draft or a possible send is kept in mind; else the job is as good as new.
         let state = if self.state == State::Claimed { State::Queued } else { self.state };
         let crashes = self.crashes + u32::from(self.lease.is_some());
-        Ok(Self { state, crashes, lease: None, not_before: None, ..self.next(now) })
+        Ok(Self { state, crashes, lease: None, not_before: None, waiting_for: None, ..self.next(now) })
     }
 
     /// It went.
@@ -392,6 +433,7 @@ impl Job {
             crashes: 0,
             failures: 0,
             error: None,
+            sealed_provider_says: None,
             retried_at: Some(now),
             started_at: None,
             finished_at: None,
@@ -422,6 +464,15 @@ impl Job {
         self.started_at.unwrap_or(self.created_at) + SignedDuration::from_hours(GIVE_UP_AFTER_HOURS)
     }
 
+    /// Until when it waits, where that is known. Nobody knows when an account is connected again, but the job waits no
+    /// longer than until it gives up.
+    pub fn waiting_until(&self) -> Option<Timestamp> {
+        match self.waiting_for? {
+            WaitingFor::Reauth => Some(self.gives_up_at()),
+            _ => self.not_before,
+        }
+    }
+
     /// When the record, and with it its idempotency key, ends: 30 days after the last change of a job that has
     /// ended. An open job does not end by itself, however long nobody looked at it.
     pub fn record_expires_at(&self) -> Option<Timestamp> {
@@ -438,6 +489,11 @@ impl Job {
     pub fn may_repeat_until(&self) -> Option<Timestamp> {
         let may_be_out = matches!(self.state, State::Completed | State::Unknown) && self.content_hash.is_some();
         self.finished_at.filter(|_| may_be_out).map(|ended| after_days(ended, 1))
+    }
+
+    /// Since when its contents are erased; none while they are kept.
+    pub fn contents_erased_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.contents_expire_at().filter(|then| *then <= now)
     }
 
     /// Since when somebody should be working on the job: its last change, or the end of its wait if that is later.
@@ -515,8 +571,16 @@ impl Job {
     }
 
     fn ended(&self, state: State, now: Timestamp) -> Self {
-        let event = Some(JobEvent::Ended);
-        Self { event, state, lease: None, not_before: None, finished_at: Some(now), ..self.next(now) }
+        Self {
+            event: Some(JobEvent::Ended),
+            state,
+            lease: None,
+            not_before: None,
+            waiting_for: None,
+            sealed_provider_says: None,
+            finished_at: Some(now),
+            ..self.next(now)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why jobs end without a result.
 
 use serde::{Deserialize, Serialize};
-use strum::{Display, IntoStaticStr};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// Why a job ended without a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct JobError {
 }
 
 /// The kinds of [`JobError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum JobErrorCode {
@@ -35,6 +35,10 @@ pub enum JobErrorCode {
     ReauthRequired,
     /// The provider refused the content.
     ProviderRejected,
+    /// The provider refused the account as it is, such as one that is suspended or has no mailbox.
+    AccountProblem,
+    /// The provider refused this deployment's client, or an organisation's policy did.
+    SetupProblem,
     /// The provider failed or was unreachable, before any effect.
     ProviderUnavailable,
     /// The effect may or may not have happened.
@@ -47,4 +51,14 @@ pub enum JobErrorCode {
     NotSent,
     /// Our own fault, before any effect.
     Internal,
+}
+
+impl JobErrorCode {
+    /// Every code.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
+    /// The code as it is written.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }

@@ -6,17 +6,18 @@
 
 use std::sync::Arc;
 
-use domain::{ActorHash, Address, AuditEntry, AuditEvent, KeyId, Provider, WorkspaceId, sha256_hex};
+use domain::{ActorHash, Address, AuditEntry, AuditEvent, JobError, KeyId, Provider, WorkspaceId, sha256_hex};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
     Caller, Problem, ProblemCode,
-    accounts::{Accounts, Connection, Tokens},
+    accounts::{Accounts, Connection, Tokens, reauth_required},
     audit::Auditor,
     catalogue::Catalogue,
     gate::{Gate, Permissions},
+    job_store::JobStore,
     ports::{
         Access, Authorization, CONSENT_WITHIN, Clock, Consent, Consents, Exchange, Granted, Identity, Ids, LedgerError,
         OAuthError, OAuthScopes, Purpose, Save, StoredConnection, Vault, VaultError,
@@ -84,6 +85,8 @@ pub struct ConnectionView {
     pub scopes: Vec<String>,
     /// The provider requires the owner's consent again.
     pub needs_reauth: bool,
+    /// Why jobs of this account cannot be carried out now, in the form of a job's error.
+    pub problem: Option<JobError>,
     /// A draft is made before sending, so that a lost answer leaves no unknown outcome.
     pub drafts: bool,
     /// An account can be connected: the operator registered an OAuth client with the provider.
@@ -125,6 +128,7 @@ pub struct Connector {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) jobs: Arc<JobStore>,
     pub(crate) auditor: Arc<Auditor>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
@@ -206,6 +210,7 @@ impl Connector {
             self.accounts.oauth.exchange(&exchange).await.map_err(|error| not_exchanged(&error))?;
         let connected = self.connect(&workspace, &pending, granted, identity).await?;
         tracing::info!(oauth.provider = %provider, "an account was connected");
+        self.jobs.wake(&workspace, provider, self.clock.now()).await;
         Ok(connected)
     }
 
@@ -224,6 +229,11 @@ impl Connector {
             address: connection.address().map(Address::addr_spec),
             scopes: connection.access().map(|access| access.scopes.clone()).unwrap_or_default(),
             needs_reauth: matches!(connection, Connection::NeedsReauth(_)),
+            problem: match connection {
+                Connection::NeedsReauth(_) => Some(reauth_required(provider, &self.public_url)),
+                Connection::Live(_) => self.accounts.setup_problem(&caller.workspace, provider).await?,
+                Connection::Sandbox(_) | Connection::None => None,
+            },
             drafts: connection.access().is_some_and(drafts),
             can_connect: self.accounts.oauth.has_client(provider),
         })
@@ -291,6 +301,7 @@ impl Connector {
             sealed,
             scopes: granted.scopes.unwrap_or_else(|| pending.scopes.clone()),
             needs_reauth: false,
+            setup_problem: None,
             version: self.ids.uuid(),
             connected_at: self.clock.now(),
         };
@@ -390,7 +401,7 @@ fn not_exchanged(error: &OAuthError) -> Problem {
     match error {
         OAuthError::InvalidGrant => invalid("the provider does not take the code back"),
         OAuthError::InvalidAnswer(_) => invalid(&error.to_string()),
-        OAuthError::Refused { .. } | OAuthError::Unavailable(_) => {
+        OAuthError::Setup(_) | OAuthError::Refused { .. } | OAuthError::Unavailable(_) => {
             Problem::new(ProblemCode::ProviderUnavailable, error.to_string())
         }
     }

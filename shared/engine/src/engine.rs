@@ -14,7 +14,7 @@ use crate::{
     execute::{Executor, OPEN_JOBS_PAUSE},
     gate::Gate,
     health::Health,
-    job_store::JobStore,
+    job_store::{JobStore, SUMMARIES},
     jobs::JobService,
     keys::KeyStore,
     limits::{Limits, RateLimiter},
@@ -131,7 +131,7 @@ impl Engine {
         let Parts { catalogue, ledger, cache, budget, queue, model, oauth, vault, clock, ids, metrics, options } =
             parts;
         let catalogue = Arc::new(catalogue);
-        let limiter = Arc::new(RateLimiter { counts: cache.rate_limits, limits: options.limits.clone() });
+        let limiter = Arc::new(RateLimiter { counts: cache.rate_limits.clone(), limits: options.limits.clone() });
         let auditor =
             Arc::new(Auditor { audit: ledger.audit, limiter: limiter.clone(), clock: clock.clone(), ids: ids.clone() });
         let keys = Arc::new(KeyStore {
@@ -166,7 +166,12 @@ impl Engine {
             clock: clock.clone(),
             ids: ids.clone(),
         });
-        let jobs = Arc::new(JobStore { ledger: ledger.jobs, cache: cache.jobs, queue: queue.clone() });
+        let jobs = Arc::new(JobStore {
+            ledger: ledger.jobs,
+            cache: cache.jobs,
+            queue: queue.clone(),
+            summaries: Recent::good_for(SUMMARIES),
+        });
         let lookout =
             Arc::new(Lookout { internal: options.internal_domains, jobs: jobs.clone(), clock: clock.clone() });
         let (outbox, upkeep) = (ledger.outbox, ledger.upkeep);
@@ -214,11 +219,14 @@ impl Engine {
                 ids: ids.clone(),
                 vault: vault.clone(),
                 outbox: outbox.clone(),
+                rate_limits: cache.rate_limits.clone(),
                 provider_timeout: options.provider_timeout,
                 public_url: options.public_url.clone(),
             },
             jobs: JobService {
+                catalogue: catalogue.clone(),
                 gate: gate.clone(),
+                accounts: accounts.clone(),
                 jobs: jobs.clone(),
                 auditor: auditor.clone(),
                 clock: clock.clone(),
@@ -229,6 +237,7 @@ impl Engine {
                 catalogue: catalogue.clone(),
                 gate: gate.clone(),
                 accounts: accounts.clone(),
+                jobs: jobs.clone(),
                 auditor: auditor.clone(),
                 clock: clock.clone(),
                 ids: ids.clone(),

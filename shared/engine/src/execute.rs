@@ -11,7 +11,7 @@ use domain::{
     payload_hash,
 };
 use futures_util::future::join;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use telemetry::{
@@ -26,6 +26,7 @@ use crate::{
     audit::Auditor,
     catalogue::{Catalogue, MAX_ACTIONS, RequestedAction},
     gate::{Gate, Permissions},
+    job_contents::JobSummary,
     job_store::JobStore,
     limits::allowed,
     plan::PlanStore,
@@ -138,7 +139,11 @@ impl Executor {
         let routes = self.check_connections(caller, &checked).await?;
 
         let now = self.clock.now();
-        let jobs = checked.into_iter().zip(rollouts).zip(routes).map(|((mut action, rollout), (via, account))| {
+        let accepted = checked.into_iter().zip(rollouts).zip(routes).enumerate();
+        let jobs = accepted.map(|(place, ((mut action, rollout), (via, account)))| {
+            // A list shows the newest job first. The first of a request is the newest by a microsecond, the unit of
+            // places in a list, so that a list has them in the request's order.
+            let accepted_at = now - SignedDuration::from_micros(i64::try_from(place).unwrap_or_default());
             action.rules.push(rollout);
             let new = NewJob {
                 workspace_id: caller.workspace.clone(),
@@ -154,11 +159,16 @@ impl Executor {
                 account,
                 traceparent: trace.map(|trace| trace.to_string()),
             };
-            (Job::accepted(new, now), action.call.params())
+            let job = Job::accepted(new, accepted_at);
+            let summary = (job.job_id, JobSummary::of(&*action.call));
+            ((job, action.call.params()), summary)
         });
-        let jobs: Vec<(Job, Value)> = jobs.collect();
+        let (jobs, summaries): (Vec<_>, Vec<_>) = jobs.unzip();
         self.admit(caller, jobs.len(), now).await?;
         let accepted = self.accept(caller, jobs).await?;
+        for (id, summary) in summaries {
+            self.jobs.summaries.remember(id, summary, now);
+        }
         count(&accepted);
         Ok(accepted)
     }

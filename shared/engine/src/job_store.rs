@@ -2,24 +2,40 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::Job;
+use domain::{Job, JobId, JobStatus, Provider, WaitingFor, WorkspaceId};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     JobMessage,
-    ports::{JobCache, Jobs, Queue, QueuedMessage},
+    job_contents::JobSummary,
+    ports::{JobCache, JobFilter, Jobs, LedgerError, Position, Queue, QueuedMessage, Save},
+    recent::Recent,
 };
+
+/// How long this process keeps the summary of a job, so that not each poll opens sealed contents.
+pub(crate) const SUMMARIES: SignedDuration = SignedDuration::from_mins(15);
+/// How many open jobs are read at once to find those that wait.
+const PAGE: usize = 100;
 
 /// Jobs: their records in the ledger, their cache for polling, and the queue that brings them to workers.
 pub(crate) struct JobStore {
     pub(crate) ledger: Arc<dyn Jobs>,
     pub(crate) cache: Arc<dyn JobCache>,
     pub(crate) queue: Arc<dyn Queue>,
+    /// In this process alone, since they hold contents.
+    pub(crate) summaries: Recent<JobId, JobSummary>,
 }
 
 impl JobStore {
     /// Caches jobs for polling. If the cache cannot be written, only the next poll is slower.
     pub(crate) async fn cache(&self, jobs: &[Job]) {
         let _ = self.cache.put_jobs(jobs).await;
+    }
+
+    /// Caches a job that was claimed, and tells how long its account is held still by the provider's rate limit. If the
+    /// cache does not say, the provider does.
+    pub(crate) async fn claimed(&self, job: &Job) -> Duration {
+        self.cache.put_claimed(job, &account_of(job)).await.unwrap_or_default()
     }
 
     /// Sends the jobs' messages. A queue that fails loses nothing: the sweeper finds the jobs.
@@ -39,4 +55,45 @@ impl JobStore {
             tracing::warn!(%error, jobs.count = jobs.len(), "messages were not sent; the sweeper will");
         }
     }
+
+    /// Queues the jobs of a workspace that wait for their account, since it was connected. A job that is missed here is
+    /// tried again by itself, within minutes.
+    pub(crate) async fn wake(&self, workspace: &WorkspaceId, provider: Provider, now: Timestamp) {
+        for status in [JobStatus::Pending, JobStatus::Running] {
+            if let Err(error) = self.wake_all(workspace, provider, status, now).await {
+                tracing::warn!(%error, "jobs that wait for their account were not woken");
+            }
+        }
+    }
+
+    async fn wake_all(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+        status: JobStatus,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let mut after = None;
+        loop {
+            let filter = JobFilter { workspace: workspace.clone(), status: Some(status), after, limit: PAGE };
+            let jobs = self.ledger.list_jobs(&filter).await?;
+            let waits = |job: &&Job| job.provider == provider && job.waiting_for == Some(WaitingFor::Reauth);
+            for job in jobs.iter().filter(waits) {
+                if let Ok(next) = job.woken(now)
+                    && self.ledger.save(&next).await? == Save::Done
+                {
+                    self.cache(std::slice::from_ref(&next)).await;
+                    self.enqueue(std::slice::from_ref(&next), Duration::ZERO).await;
+                }
+            }
+            let Some(last) = jobs.last().filter(|_| jobs.len() == PAGE) else { return Ok(()) };
+            after = Some(Position { created_at: last.created_at, job_id: last.job_id });
+        }
+    }
+}
+
+/// The account of a job, as holds name it.
+pub(crate) fn account_of(job: &Job) -> String {
+    let Job { workspace_id, provider, account, .. } = job;
+    format!("W#{workspace_id}#{provider}#{}", account.as_deref().unwrap_or_default())
 }

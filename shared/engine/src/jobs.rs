@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{AuditEvent, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule};
+use domain::{AuditEvent, Effect, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, Scope};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
     Caller, Problem, ProblemCode,
+    accounts::Accounts,
     audit::Auditor,
+    catalogue::Catalogue,
     gate::Gate,
     job_store::JobStore,
     limits::allowed,
@@ -29,6 +31,8 @@ pub struct JobPage {
 
 /// Looks jobs up; cancels, retries and resolves them.
 pub struct JobService {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) accounts: Arc<Accounts>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) jobs: Arc<JobStore>,
     pub(crate) auditor: Arc<Auditor>,
@@ -97,6 +101,22 @@ impl JobService {
             fields.extend::<Map<_, _>>(rest);
         }
         Ok(Some(result))
+    }
+
+    /// What the provider said of a job that it refused, for callers who may see contents.
+    pub async fn provider_says(&self, caller: &Caller, job: &Job) -> Result<Option<String>, Problem> {
+        match &job.sealed_provider_says {
+            Some(sealed) if caller.scopes.contains(&Scope::ActionsPreview) => {
+                let (purpose, sealed) = (Purpose::ProviderSays, Sealed(sealed.clone()));
+                Ok(Some(self.vault.open_json(&job.workspace_id, purpose, job.job_id, &sealed).await?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What an action does to the world; none if the catalogue has it no more.
+    pub fn effect(&self, job: &Job) -> Option<Effect> {
+        self.catalogue.find(job.action.as_str()).map(|action| action.spec().effect)
     }
 
     /// Cancels a job that no worker has claimed.
@@ -173,7 +193,7 @@ impl JobService {
     }
 }
 
-fn own(caller: &Caller, job: Option<Job>) -> Result<Job, Problem> {
+pub(crate) fn own(caller: &Caller, job: Option<Job>) -> Result<Job, Problem> {
     job.filter(|job| job.workspace_id == caller.workspace)
         .ok_or_else(|| Problem::new(ProblemCode::JobNotFound, "there is no such job in this workspace"))
 }

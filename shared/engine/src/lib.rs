@@ -13,6 +13,7 @@ pub mod evaluation;
 pub mod execute;
 pub mod gate;
 pub mod health;
+pub mod job_contents;
 pub mod jobs;
 pub mod keys;
 pub mod limits;

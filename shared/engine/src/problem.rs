@@ -183,7 +183,9 @@ impl From<ConnectionError> for Problem {
     fn from(error: ConnectionError) -> Self {
         match error {
             ConnectionError::Ledger(error) => error.into(),
-            ConnectionError::Unavailable(_) | ConnectionError::Vault(VaultError::Unavailable(_)) => {
+            ConnectionError::Unavailable(_)
+            | ConnectionError::Setup(_)
+            | ConnectionError::Vault(VaultError::Unavailable(_)) => {
                 Self::new(ProblemCode::ProviderUnavailable, error.to_string())
             }
             ConnectionError::Vault(error) => error.into(),

@@ -71,6 +71,8 @@ pub enum Operation {
     Compare,
     /// A send.
     Send,
+    /// A new access token.
+    Refresh,
 }
 
 /// How a provider's request ended.
@@ -81,6 +83,10 @@ pub enum ProviderOutcome {
     Ok,
     /// The provider refused the content.
     Rejected,
+    /// The provider refused the account as it is.
+    AccountProblem,
+    /// The provider refused this deployment's client, or a policy did.
+    SetupProblem,
     /// The provider refused the token.
     Unauthorized,
     /// The token lacks a scope.

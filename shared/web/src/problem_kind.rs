@@ -1,14 +1,12 @@
-//! The status, title and explanation of each problem code.
+//! The status, title and explanation of each problem code, and the same of each code that a job ends with.
 
+use domain::JobErrorCode;
 use engine::ProblemCode;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 /// A kind of problem.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct ProblemKind {
     /// The kind of problem, for programs.
-    #[schema(example = "action-not-allowed")]
     pub code: &'static str,
     /// The kind of problem, for people.
     pub title: &'static str,
@@ -25,6 +23,17 @@ impl ProblemKind {
     pub const fn is_fault(self) -> bool {
         self.status >= 500
     }
+}
+
+/// A kind of error that a job ends with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JobErrorKind {
+    /// The kind of error, for programs.
+    pub code: &'static str,
+    /// The kind of error, for people.
+    pub title: &'static str,
+    /// What it means and what to do.
+    pub explanation: &'static str,
 }
 
 macro_rules! kinds {
@@ -104,4 +113,45 @@ kinds! {
     "One of the stores behind this API does not answer. Repeat the request with the same idempotency keys: nothing is done twice."
     Internal 500 "Internal error"
     "The error is on our side. Find it in the logs by its correlation id. Repeat the request with the same idempotency keys: nothing is done twice."
+}
+
+macro_rules! job_error_kinds {
+    ($($code:ident $title:literal $explanation:literal)+) => {
+        /// The kind of error that a job with this code ended with.
+        pub(crate) fn job_error_kind(code: JobErrorCode) -> JobErrorKind {
+            let (title, explanation) = match code { $(JobErrorCode::$code => ($title, $explanation),)+ };
+            JobErrorKind { code: code.as_str(), title, explanation }
+        }
+    };
+}
+
+job_error_kinds! {
+    ActionNotAllowed "The action is not allowed any more"
+    "Between the request and the work, the action was taken off the allowlist of the deployment, workspace or key, or the key was revoked. Nothing was done. Have the operator allow it, then retry the job."
+    RecipientNotAllowed "The recipient is not allowed any more"
+    "Between the request and the work, ALLOW_RECIPIENT_DOMAINS changed. Nothing was done. Have the operator allow the domain, then retry the job."
+    RolloutDenied "The provider is not rolled out to this actor"
+    "The provider's rollout does not include this workspace and actor. Nothing was done. Have the operator raise the rollout, then retry the job."
+    ConnectionRequired "The account is not connected"
+    "The account that the job was accepted for was disconnected or replaced. Nothing was done. Connect it again, then retry the job."
+    ReauthRequired "The account has to be connected again"
+    "The provider no longer accepts the account's token, or the connection lacks a permission. Nothing was done. Connect the account again, with every box checked, then retry the job. A job whose draft is made already waits for that by itself."
+    ProviderRejected "The provider refused the content"
+    "Nothing was done, and the same content would be refused again. provider_says of the job's error has the provider's reason. Change what it objects to, and ask for it as a new action."
+    AccountProblem "The provider refuses the account"
+    "Something is wrong with the account, not with what it should do: it may be suspended, lack a mailbox or a licence, have a full mailbox, or lack the right to send as this address. Nothing was done. provider_says of the job's error has the provider's reason. Have the account's owner or administrator mend it, then retry the job."
+    SetupProblem "The provider refuses this deployment's setup"
+    "Something is wrong with the OAuth client or with an organisation's policy: the provider's API is not enabled, the client's secret has expired, or an administrator blocks it. Nothing was done. provider_says of the job's error has the provider's reason. Have the operator mend it, then retry the job."
+    ProviderUnavailable "The provider was not reached"
+    "The provider could not be reached, or was failing, each time it was tried. Nothing was done. Retry the job when the provider answers again."
+    OutcomeUnknown "Nobody knows whether it was done"
+    "The request to the provider was begun and its answer was lost, so the action may or may not have been carried out. It is never done a second time by itself. Look in the account, for a mail among the sent ones, then resolve the job as sent or not_sent."
+    GaveUp "The job waited for too long"
+    "For 24 hours the job waited for a rate limit, for the provider, or for its account to be connected again. Nothing was done. Retry the job once what it waited for is there."
+    Cancelled "The job was cancelled"
+    "A caller cancelled the job before any worker claimed it. Nothing was done. Retry the job if it should be carried out after all."
+    NotSent "A person found that nothing was done"
+    "The job's outcome was unknown, and a person resolved it as not_sent. Retry the job to carry it out."
+    Internal "Internal error"
+    "The error is on our side, before anything was done. Look for the job's id in the logs. Where the error is retriable, retry the job; else ask for the action again with a fresh client_request_id."
 }

@@ -17,6 +17,7 @@ pub async fn writes_and_deletes_only_over_a_version(ledger: Adapter, now: Timest
         sealed: sealed(&format!("tokens {version}")),
         scopes: vec!["openid".to_owned(), "https://example.com/send".to_owned()],
         needs_reauth: false,
+        setup_problem: None,
         version: Uuid::from_u128(version),
         connected_at: now,
     };

@@ -209,7 +209,7 @@ pub async fn knows_since_when_the_oldest_unclaimed_job_waits(ledger: Adapter, no
     let claimed = held(&nudged, now);
     save(&ledger, &claimed).await;
     assert_eq!(oldest().await, Some(long_ago(1)));
-    let waiting = claimed.lease_released(minute(now, 5), now).expect("open");
+    let waiting = claimed.lease_released(minute(now, 5), None, now).expect("open");
     save(&ledger, &waiting).await;
     assert_eq!(oldest().await, Some(long_ago(1)), "what waits after a worker had it was claimed");
     let cancelled = second.cancelled(now).expect("pending");
@@ -261,7 +261,7 @@ pub async fn finds_the_last_job_with_a_content(ledger: Adapter, now: Timestamp, 
 pub async fn voids_leases(ledger: Adapter, now: Timestamp, seed: Uuid) {
     let workspace = workspace("leases", seed);
     let queued = sample_job(&workspace, "queued", now);
-    let waiting = sample_job(&workspace, "waiting", now).lease_released(minute(now, 9), now).expect("it is open");
+    let waiting = sample_job(&workspace, "waiting", now).lease_released(minute(now, 9), None, now).expect("it is open");
     let claimed = held(&sample_job(&workspace, "claimed", now), now);
     let evidence = Evidence { draft_id: "d1".to_owned(), internet_message_id: None };
     let prepared = held(&sample_job(&workspace, "prepared", now), now).prepared(evidence, now).expect("allowed");

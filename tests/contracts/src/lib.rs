@@ -105,6 +105,7 @@ macro_rules! cache_tests {
             claims::give_each_key_to_one_claim,
             job_cache::keeps_the_latest_version,
             rate_limits::count_keys_and_workspaces,
+            rate_limits::hold_accounts,
             locks::have_one_owner,
             consents::are_taken_once,
             rollout_cache::keeps_the_last_percent,
@@ -120,6 +121,7 @@ macro_rules! cache_over_time_tests {
             $adapter;
             claims::end_after_15_minutes,
             rate_limits::slide_with_the_clock,
+            rate_limits::end_holds_with_the_clock,
             locks::end_by_themselves,
             consents::end_after_ten_minutes,
             rollout_cache::forgets_after_a_minute,

@@ -98,3 +98,29 @@ pub async fn slide_with_the_clock(cache: Arc<dyn Cache>, clock: Arc<ManualClock>
     clock.advance(Duration::from_mins(2));
     assert_eq!(granted().await.0, 10);
 }
+
+/// A hold is of one account, and is only ever made longer.
+pub async fn hold_accounts(cache: Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
+    let (ours, other) = (format!("W#hold-{seed}#google#a"), format!("W#hold-{seed}#google#b"));
+    let job = sample_job(&workspace("hold", seed), "held", now);
+    let held = async |account: &str| cache.put_claimed(&job, account).await.expect("a put");
+    let minutes = async |account: &str| held(account).await.as_secs().div_ceil(60);
+    assert_eq!(minutes(&ours).await, 0);
+    for (wait, expected) in [(10, 10), (1, 10), (0, 10), (20, 20), (24 * 60, 24 * 60)] {
+        cache.hold(&ours, Duration::from_mins(wait)).await.expect("a hold");
+        assert_eq!(minutes(&ours).await, expected, "{wait} minutes");
+    }
+    assert_eq!(minutes(&other).await, 0, "another account is another");
+    assert_eq!(cache.cached_job(job.job_id, None).await.expect("a look").0, Some(job), "the job was put");
+}
+
+/// A hold ends by itself.
+pub async fn end_holds_with_the_clock(cache: Arc<dyn Cache>, clock: Arc<ManualClock>, seed: Uuid) {
+    let account = format!("W#hold-{seed}#google#a");
+    let job = sample_job(&workspace("hold", seed), "held", clock.now());
+    cache.hold(&account, Duration::from_secs(30)).await.expect("a hold");
+    clock.advance(Duration::from_secs(20));
+    assert_eq!(cache.put_claimed(&job, &account).await.expect("a put"), Duration::from_secs(10));
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(cache.put_claimed(&job, &account).await.expect("a put"), Duration::ZERO);
+}

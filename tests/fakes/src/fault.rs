@@ -55,6 +55,8 @@ pub enum Fault {
     RateLimit403,
     /// Does nothing and answers 401, as for a token that ran out.
     Unauthorized,
+    /// Does nothing and answers 403, as for a missing scope.
+    Forbidden,
     /// Waits, then does what is asked and answers.
     Slow {
         /// For how many milliseconds.
@@ -185,6 +187,10 @@ pub(crate) async fn strike(
         }
         Some(Fault::RateLimit403) => fail(StatusCode::FORBIDDEN, "rateLimitExceeded"),
         Some(Fault::Unauthorized) => fail(StatusCode::UNAUTHORIZED, "authError"),
+        Some(Fault::Forbidden) => match provider {
+            Provider::Google => fail(StatusCode::FORBIDDEN, "insufficientPermissions"),
+            Provider::Microsoft => fail(StatusCode::FORBIDDEN, "ErrorAccessDenied"),
+        },
         Some(Fault::Slow { ms }) => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             next.run(request).await

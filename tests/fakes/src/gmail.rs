@@ -87,8 +87,13 @@ async fn create_draft(
     let mail = mail(&read::<NewDraft>(&headers, &body)?.message, &account)?;
     let number = state.number();
     let id = format!("r{number}");
-    let draft =
-        Draft { owner: account.token, mail, sent: false, immutable_id: false, internet_message_id: String::new() };
+    let draft = Draft {
+        owner: account.account().to_owned(),
+        mail,
+        sent: false,
+        immutable_id: false,
+        internet_message_id: String::new(),
+    };
     state.put_draft(id.clone(), draft);
     let message = json!({ "id": format!("m{number}"), "threadId": format!("t{number}"), "labelIds": ["DRAFT"] });
     Ok(Json(json!({ "id": id, "message": message })).into_response())

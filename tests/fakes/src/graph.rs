@@ -91,7 +91,7 @@ async fn create(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Byt
     let number = state.number();
     let id = format!("AAkALg{number}-_A=");
     let draft = Draft {
-        owner: account.token,
+        owner: account.account().to_owned(),
         mail,
         sent: false,
         immutable_id: wants_immutable_ids(&headers),

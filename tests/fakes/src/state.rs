@@ -54,6 +54,11 @@ impl Token {
         Self { token: token.to_owned(), provider, scopes, address: None, expires_in_s: None }
     }
 
+    /// Whose drafts it sees: a new token of an account sees those of the one before.
+    pub(crate) fn account(&self) -> &str {
+        self.address.as_deref().unwrap_or(&self.token)
+    }
+
     fn has(&self, scope: &str) -> bool {
         let bare = |scope: &str| scope.trim_start_matches("https://graph.microsoft.com/").to_ascii_lowercase();
         self.scopes.iter().any(|have| bare(have) == bare(scope))
@@ -164,7 +169,7 @@ impl State {
     }
 
     pub(crate) fn draft(&self, id: &str, account: &Token) -> Option<Draft> {
-        self.lock().drafts.get(id).filter(|draft| draft.owner == account.token).cloned()
+        self.lock().drafts.get(id).filter(|draft| draft.owner == account.account()).cloned()
     }
 
     pub(crate) fn remove_draft(&self, id: &str) {
@@ -174,7 +179,7 @@ impl State {
     /// Takes a draft out and delivers it, in one step: two sends at once deliver once.
     pub(crate) fn send_draft(&self, id: &str, account: &Token) -> Option<Draft> {
         let mut inner = self.lock();
-        let draft = inner.drafts.get(id).filter(|draft| draft.owner == account.token && !draft.sent)?.clone();
+        let draft = inner.drafts.get(id).filter(|draft| draft.owner == account.account() && !draft.sent)?.clone();
         inner.drafts.remove(id);
         if draft.immutable_id {
             inner.drafts.insert(id.to_owned(), Draft { sent: true, ..draft.clone() });

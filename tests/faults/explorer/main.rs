@@ -124,6 +124,54 @@ fn a_change_is_never_unknown_while_the_provider_answers() {
     assert_eq!((step, end(&run)), (3, ("presumed", None, 1)));
 }
 
+/// Runs a schedule of twists that workers meet one after another, each so often; says how many were left.
+fn one_after_another(setup: Setup, twists: &[(Site, Phase, Twist, u32)]) -> (Run, usize) {
+    let mut left: Vec<_> = twists.iter().rev().copied().collect();
+    let run = schedule::run(setup, Sabotage::None, false, &mut |_, (_, point), _| {
+        let (site, phase, twist, times) = left.last_mut()?;
+        if point != (*site, *phase) || *times == 0 {
+            return None;
+        }
+        let twist = *twist;
+        *times -= u32::from(*times != FOR_EVER);
+        if *times == 0 {
+            left.pop();
+        }
+        Some(twist)
+    });
+    (run, left.len())
+}
+
+#[test]
+fn a_job_whose_draft_is_known_waits_for_its_account() {
+    let lost = (Site::Perform, Phase::After, Twist::Fault, 1);
+    for setup in [Setup::GmailDrafts, Setup::GraphDrafts] {
+        for refusal in [
+            &[(Site::Perform, Phase::Before, Twist::Forbidden, 3)][..],
+            &[(Site::Perform, Phase::Before, Twist::Unauthorized, 5)],
+            &[(Site::Perform, Phase::Before, Twist::Unauthorized, 1), (Site::Refresh, Phase::After, Twist::NoToken, 1)],
+            &[
+                (Site::Perform, Phase::Before, Twist::RateLimited, 1),
+                (Site::Connection, Phase::After, Twist::Downgrade, 1),
+            ],
+        ] {
+            let (run, left) = one_after_another(setup, refusal);
+            assert_eq!((end(&run), left), (("completed", None, 1), 0), "{setup:?} {refusal:?}");
+            let (run, left) = one_after_another(setup, &[&[lost], refusal].concat());
+            assert_eq!((end(&run), left), (("presumed", None, 1), 0), "{setup:?} {refusal:?} after a lost answer");
+        }
+        // Nobody connects it again.
+        let forever = (Site::Perform, Phase::Before, Twist::Forbidden, FOR_EVER);
+        let (run, _) = one_after_another(setup, &[forever]);
+        assert_eq!(end(&run), ("failed", Some(JobErrorCode::GaveUp), 0), "{setup:?}");
+        let (run, _) = one_after_another(setup, &[lost, forever]);
+        assert_eq!(end(&run), ("unknown", Some(JobErrorCode::OutcomeUnknown), 1), "{setup:?}");
+    }
+    // Without a draft a missing permission ends a job, which certainly sent nothing.
+    let (run, _) = one_after_another(Setup::SendOnly, &[(Site::Perform, Phase::Before, Twist::Forbidden, FOR_EVER)]);
+    assert_eq!(end(&run), ("failed", Some(JobErrorCode::ReauthRequired), 0));
+}
+
 #[test]
 fn a_job_that_kills_its_workers_is_settled() {
     let killed = |point| end(&at(Setup::GmailDrafts, point, Twist::Crash, FOR_EVER));

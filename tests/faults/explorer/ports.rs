@@ -47,6 +47,7 @@ const PROVIDER: ProviderSpec = ProviderSpec {
         identity_scopes: &[],
         parameters: &[],
         scope_prefix: "",
+        implies: &[],
         pasted_scopes: &[],
         is_issuer: |_, _| false,
         address: |_| None,
@@ -146,8 +147,9 @@ impl Jobs for World {
         self.write(Site::Save, |state| state.save(job)).await.map_err(ledger_down)
     }
 
-    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
-        self.read(Site::Contents, |state| state.contents.get(&id).cloned()).await.map_err(ledger_down)
+    async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError> {
+        let find = |state: &mut crate::world::State| ids.iter().map(|id| state.contents.get(id).cloned()).collect();
+        self.read(Site::Contents, find).await.map_err(ledger_down)
     }
 
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
@@ -252,6 +254,7 @@ impl Connections for World {
             sealed: tokens(),
             scopes: scopes.into_iter().map(str::to_owned).collect(),
             needs_reauth: false,
+            setup_problem: None,
             version: Uuid::nil(),
             connected_at: Timestamp::UNIX_EPOCH,
         }))
@@ -303,6 +306,11 @@ impl JobCache for World {
     async fn put_jobs(&self, _: &[Job]) -> Result<(), CacheError> {
         // A job that is cached for polling never comes back to a worker.
         self.read(Site::PutJobs, |_| ()).await.map_err(|_| CacheError::new("cut off"))
+    }
+
+    async fn put_claimed(&self, _: &Job, _: &str) -> Result<Duration, CacheError> {
+        self.put_jobs(&[]).await?;
+        Ok(Duration::ZERO)
     }
 
     async fn cached_job(&self, _: JobId, _: Option<&RateLimit>) -> Result<(Option<Job>, Decision), CacheError> {
@@ -480,6 +488,11 @@ impl RateLimits for Unused {
     async fn count(&self, _: &RateLimit) -> Result<Decision, CacheError> {
         unused()
     }
+
+    /// There is one job, which knows its own wait.
+    async fn hold(&self, _: &str, _: Duration) -> Result<(), CacheError> {
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -617,7 +630,7 @@ fn refusal(twist: Twist) -> Option<ProviderError> {
     match twist {
         Twist::RateLimited => Some(ProviderError::RateLimited(Some(Duration::from_secs(20)))),
         Twist::Unauthorized => Some(ProviderError::Unauthorized),
-        Twist::Forbidden => Some(ProviderError::Forbidden("scope".to_owned())),
+        Twist::Forbidden => Some(ProviderError::Forbidden("scope".into())),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use domain::{ActorId, Job, JobId, Scope, State as JobState};
+use domain::{ActorId, Job, JobId, Scope, State as JobState, WaitingFor};
 use engine::{
     Caller, Engine, catalogue::RequestedAction, execute::ExecuteRequest, limits::Ticket, ports::Queue,
     work::Disposition,
@@ -224,6 +224,8 @@ impl Scheduler<'_> {
             return true;
         }
         let job = state.job().cloned();
+        // Its owner hears of it, and connects the account again.
+        state.downgraded &= job.as_ref().is_none_or(|job| job.waiting_for != Some(WaitingFor::Reauth));
         let retriable = job.as_ref().filter(|job| job.error.as_ref().is_some_and(|error| error.retriable));
         if let Some(job) = retriable
             && !self.was_retried

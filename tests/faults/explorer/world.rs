@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{Job, JobId, State as JobState};
+use domain::{Job, JobErrorCode, JobId, State as JobState};
 use engine::ports::{Contents, Save};
 use jiff::{SignedDuration, Timestamp};
 
@@ -152,7 +152,7 @@ pub enum Twist {
     Late,
     /// There is no newer token.
     NoToken,
-    /// The account was connected anew, without the draft scopes.
+    /// The account was connected anew, without the draft scopes; and again with them, once a job waits for that.
     Downgrade,
     /// The rollout gate says no.
     GateShut,
@@ -241,13 +241,18 @@ pub struct State {
     pub answered: Option<JobId>,
     /// Between a send's begin and its record something went wrong.
     pub excuse: bool,
-    /// Something said no for good, the account lost its draft scopes, or all tries are used up.
+    /// Something said no for good, the account lost its draft scopes before a draft was made, or all tries are used up.
     pub refused: bool,
     mishaps: u32,
     pub downgraded: bool,
     pub draft_deleted: bool,
     pub gate_shut: bool,
     pub violation: Option<String>,
+}
+
+fn is_for_its_account(job: &Job) -> bool {
+    let code = job.error.as_ref().map(|error| error.code);
+    matches!(code, Some(JobErrorCode::ReauthRequired | JobErrorCode::ConnectionRequired))
 }
 
 #[derive(Clone)]
@@ -434,6 +439,9 @@ impl State {
             JobState::Failed if self.delivered > 0 && self.setup != Setup::Sandbox => {
                 self.violate("a job failed whose action took effect");
             }
+            JobState::Failed if job.evidence.is_some() && !self.refused && is_for_its_account(job) => {
+                self.violate("a job whose draft is known ended for its account");
+            }
             JobState::Unknown if !self.excuse => {
                 self.violate("an outcome is unknown, though nothing came between a call and its record");
             }
@@ -487,7 +495,9 @@ impl State {
         };
         self.excuse |= disturbs && task.sending;
         self.mishaps += 1;
-        self.refused |= matches!(twist, Twist::Forbidden | Twist::NoToken | Twist::Downgrade | Twist::GateShut);
+        // Without its draft scopes an account sends in one request, unless a draft is made already: that one waits.
+        let undrafted = self.job().is_none_or(|job| job.evidence.is_none());
+        self.refused |= twist == Twist::GateShut || twist == Twist::Downgrade && undrafted;
         self.refused |= self.mishaps > MISHAPS;
     }
 }

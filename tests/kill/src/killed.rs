@@ -167,6 +167,13 @@ async fn chaos(stage: &Stage, api: &Slot, worker: &Slot, mut chance: Chance) {
                 {
                     world.fakes.script(Fault::Unauthorized.on(operation));
                 }
+                // A job whose draft is known waits for its account, however often it is refused.
+                for operation in ["gmail.drafts.send", "graph.messages.send"] {
+                    let refusals = [Fault::Unauthorized, Fault::Unauthorized, Fault::Forbidden, Fault::Forbidden];
+                    world.fakes.script(refusals[usize::try_from(chance.below(4)).expect("one of four")].on(operation));
+                    world.fakes.script(Fault::Unauthorized.on(operation));
+                    world.fakes.script(Fault::Unauthorized.on(operation));
+                }
             }
         }
     }

@@ -72,8 +72,8 @@ impl Jobs for Trapped<Arc<dyn Jobs>> {
         self.around(call, self.inner.save(job)).await
     }
 
-    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
-        self.around("ledger.contents", self.inner.contents(id)).await
+    async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError> {
+        self.around("ledger.contents", self.inner.contents_of(ids)).await
     }
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
@@ -127,6 +127,10 @@ impl Claims for Trapped<Arc<dyn Claims>> {
 impl JobCache for Trapped<Arc<dyn JobCache>> {
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
         self.around("cache.put_jobs", self.inner.put_jobs(jobs)).await
+    }
+
+    async fn put_claimed(&self, job: &Job, account: &str) -> Result<Duration, CacheError> {
+        self.around("cache.put_jobs", self.inner.put_claimed(job, account)).await
     }
 
     async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Result<(Option<Job>, Decision), CacheError> {

@@ -270,8 +270,8 @@ async fn jobs(
                 told = false;
                 // Oldest first, so that the newest job is the last line.
                 for job in list(&page["data"]).iter().rev() {
-                    let (id, status) = (job["job_id"].to_string(), &job["status"]);
-                    if seen.insert(id, status.clone()).as_ref() != Some(status) {
+                    let (id, state) = (job["job_id"].to_string(), json!([job["status"], job["waiting_for"]]));
+                    if seen.insert(id, state.clone()).as_ref() != Some(&state) {
                         say(how, &job.to_string(), |out| print::job_line(out, job))?;
                     }
                 }

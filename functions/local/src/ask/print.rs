@@ -79,8 +79,25 @@ pub fn jobs(out: &mut dyn Write, jobs: &[Value]) -> Result<()> {
 pub fn job_line(out: &mut dyn Write, job: &Value) -> Result<()> {
     let (id, status) = (text(&job["job_id"]), text(&job["status"]));
     write!(out, "{id}  {status:<9}  {}  {}", text(&job["action"]), text(&job["created_at"]))?;
+    if let Some(summary) = job["summary"].as_object() {
+        write!(out, "  {}", text(&summary["title"]))?;
+        let recipients = list(&summary["recipients"]).iter().map(text).collect::<Vec<_>>().join(", ");
+        let more = summary["more"].as_u64().filter(|more| *more > 0).map(|more| format!(" and {more} more"));
+        if !recipients.is_empty() {
+            write!(out, " to {recipients}{}", more.unwrap_or_default())?;
+        }
+    }
+    if let Some(what) = job["waiting_for"].as_str() {
+        write!(out, "  waits for {}", safe(what))?;
+        if let Some(until) = job["waiting_until"].as_str() {
+            write!(out, " until {}", safe(until))?;
+        }
+    }
     if let Some(error) = job["error"].as_object() {
         write!(out, "  {}: {}", text(&error["code"]), text(&error["message"]))?;
+        if let Some(says) = job["error"]["provider_says"].as_str() {
+            write!(out, " {} says: {}", text(&job["provider"]), safe(says))?;
+        }
     }
     writeln!(out)
 }
@@ -180,6 +197,19 @@ mod tests {
              orchestrator plan \"…\" --answer ID=VALUE --answer ID=VALUE\n";
         assert_eq!(printed(|out, value| plan(out, value, true), &answer), format!("{shown}{questions}"));
         assert_eq!(printed(|out, value| plan(out, value, false), &answer), shown);
+    }
+
+    #[test]
+    fn a_line_names_the_job_and_says_what_it_waits_for_or_what_went_wrong() {
+        let job = json!({ "job_id": "j", "status": "pending", "action": "gmail.send", "created_at": "t", "error": null,
+            "summary": { "title": "Hi", "recipients": ["a@example.com", "b@example.com"], "more": 2 },
+            "waiting_for": "rate-limit", "waiting_until": "u" });
+        let line = "j  pending    gmail.send  t  Hi to a@example.com, b@example.com and 2 more  waits for rate-limit until u\n";
+        assert_eq!(printed(job_line, &job), line);
+        let job = json!({ "job_id": "j", "status": "error", "action": "gmail.send", "created_at": "t", "provider": "google",
+            "summary": { "title": "Hi", "recipients": [], "more": 0 }, "waiting_for": null,
+            "error": { "code": "c", "message": "No.", "provider_says": "Invalid To" } });
+        assert_eq!(printed(job_line, &job), "j  error      gmail.send  t  Hi  c: No. google says: Invalid To\n");
     }
 
     #[test]

@@ -37,6 +37,8 @@ struct Kept {
     consents: Recent<String, Consent>,
     /// With the end of each.
     locks: HashMap<String, (Uuid, Timestamp)>,
+    /// With the end of each.
+    holds: HashMap<String, Timestamp>,
     rate_counts: RateCounts,
 }
 
@@ -49,6 +51,7 @@ impl MemoryCache {
             rollouts: Recent::default(),
             consents: Recent::good_for(SignedDuration::try_from(CONSENT_WITHIN).unwrap_or(SignedDuration::MAX)),
             locks: HashMap::new(),
+            holds: HashMap::new(),
             rate_counts: RateCounts::default(),
         };
         Self { clock, kept: Mutex::new(kept) }
@@ -91,6 +94,13 @@ impl JobCache for MemoryCache {
         Ok(())
     }
 
+    async fn put_claimed(&self, job: &Job, account: &str) -> Result<Duration, CacheError> {
+        self.put_jobs(std::slice::from_ref(job)).await?;
+        let until = self.kept().holds.get(account).copied();
+        let left = until.map(|until| until.duration_since(self.clock.now()));
+        Ok(left.and_then(|left| left.try_into().ok()).unwrap_or_default())
+    }
+
     async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>> {
         let (now, mut kept) = (self.clock.now(), self.kept());
         let decision = kept.rate_counts.count(limit, now);
@@ -102,6 +112,14 @@ impl JobCache for MemoryCache {
 impl RateLimits for MemoryCache {
     async fn count(&self, rate_limit: &RateLimit) -> Result<Decision, CacheError> {
         Ok(self.kept().rate_counts.count(Some(rate_limit), self.clock.now()))
+    }
+
+    async fn hold(&self, account: &str, wait: Duration) -> Result<(), CacheError> {
+        let (now, known) = (self.clock.now(), &mut self.kept().holds);
+        known.retain(|_, until| *until > now);
+        let until = known.entry(account.to_owned()).or_insert(now);
+        *until = later(now, wait).max(*until);
+        Ok(())
     }
 }
 

@@ -46,6 +46,17 @@ pub struct OAuthClient {
 /// The errors that only the account's owner can mend: RFC 6749, section 5.2, and OpenID Connect Core, section 3.1.2.6, whose
 /// codes Microsoft's token endpoint gives too.
 const ENDED: &[&str] = &["invalid_grant", "interaction_required", "consent_required", "login_required"];
+/// The errors that only the operator, or an organisation's administrator, can mend. The first two are of RFC 6749,
+/// section 5.2.
+const SETUP: &[&str] = &[
+    "invalid_client",
+    "unauthorized_client",
+    "access_denied",
+    "admin_policy_enforced",
+    "deleted_client",
+    "disabled_client",
+    "org_internal",
+];
 /// The life of a token whose answer does not say it.
 const USUAL_LIFE: f64 = 3600.0;
 
@@ -106,11 +117,16 @@ impl OAuthClients {
         }
         // RFC 6749, section 5.2.
         let code = answer.json()["error"].as_str().filter(|code| http::is_code(code)).map(str::to_owned);
-        // Never from a server that is failing.
-        if answer.status.is_client_error() && code.as_deref().is_some_and(|code| ENDED.contains(&code)) {
-            return Err(OAuthError::InvalidGrant);
+        match &code {
+            // Never from a server that is failing.
+            Some(code) if answer.status.is_client_error() && ENDED.contains(&code.as_str()) => {
+                Err(OAuthError::InvalidGrant)
+            }
+            Some(code) if answer.status.is_client_error() && SETUP.contains(&code.as_str()) => {
+                Err(OAuthError::Setup(code.clone()))
+            }
+            _ => Err(OAuthError::Refused { status: answer.status.as_u16(), code }),
         }
-        Err(OAuthError::Refused { status: answer.status.as_u16(), code })
     }
 }
 

@@ -8,7 +8,7 @@ use engine::ports::{
     Access, Action, ActionSpec, Call, Done, Example, ParamAddress, ProviderError, RenderContext, RenderError, Rendered,
     Wording,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::params;
 use crate::exchange::harmless;
@@ -146,6 +146,14 @@ impl<T: MailTransport> Call for MailCall<T> {
 
     fn title(&self) -> String {
         self.mail.subject.clone()
+    }
+
+    fn readable(&self) -> Value {
+        let mut fields = json!({ "subject": self.mail.subject, "text": self.mail.text, "html": self.mail.html });
+        for (field, list) in self.mail.address_fields() {
+            fields[field] = list.iter().map(ToString::to_string).collect();
+        }
+        fields
     }
 
     fn warnings(&self) -> Vec<Warning> {

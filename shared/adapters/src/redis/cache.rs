@@ -82,13 +82,14 @@ impl Claims for RedisCache {
 #[async_trait]
 impl JobCache for RedisCache {
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError> {
-        let call = |job: &Job| {
-            let body = serde_json::to_string(job).expect("a job is always JSON");
-            let seconds = if job.state.has_ended() { ENDED } else { OPEN };
-            PUT_JOB.call(&[key(job.job_id, "job")], (job.revision, job.state.status().as_str(), body, seconds))
-        };
-        // A put over itself changes nothing.
-        Ok(self.0.query(jobs.iter().map(call)).await?)
+        Ok(self.0.query(jobs.iter().map(put)).await?)
+    }
+
+    async fn put_claimed(&self, job: &Job, account: &str) -> Result<Duration, CacheError> {
+        let held = Call::new("PTTL", key(account, "hold"));
+        // Negative where there is no hold.
+        let ((), left): ((), i64) = self.0.query([put(job), held]).await?;
+        Ok(Duration::from_millis(left.try_into().unwrap_or_default()))
     }
 
     async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>> {
@@ -104,6 +105,14 @@ impl RateLimits for RedisCache {
     async fn count(&self, rate_limit: &RateLimit) -> Result<Decision, CacheError> {
         let ((), decision) = self.counting(Some(rate_limit), []).await?;
         Ok(decision)
+    }
+
+    async fn hold(&self, account: &str, wait: Duration) -> Result<(), CacheError> {
+        let (key, wait) = (key(account, "hold"), milliseconds(wait).max(1));
+        let set = Call::new("SET", (&key, 1, "NX", "PX", wait));
+        let longer = Call::new("PEXPIRE", (&key, wait, "GT"));
+        let _: (Value, Value) = self.0.query([set, longer]).await?;
+        Ok(())
     }
 }
 
@@ -158,6 +167,13 @@ impl CacheHealth for RedisCache {
     async fn ping(&self) -> Result<(), CacheError> {
         Ok(self.0.query_one(Call::new("PING", None::<u8>)).await?)
     }
+}
+
+/// A put over itself changes nothing.
+fn put(job: &Job) -> Call {
+    let body = serde_json::to_string(job).expect("a job is always JSON");
+    let seconds = if job.state.has_ended() { ENDED } else { OPEN };
+    PUT_JOB.call(&[key(job.job_id, "job")], (job.revision, job.state.status().as_str(), body, seconds))
 }
 
 fn rollout_key(provider: Provider) -> String {

@@ -9,7 +9,7 @@ use adapters::{
     providers::{self, Apis},
 };
 use domain::Evidence;
-use engine::ports::{Access, Action, Call, Done, ProviderError, RenderContext, Rendered};
+use engine::ports::{Access, Action, Call, Done, ProviderError, Refusal, RenderContext, Rendered};
 use fakes::{Fakes, Fault, Provider, Token};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -223,7 +223,7 @@ async fn scopes_are_what_the_provider_says_they_are() {
     };
     with(&gmail, Provider::Google, &[SEND]);
     assert!(
-        matches!(gmail.prepare().await, Err(ProviderError::Forbidden(why)) if why == "status 403 insufficientPermissions")
+        matches!(gmail.prepare().await, Err(ProviderError::Forbidden(why)) if why.label == "status 403 insufficientPermissions")
     );
     assert!(gmail.send(None).await.is_ok());
     with(&gmail, Provider::Google, &[COMPOSE]);
@@ -232,7 +232,7 @@ async fn scopes_are_what_the_provider_says_they_are() {
 
     with(&graph, Provider::Microsoft, &["Mail.Send"]);
     assert!(
-        matches!(graph.prepare().await, Err(ProviderError::Forbidden(why)) if why == "status 403 ErrorAccessDenied")
+        matches!(graph.prepare().await, Err(ProviderError::Forbidden(why)) if why.label == "status 403 ErrorAccessDenied")
     );
     assert!(graph.send(None).await.is_ok());
     with(&graph, Provider::Microsoft, &["https://graph.microsoft.com/Mail.ReadWrite"]);
@@ -296,7 +296,7 @@ async fn a_kept_connection_does_not_make_the_client_send_again() {
 #[tokio::test]
 async fn what_gmail_says_no_with_is_told_apart() {
     let error = |code: u16, rest: &str| format!(r#"{{"error":{{"code":{code},{rest}}}}}"#);
-    let rejected = |what: &str| ProviderError::Rejected(what.to_owned());
+    let rejected = |what: &str| ProviderError::Rejected(what.into());
     let gone = ProviderError::DraftGone;
     for (status, body, direct, draft) in [
         (
@@ -351,18 +351,12 @@ async fn what_gmail_says_no_with_is_told_apart() {
         ),
         (
             403,
-            error(403, r#""message":"m","errors":[{"reason":"domainPolicy"}]"#),
-            rejected("status 403 domainPolicy"),
-            rejected("status 403 domainPolicy"),
-        ),
-        (
-            403,
             error(
                 403,
                 r#""message":"m","status":"PERMISSION_DENIED","details":[{"reason":"ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]"#,
             ),
-            ProviderError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".to_owned()),
-            ProviderError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".to_owned()),
+            ProviderError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".into()),
+            ProviderError::Forbidden("status 403 ACCESS_TOKEN_SCOPE_INSUFFICIENT".into()),
         ),
         (
             408,
@@ -393,23 +387,17 @@ async fn what_gmail_says_no_with_is_told_apart() {
         let base = canned::answer(&canned::response(status, &body));
         let [gmail, _] = mails_at(&base, &base, PATIENT);
         let evidence = Evidence { draft_id: "r1".to_owned(), internet_message_id: None };
-        assert_eq!(gmail.send(None).await, Err(direct), "{status} {body:.80}");
-        assert_eq!(gmail.send(Some(&evidence)).await, Err(draft), "{status} {body:.80}");
+        assert_eq!(mute(gmail.send(None).await), direct, "{status} {body:.80}");
+        assert_eq!(mute(gmail.send(Some(&evidence)).await), draft, "{status} {body:.80}");
     }
 }
 
 #[tokio::test]
 async fn what_graph_says_no_with_is_told_apart() {
     let error = |code: &str| json!({ "error": { "code": code, "message": "to zoe@example.org" } }).to_string();
-    let rejected = |what: &str| ProviderError::Rejected(what.to_owned());
+    let rejected = |what: &str| ProviderError::Rejected(what.into());
     for (status, body, direct, draft) in [
         (404, error("ErrorItemNotFound"), rejected("status 404 ErrorItemNotFound"), ProviderError::DraftGone),
-        (
-            404,
-            error("MailboxNotEnabledForRESTAPI"),
-            rejected("status 404 MailboxNotEnabledForRESTAPI"),
-            rejected("status 404 MailboxNotEnabledForRESTAPI"),
-        ),
         (404, "<html>".to_owned(), rejected("status 404"), rejected("status 404")),
         (
             400,
@@ -419,15 +407,9 @@ async fn what_graph_says_no_with_is_told_apart() {
         ),
         (
             403,
-            error("ErrorSendAsDenied"),
-            rejected("status 403 ErrorSendAsDenied"),
-            rejected("status 403 ErrorSendAsDenied"),
-        ),
-        (
-            403,
             error("Authorization_RequestDenied"),
-            ProviderError::Forbidden("status 403 Authorization_RequestDenied".to_owned()),
-            ProviderError::Forbidden("status 403 Authorization_RequestDenied".to_owned()),
+            ProviderError::Forbidden("status 403 Authorization_RequestDenied".into()),
+            ProviderError::Forbidden("status 403 Authorization_RequestDenied".into()),
         ),
         (400, error("zoe@example.org"), rejected("status 400"), rejected("status 400")),
         // Not an acceptance of Graph's; the look at the draft sends nothing.
@@ -453,8 +435,176 @@ async fn what_graph_says_no_with_is_told_apart() {
         let base = canned::answer(&canned::response(status, &body));
         let [_, graph] = mails_at(&base, &base, PATIENT);
         let evidence = Evidence { draft_id: "AAk=".to_owned(), internet_message_id: None };
-        assert_eq!(graph.send(None).await, Err(direct), "{status} {body}");
-        assert_eq!(graph.send(Some(&evidence)).await, Err(draft), "{status} {body}");
+        assert_eq!(mute(graph.send(None).await), direct, "{status} {body}");
+        assert_eq!(mute(graph.send(Some(&evidence)).await), draft, "{status} {body}");
+    }
+}
+
+/// The error without the provider's words.
+fn mute(done: Result<Done, ProviderError>) -> ProviderError {
+    let quiet = |refusal: Refusal| Refusal { says: None, ..refusal };
+    match done.unwrap_err() {
+        ProviderError::Rejected(refusal) => ProviderError::Rejected(quiet(refusal)),
+        ProviderError::Account(refusal) => ProviderError::Account(quiet(refusal)),
+        ProviderError::Setup(refusal) => ProviderError::Setup(quiet(refusal)),
+        ProviderError::Forbidden(refusal) => ProviderError::Forbidden(quiet(refusal)),
+        error => error,
+    }
+}
+
+/// A refusal's kind, with the provider's words; what is about the mail is one, what is about the account or the setup is
+/// another.
+fn kind(error: &ProviderError) -> (&'static str, Option<&str>) {
+    match error {
+        ProviderError::Rejected(refusal) => ("mail", refusal.says.as_deref()),
+        ProviderError::Account(refusal) => ("account", refusal.says.as_deref()),
+        ProviderError::Setup(refusal) => ("setup", refusal.says.as_deref()),
+        ProviderError::Forbidden(refusal) => ("scope", refusal.says.as_deref()),
+        ProviderError::RateLimited(_) => ("limit", None),
+        ProviderError::Busy(_) => ("busy", None),
+        ProviderError::Unauthorized => ("token", None),
+        _ => ("other", None),
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_account_or_the_setup_is_not_told_as_wrong_with_the_mail() {
+    for (status, error, expected, says) in [
+        (
+            403,
+            json!({ "message": "Gmail API has not been used in project 1.", "errors": [{ "reason": "accessNotConfigured" }] }),
+            "setup",
+            Some("Gmail API has not been used in project 1. (accessNotConfigured)"),
+        ),
+        (
+            403,
+            json!({ "message": "m", "details": [{ "reason": "SERVICE_DISABLED" }] }),
+            "setup",
+            Some("m (SERVICE_DISABLED)"),
+        ),
+        (403, json!({ "details": [{ "reason": "BILLING_DISABLED" }] }), "setup", Some("BILLING_DISABLED")),
+        (403, json!({ "message": "m", "errors": [{ "reason": "domainPolicy" }] }), "setup", Some("m (domainPolicy)")),
+        (403, json!({ "details": [{ "reason": "CONSUMER_INVALID" }] }), "setup", Some("CONSUMER_INVALID")),
+        (
+            403,
+            json!({ "details": [{ "reason": "ORG_RESTRICTION_VIOLATION" }] }),
+            "setup",
+            Some("ORG_RESTRICTION_VIOLATION"),
+        ),
+        (
+            400,
+            json!({ "message": "Mail service not enabled", "errors": [{ "reason": "failedPrecondition" }] }),
+            "account",
+            Some("Mail service not enabled (failedPrecondition)"),
+        ),
+        (
+            403,
+            json!({ "message": "Delegation denied for ana@example.com", "errors": [{ "reason": "forbidden" }] }),
+            "account",
+            Some("Delegation denied for ana@example.com (forbidden)"),
+        ),
+        (
+            401,
+            json!({ "message": "m", "details": [{ "reason": "ACCOUNT_STATE_INVALID" }] }),
+            "account",
+            Some("m (ACCOUNT_STATE_INVALID)"),
+        ),
+        (401, json!({ "message": "m", "errors": [{ "reason": "authError" }] }), "token", None),
+        (
+            403,
+            json!({ "message": "m", "errors": [{ "reason": "accountSuspended" }] }),
+            "account",
+            Some("m (accountSuspended)"),
+        ),
+        (
+            403,
+            json!({ "message": "m", "errors": [{ "reason": "insufficientPermissions" }] }),
+            "scope",
+            Some("m (insufficientPermissions)"),
+        ),
+        (
+            400,
+            json!({ "message": "Invalid To header", "errors": [{ "reason": "invalidArgument" }] }),
+            "mail",
+            Some("Invalid To header (invalidArgument)"),
+        ),
+        (413, json!({}), "mail", None),
+        (403, json!({ "message": "m", "errors": [{ "reason": "userRateLimitExceeded" }] }), "limit", None),
+    ] {
+        let base = canned::answer(&canned::response(status, &json!({ "error": error }).to_string()));
+        let [gmail, _] = mails_at(&base, &base, PATIENT);
+        assert_eq!(kind(&gmail.send(None).await.unwrap_err()), (expected, says), "{status} {error}");
+    }
+    for (status, code, message, expected) in [
+        (404, "MailboxNotEnabledForRESTAPI", "m", "account"),
+        (404, "mailboxnotenabledforrestapi", "m", "account"),
+        (404, "ErrorNonExistentMailbox", "m", "account"),
+        (403, "ErrorSendAsDenied", "m", "account"),
+        (403, "ErrorAccountSuspend", "m", "account"),
+        (400, "ErrorMessageSubmissionBlocked", "m", "account"),
+        (507, "ErrorQuotaExceeded", "m", "other"),
+        (403, "ErrorQuotaExceeded", "m", "account"),
+        (403, "Authorization_IdentityNotFound", "m", "setup"),
+        (403, "TenantDisabled", "m", "setup"),
+        (403, "ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant", "setup"),
+        (403, "ErrorAccessDenied", "m", "scope"),
+        (400, "ErrorInvalidRecipients", "m", "mail"),
+        (409, "ErrorIrresolvableConflict", "m", "busy"),
+        (423, "Locked", "m", "busy"),
+        (403, "ErrorMailboxMoveInProgress", "m", "busy"),
+        (403, "ErrorExceededMessageLimit", "m", "limit"),
+    ] {
+        let body = json!({ "error": { "code": code, "message": message } }).to_string();
+        let base = canned::answer(&canned::response(status, &body));
+        let [_, graph] = mails_at(&base, &base, PATIENT);
+        let error = graph.send(None).await.unwrap_err();
+        let (found, says) = kind(&error);
+        assert_eq!(found, expected, "{status} {code}");
+        assert!(says.is_none_or(|says| says == format!("{code}: {message}")), "{says:?}");
+        assert!(
+            !format!("{error} {error:?}").contains(message) || message == "m",
+            "its words are in no log: {error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_stands_in_the_words_of_a_429_counts() {
+    let limited = |message: &str| json!({ "error": { "code": 429, "message": message } }).to_string();
+    for (message, wait) in [
+        ("User-rate limit exceeded.  Retry after 2016-11-06T08:50:37.000Z", Some(60)),
+        ("User-rate limit exceeded.  Retry after 2027-01-01T00:00:00.000Z", Some(86_400)),
+        ("Retry after 90 seconds", Some(90)),
+        ("Too many requests", None),
+    ] {
+        let body = limited(message);
+        let head = "HTTP/1.1 429 Too Many Requests\r\ndate: Sun, 06 Nov 2016 08:49:37 GMT\r\nconnection: close";
+        let base = canned::answer(&format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+        let [gmail, _] = mails_at(&base, &base, PATIENT);
+        let error = gmail.send(None).await.unwrap_err();
+        assert_eq!(error, ProviderError::RateLimited(wait.map(Duration::from_secs)), "{message}");
+    }
+}
+
+#[test]
+fn a_wider_scope_counts_as_those_it_includes() {
+    let compose = &["https://www.googleapis.com/auth/gmail.compose"][..];
+    let send = &["https://www.googleapis.com/auth/gmail.send"][..];
+    for (provider, granted, wanted, expected) in [
+        (domain::Provider::Google, "https://mail.google.com/", compose, true),
+        (domain::Provider::Google, "https://mail.google.com/", send, true),
+        (domain::Provider::Google, "https://www.googleapis.com/auth/gmail.modify", compose, true),
+        (domain::Provider::Google, "gmail.modify", send, true),
+        (domain::Provider::Google, "https://www.googleapis.com/auth/gmail.compose", send, true),
+        (domain::Provider::Google, "https://www.googleapis.com/auth/gmail.send", compose, false),
+        (domain::Provider::Google, "https://www.googleapis.com/auth/gmail.readonly", send, false),
+        (domain::Provider::Google, "https://mail.google.com", send, false),
+        (domain::Provider::Microsoft, "https://graph.microsoft.com/Mail.ReadWrite", &["Mail.ReadWrite"], true),
+        (domain::Provider::Microsoft, "Mail.ReadWrite", &["Mail.ReadWrite", "Mail.Send"], false),
+        (domain::Provider::Microsoft, "Mail.ReadWrite", &["Mail.Send"], false),
+    ] {
+        let granted = [granted.to_owned()];
+        assert_eq!(adapters::providers::spec(provider).grants(&granted, wanted), expected, "{granted:?} {wanted:?}");
     }
 }
 

@@ -55,10 +55,10 @@ fn a_lease_keeps_others_out_until_it_ends() {
     assert!(held.claimed(lease(120), at(59)).is_err());
     let taken = held.claimed(lease(120), at(60)).unwrap();
     assert_eq!((taken.fence, taken.attempts, taken.crashes), (2, 2, 1));
-    assert_eq!(taken.lease_released(at(70), at(61)).unwrap().crashes, 0, "a wait is a sign of life");
+    assert_eq!(taken.lease_released(at(70), None, at(61)).unwrap().crashes, 0, "a wait is a sign of life");
     assert_eq!(taken.orphaned(at(61)).unwrap().crashes, 2);
     let unreachable = taken.unreachable(at(70), at(61)).unwrap();
-    assert_eq!((unreachable.failures, unreachable.lease_released(at(70), at(61)).unwrap().failures), (1, 0));
+    assert_eq!((unreachable.failures, unreachable.lease_released(at(70), None, at(61)).unwrap().failures), (1, 0));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn what_may_have_been_sent_is_never_forgotten() {
     let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
     let again = sending.claimed(lease(120), at(61)).unwrap();
     assert_eq!(again.state, State::Sending);
-    let waiting = sending.lease_released(at(10), at(3)).unwrap();
+    let waiting = sending.lease_released(at(10), None, at(3)).unwrap();
     assert_eq!(waiting.state, State::Sending);
     assert!(waiting.cancelled(at(4)).is_err(), "a possible send cannot be taken back");
     assert!(waiting.claimed(lease(60), at(9)).is_err(), "not before its time");
@@ -103,4 +103,39 @@ fn a_record_reads_back_as_it_was_written() {
     let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
     let text = serde_json::to_string(&sending).unwrap();
     assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), sending);
+}
+
+#[test]
+fn a_job_that_waits_says_for_what_and_until_when() {
+    let running = job().claimed(lease(60), at(1)).unwrap();
+    assert_eq!((running.waiting_for, running.waiting_until()), (None, None));
+    let day = Some(at(1 + 24 * 3600));
+    for (what, until) in [
+        (Some(WaitingFor::RateLimit), Some(at(70))),
+        (Some(WaitingFor::Provider), Some(at(70))),
+        (Some(WaitingFor::Gate), Some(at(70))),
+        // Nobody knows when, but not longer.
+        (Some(WaitingFor::Reauth), day),
+        (None, None),
+    ] {
+        let waiting = running.lease_released(at(70), what, at(2)).unwrap();
+        assert_eq!((waiting.waiting_for, waiting.waiting_until()), (what, until), "{what:?}");
+        assert_eq!(waiting.nudged(at(3)).unwrap().waiting_for, what, "{what:?}");
+        let woken = waiting.woken(at(3)).unwrap();
+        assert_eq!((woken.waiting_for, woken.is_claimable(at(3)), waiting.is_claimable(at(3))), (None, true, false));
+        assert_eq!(waiting.claimed(lease(120), at(70)).unwrap().waiting_for, None);
+        assert_eq!(waiting.cancelled(at(5)).unwrap().waiting_for, None);
+    }
+    assert_eq!(running.unreachable(at(70), at(2)).unwrap().waiting_for, Some(WaitingFor::Provider));
+    assert!(running.woken(at(2)).is_err(), "it does not wait");
+}
+
+#[test]
+fn what_a_provider_said_goes_with_its_error() {
+    let failed = job().claimed(lease(60), at(1)).unwrap().failed(error(), at(2)).unwrap();
+    let failed = Job { sealed_provider_says: Some("sealed".to_owned()), ..failed };
+    assert_eq!(failed.retried(at(3)).unwrap().sealed_provider_says, None);
+    assert_eq!((failed.contents_erased_at(at(2 + 7 * 86_400 - 1)), failed.finished_at), (None, Some(at(2))));
+    assert_eq!(failed.contents_erased_at(at(2 + 7 * 86_400)), Some(at(2 + 7 * 86_400)));
+    assert_eq!(job().contents_erased_at(at(1_000_000)), None, "an open job's contents are kept");
 }

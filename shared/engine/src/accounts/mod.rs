@@ -5,7 +5,7 @@ mod tokens;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::{Address, Provider, Via, WorkspaceId};
+use domain::{Address, JobError, JobErrorCode, Provider, Via, WorkspaceId};
 use jiff::SignedDuration;
 use secrecy::ExposeSecret;
 use strum::IntoStaticStr;
@@ -72,6 +72,9 @@ pub enum ConnectionError {
     /// The token cannot be renewed now; another try may succeed.
     #[error("the account's token cannot be renewed now: {0}")]
     Unavailable(#[source] Cause),
+    /// The provider refuses our client; holds its code.
+    #[error("the provider refuses this deployment's client: {0}")]
+    Setup(String),
     /// Its sealed text was not opened.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -141,7 +144,9 @@ impl Accounts {
             }
             there = match self.renewed(&stored, left.is_positive()).await {
                 // The old token is still valid.
-                Err(ConnectionError::Unavailable(_)) if left.is_positive() => return Ok(show(&stored, &tokens)),
+                Err(ConnectionError::Unavailable(_) | ConnectionError::Setup(_)) if left.is_positive() => {
+                    return Ok(show(&stored, &tokens));
+                }
                 renewed => renewed?,
             };
             // A new token may live for less than `AHEAD` from the start.
@@ -175,6 +180,19 @@ impl Accounts {
         Ok(Some(self.open(&stored).await?.access(&stored)))
     }
 
+    /// Why tokens of a workspace's account cannot be renewed, if the provider refused our client last.
+    pub async fn setup_problem(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+    ) -> Result<Option<JobError>, LedgerError> {
+        if self.at_once(workspace, provider).is_some() {
+            return Ok(None);
+        }
+        let stored = self.connections.connection(workspace, provider).await?;
+        Ok(stored.and_then(|stored| stored.setup_problem).map(|code| client_refused(provider, &code)))
+    }
+
     fn pasted(&self, workspace: &WorkspaceId, provider: Provider) -> Option<&Access> {
         self.pasted.tokens.get(&provider).filter(|_| *workspace == self.pasted.workspace)
     }
@@ -201,6 +219,34 @@ impl Accounts {
 fn show(stored: &StoredConnection, tokens: &Tokens) -> Connection {
     let access = tokens.access(stored);
     if stored.needs_reauth { Connection::NeedsReauth(access) } else { Connection::Live(access) }
+}
+
+/// The error of jobs whose account has to be connected again.
+pub(crate) fn reauth_required(provider: Provider, url: &str) -> JobError {
+    JobError {
+        code: JobErrorCode::ReauthRequired,
+        message: "The provider wants the consent of the account's owner again.".to_owned(),
+        retriable: true,
+        remediation: format!("{} again, then retry the job.", how_to_connect(provider, url)),
+    }
+}
+
+/// The error of jobs whose account's token is not renewed since the provider refuses our client.
+pub(crate) fn client_refused(provider: Provider, code: &str) -> JobError {
+    let name = provider.as_str().to_ascii_uppercase();
+    JobError {
+        code: JobErrorCode::SetupProblem,
+        message: format!("The provider refuses this deployment's OAuth client: {code}."),
+        retriable: true,
+        remediation: format!(
+            "Have the operator check the client and its secret ({name}_CLIENT_ID, {name}_CLIENT_SECRET), and whether the              secret has expired or an administrator blocks the client. Then retry the job."
+        ),
+    }
+}
+
+/// Where an account is connected; the beginning of a sentence.
+pub(crate) fn how_to_connect(provider: Provider, url: &str) -> String {
+    format!("Connect the account at {url}/dev/action-runner.html (or POST {url}/oauth/{provider}/start)")
 }
 
 fn sandbox() -> Connection {

@@ -4,6 +4,10 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use telemetry::{
+    labels::{Operation, ProviderOutcome},
+    names::PROVIDER_REQUESTS,
+};
 
 use super::{Accounts, ConnectionError, Tokens};
 use crate::ports::{OAuthError, Save, StoredConnection};
@@ -52,7 +56,15 @@ impl Accounts {
 
     async fn renew(&self, seen: &StoredConnection) -> Result<Option<StoredConnection>, ConnectionError> {
         let tokens = self.open(seen).await?;
-        let next = match self.oauth.refresh(seen.provider, &tokens.refresh).await {
+        let granted = self.oauth.refresh(seen.provider, &tokens.refresh).await;
+        let outcome = match &granted {
+            Ok(_) => ProviderOutcome::Ok,
+            Err(OAuthError::InvalidGrant) => ProviderOutcome::Unauthorized,
+            Err(OAuthError::Setup(_)) => ProviderOutcome::SetupProblem,
+            Err(_) => ProviderOutcome::NotReached,
+        };
+        PROVIDER_REQUESTS.count(&[seen.provider.as_str(), Operation::Refresh.into(), outcome.into()]);
+        let next = match granted {
             Ok(granted) => {
                 let tokens = Tokens {
                     access: granted.access_token,
@@ -64,12 +76,23 @@ impl Accounts {
                 StoredConnection {
                     sealed: tokens.seal(&*self.vault, &seen.workspace, seen.provider, &seen.account).await?,
                     scopes: granted.scopes.unwrap_or_else(|| seen.scopes.clone()),
+                    setup_problem: None,
                     version: self.ids.uuid(),
                     ..seen.clone()
                 }
             }
             Err(OAuthError::InvalidGrant) => {
-                StoredConnection { needs_reauth: true, version: self.ids.uuid(), ..seen.clone() }
+                StoredConnection { needs_reauth: true, setup_problem: None, version: self.ids.uuid(), ..seen.clone() }
+            }
+            Err(OAuthError::Setup(code)) => {
+                tracing::error!(oauth.provider = %seen.provider, oauth.error = code, "the provider refuses our client");
+                if seen.setup_problem.as_ref() != Some(&code) {
+                    let setup_problem = Some(code.clone());
+                    let next = StoredConnection { setup_problem, version: self.ids.uuid(), ..seen.clone() };
+                    // The next refresh notes it again.
+                    let _ = self.connections.put_connection(&next, Some(seen.version)).await;
+                }
+                return Err(ConnectionError::Setup(code));
             }
             Err(error) => return Err(ConnectionError::unavailable(error)),
         };

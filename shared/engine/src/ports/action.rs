@@ -1,6 +1,6 @@
 //! Actions: what a provider can do for an account. Nothing outside an action knows what kind of thing it is.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use domain::{Address, Effect, Evidence, Provider, Violation, Warning};
@@ -115,6 +115,11 @@ pub trait Call: Send + Sync {
     /// Names what it makes in a list, such as an event's title.
     fn title(&self) -> String;
 
+    /// What it would do, for a person to read: an object with a field for each thing of its own.
+    fn readable(&self) -> Value {
+        self.params()
+    }
+
     /// What a person should know before it is carried out, with pointers from the params down.
     fn warnings(&self) -> Vec<Warning> {
         Vec::new()
@@ -126,7 +131,7 @@ pub trait Call: Send + Sync {
 
     /// Makes a draft with the provider, which [`Call::perform`] sends. Only for drafts and for sends with the draft scopes.
     async fn prepare(&self, _: &Rendered, _: &Access) -> Result<Evidence, ProviderError> {
-        Err(ProviderError::Rejected("this action has no drafts".to_owned()))
+        Err(ProviderError::Rejected("this action has no drafts".into()))
     }
 
     /// Does it: sends the draft if there is one, else does what was rendered. A change is done under our id, or sets
@@ -210,21 +215,57 @@ pub enum Comparison {
     NotOurs,
 }
 
+/// A provider's refusal.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its status and code: safe in a log.
+    pub label: String,
+    /// Its own words, as they came. They may repeat contents, addresses and tokens.
+    pub says: Option<String>,
+}
+
+impl From<&str> for Refusal {
+    fn from(label: &str) -> Self {
+        Self { label: label.to_owned(), says: None }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Refusal").field(&self.label).finish()
+    }
+}
+
 /// Why a request to a provider failed, and what that means.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     /// Certainly not done, and another try would fail the same way: the provider refuses the content.
     #[error("the provider refused: {0}")]
-    Rejected(String),
+    Rejected(Refusal),
+    /// Certainly not done: the provider refuses the account until somebody mends it.
+    #[error("the provider refused the account: {0}")]
+    Account(Refusal),
+    /// Certainly not done: the provider refuses our client, or an organisation's policy does, until an operator mends it.
+    #[error("the provider refused the setup: {0}")]
+    Setup(Refusal),
     /// Certainly not done; the provider does not accept the token.
     #[error("the provider does not accept the token")]
     Unauthorized,
     /// Certainly not done; the token lacks the scope.
     #[error("the connection lacks a permission: {0}")]
-    Forbidden(String),
+    Forbidden(Refusal),
     /// Certainly not done: the provider limits its rate; how long to wait, if it said.
     #[error("the provider limits its rate")]
     RateLimited(Option<Duration>),
+    /// Certainly not done: something else is in the way, and passes by itself.
+    #[error("the provider is busy: {0}")]
+    Busy(String),
     /// Certainly not done: the provider was not reached, or failed before it could act.
     #[error("the provider cannot be reached: {0}")]
     Unreachable(String),

@@ -48,6 +48,9 @@ pub struct StoredConnection {
     /// The provider wants its owner's consent again.
     #[serde(default)]
     pub needs_reauth: bool,
+    /// Why the provider refuses our client, as its code, where it did so last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup_problem: Option<String>,
     /// Names this version; each write has a fresh one, so that no two are ever taken for each other.
     pub version: Uuid,
     /// When its owner last consented.

@@ -1,5 +1,7 @@
 //! Jobs, cached for polling.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::{Job, JobId};
 
@@ -10,6 +12,10 @@ use super::{CacheError, Counted, RateLimit};
 pub trait JobCache: Send + Sync {
     /// Caches jobs, each unless a later version of it is cached already.
     async fn put_jobs(&self, jobs: &[Job]) -> Result<(), CacheError>;
+
+    /// The same of one job; tells in the same round trip how long an account is held still, zero if it is not. See
+    /// [`super::RateLimits::hold`].
+    async fn put_claimed(&self, job: &Job, account: &str) -> Result<Duration, CacheError>;
 
     /// The job as it was cached last. Counts the request in the same round trip, if there is a limit.
     async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>>;

@@ -24,8 +24,13 @@ pub trait Jobs: Send + Sync {
     /// when the ledger holds another one. Repeating a write whose answer was lost counts as done.
     async fn save(&self, job: &Job) -> Result<Save, LedgerError>;
 
+    /// The sealed contents of these jobs, in order, until they are erased.
+    async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError>;
+
     /// The sealed contents of a job, until they are erased.
-    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError>;
+    async fn contents(&self, id: JobId) -> Result<Option<Contents>, LedgerError> {
+        Ok(self.contents_of(&[id]).await?.pop().flatten())
+    }
 
     /// A job with its sealed contents, until they are erased. A worker starts from both, so a ledger reads
     /// them in one call where it can.

@@ -91,7 +91,10 @@ pub enum OAuthError {
     /// The provider's answer is incomplete or does not match the request. Another try would fail the same way.
     #[error("the provider's answer does not hold: {0}")]
     InvalidAnswer(String),
-    /// The provider is failing, or refuses the client itself; another try may succeed.
+    /// The provider refuses our client, or an organisation's policy does. Only an operator can mend it.
+    #[error("the provider refuses this deployment's client: {0}")]
+    Setup(String),
+    /// The provider is failing; another try may succeed.
     #[error("the provider gives no token: status {status} {}", .code.as_deref().unwrap_or_default())]
     Refused {
         /// The HTTP status.

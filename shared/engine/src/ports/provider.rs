@@ -52,6 +52,8 @@ pub struct OAuthSpec {
     pub parameters: &'static [(&'static str, &'static str)],
     /// What a scope may begin with and means the same without. Scopes are compared without regard to case.
     pub scope_prefix: &'static str,
+    /// Scopes that include others, in any form of theirs.
+    pub implies: &'static [(&'static str, &'static [&'static str])],
     /// The scopes of a token pasted by hand, unless they are given.
     pub pasted_scopes: &'static [&'static str],
     /// Whether the id token's issuer is this provider's. The origin is that of the authorization endpoint.
@@ -85,8 +87,13 @@ impl ProviderSpec {
         scope.strip_prefix(self.oauth.scope_prefix).map_or_else(|| scope.clone(), str::to_owned)
     }
 
-    /// Whether all of the wanted scopes are among the granted ones.
+    /// Whether all of the wanted scopes are among the granted ones, or included in one of them.
     pub fn grants(&self, granted: &[String], wanted: &[&str]) -> bool {
-        wanted.iter().all(|want| granted.iter().any(|have| self.normal_scope(have) == self.normal_scope(want)))
+        let is = |scope: &str, other: &str| self.normal_scope(scope) == self.normal_scope(other);
+        let includes = |have: &str, want: &str| {
+            let mut wider = self.oauth.implies.iter().filter(|(wide, _)| is(wide, have));
+            is(have, want) || wider.any(|(_, included)| included.iter().any(|scope| is(scope, want)))
+        };
+        wanted.iter().all(|want| granted.iter().any(|have| includes(have, want)))
     }
 }

@@ -1,4 +1,4 @@
-//! Rate limits of keys and workspaces.
+//! Rate limits: ours of keys and workspaces, and the providers' of accounts.
 
 use std::time::Duration;
 
@@ -10,11 +10,14 @@ use super::CacheError;
 /// The window of a [`RateLimit`].
 pub const RATE_LIMIT_WINDOW: Duration = Duration::from_mins(1);
 
-/// Counts of requests.
+/// Counts of requests, and holds of accounts.
 #[async_trait]
 pub trait RateLimits: Send + Sync {
     /// Counts a request.
     async fn count(&self, limit: &RateLimit) -> Result<Decision, CacheError>;
+
+    /// Notes that a provider wants no request for an account for this long. A longer hold stands.
+    async fn hold(&self, account: &str, wait: Duration) -> Result<(), CacheError>;
 }
 
 /// The limits of a request: how many may come with its key, and for its workspace, within a minute.

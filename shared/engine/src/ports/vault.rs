@@ -82,6 +82,8 @@ pub enum Purpose {
     Consent,
     /// What only the workspace may read of a job's result.
     JobResult,
+    /// What a provider said of a job that it refused.
+    ProviderSays,
 }
 
 impl Purpose {

@@ -1,6 +1,7 @@
 //! Carries one job out: this file claims it and settles its message, [`run`] does the work.
 
 mod run;
+mod words;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use crate::{
     catalogue::Catalogue,
     gate::Gate,
     job_store::JobStore,
-    ports::{Clock, Ids, Outbox, QueuedMessage, Save, Vault},
+    ports::{Clock, Ids, Outbox, QueuedMessage, RateLimits, Save, Vault},
 };
 
 /// How long to wait for a ledger that does not answer.
@@ -46,6 +47,7 @@ pub struct Worker {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) rate_limits: Arc<dyn RateLimits>,
     pub(crate) provider_timeout: Duration,
     pub(crate) public_url: String,
 }
@@ -92,9 +94,9 @@ impl Worker {
             let wait = self.clock.now().duration_since(since).unsigned_abs();
             JOB_QUEUE_WAIT.observe(&[job.provider.as_str(), job.action.as_str()], wait);
         }
-        self.jobs.cache(std::slice::from_ref(&job)).await;
+        let held = self.jobs.claimed(&job).await;
         let maybe_done = before.state == State::Sending;
-        let mut run = Run { worker: self, job, contents, maybe_done, until };
+        let mut run = Run { worker: self, job, contents, maybe_done, until, held };
         match run.finish().await {
             Ok(()) => Disposition::Acknowledge,
             Err(Stop::Ledger(error)) => {
@@ -149,8 +151,8 @@ impl Worker {
         let message = "The job made its workers stop again and again, before anything was done.";
         let remediation = "Retry it; if it happens again, report the job's id.";
         let error = failure(JobErrorCode::Internal, message, true, remediation);
-        let mut run = Run { worker: self, job, contents: None, maybe_done, until: now };
-        match run.fail(error).await {
+        let mut run = Run { worker: self, job, contents: None, maybe_done, until: now, held: Duration::ZERO };
+        match run.fail(error, None).await {
             Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,
         }

@@ -5,23 +5,27 @@
 
 use std::time::Duration;
 
-use domain::{Address, CONTENTS_DAYS, Effect, Evidence, InvalidTransition, Job, JobError, JobErrorCode, State, Via};
+use domain::{
+    Address, CONTENTS_DAYS, Effect, Evidence, InvalidTransition, Job, JobError, JobErrorCode, State, Via, WaitingFor,
+};
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use telemetry::{
     labels::{JobCount, Operation, ProviderOutcome},
     names::{JOB_DURATION, JOBS, PROVIDER_REQUESTS},
 };
 
-use super::Worker;
+use super::{Worker, words::provider_words};
 use crate::{
     ProblemCode,
-    accounts::{Connection, ConnectionError},
+    accounts::{Connection, ConnectionError, client_refused, how_to_connect, reauth_required},
+    job_store::account_of,
     jobs::seal_result,
     ports::{
         Access, Action, ActionSpec, Call, Comparison, Contents, Done, LedgerError, OutboxEntry, ProviderError, Purpose,
-        RenderContext, Rendered, Save, VaultError, Wording,
+        Refusal, RenderContext, Rendered, Save, Sealed, VaultError, Wording,
     },
     preview::content_sha256,
 };
@@ -31,18 +35,21 @@ const TRIES: u32 = 6;
 /// Time to write down what came of a call, beside the call's own time-out.
 const MARGIN: Duration = Duration::from_secs(3);
 
+/// A shorter rate limit is over before the account's other jobs would hear of it.
+const WORTH_A_HOLD: Duration = Duration::from_secs(2);
+
 /// Why a run stopped short of an end.
 pub(super) enum Stop {
     /// Another worker has the job.
     Overtaken,
     /// The ledger does not answer; the lease ends by itself.
     Ledger(LedgerError),
-    /// The job waits, and a message brings it back.
-    Wait(Duration),
+    /// The job waits, and a message brings it back. It waits for nothing but another worker where nothing is named.
+    Wait(Duration, Option<WaitingFor>),
     /// The same, since the provider was not reached.
     TryAgain,
-    /// The job ends in an error; or as unknown, if it may have been carried out.
-    Fail(JobError),
+    /// The job ends in an error, with what the provider said; or as unknown, if it may have been carried out.
+    Fail(JobError, Option<String>),
     /// It may or may not have been carried out, and nothing can find out.
     Unknown,
     /// The provider refused a call, or did not answer; [`Run::after`] says what that means for the job.
@@ -79,6 +86,8 @@ pub(super) struct Run<'a> {
     pub(super) maybe_done: bool,
     /// When the lease ends.
     pub(super) until: Timestamp,
+    /// How long the provider wants no request for the account.
+    pub(super) held: Duration,
 }
 
 impl Run<'_> {
@@ -89,9 +98,11 @@ impl Run<'_> {
             ended => ended,
         };
         match ended {
-            Err(Stop::Wait(pause)) => self.wait(pause, Job::lease_released).await,
+            Err(Stop::Wait(pause, what)) => {
+                self.wait(pause, |job, then, now| job.lease_released(then, what, now)).await
+            }
             Err(Stop::TryAgain) => self.wait(self.exponential(self.job.failures), Job::unreachable).await,
-            Err(Stop::Fail(error)) => self.fail(error).await,
+            Err(Stop::Fail(error, says)) => self.fail(error, says).await,
             Err(Stop::Unknown) => self.unknown().await,
             ended => ended,
         }
@@ -114,20 +125,28 @@ impl Run<'_> {
         let connection = self.worker.accounts.ready(&self.job.workspace_id, self.job.provider).await;
         match connection.map_err(|error| self.no_connection(&error))? {
             Connection::Live(access) if access.account == self.job.account => {
+                // A person who asks for another try gets it.
+                let is_asked_for = self.job.retried_at.is_some() && self.job.attempts == 1;
+                if !self.held.is_zero() && !is_asked_for {
+                    let pause = self.held + self.jittered(Duration::from_secs(1));
+                    return Err(Stop::Wait(pause, Some(WaitingFor::RateLimit)));
+                }
                 self.carry_out(action.spec(), &*call, access).await
             }
             Connection::NeedsReauth(access) if access.account == self.job.account => {
-                let message = "The provider wants the consent of the account's owner again.";
-                Err(self.reconnect(JobErrorCode::ReauthRequired, message, " again"))
+                Err(self.reconnect(reauth_required(self.job.provider, &self.worker.public_url), None))
             }
             Connection::Live(_) | Connection::NeedsReauth(_) => {
                 let message = "Another account is connected than the one that the job was accepted for.";
                 let remediation = "Ask for it as a new action of the account that is connected, \
                                    or connect the other one and retry the job.";
-                Err(Stop::Fail(failure(JobErrorCode::ConnectionRequired, message, true, remediation)))
+                Err(self.reconnect(failure(JobErrorCode::ConnectionRequired, message, true, remediation), None))
             }
             Connection::Sandbox(_) | Connection::None => {
-                Err(self.reconnect(JobErrorCode::ConnectionRequired, "The provider is no longer connected.", ""))
+                let how = how_to_connect(self.job.provider, &self.worker.public_url);
+                let (message, remediation) =
+                    ("The provider is no longer connected.", format!("{how}, then retry the job."));
+                Err(self.reconnect(failure(JobErrorCode::ConnectionRequired, message, true, &remediation), None))
             }
         }
     }
@@ -138,27 +157,44 @@ impl Run<'_> {
             ConnectionError::Ledger(error) => Stop::Ledger(error.clone()),
             ConnectionError::Unavailable(cause) | ConnectionError::Vault(VaultError::Unavailable(cause)) => {
                 tracing::warn!(job.id = %self.job.job_id, %cause, "the job waits for its account's token");
-                Stop::Wait(self.backoff())
+                self.wait_for(WaitingFor::Provider)
             }
+            ConnectionError::Setup(_) if self.can_settle() => self.wait_for(WaitingFor::Provider),
+            ConnectionError::Setup(code) => Stop::Fail(client_refused(self.job.provider, code), None),
             ConnectionError::Vault(_) => {
                 tracing::error!(job.id = %self.job.job_id, "the connection's sealed text does not open");
-                self.reconnect(JobErrorCode::Internal, "The connection cannot be read.", " again")
+                let reauth = reauth_required(self.job.provider, &self.worker.public_url);
+                let message = "The connection cannot be read.".to_owned();
+                self.reconnect(JobError { code: JobErrorCode::Internal, message, ..reauth }, None)
             }
         }
     }
 
-    /// The job ends until the account is connected, or connected `again`.
-    fn reconnect(&self, code: JobErrorCode, message: &str, again: &str) -> Stop {
-        let (url, provider) = (&self.worker.public_url, self.job.provider);
-        let how = format!("Connect the account at {url}/dev/action-runner.html (or POST {url}/oauth/{provider}/start)");
-        Stop::Fail(failure(code, message, true, &format!("{how}{again}, then retry the job.")))
+    /// The job ends until the account is connected again. One whose draft is known waits for it, and then sends that
+    /// draft; so does one that may have been carried out, which the account can tell.
+    fn reconnect(&self, error: JobError, says: Option<String>) -> Stop {
+        if self.can_settle() { self.wait_for(WaitingFor::Reauth) } else { Stop::Fail(error, says) }
+    }
+
+    /// The job ends until somebody mends the account or the setup; one that may have been carried out waits for that.
+    fn mend(&self, error: JobError, says: Option<String>) -> Stop {
+        if self.maybe_done { self.wait_for(WaitingFor::Provider) } else { Stop::Fail(error, says) }
+    }
+
+    /// Whether the provider will tell what became of the job, once it answers for its account.
+    fn can_settle(&self) -> bool {
+        self.maybe_done || self.job.evidence.is_some()
+    }
+
+    fn wait_for(&self, what: WaitingFor) -> Stop {
+        Stop::Wait(self.backoff(), Some(what))
     }
 
     /// Our own fault, before anything was done.
     fn unreadable(why: &str) -> Stop {
         tracing::error!(why, "the job cannot be carried out");
         let remediation = "Ask for the action again with a fresh client_request_id.";
-        Stop::Fail(failure(JobErrorCode::Internal, "The job's contents cannot be read.", false, remediation))
+        Stop::Fail(failure(JobErrorCode::Internal, "The job's contents cannot be read.", false, remediation), None)
     }
 
     /// Opens and parses the job's params.
@@ -176,7 +212,7 @@ impl Run<'_> {
 
     /// Allowlist, recipients and rollout, once more: a no is final, no answer is a wait.
     async fn gates(&self, call: &dyn Call) -> Result<(), Stop> {
-        let no_answer = || Stop::Wait(self.jittered(Duration::from_secs(30)));
+        let no_answer = || Stop::Wait(self.jittered(Duration::from_secs(30)), Some(WaitingFor::Gate));
         let permissions = self.worker.gate.permissions_of(&self.job).await.map_err(|_| no_answer())?;
         if let Err(problem) = self.worker.gate.check(&permissions, &self.job.action, call) {
             let code = match problem.code {
@@ -184,7 +220,8 @@ impl Run<'_> {
                 _ => JobErrorCode::ActionNotAllowed,
             };
             let message = "The action is no longer allowed.";
-            return Err(Stop::Fail(failure(code, message, true, "Have the operator allow it, then retry the job.")));
+            let remediation = "Have the operator allow it, then retry the job.";
+            return Err(Stop::Fail(failure(code, message, true, remediation), None));
         }
         let rolled_out = self.worker.gate.settings.rollout_allows_now(self.job.provider, &self.job.actor).await;
         if rolled_out.ok_or_else(no_answer)? {
@@ -192,7 +229,7 @@ impl Run<'_> {
         }
         let message = "The provider is not rolled out to this workspace and actor.";
         let remediation = "Have the operator raise the rollout, then retry the job.";
-        Err(Stop::Fail(failure(JobErrorCode::RolloutDenied, message, true, remediation)))
+        Err(Stop::Fail(failure(JobErrorCode::RolloutDenied, message, true, remediation), None))
     }
 
     async fn write_to_outbox(&mut self, call: &dyn Call, from: Option<Address>) -> Result<(), Stop> {
@@ -245,13 +282,13 @@ impl Run<'_> {
     async fn change(&mut self, live: &mut Live<'_>) -> Result<Value, Stop> {
         let refused = match self.perform(Operation::Change, live).await {
             Ok(done) => return Ok(done.details),
-            Err(Stop::Provider(ProviderError::AnswerLost(_))) => return Err(Stop::Wait(self.backoff())),
+            Err(Stop::Provider(ProviderError::AnswerLost(_))) => return Err(self.wait_for(WaitingFor::Provider)),
             Err(Stop::Provider(ProviderError::Exists)) => {
-                ProviderError::Rejected("something else exists under its id".to_owned())
+                ProviderError::Rejected("something else exists under its id".into())
             }
             // This call was refused, but an earlier one may have gone through.
             Err(Stop::Provider(refused @ ProviderError::Rejected(_))) if self.maybe_done => refused,
-            Err(Stop::Provider(_)) if self.maybe_done => return Err(Stop::Wait(self.backoff())),
+            Err(Stop::Provider(error)) if self.maybe_done => return Err(self.wait_for(waits_for(&error))),
             Err(stop) => return Err(self.not_done(stop).await),
         };
         match self.ask(Operation::Compare, live, |live| live.call.compare(&live.rendered, &live.access)).await {
@@ -265,8 +302,9 @@ impl Run<'_> {
                 self.maybe_done = false;
                 Err(self.not_done(Stop::Provider(refused)).await)
             }
-            Err(stop @ (Stop::Ledger(_) | Stop::Overtaken)) => Err(stop),
-            Err(_) => Err(Stop::Wait(self.backoff())),
+            Err(stop @ (Stop::Ledger(_) | Stop::Overtaken | Stop::Wait(..))) => Err(stop),
+            Err(Stop::Provider(error)) => Err(self.wait_for(waits_for(&error))),
+            Err(_) => Err(self.wait_for(WaitingFor::Provider)),
         }
     }
 
@@ -274,10 +312,7 @@ impl Run<'_> {
     async fn send(&mut self, spec: &ActionSpec, live: &mut Live<'_>) -> Result<Value, Stop> {
         let by_draft = spec.drafts_with(self.worker.catalogue.provider(spec.provider), &live.access);
         if self.job.evidence.is_some() && !by_draft {
-            if self.maybe_done {
-                return Err(Stop::Unknown);
-            }
-            self.write(Job::unprepared).await?;
+            return Err(self.wait_for(WaitingFor::Reauth));
         }
         let mut made_again = false;
         loop {
@@ -299,7 +334,7 @@ impl Run<'_> {
                 }
                 // The same draft is sent again: if it is gone, it was sent.
                 (Err(Stop::Provider(ProviderError::AnswerLost(_))), draft) => {
-                    return Err(if draft.is_some() { Stop::Wait(self.backoff()) } else { Stop::Unknown });
+                    return Err(if draft.is_some() { self.wait_for(WaitingFor::Provider) } else { Stop::Unknown });
                 }
                 (Err(stop), _) => return Err(self.not_done(stop).await),
             }
@@ -356,7 +391,15 @@ impl Run<'_> {
                 Err(ProviderError::Unauthorized) if !refreshed && self.refresh(&mut live.access).await? => {
                     refreshed = true;
                 }
-                answer => return answer.map_err(Stop::Provider),
+                Err(ProviderError::RateLimited(after)) => {
+                    // The account's other jobs wait too. If the cache cannot be written, each learns it by itself.
+                    let pause = after.unwrap_or_else(|| self.backoff());
+                    if pause >= WORTH_A_HOLD {
+                        let _ = self.worker.rate_limits.hold(&account_of(&self.job), pause).await;
+                    }
+                    return Err(Stop::Provider(ProviderError::RateLimited(after)));
+                }
+                answer => return answer.map_err(|error| Stop::Provider(readable(error, &live.access))),
             }
         }
     }
@@ -369,29 +412,45 @@ impl Run<'_> {
 
     /// What a call that certainly did nothing means for the job.
     fn after(&self, error: ProviderError) -> Stop {
+        let reauth = || reauth_required(self.job.provider, &self.worker.public_url);
         match error {
-            ProviderError::RateLimited(after) => Stop::Wait(self.backoff().max(after.unwrap_or_default())),
+            ProviderError::RateLimited(after) => {
+                Stop::Wait(self.backoff().max(after.unwrap_or_default()), Some(WaitingFor::RateLimit))
+            }
+            ProviderError::Busy(_) => self.wait_for(WaitingFor::Provider),
             ProviderError::Unreachable(_) | ProviderError::DraftGone if self.job.failures + 1 < TRIES => Stop::TryAgain,
-            ProviderError::Unreachable(_) | ProviderError::DraftGone => Stop::Fail(failure(
-                JobErrorCode::ProviderUnavailable,
-                "The provider could not be reached, or was failing, each time it was tried.",
-                true,
-                "Retry the job when the provider answers again.",
-            )),
+            ProviderError::Unreachable(_) | ProviderError::DraftGone => {
+                let message = "The provider could not be reached, or was failing, each time it was tried.";
+                let remediation = "Retry the job when the provider answers again.";
+                Stop::Fail(failure(JobErrorCode::ProviderUnavailable, message, true, remediation), None)
+            }
             ProviderError::Unauthorized => {
-                let message = "The provider does not accept the account's token.";
-                self.reconnect(JobErrorCode::ReauthRequired, message, " again")
+                let message = "The provider does not accept the account's token.".to_owned();
+                self.reconnect(JobError { message, ..reauth() }, None)
             }
-            ProviderError::Forbidden(why) => {
-                let message = format!("The connection lacks a permission that the provider wants: {why}.");
-                self.reconnect(JobErrorCode::ReauthRequired, &message, " again")
+            ProviderError::Forbidden(Refusal { label, says }) => {
+                let message = format!("The connection lacks a permission that the provider wants: {label}.");
+                self.reconnect(JobError { message, ..reauth() }, says)
             }
-            ProviderError::Rejected(why) => Stop::Fail(failure(
-                JobErrorCode::ProviderRejected,
-                &format!("The provider refused {}: {why}.", self.wording().noun),
-                false,
-                "Change what the provider objects to, and ask for it as a new action.",
-            )),
+            ProviderError::Rejected(Refusal { label, says }) => {
+                let message = format!("The provider refused {}: {label}.", self.wording().noun);
+                let remediation = "Change what the provider objects to, and ask for it as a new action.";
+                Stop::Fail(failure(JobErrorCode::ProviderRejected, &message, false, remediation), says)
+            }
+            ProviderError::Account(Refusal { label, says }) => {
+                let message = format!("The provider refuses the account as it is: {label}.");
+                let remediation = "Have the account's owner or administrator mend it: it may be suspended, lack a mailbox \
+                                   or a licence, have a full mailbox, or lack the right to send as this address. Then \
+                                   retry the job.";
+                self.mend(failure(JobErrorCode::AccountProblem, &message, true, remediation), says)
+            }
+            ProviderError::Setup(Refusal { label, says }) => {
+                tracing::error!(provider.refusal = label, "the provider refuses this deployment's setup");
+                let message = format!("The provider refuses this deployment's setup: {label}.");
+                let remediation = "Have the operator enable the provider's API for the OAuth client, or have the \
+                                   organisation's administrator allow it. Then retry the job.";
+                self.mend(failure(JobErrorCode::SetupProblem, &message, true, remediation), says)
+            }
             ProviderError::AnswerLost(_) | ProviderError::Exists => Stop::Unknown,
         }
     }
@@ -411,7 +470,7 @@ impl Run<'_> {
             tracing::error!(%error, "the action cannot be rendered");
             let message = "The rendered text does not read back as what was asked for, so nothing was done.";
             let remediation = "Change unusual characters, and ask for it as a new action.";
-            Stop::Fail(failure(JobErrorCode::Internal, message, false, remediation))
+            Stop::Fail(failure(JobErrorCode::Internal, message, false, remediation), None)
         })
     }
 
@@ -419,7 +478,7 @@ impl Run<'_> {
     /// The pause keeps a job whose leases are always too short from running in a tight loop.
     fn leave_time(&self) -> Result<(), Stop> {
         let done_by = self.worker.clock.now().checked_add(self.worker.provider_timeout + MARGIN);
-        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff())) }
+        if done_by.is_ok_and(|done_by| done_by <= self.until) { Ok(()) } else { Err(Stop::Wait(self.backoff(), None)) }
     }
 
     async fn complete(&mut self, call: &dyn Call, from: Option<Address>, mut result: Value) -> Result<(), Stop> {
@@ -431,13 +490,20 @@ impl Run<'_> {
         self.end(JobCount::Completed, |job, now| Ok(Job { sealed_result, ..job.completed(open, now)? })).await
     }
 
-    /// Ends the job in an error; as unknown, if it may have been carried out.
-    pub(super) async fn fail(&mut self, error: JobError) -> Result<(), Stop> {
+    /// Ends the job in an error; as unknown, if it may have been carried out. If what the provider said cannot be sealed
+    /// now, it is left out.
+    pub(super) async fn fail(&mut self, error: JobError, says: Option<String>) -> Result<(), Stop> {
         if self.maybe_done {
             return self.unknown().await;
         }
         tracing::warn!(job.error = %error.code, "the job ended in an error");
-        self.end(JobCount::Error, |job, now| job.failed(error, now)).await
+        let mut sealed_provider_says = None;
+        if let Some(says) = says {
+            let (vault, job) = (&self.worker.vault, &self.job);
+            let sealed = vault.seal_json(&job.workspace_id, Purpose::ProviderSays, job.job_id, &says).await;
+            sealed_provider_says = sealed.ok().map(|Sealed(text)| text);
+        }
+        self.end(JobCount::Error, |job, now| Ok(Job { sealed_provider_says, ..job.failed(error, now)? })).await
     }
 
     async fn unknown(&mut self) -> Result<(), Stop> {
@@ -455,14 +521,18 @@ impl Run<'_> {
     async fn wait(
         &mut self,
         pause: Duration,
-        release: fn(&Job, Timestamp, Timestamp) -> Result<Job, InvalidTransition>,
+        release: impl FnOnce(&Job, Timestamp, Timestamp) -> Result<Job, InvalidTransition>,
     ) -> Result<(), Stop> {
-        let pause = pause.min(Duration::from_hours(24));
-        let then = self.worker.clock.now() + pause;
-        if then > self.job.gives_up_at() {
+        let (now, gives_up_at) = (self.worker.clock.now(), self.job.gives_up_at());
+        let left = gives_up_at.duration_since(now);
+        if !left.is_positive() {
             let remediation = "Retry the job once what it waited for is there.";
-            return self.fail(failure(JobErrorCode::GaveUp, "The job waited for 24 hours.", true, remediation)).await;
+            let error = failure(JobErrorCode::GaveUp, "The job waited for 24 hours.", true, remediation);
+            return self.fail(error, None).await;
         }
+        // The last try is at the end of the day.
+        let pause = pause.min(left.unsigned_abs());
+        let then = now + pause;
         self.write(|job, now| release(job, then, now)).await?;
         self.worker.jobs.cache(std::slice::from_ref(&self.job)).await;
         self.worker.jobs.enqueue(std::slice::from_ref(&self.job), pause).await;
@@ -525,9 +595,11 @@ impl Run<'_> {
         let outcome = match error {
             None => ProviderOutcome::Ok,
             Some(ProviderError::Rejected(_)) => ProviderOutcome::Rejected,
+            Some(ProviderError::Account(_)) => ProviderOutcome::AccountProblem,
+            Some(ProviderError::Setup(_)) => ProviderOutcome::SetupProblem,
             Some(ProviderError::Unauthorized) => ProviderOutcome::Unauthorized,
             Some(ProviderError::Forbidden(_)) => ProviderOutcome::Forbidden,
-            Some(ProviderError::RateLimited(_)) => ProviderOutcome::RateLimited,
+            Some(ProviderError::RateLimited(_) | ProviderError::Busy(_)) => ProviderOutcome::RateLimited,
             Some(ProviderError::Unreachable(_)) => ProviderOutcome::NotReached,
             Some(ProviderError::DraftGone) => ProviderOutcome::DraftGone,
             Some(ProviderError::Exists) => ProviderOutcome::Exists,
@@ -549,6 +621,30 @@ impl Run<'_> {
 
     fn jittered(&self, pause: Duration) -> Duration {
         pause.mul_f64(1.0 + self.worker.ids.fraction() / 2.0)
+    }
+}
+
+/// What a job waits for that is tried again after this error.
+const fn waits_for(error: &ProviderError) -> WaitingFor {
+    match error {
+        ProviderError::RateLimited(_) => WaitingFor::RateLimit,
+        ProviderError::Unauthorized | ProviderError::Forbidden(_) => WaitingFor::Reauth,
+        _ => WaitingFor::Provider,
+    }
+}
+
+/// The same error with the provider's words as people may read them.
+fn readable(error: ProviderError, access: &Access) -> ProviderError {
+    let clean = |refusal: Refusal| {
+        let says = refusal.says.and_then(|says| provider_words(&says, access.token.expose_secret()));
+        Refusal { says, ..refusal }
+    };
+    match error {
+        ProviderError::Rejected(refusal) => ProviderError::Rejected(clean(refusal)),
+        ProviderError::Account(refusal) => ProviderError::Account(clean(refusal)),
+        ProviderError::Setup(refusal) => ProviderError::Setup(clean(refusal)),
+        ProviderError::Forbidden(refusal) => ProviderError::Forbidden(clean(refusal)),
+        error => error,
     }
 }
 

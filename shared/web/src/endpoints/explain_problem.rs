@@ -1,15 +1,16 @@
-//! `GET /problems/{code}`: explains a problem code.
+//! `GET /problems/{code}`: explains a code, of a problem or of a job's error.
 
 use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
+use domain::JobErrorCode;
 
 use crate::{
     accept,
     endpoint::prelude::*,
     page::page,
-    problem_kind::{ProblemKind, kind},
+    problem_kind::{job_error_kind, kind},
     query::Named,
 };
 
@@ -18,22 +19,54 @@ endpoint! {
     example: || example(include_str!("explain_problem.json")),
 }
 
-/// Explains a problem code.
+/// What a code means.
+#[derive(Serialize, ToSchema)]
+struct Explained {
+    /// The kind of problem, for programs.
+    #[schema(example = "action-not-allowed")]
+    code: &'static str,
+    /// The kind of problem, for people.
+    title: &'static str,
+    /// The HTTP status; null for a code that only jobs end with.
+    status: Option<u16>,
+    /// Whether the same request may succeed later.
+    retriable: Option<bool>,
+    /// What it means and what to do.
+    explanation: &'static str,
+    /// The same of a job that ended with this code, if jobs do.
+    of_a_job: Option<&'static str>,
+}
+
+/// Explains the code of a problem or of a job's error.
 #[utoipa::path(
     get, path = ENDPOINT.path, params(("code" = String, Path, example = "action-not-allowed")),
     responses((status = 200, description = "What it means and what to do; HTML unless Accept prefers JSON", content(
-        (String = "text/html"), (ProblemKind = "application/json"),
+        (String = "text/html"), (Explained = "application/json"),
     )))
 )]
 async fn handler(headers: HeaderMap, Segment(code): Segment<String>) -> Result<Response, Refused> {
-    let code = ProblemCode::ALL.iter().find(|known| known.as_str() == code);
-    let code = *code.ok_or_else(String::unknown)?;
-    let kind = kind(code);
+    let problem = ProblemCode::ALL.iter().find(|known| known.as_str() == code).map(|code| kind(*code));
+    let job_error = JobErrorCode::ALL.iter().find(|known| known.as_str() == code).map(|code| job_error_kind(*code));
+    let (code, title, explanation) = match (&problem, &job_error) {
+        (Some(kind), _) => (kind.code, kind.title, kind.explanation),
+        (None, Some(kind)) => (kind.code, kind.title, kind.explanation),
+        (None, None) => return Err(String::unknown().into()),
+    };
+    let of_a_job = job_error.map(|kind| kind.explanation);
     let vary = (header::VARY, "accept");
     if accept::prefers_json(&headers) {
-        return Ok(([vary], Out(kind)).into_response());
+        let (status, retriable) = problem.map(|kind| (kind.status, kind.retriable)).unzip();
+        let explained = Explained { code, title, status, retriable, explanation, of_a_job };
+        return Ok(([vary], Out(explained)).into_response());
     }
-    let retry = if kind.retriable { "may succeed later" } else { "will fail again; change it first" };
-    let facts = format!("{code}, HTTP status {}. The same request {retry}.", kind.status);
-    Ok(([vary], page(kind.title, &[kind.explanation, &facts], ("/docs", "API"))).into_response())
+    let facts = match &problem {
+        Some(kind) => {
+            let retry = if kind.retriable { "may succeed later" } else { "will fail again; change it first" };
+            format!("{code}, HTTP status {}. The same request {retry}.", kind.status)
+        }
+        None => format!("{code}, the error of a job."),
+    };
+    let of_a_job = of_a_job.filter(|_| problem.is_some()).map(|text| format!("As the error of a job: {text}"));
+    let paragraphs: Vec<&str> = [explanation, &facts].into_iter().chain(of_a_job.as_deref()).collect();
+    Ok(([vary], page(title, &paragraphs, ("/docs", "API"))).into_response())
 }

@@ -37,5 +37,5 @@ async fn handler(
         return Err(Problem::invalid("/wait", "must be 0 to 20 seconds").into());
     }
     let job = web.engine.jobs.when_ended(&may.caller, id, Duration::from_secs(wait)).await?;
-    Ok(Out(JobView::of(&web, job).await?))
+    Ok(Out(JobView::of(&web, &may.caller, job).await?))
 }

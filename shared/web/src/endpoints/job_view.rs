@@ -1,6 +1,8 @@
 //! A job as callers see it; shared by the endpoints of jobs.
 
-use domain::{Job, JobError, JobStatus};
+use domain::{Effect, Job, JobError, JobStatus, WaitingFor};
+use engine::{Caller, job_contents::JobSummary};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -11,18 +13,31 @@ use crate::endpoint::prelude::*;
 pub(crate) struct JobView {
     job_id: Uuid,
     status: JobStatus,
+    /// What the job is about, as long as its contents are kept, for callers with the scope actions:preview.
+    summary: Option<JobSummary>,
+    /// When its contents were erased: seven days after its end.
+    contents_erased_at: Option<Timestamp>,
+    /// What it waits for, if it does.
+    waiting_for: Option<WaitingFor>,
+    /// Until when it waits, where that is known.
+    waiting_until: Option<Timestamp>,
     /// The result of a completed job: the provider's ids, the account's address, the SHA-256 of the content; `presumed`
     /// if it follows from evidence, not from the provider's answer.
     #[schema(value_type = Option<Object>)]
     result: Option<Value>,
-    error: Option<JobError>,
+    error: Option<JobErrorView>,
     /// From the first claim to the end, in milliseconds.
     duration_ms: Option<u64>,
     #[schema(example = "google")]
     provider: &'static str,
     #[schema(example = "gmail.send")]
     action: String,
+    /// `draft`, `change` or `send`.
+    #[schema(value_type = Option<String>, example = "send")]
+    effect: Option<Effect>,
     client_request_id: String,
+    /// The SHA-256 of provider, action and params: what the idempotency key stands for.
+    payload_sha256: String,
     /// How often a worker claimed it.
     attempts: u32,
     created_at: Timestamp,
@@ -30,16 +45,46 @@ pub(crate) struct JobView {
     finished_at: Option<Timestamp>,
 }
 
+/// Why a job ended without a result.
+#[derive(Serialize, ToSchema)]
+struct JobErrorView {
+    #[serde(flatten)]
+    error: JobError,
+    /// What the provider said, if it gave a reason: at most 200 characters, addresses masked; for callers with the scope
+    /// actions:preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_says: Option<String>,
+}
+
 impl JobView {
-    pub async fn of(web: &Web, job: Job) -> Result<Self, Problem> {
-        let result = web.engine.jobs.result(&job).await?;
+    pub async fn of(web: &Web, caller: &Caller, job: Job) -> Result<Self, Problem> {
+        let mut views = Self::all(web, caller, vec![job]).await?;
+        Ok(views.pop().expect("each job has a view"))
+    }
+
+    pub async fn all(web: &Web, caller: &Caller, jobs: Vec<Job>) -> Result<Vec<Self>, Problem> {
+        let summaries = web.engine.jobs.summaries(caller, &jobs).await;
+        let views = jobs.into_iter().zip(summaries).map(|(job, summary)| Self::with(web, caller, job, summary));
+        try_join_all(views).await
+    }
+
+    async fn with(web: &Web, caller: &Caller, job: Job, summary: Option<JobSummary>) -> Result<Self, Problem> {
+        let service = &web.engine.jobs;
+        let result = service.result(&job).await?;
+        let provider_says = service.provider_says(caller, &job).await?;
         let duration = job.duration().map(|took| took.unsigned_abs().as_millis());
         Ok(Self {
             duration_ms: duration.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
             job_id: job.job_id.0,
             status: job.state.status(),
+            summary,
+            contents_erased_at: job.contents_erased_at(web.engine.clock.now()),
+            waiting_for: job.waiting_for,
+            waiting_until: job.waiting_until(),
+            effect: service.effect(&job),
+            payload_sha256: job.payload_hash.as_str().to_owned(),
             result,
-            error: job.error,
+            error: job.error.map(|error| JobErrorView { error, provider_says }),
             provider: job.provider.as_str(),
             action: job.action.into(),
             client_request_id: job.client_request_id.into(),

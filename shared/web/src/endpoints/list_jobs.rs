@@ -2,7 +2,6 @@
 
 use domain::{JobId, JobStatus};
 use engine::ports::Position;
-use futures_util::future::try_join_all;
 
 use super::job_view::{JobView, job_example};
 use crate::{endpoint::prelude::*, paging};
@@ -34,7 +33,7 @@ struct ListQuery {
     limit: Option<usize>,
 }
 
-/// Lists the workspace's jobs, newest first.
+/// Lists the workspace's jobs, the newest request first, and the jobs of one request in its order.
 #[utoipa::path(
     get, path = ENDPOINT.path, params(ListQuery),
     responses((status = 200, description = "A page of jobs", body = JobList))
@@ -44,7 +43,7 @@ async fn handler(State(web): State<Web>, may: Authorized, Query(query): Query<Li
     let after = paging::read_cursor(query.cursor)?;
     let after = after.map(|(created_at, id)| Position { created_at, job_id: JobId(id) });
     let page = web.engine.jobs.list(&may.caller, query.status, after, limit).await?;
-    let data = try_join_all(page.jobs.into_iter().map(|job| JobView::of(&web, job))).await?;
+    let data = JobView::all(&web, &may.caller, page.jobs).await?;
     let next_cursor = page.next.map(|next| paging::cursor(next.created_at, next.job_id.0));
     Ok(Out(JobList { data, has_more: next_cursor.is_some(), next_cursor }))
 }

@@ -10,6 +10,7 @@ mod execute;
 mod explain_problem;
 mod get_job;
 mod healthz;
+mod job_content;
 mod job_view;
 mod list_actions;
 mod list_audit;
@@ -32,6 +33,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     execute::ENDPOINT,
     list_jobs::ENDPOINT,
     get_job::ENDPOINT,
+    job_content::ENDPOINT,
     cancel_job::ENDPOINT,
     retry_job::ENDPOINT,
     resolve_job::ENDPOINT,

@@ -30,5 +30,5 @@ async fn handler(
     Json(body): Json<ResolveBody>,
 ) -> Answer<JobView> {
     let job = web.engine.jobs.resolve(&may.caller, id, body.outcome).await?;
-    Ok(Out(JobView::of(&web, job).await?))
+    Ok(Out(JobView::of(&web, &may.caller, job).await?))
 }

@@ -16,5 +16,5 @@ endpoint! {
 )]
 async fn handler(State(web): State<Web>, may: Authorized, Segment(id): Segment<JobId>, _: NoBody) -> Answer<JobView> {
     let job = web.engine.jobs.retry(&may.caller, id).await?;
-    Ok(Out(JobView::of(&web, job).await?))
+    Ok(Out(JobView::of(&web, &may.caller, job).await?))
 }

@@ -26,6 +26,12 @@ pub(super) const SPEC: ProviderSpec = ProviderSpec {
         // another account than the one that is signed in.
         parameters: &[("access_type", "offline"), ("prompt", "consent select_account")],
         scope_prefix: "https://www.googleapis.com/auth/",
+        // <https://developers.google.com/workspace/gmail/api/auth/scopes>
+        implies: &[
+            ("https://mail.google.com/", &["gmail.send", "gmail.compose", "gmail.modify"]),
+            ("gmail.modify", &["gmail.send", "gmail.compose"]),
+            ("gmail.compose", &["gmail.send"]),
+        ],
         pasted_scopes: &["https://www.googleapis.com/auth/gmail.send"],
         is_issuer: |claims, origin| claims.iss == origin || origin.strip_prefix("https://") == Some(&claims.iss),
         address: |claims| claims.email.as_deref(),

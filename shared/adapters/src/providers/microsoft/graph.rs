@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::message;
 use crate::{
-    exchange::{Endpoint, Problem, harmless},
+    exchange::{Endpoint, Meaning, Problem, harmless, meaning},
     http::Answer,
     providers::mail::MailTransport,
 };
@@ -41,12 +41,21 @@ impl GraphApi {
 
     /// What a reply means that is not the expected one.
     pub(super) fn refusal(reply: &Answer) -> ProviderError {
-        let code = error_code(reply);
-        let is = |known: &&str| code.as_deref().is_some_and(|code| known.eq_ignore_ascii_case(code));
-        let lacks_permission = ["ErrorAccessDenied", "AccessDenied", "Authorization_RequestDenied"].iter().any(is);
-        // Somebody else changed or holds the item: nothing was done, and another try may succeed.
-        let limits_rate = is(&"ErrorIrresolvableConflict") || reply.status == StatusCode::LOCKED;
-        reply.failure(&Problem { code, limits_rate, lacks_permission })
+        let (code, error) = (error_code(reply), &reply.json()["error"]);
+        let message = error["message"].as_str().unwrap_or_default();
+        let means = match reply.status {
+            // An organisation's policy for applications that read its mailboxes.
+            _ if message.contains("[RAOP]") => Some(Meaning::Setup),
+            StatusCode::LOCKED => Some(Meaning::Busy),
+            _ => meaning(MEANINGS, [code.as_deref(), error["innerError"]["code"].as_str()].into_iter().flatten()),
+        };
+        let says = match (&code, message) {
+            (None, "") => None,
+            (Some(code), "") => Some(code.clone()),
+            (None, message) => Some(message.to_owned()),
+            (Some(code), message) => Some(format!("{code}: {message}")),
+        };
+        reply.failure(&Problem { code, means, says })
     }
 
     async fn must_be_draft(&self, draft: &Evidence, access: &Access) -> Result<(), ProviderError> {
@@ -60,6 +69,49 @@ impl GraphApi {
         }
     }
 }
+
+/// What codes mean that are not about the mail.
+const MEANINGS: &[(Meaning, &[&str])] = &[
+    (Meaning::LacksPermission, &["ErrorAccessDenied", "AccessDenied", "Authorization_RequestDenied"]),
+    // The account's own limits of a day or a minute.
+    (
+        Meaning::LimitsRate,
+        &["ErrorExceededMessageLimit", "ErrorMessageThrottled", "ApplicationThrottled", "TooManyRequests"],
+    ),
+    // Somebody else changed or holds the item, or the mailbox is being moved: nothing was done, and another try may succeed.
+    (Meaning::Busy, &["ErrorIrresolvableConflict", "ErrorMailboxMoveInProgress", "ErrorMailboxStoreUnavailable"]),
+    (
+        Meaning::Account,
+        &[
+            // Without a licence, in a server of the organisation's own, or so new that its mailbox is not there yet.
+            "MailboxNotEnabledForRESTAPI",
+            "MailboxNotSupportedForRESTAPI",
+            "MailboxNotFound",
+            "ErrorMailboxNotFound",
+            "ErrorNonExistentMailbox",
+            "ErrorInvalidUser",
+            "ErrorMailboxConfiguration",
+            "ErrorAccountDisabled",
+            "ErrorAccountSuspend",
+            "ErrorMessageSubmissionBlocked",
+            "ErrorSendAsDenied",
+            "ErrorQuotaExceeded",
+            "Request_ResourceNotFound",
+            "ResourceNotFound",
+        ],
+    ),
+    (
+        Meaning::Setup,
+        &[
+            "Authorization_IdentityNotFound",
+            "Authorization_IdentityDisabled",
+            "ErrorOrganizationAccessBlocked",
+            "TenantDisabled",
+            "unauthorized_client",
+            "invalid_client",
+        ],
+    ),
+];
 
 #[async_trait]
 impl MailTransport for GraphApi {
@@ -78,7 +130,7 @@ impl MailTransport for GraphApi {
     /// Needs Mail.ReadWrite.
     async fn create_draft(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
         let message = message::message_of(&rendered.body)
-            .ok_or_else(|| ProviderError::Rejected("what was rendered has no message".to_owned()))?;
+            .ok_or_else(|| ProviderError::Rejected("what was rendered has no message".into()))?;
         let (path, message) = (["me", "messages"], message.to_string());
         let reply = self.call(Method::POST, &path, Some(&message), access).await?;
         let draft = reply.json_of(StatusCode::CREATED);

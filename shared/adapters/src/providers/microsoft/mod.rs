@@ -29,6 +29,7 @@ pub(super) const SPEC: ProviderSpec = ProviderSpec {
         identity_scopes: &["openid", "email", "offline_access"],
         parameters: &[("response_mode", "query"), ("prompt", "select_account")],
         scope_prefix: "https://graph.microsoft.com/",
+        implies: &[],
         pasted_scopes: &["https://graph.microsoft.com/Mail.Send"],
         is_issuer: |claims, origin| {
             claims.tid.as_ref().is_some_and(|tenant| claims.iss == format!("{origin}/{tenant}/v2.0"))
