@@ -138,6 +138,29 @@ async fn what_only_the_owner_can_mend_ends_the_grant() {
 }
 
 #[tokio::test]
+async fn what_only_the_operator_can_mend_is_told_apart_from_what_passes() {
+    for (status, code, is_setup) in [
+        (401, "invalid_client", true),
+        (400, "invalid_client", true),
+        (400, "unauthorized_client", true),
+        (400, "access_denied", true),
+        (400, "org_internal", true),
+        (400, "admin_policy_enforced", true),
+        (401, "deleted_client", true),
+        (400, "invalid_grant", false),
+        (400, "temporarily_unavailable", false),
+        (400, "Unauthorized_Client", false),
+        (500, "invalid_client", false),
+        (200, "invalid_client", false),
+    ] {
+        let url = answers(status, json!({ "error": code, "error_description": "AADSTS7000222" }));
+        let clients = clients(Provider::Microsoft, &url, "hush");
+        let refused = clients.refresh(Provider::Microsoft, &"old".into()).await.unwrap_err();
+        assert_eq!(matches!(&refused, OAuthError::Setup(said) if said == code), is_setup, "{status} {code}: {refused}");
+    }
+}
+
+#[tokio::test]
 async fn the_life_of_a_token_is_read_as_servers_write_it() {
     for (life, seconds) in [
         (json!(3599), 3599),
