@@ -225,7 +225,8 @@ class JobView {
       'div',
       { class: `notice ${this.unknown ? '' : this.cancelled ? 'calm' : 'bad'}`, 'data-test': 'job-error', 'data-code': asText(error.code) },
       el('strong', {}, foreign(error.message ?? error.code)),
-      error.provider_says && el('p', { 'data-test': 'provider-says' }, foreign(accountName(provider)), ' says: ', foreign(error.provider_says)),
+      error.provider_says &&
+        el('p', { 'data-test': 'provider-says' }, foreign(accountName(provider)), ' says: ', foreign(error.provider_says)),
       error.remediation && el('p', {}, foreign(error.remediation)),
       el(
         'p',
@@ -245,7 +246,9 @@ class JobView {
     const wanted = [
       status === 'pending' && ['Cancel', 'cancel', {}],
       status === 'error' && !this.unknown && error?.retriable === true && ['Retry', 'retry', {}],
-      status === 'error' && !this.unknown && isObject(this.job.summary) && [this.sends ? 'Edit and send again' : 'Edit and do again', 'again', {}],
+      status === 'error' &&
+        !this.unknown &&
+        isObject(this.job.summary) && [this.sends ? 'Edit and send again' : 'Edit and do again', 'again', {}],
       this.unknown && ['It was sent', 'resolve', { outcome: 'sent' }],
       this.unknown && ['It was not sent', 'resolve', { outcome: 'not_sent' }],
     ].filter(Boolean);
@@ -459,8 +462,9 @@ export const jobs = {
   },
 
   start() {
+    // Names of actions and accounts may come after the jobs.
     bus.addEventListener('catalogue', () => {
-      for (const view of this.views.values()) view.renderHead();
+      for (const view of this.views.values()) view.update({});
     });
     busyWhile($('jobs-refresh'), () => this.load());
     busyWhile($('jobs-more'), () => this.load(true));

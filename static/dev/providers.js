@@ -48,7 +48,9 @@ function account([provider, { mode, address, can_connect, problem }]) {
         class: mode === 'sandbox' ? 'quiet small' : 'small',
         'data-connect': provider,
       }),
-    isObject(problem) && mode === 'live' && el('span', { class: 'note', 'data-test': 'provider-problem' }, foreign(problem.message), ' ', foreign(problem.remediation)),
+    isObject(problem) &&
+      mode === 'live' &&
+      el('span', { class: 'note', 'data-test': 'provider-problem' }, foreign(problem.message), ' ', foreign(problem.remediation)),
     notes.has(provider) && el('span', { class: 'note' }, note(notes.get(provider))),
   );
 }
