@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::{JobId, Scope};
@@ -415,10 +415,14 @@ async fn a_job_whose_draft_is_known_waits_for_its_account_and_then_sends_that_dr
         // Without the scope for drafts it goes on waiting.
         assert_eq!(connect(&server, "google", json!({})).await.status, 200);
         let attempts = job["attempts"].as_u64();
+        // By the fourth attempt the next one is eight seconds away. A connection does not wait for it.
+        let attempts = attempts.max(Some(3));
         let tried = |job: &Value| job["waiting_for"] == "reauth" && job["attempts"].as_u64() > attempts;
         server.job_when(&id, "waiting again", tried).await;
+        let connected = Instant::now();
         assert_eq!(connect(&server, "google", drafts()).await.status, 200);
         let job = server.ended(&id).await;
+        assert!(connected.elapsed() < Duration::from_secs(7), "it was not woken");
         assert_eq!((&job["status"], fakes.count("job:draft")), (&json!("completed"), 1), "{job}");
         assert_eq!(job["result"]["presumed"] == true, lost, "{job}");
         assert_eq!(fakes.operations().iter().filter(|operation| **operation == "gmail.drafts.create").count(), 1);

@@ -25,7 +25,7 @@ const AT_ONCE: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 pub struct JobSummary {
-    /// What it makes, such as a mail's subject.
+    /// What it makes, such as an event's title.
     #[cfg_attr(feature = "utoipa", schema(example = "Thanks for the meeting"))]
     pub title: String,
     /// At most three of the recipients.

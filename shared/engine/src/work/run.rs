@@ -439,9 +439,8 @@ impl Run<'_> {
             }
             ProviderError::Account(Refusal { label, says }) => {
                 let message = format!("The provider refuses the account as it is: {label}.");
-                let remediation = "Have the account's owner or administrator mend it: it may be suspended, lack a mailbox \
-                                   or a licence, have a full mailbox, or lack the right to send as this address. Then \
-                                   retry the job.";
+                let remediation = "Have the account's owner or administrator mend it: it may be suspended or full, or \
+                                   lack a licence, the service, or the right to act as this address. Then retry the job.";
                 self.mend(failure(JobErrorCode::AccountProblem, &message, true, remediation), says)
             }
             ProviderError::Setup(Refusal { label, says }) => {
