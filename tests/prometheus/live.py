@@ -264,7 +264,8 @@ def expectations(asked):
     plans = [(1, 2.5, planned - slow), (10, 25, slow)]
     new = COMPLETED + UNAUTHORIZED + UNKNOWN + WAITING + 1
     completed, ended = COMPLETED + 1, COMPLETED + 1 + UNAUTHORIZED + UNKNOWN
-    counted = planned - PLANS["unreachable"]
+    # No plan at all is asked for once more.
+    counted = planned - PLANS["unreachable"] + PLANS["gibberish"]
     tokens = {
         ("input",): about((counted - 1) * USAGE["prompt_tokens"] + FILL),
         ("output",): about(counted * USAGE["completion_tokens"]),

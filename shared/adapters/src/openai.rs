@@ -128,3 +128,33 @@ fn not_answered(failure: Failure) -> ModelError {
         _ => ModelError::Unreachable("the connection broke before an answer".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn azure_is_told_by_its_hosts_in_every_cloud_and_by_its_path() {
+        for url in [
+            "https://contoso.openai.azure.com/openai/deployments/plan/chat/completions?api-version=2024-10-21",
+            "https://contoso.openai.azure.com/openai/v1/chat/completions",
+            "https://Contoso.OpenAI.Azure.us/openai/v1/chat/completions",
+            "https://contoso.openai.azure.cn/openai/v1/chat/completions",
+            "https://contoso.cognitiveservices.azure.com/openai/v1/chat/completions",
+            "https://contoso.services.ai.azure.com/models/chat/completions",
+            "https://gateway.example.com/openai/deployments/plan/chat/completions",
+        ] {
+            assert!(is_azure(url), "{url}");
+        }
+        for url in [
+            "https://api.openai.com/v1/chat/completions",
+            "https://openai.azure.com.example.com/v1/chat/completions",
+            "https://contoso-openai.azure.com/v1/chat/completions",
+            "https://contoso.openai.azure.example/v1/chat/completions",
+            "https://example.com/v1/chat/completions?of=/openai/deployments/",
+            "no url",
+        ] {
+            assert!(!is_azure(url), "{url}");
+        }
+    }
+}

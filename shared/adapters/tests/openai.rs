@@ -129,6 +129,8 @@ async fn a_parameter_that_is_refused_by_its_name_is_left_out_from_then_on() {
             &["not_strict"],
         ),
         (400, flat("Failed to parse grammar"), &["not_strict"]),
+        (400, openai("additionalProperties should not be set", json!(null)), &["not_strict"]),
+        (400, openai("Unsupported schema: anyOf", json!(null)), &["not_strict"]),
         (400, upstream("{\"error\":{\"message\":\"response_format is unknown\"}}"), &["not_strict"]),
         (404, json!({ "error": "structured outputs are not supported by this model" }), &["not_strict"]),
         (400, flat("System role not supported"), &["no_system_role"]),

@@ -18,7 +18,7 @@ pub(super) struct Dialect {
 }
 
 /// How the endpoint is told which JSON to write, from the strictest down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Format {
     /// A schema that the answer is held to.
     #[default]
@@ -36,8 +36,18 @@ enum Format {
 const LIMIT: &[&str] = &["max_completion_tokens"];
 const SYSTEM_ROLE: &[&str] =
     &["system_role", "does_not_support_system", "roles_must_alternate", "developer_instruction"];
-const FORMAT: &[&str] =
-    &["response_format", "response_schema", "json_schema", "json_object", "json_mode", "structured_output", "grammar"];
+const FORMAT: &[&str] = &[
+    "response_format",
+    "response_schema",
+    "json_schema",
+    "json_object",
+    "json_mode",
+    "structured_output",
+    "additionalproperties",
+    "invalid_schema",
+    "unsupported_schema",
+    "grammar",
+];
 
 impl Dialect {
     /// The next dialect to try, if a refusal names a parameter that can be said another way.

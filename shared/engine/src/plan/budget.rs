@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The tokens that a chat adds to its messages, and an adapter to the schema.
-const FRAME: u64 = 32;
+const FRAME: u64 = 64;
 /// The longest hold, whatever a model says: after it, one call finds out whether the model has recovered.
 const LONGEST_HOLD: Duration = Duration::from_mins(1);
 
