@@ -31,6 +31,10 @@ pub async fn inserts_all_or_none(ledger: Adapter, now: Timestamp, seed: Uuid) {
     assert_eq!(found.expect("reads"), expected, "all or none, found in the order asked for");
     assert_eq!(ledger.contents(jobs[18].job_id).await.expect("reads"), None, "all or none, contents too");
     assert_eq!(ledger.contents(jobs[7].job_id).await.expect("reads"), Some(contents("7")));
+    let some = ids(&[jobs[7].clone(), jobs[18].clone(), jobs[0].clone()]);
+    let expected = [Some(contents("7")), None, Some(contents("0"))];
+    assert_eq!(ledger.contents_of(&some).await.expect("reads"), expected, "in the order asked for");
+    assert_eq!(ledger.contents_of(&[]).await.expect("reads"), []);
 
     let long = sample_job(&workspace, "long", now);
     let large = contents(&"x".repeat(350 * 1024));
@@ -142,6 +146,15 @@ pub async fn lists_newest_first_in_pages(ledger: Adapter, now: Timestamp, seed: 
         }
         assert_eq!(ids(&pages), ids(&all), "pages of {limit} are the list, equal times or not");
     }
+    // The jobs of one request, a microsecond apart, stay in its order.
+    let third = workspace("request", seed);
+    let at = |place: i64| now - jiff::SignedDuration::from_micros(place);
+    let request: Vec<Job> = (0..10).map(|place| sample_job(&third, &format!("{place}"), at(place))).collect();
+    for job in request.iter().rev() {
+        insert(&ledger, job).await;
+    }
+    let filter = JobFilter { workspace: third, status: None, after: None, limit: 100 };
+    assert_eq!(ids(&ledger.list_jobs(&filter).await.expect("lists")), ids(&request));
     for (status, count) in
         [(JobStatus::Error, 10), (JobStatus::Running, 4), (JobStatus::Pending, 11), (JobStatus::Completed, 0)]
     {
