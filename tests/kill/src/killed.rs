@@ -169,9 +169,8 @@ async fn chaos(stage: &Stage, api: &Slot, worker: &Slot, mut chance: Chance) {
                 }
                 // A job whose draft is known waits for its account, however often it is refused.
                 for operation in ["gmail.drafts.send", "graph.messages.send"] {
-                    let refusals = [Fault::Unauthorized, Fault::Unauthorized, Fault::Forbidden, Fault::Forbidden];
-                    world.fakes.script(refusals[usize::try_from(chance.below(4)).expect("one of four")].on(operation));
-                    world.fakes.script(Fault::Unauthorized.on(operation));
+                    let first = if chance.below(2) == 0 { Fault::Unauthorized } else { Fault::Forbidden };
+                    world.fakes.script(first.on(operation));
                     world.fakes.script(Fault::Unauthorized.on(operation));
                 }
             }
