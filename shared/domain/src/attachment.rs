@@ -3,17 +3,17 @@
 /// How languages say so, in lower case. A phrase begins at the beginning of a word and ends at the end of one, or with `*`
 /// wherever the word goes on.
 const PHRASES: &str = "attached|attachment*|attaching|i attach|we attach|enclosed|enclosure*|im anhang|anhang|anhänge|angehängt*|\
-    anbei|beigefügt*|beiliegend*|angefügt*|in der anlage|als anlage|ci-joint*|ci joint*|pièce jointe|pièces jointes|piece jointe|pieces jointes|en annexe|\
-    adjunto*|adjunta*|adjuntamos|adjuntado*|en anexo|em anexo|segue anexo|seguem anexos|segue anexa|anexei|anexado*|anexamos|allegat*|allego|\
+    anbei|beigefügt*|beiliegend*|angefügt*|in der anlage|als anlage|beigelegt*|ci-joint*|ci joint*|ci-annexé*|ci-inclus*|pièce jointe|pièces jointes|piece jointe|pieces jointes|en annexe|\
+    adjunt*|anexo|anexos|anexa|anexas|anexei|anexado*|anexamos|allegat*|allego|\
     bijlage*|bijgevoegd*|bijgesloten|bifoga*|bilaga*|bilag|vedlagt*|vedlegg*|vedhæft*|liitteenä|liitteessä|oheisena|załącz*|\
     v příloze|přiloz*|přilož*|v prílohe|mellékel*|csatol*|atașa*|ataşa*|во вложени*|вложени*|прикреп*|прилага*|прилож*|\
-    у вкладенні|прикріп*|ekte|ekteki|ekli|συνημμέν*|επισυνάπτ*|đính kèm|terlampir|lampiran*|संलग्न*";
+    у вкладенні|прикріп*|ekte*|ekli|συνημμέν*|επισυνάπτ*|đính kèm|terlampir|lampiran*|संलग्न*";
 /// The same in scripts where particles touch the word.
-const PARTS: &str = "添付|同封|附件|附上|随信附|隨信附|첨부|مرفق|المرفق|مصورف|מצורפ|מצורף|בצרופה|แนบ";
+const PARTS: &str = "添付|同封|附件|附上|附档|附檔|随信附|隨信附|첨부|مرفق|المرفق|مصورف|מצורפ|מצורף|پیوست|בצרופה|แนบ";
 /// What makes another thing of it: words right in front, and words right behind.
 const OTHERWISE: (&str, &str) = (
     "no|without|any|strings|ohne|kein|keine|keinen|sans|sin|sem|senza|geen|zonder|emotionally",
-    "to the|to a|to an|to its|by",
+    "to the|to a|to an|to its|to my|to our|to his|to her|to their|by",
 );
 
 /// The words of a text that say so, in lower case, if it does.
@@ -24,8 +24,11 @@ pub fn says_attached(text: &str) -> Option<String> {
         let stem = phrase.trim_end_matches('*');
         places(stem).into_iter().find_map(|(at, length)| {
             let (before, behind) = (&lower[..at], &lower[at + length..]);
+            if before.ends_with(char::is_alphanumeric) {
+                return None;
+            }
             let rest = behind.find(|c: char| !c.is_alphanumeric()).unwrap_or(behind.len());
-            let is_whole = !before.ends_with(char::is_alphanumeric) && (rest == 0 || stem != phrase);
+            let is_whole = rest == 0 || stem != phrase;
             let (before, behind) = (before.trim_end(), behind[rest..].trim_start());
             let is_other = OTHERWISE.0.split('|').any(|word| ends_with_word(before, word))
                 || OTHERWISE.1.split('|').any(|word| starts_with_word(behind, word) && !names_itself(behind, word));
@@ -75,6 +78,10 @@ mod tests {
             "Te mando el archivo adjunto.",
             "In allegato la fattura.",
             "Segue em anexo o relatório.",
+            "Anexo o relatório.",
+            "Le contrat est ci-annexé.",
+            "Die Unterlagen sind beigelegt.",
+            "It is attached to my mail.",
             "Zie de bijlage.",
             "Bifogar rapporten.",
             "W załączniku faktura.",
@@ -96,6 +103,7 @@ mod tests {
         for text in [
             "Thanks for the meeting.",
             "The shelf is attached to the wall.",
+            "He is attached to his habits.",
             "No strings attached.",
             "There is no attachment.",
             "Send it without attachments.",

@@ -17,10 +17,11 @@ const BEHIND: &[char] =
 const TOPS: &str = "com net org edu gov mil int info biz name pro app dev page web site online store shop tech cloud \
     xyz top club vip live link click email blog news media digital agency company solutions group support services \
     center today world life work works team zone space website software systems network host press studio design bank \
-    finance money loan credit help mobi asia cat jobs tel travel wiki example test invalid local internal corp onion рф \
-    укр бел срб 中国 中國 台湾 台灣 香港 한국 भारत";
+    finance money loan credit help mobi asia cat jobs tel travel wiki icu review stream download win bid men party \
+    trade science fun buzz cyou sbs cfd bond monster rest lol guru ninja rocks expert express example test invalid local \
+    internal corp onion рф укр бел срб 中国 中國 台湾 台灣 香港 한국 भारत";
 /// Endings of files that are top-level domains, too.
-const FILES: &str = "js ts py rs md sh cs kt hs pl rb go vb db gz xz bz ps so ai";
+const FILES: &str = "js ts py rs md sh cs kt hs pl rb go vb db gz xz bz ps so";
 
 /// A host as it is compared: its A-labels (RFC 5890) in lower case, without `www.`.
 pub(crate) fn host(text: &str) -> Option<String> {

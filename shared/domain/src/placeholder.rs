@@ -10,6 +10,7 @@ const MARKS: &[(&str, &str, Shape)] = &[
     ("{{", "}}", Shape::Any),
     ("${", "}", Shape::Name),
     ("*|", "|*", Shape::Any),
+    ("<%", "%>", Shape::Any),
     ("{", "}", Shape::Name),
     ("[", "]", Shape::Words),
     ("［", "］", Shape::Words),
@@ -53,13 +54,14 @@ const SIGNATURES: &str = "your name|ihr name|dein name|votre nom|su nombre|tu no
 /// in brackets.
 pub fn placeholders(text: &str, is_line: bool) -> Vec<&str> {
     let mut found: Vec<(usize, &str)> = Vec::new();
+    let start = text.len() - text.trim_start().len();
     for (open, close, shape) in MARKS {
         for (at, _) in text.match_indices(open) {
             let inner = &text[at + open.len()..];
             let inner = &inner[..inner.floor_char_boundary(LONGEST)];
             let Some(inner) = inner.find(close).map(|end| &inner[..end]) else { continue };
             let end = at + open.len() + inner.len() + close.len();
-            let is_tag = is_line && text[..at].trim().is_empty() && !text[end..].trim().is_empty();
+            let is_tag = is_line && at == start && !text[end..].trim().is_empty();
             let shape = if is_tag && *shape == Shape::Words { Shape::Known } else { *shape };
             let inside = found.iter().any(|(start, known)| (*start..start + known.len()).contains(&at));
             if found.len() < MOST && !inside && is_blank(inner, shape) && !is_markup(&text[..at], &text[end..], shape) {
@@ -68,19 +70,20 @@ pub fn placeholders(text: &str, is_line: bool) -> Vec<&str> {
         }
     }
     for line in text.lines() {
-        let start = line.as_ptr() as usize - text.as_ptr() as usize;
         let words = line.split(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '(' | ')'));
         // A line of underscores alone is a rule.
         let is_rule = line.chars().all(|c| c == '_' || c.is_whitespace());
         let words = words.map(|word| word.trim_matches(|c: char| !(c.is_alphanumeric() || c == '_')));
         let runs = words.filter(|word| {
-            let is = |mark: char| word.len() >= 3 && word.chars().all(|c| c == mark || c == '-');
+            let is =
+                |mark: char| word.matches(mark).count() >= 3 && word.chars().all(|c| c == mark || "-./".contains(c));
             is('X') || (is('_') && !is_rule)
         });
         found.extend(runs.map(|word| (word.as_ptr() as usize - text.as_ptr() as usize, word)));
-        let said = line.trim().to_lowercase();
-        if SIGNATURES.split('|').any(|known| known == said) {
-            found.push((start, line.trim()));
+        let said = line.trim_matches(|c: char| !c.is_alphabetic());
+        let is_found = found.iter().any(|(_, known)| known.contains(said));
+        if !said.is_empty() && !is_found && SIGNATURES.split('|').any(|known| known == said.to_lowercase()) {
+            found.push((said.as_ptr() as usize - text.as_ptr() as usize, said));
         }
     }
     found.sort_unstable_by_key(|(at, _)| *at);
@@ -162,6 +165,9 @@ mod tests {
             ("Hi %first_name%,", "%first_name%"),
             ("The amount is XXX euros", "XXX"),
             ("Call XXX-XXXX", "XXX-XXXX"),
+            ("Am XX.XX.XXXX um 9", "XX.XX.XXXX"),
+            ("Hi <%= name %>", "<%= name %>"),
+            ("Regards,\n(Your Name)", "Your Name"),
             ("Name: ____", "____"),
             ("Regards,\nYour Name", "Your Name"),
             ("Gruß\n  Ihr Name  \n", "Ihr Name"),

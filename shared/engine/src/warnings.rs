@@ -102,6 +102,9 @@ fn about_texts(Proposal { action, call, words, .. }: Proposal<'_>) -> Vec<Warnin
     let texts = || fields.iter().filter_map(|field| Some((field, params.get(&field.name)?.as_str()?)));
     let plain: Vec<&str> = texts().filter(|(field, _)| field.kind != TextKind::Html).map(|(_, text)| text).collect();
     let text = texts().find(|(field, _)| field.kind == TextKind::Text).map(|(_, text)| text);
+    // Where no prompt is known, HTML may lead where the text does.
+    let (requested, told) = (words.map(known_hosts), known_hosts(&plain.join("\n")));
+    let who = if requested.is_some() { "request" } else { "text" };
     let mut warnings: Vec<Warning> = Vec::new();
     for (field, value) in texts() {
         let html = (field.kind == TextKind::Html).then(|| Html::read(value));
@@ -118,11 +121,7 @@ fn about_texts(Proposal { action, call, words, .. }: Proposal<'_>) -> Vec<Warnin
                 found.push((WarningCode::HtmlDiffers, format!("The {name} says other things than the text.")));
             }
         }
-        // Where no prompt is known, HTML may lead where the text does.
-        let (known, who) = match words {
-            Some(words) => (Some(known_hosts(words)), "request"),
-            None => (html.as_ref().map(|_| known_hosts(&plain.join("\n"))), "text"),
-        };
+        let known = requested.as_ref().or(html.as_ref().map(|_| &told));
         let foreign = known.map(|known| named.into_iter().filter(|host| !known.contains(host)).collect());
         let foreign: BTreeSet<String> = foreign.unwrap_or_default();
         if !foreign.is_empty() {
