@@ -70,6 +70,9 @@ pub fn placeholders(text: &str, is_line: bool) -> Vec<&str> {
         }
     }
     for line in text.lines() {
+        if found.len() >= MOST {
+            break;
+        }
         let words = line.split(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '(' | ')'));
         // A line of underscores alone is a rule.
         let is_rule = line.chars().all(|c| c == '_' || c.is_whitespace());
@@ -79,7 +82,7 @@ pub fn placeholders(text: &str, is_line: bool) -> Vec<&str> {
                 |mark: char| word.matches(mark).count() >= 3 && word.chars().all(|c| c == mark || "-./".contains(c));
             is('X') || (is('_') && !is_rule)
         });
-        found.extend(runs.map(|word| (word.as_ptr() as usize - text.as_ptr() as usize, word)));
+        found.extend(runs.take(MOST).map(|word| (word.as_ptr() as usize - text.as_ptr() as usize, word)));
         let said = line.trim_matches(|c: char| !c.is_alphabetic());
         let is_found = found.iter().any(|(_, known)| known.contains(said));
         if !said.is_empty() && !is_found && SIGNATURES.split('|').any(|known| known == said.to_lowercase()) {
@@ -87,6 +90,7 @@ pub fn placeholders(text: &str, is_line: bool) -> Vec<&str> {
         }
     }
     found.sort_unstable_by_key(|(at, _)| *at);
+    found.truncate(MOST);
     found.into_iter().map(|(_, blank)| blank).collect()
 }
 
@@ -206,6 +210,19 @@ mod tests {
         }
         for subject in ["[EXT] Hello", "[Project Apollo] Status", "[URGENT] Reply", "【重要】会議"] {
             assert_eq!(placeholders(subject, true), [""; 0], "{subject}");
+        }
+    }
+    /// What costs the square of a text's length does not end in this test.
+    #[test]
+    fn a_long_text_costs_no_more_than_its_length() {
+        const LONG: usize = 128 * 1024;
+        let spaces = " ".repeat(LONG / 2);
+        let parts = "[|[a] |{|<|%|XXX |XXX\n|attached |attached|i attach|www.|http://|a.|a.com |@|<a href=x.com>|<svg>|</b>|&amp";
+        for part in parts.split('|') {
+            let text = spaces.clone() + &part.repeat(LONG / 2 / part.len());
+            assert!(placeholders(&text, true).len() <= MOST, "{part}");
+            let _ = (crate::says_attached(&text), crate::known_hosts(&text), crate::clean_html(&text));
+            let _ = crate::Html::read(&text).says(&text);
         }
     }
 }
