@@ -13,52 +13,14 @@ use crate::{
 };
 
 /// Elements that planned HTML may have.
-const ALLOWED: &[&str] = &[
-    "a",
-    "b",
-    "blockquote",
-    "br",
-    "code",
-    "div",
-    "em",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "hr",
-    "i",
-    "li",
-    "ol",
-    "p",
-    "pre",
-    "s",
-    "span",
-    "strong",
-    "sub",
-    "sup",
-    "table",
-    "tbody",
-    "td",
-    "tfoot",
-    "th",
-    "thead",
-    "tr",
-    "u",
-    "ul",
-];
+const ALLOWED: &str = "a b blockquote br code div em h1 h2 h3 h4 h5 h6 hr i li ol p pre s span strong sub sup table \
+    tbody td tfoot th thead tr u ul";
 /// Elements without an end.
 const VOID: &[&str] = &["br", "hr"];
 /// Elements whose content is not for a reader, or belongs to a form or a frame.
-const UNSEEN: &[&str] = &[
-    "iframe", "math", "noembed", "noframes", "object", "script", "select", "style", "svg", "template", "textarea",
-    "title", "xmp",
-];
+const UNSEEN: &str = "iframe math noembed noframes object script select style svg template textarea title xmp";
 /// Elements within a line.
-const INLINE: &[&str] = &[
-    "a", "abbr", "b", "big", "code", "em", "font", "i", "mark", "s", "small", "span", "strong", "sub", "sup", "tt", "u",
-];
+const INLINE: &str = "a abbr b big code em font i mark s small span strong sub sup tt u";
 /// Elements that end where the next one begins.
 const SIBLINGS: &[&str] = &["p", "li", "tr", "td", "th"];
 /// What a link of planned HTML may begin with.
@@ -127,7 +89,7 @@ impl Html {
             match token {
                 CharacterTokens(text) => read.text.push_str(&text),
                 TagToken(tag) => {
-                    if !INLINE.contains(&&*tag.name) {
+                    if !is_one_of(INLINE, &tag.name) {
                         read.text.push('\n');
                     }
                     if &*tag.name == "a" {
@@ -183,7 +145,7 @@ pub fn clean_html(html: &str) -> String {
         }
         match token {
             CharacterTokens(text) => clean.push_str(&escaped(&text)),
-            TagToken(tag) if ALLOWED.contains(&&*tag.name) => {
+            TagToken(tag) if is_one_of(ALLOWED, &tag.name) => {
                 let name = &*tag.name;
                 match tag.kind {
                     StartTag if VOID.contains(&name) => clean.extend(["<", name, ">"]),
@@ -238,6 +200,10 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+fn is_one_of(list: &str, name: &str) -> bool {
+    list.split(' ').any(|known| known == name)
+}
+
 /// The element of [`UNSEEN`] that is open, and how deep within itself.
 #[derive(Default)]
 struct Unseen(Option<(String, usize)>);
@@ -255,7 +221,7 @@ impl Unseen {
                 true
             }
             (Some(_), _) => true,
-            (None, StartTag) if UNSEEN.contains(&&*tag.name) && !tag.self_closing => {
+            (None, StartTag) if is_one_of(UNSEEN, &tag.name) && !tag.self_closing => {
                 self.0 = Some((tag.name.to_string(), 1));
                 true
             }
