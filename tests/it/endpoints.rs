@@ -26,20 +26,21 @@ fn is_the_plan(reply: &Reply) {
 
 #[tokio::test]
 async fn every_endpoint_comes_to_the_same_plan() {
-    for (vendor, adjusted, requests) in [
-        (Vendor::OpenAi, Value::Null, 1),
-        (Vendor::Azure, json!(["max_tokens"]), 2),
-        (Vendor::Mistral, json!(["max_tokens"]), 2),
-        (Vendor::Gemini, Value::Null, 1),
-        (Vendor::Ollama, Value::Null, 1),
-        (Vendor::Vllm, json!(["json_object"]), 3),
-        (Vendor::OpenRouter, json!(["no_response_format"]), 4),
-        (Vendor::LlamaCpp, json!(["no_system_role"]), 2),
+    for (vendor, name, adjusted, requests) in [
+        (Vendor::OpenAi, "gpt-4o-mini", Value::Null, 1),
+        (Vendor::OpenAi, "o4-mini", json!(["own_temperature"]), 2),
+        (Vendor::Azure, "a-model", json!(["max_tokens"]), 2),
+        (Vendor::Mistral, "a-model", json!(["max_tokens"]), 2),
+        (Vendor::Gemini, "a-model", Value::Null, 1),
+        (Vendor::Ollama, "a-model", Value::Null, 1),
+        (Vendor::Vllm, "a-model", json!(["json_object"]), 3),
+        (Vendor::OpenRouter, "a-model", json!(["no_response_format"]), 4),
+        (Vendor::LlamaCpp, "a-model", json!(["no_system_role"]), 2),
     ] {
         let model = FakeModel::of(vendor, KEY);
         let folder = tempfile::tempdir().unwrap();
         let url = model.serve().await;
-        let variables = [("OPENAI_BASE_URL", &*url), ("OPENAI_API_KEY", KEY), ("AI_MODEL", "a-model")];
+        let variables = [("OPENAI_BASE_URL", &*url), ("OPENAI_API_KEY", KEY), ("AI_MODEL", name)];
         let server = Server::start(folder.path(), &variables);
         for more in 0..2 {
             let reply = plan(&server).await;

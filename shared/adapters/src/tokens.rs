@@ -54,8 +54,6 @@ impl Tokenizer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     #[test]
@@ -97,16 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_more_tokens_than_bytes_or_takes_long() {
+    fn no_text_is_more_tokens_than_bytes() {
         let letters = ["a", "1", " ", "\n", "=", "aB", "zq", "é", "漢", "🎉", "\u{200d}", "'s", "9.", "<|endoftext|>"];
         for tokenizer in [Tokenizer::O200k, Tokenizer::Unknown] {
             tokenizer.most("");
             for letter in letters {
                 let text = letter.repeat(64 * 1024 / letter.len());
-                let began = Instant::now();
-                let most = tokenizer.most(&text);
-                assert!(most <= text.len() as u64, "{letter:?}");
-                assert!(began.elapsed() < Duration::from_secs(1), "{letter:?} took {:?}", began.elapsed());
+                assert!(tokenizer.most(&text) <= text.len() as u64, "{letter:?}");
             }
         }
     }

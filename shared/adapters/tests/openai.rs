@@ -97,6 +97,7 @@ async fn a_plan_comes_back_and_the_request_is_as_openai_wants_it() {
         sent,
         json!({
             "model": "gpt-test", "max_completion_tokens": 200,
+            "temperature": 0,
             "messages": [
                 { "role": "system", "content": "Plan it." },
                 { "role": "user", "content": "tell ana@example.com hello" },
@@ -120,6 +121,13 @@ async fn a_parameter_that_is_refused_by_its_name_is_left_out_from_then_on() {
         (400, openai("Unsupported parameter: 'max_completion_tokens'", json!(null)), &["max_tokens"]),
         (400, openai("Unknown parameter", json!("max_completion_tokens")), &["max_tokens"]),
         (501, flat("max_completion_tokens: not implemented"), &["max_tokens"]),
+        (
+            400,
+            openai("Unsupported value: 'temperature' does not support 0", json!("temperature")),
+            &["own_temperature"],
+        ),
+        (422, detail(json!(["body", "temperature"])), &["own_temperature"]),
+        (400, openai("Unknown name \"strict\"", json!(null)), &["not_strict"]),
         (422, detail(json!(["body", "response_format", "json_schema", "strict"])), &["not_strict"]),
         (400, openai("Invalid schema for response_format 'plan'", json!("response_format")), &["not_strict"]),
         (400, openai("This model does not support response format `json_schema`", json!(null)), &["not_strict"]),

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::answer::Refusal;
 
 /// The parameters that an endpoint takes: OpenAI's own at first. Each only ever steps down, so learning ends.
-///
-/// There is no temperature: reasoning models refuse it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Dialect {
     /// The limit of an answer goes by its older name: endpoints other than OpenAI's know no other.
     older_limit: bool,
+    /// The model keeps its own temperature: reasoning models refuse another.
+    own_temperature: bool,
     /// The instructions go with the message: some chat templates have no system role.
     one_message: bool,
     format: Format,
@@ -34,6 +34,7 @@ enum Format {
 /// What refusals call each parameter, as [`Refusal`] spells them. Gemini and llama.cpp name a field or grammar of their
 /// own.
 const LIMIT: &[&str] = &["max_completion_tokens"];
+const TEMPERATURE: &[&str] = &["temperature"];
 const SYSTEM_ROLE: &[&str] =
     &["system_role", "does_not_support_system", "roles_must_alternate", "developer_instruction"];
 const FORMAT: &[&str] = &[
@@ -47,6 +48,7 @@ const FORMAT: &[&str] = &[
     "invalid_schema",
     "unsupported_schema",
     "grammar",
+    "_strict",
 ];
 
 impl Dialect {
@@ -54,6 +56,7 @@ impl Dialect {
     pub fn after(self, refusal: &Refusal) -> Option<Self> {
         let next = Self {
             older_limit: self.older_limit || refusal.names(LIMIT),
+            own_temperature: self.own_temperature || refusal.names(TEMPERATURE),
             one_message: self.one_message || refusal.names(SYSTEM_ROLE),
             format: if refusal.names(FORMAT) { self.format.below() } else { self.format },
         };
@@ -88,6 +91,10 @@ impl Dialect {
         if let Some(format) = format {
             body["response_format"] = format;
         }
+        // The likeliest answer, and so the same one each time.
+        if !self.own_temperature {
+            body["temperature"] = json!(0);
+        }
         body[if self.older_limit { "max_tokens" } else { "max_completion_tokens" }] = json!(limit);
         body
     }
@@ -101,7 +108,9 @@ impl Dialect {
             Format::Text => Some("no_response_format"),
         };
         let limit = self.older_limit.then_some("max_tokens");
-        limit.into_iter().chain(self.one_message.then_some("no_system_role")).chain(format).collect()
+        let temperature = self.own_temperature.then_some("own_temperature");
+        let roles = self.one_message.then_some("no_system_role");
+        [limit, temperature, roles, format].into_iter().flatten().collect()
     }
 }
 

@@ -47,7 +47,7 @@ struct Meta {
     /// Tokens of the answer, as the model counts them.
     tokens_out: u64,
     /// What the model's endpoint was asked another way than OpenAI's, since it refused that: `max_tokens` (by its older
-    /// name), `no_system_role`, and one of `not_strict`, `json_object`, `no_response_format`. Not there if nothing was.
+    /// name), `own_temperature`, `no_system_role`, and one of `not_strict`, `json_object`, `no_response_format`. Not there if nothing was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     adjusted: Vec<&'static str>,

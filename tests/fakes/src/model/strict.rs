@@ -42,8 +42,10 @@ const KNOWN: [&str; 33] = [
     "web_search_options",
 ];
 /// OpenAI's reasoning models take none of these, and no orchestrator's request needs them.
-const UNSUPPORTED: [&str; 8] =
-    ["frequency_penalty", "logit_bias", "logprobs", "max_tokens", "presence_penalty", "stop", "temperature", "top_p"];
+const UNSUPPORTED: [&str; 7] =
+    ["frequency_penalty", "logit_bias", "logprobs", "max_tokens", "presence_penalty", "stop", "top_p"];
+/// How names of reasoning models begin. They refuse a temperature, too.
+const REASONING: [&str; 4] = ["o1", "o3", "o4", "gpt-5"];
 
 /// Whether the endpoint takes this request.
 pub fn check(body: &Value) -> Result<(), Refusal> {
@@ -59,6 +61,15 @@ pub fn check(body: &Value) -> Result<(), Refusal> {
     }
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err(invalid("you must provide a model parameter".to_owned()));
+    }
+    let model = body["model"].as_str().unwrap_or_default();
+    if let Some(temperature) = fields.get("temperature") {
+        if REASONING.iter().any(|name| model.starts_with(name)) {
+            return Err(("unsupported_parameter", "Unsupported parameter: 'temperature'.".to_owned()));
+        }
+        if temperature.as_f64().is_none_or(|temperature| !(0.0..=2.0).contains(&temperature)) {
+            return Err(invalid("'temperature' must be between 0 and 2".to_owned()));
+        }
     }
     let Some(messages) = body["messages"].as_array().filter(|messages| !messages.is_empty()) else {
         return Err(invalid("'messages' must be a non-empty array".to_owned()));
@@ -304,6 +315,11 @@ mod tests {
     fn what_the_endpoint_refuses() {
         let good = request(&object(&json!({ "type": "string" })));
         assert_eq!(check(&good), Ok(()));
+        let mut warm = good.clone();
+        warm["temperature"] = json!(0);
+        assert_eq!(check(&warm), Ok(()));
+        warm["model"] = json!("o4-mini");
+        assert_eq!(check(&warm).unwrap_err().0, "unsupported_parameter");
         let changed = |pointer: &str, value: Value| {
             let mut body = good.clone();
             let (parent, name) = pointer.rsplit_once('/').expect("a pointer has a slash");
@@ -312,7 +328,7 @@ mod tests {
         };
         for (pointer, value, code) in [
             ("/input", json!("a"), "unknown_parameter"),
-            ("/temperature", json!(0), "unsupported_parameter"),
+            ("/temperature", json!(3), "invalid_request_error"),
             ("/max_tokens", json!(10), "unsupported_parameter"),
             ("/max_completion_tokens", json!(0), "invalid_request_error"),
             ("/model", json!(""), "invalid_request_error"),
