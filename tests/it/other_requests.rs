@@ -61,13 +61,31 @@ async fn a_mail_beside_a_request_for_something_else_is_confirmed_first() {
 }
 
 #[tokio::test]
+async fn a_text_beside_the_prompt_may_be_read_and_nothing_else_may_be_done() {
+    let inside = Inside::new(&[]);
+    for (prompt, context, mails) in [
+        ("Summarize it for john@example.com", Some("We meet at noon."), 1),
+        ("Translate this into French and mail it to john@example.com", Some("We meet at noon."), 1),
+        ("Lies das und schreib john@example.com, worum es geht", Some("Wir treffen uns um zwölf."), 1),
+        ("Summarize it for john@example.com", None, 0),
+        ("Book a room and tell john@example.com", Some("We meet at noon."), 0),
+    ] {
+        inside.model.say(answer(&[action(&["john@example.com"])]));
+        let plan = inside.plan_with(prompt, context, Vec::new()).await.unwrap().plan;
+        assert_eq!((plan.actions.len(), plan.questions.len()), (mails, 1 - mails), "{prompt}: {:?}", plan.questions);
+    }
+}
+
+#[tokio::test]
 async fn a_person_who_says_yes_gets_the_mail() {
     let inside = Inside::new(&[]);
     let prompt = "Cancel my order and tell john@example.com that I cancelled it";
     let asked = inside.when(answer(&[action(&["john@example.com"])]), prompt).await.unwrap().plan;
     assert_eq!(
         asked.questions,
-        ["The request asks for something that I cannot do. Should the mail to john@example.com be made all the same?"]
+        [
+            "The request asks for something that I cannot do. Should I go ahead with the mail for john@example.com all the same?"
+        ]
     );
     for (yes, mails) in [(true, 1), (false, 0)] {
         let given = GivenAnswer { id: asked.clarifications[0].id.clone(), value: AnswerValue::Bool(yes) };

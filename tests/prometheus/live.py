@@ -5,6 +5,7 @@ The script fixes every request and its count, so the expected result of every ru
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -65,7 +66,7 @@ class Program:
         self.fakes_url = fakes
         scope = "https://www.googleapis.com/auth/gmail.send"
         self.control("tokens", {"token": TOKEN, "provider": "google", "scopes": [scope], "address": "ana@example.com"})
-        redis = free_port()
+        redis = self.redis_port = free_port()
         save_nothing = ["--save", "", "--appendonly", "no", "--dir", folder]
         self.redis = Process(folder, "redis", ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", *save_nothing])
         self.redis.says(r"(Ready to accept connections)")
@@ -136,6 +137,15 @@ class Program:
         before = self.operations()
         self.execute(self.action())
         until("a send is rate-limited", lambda: self.operations() > before)
+        # The account's other jobs would wait, too.
+        until("the account is held", self.let_go)
+
+    def let_go(self):
+        """Ends the holds of accounts; returns whether there was one."""
+        script = b"local held = redis.call('KEYS', '*hold*') for _, key in ipairs(held) do redis.call('DEL', key) end return #held"
+        with socket.create_connection(("127.0.0.1", self.redis_port), 5) as redis:
+            redis.sendall(b'EVAL "%s" 0\r\n' % script)
+            return redis.recv(64) not in (b"", b":0\r\n")
 
     def operations(self):
         return len(request("GET", f"{self.fakes_url}/_fakes/deliveries")[1]["operations"])

@@ -42,8 +42,10 @@ pub fn asks_for_html(words: &str) -> bool {
     let words = words.to_lowercase().replace('’', "'");
     let asks = |format: &str, at: usize| {
         let (before, behind) = (&words[..at], &words[at + format.len()..]);
+        // A Latin word may touch another script: `HTMLで`.
+        let is_latin = |c: char| c < '\u{250}' && c.is_alphanumeric();
         let is_whole = format.starts_with(is_written_without_spaces)
-            || !(before.ends_with(char::is_alphanumeric) || behind.starts_with(char::is_alphanumeric));
+            || !(before.ends_with(is_latin) || behind.starts_with(is_latin));
         let before = before.trim_end();
         let refuses = |word: &str| {
             let rest = before.strip_suffix(word);
@@ -120,6 +122,14 @@ impl Html {
     pub fn says(&self, text: &str) -> bool {
         letters(&self.text) == letters(text)
     }
+}
+
+/// Whether a reader sees nothing of it: no character, and no picture.
+pub(crate) fn is_blank_html(html: &str) -> bool {
+    let lower = html.to_ascii_lowercase();
+    let has_picture =
+        ["<img", "<svg", "<picture", "<video", "<hr", "background"].iter().any(|mark| lower.contains(mark));
+    !has_picture && Html::read(html).text.chars().all(|c| c.is_whitespace() || is_hidden(c))
 }
 
 fn letters(text: &str) -> String {
@@ -356,6 +366,24 @@ mod tests {
     }
 
     #[test]
+    fn html_that_shows_nothing_is_blank() {
+        for html in [
+            "",
+            " \n",
+            "\u{200b}",
+            "&nbsp;",
+            "<p></p>",
+            "<html><head><title>x</title></head><body> </body></html>",
+            "<br>",
+        ] {
+            assert!(is_blank_html(html), "{html}");
+        }
+        for html in ["x", "<p>x</p>", "<img src=x>", "<hr>", "&lt;"] {
+            assert!(!is_blank_html(html), "{html}");
+        }
+    }
+
+    #[test]
     fn html_is_asked_for_by_name_or_by_format() {
         for words in [
             "Send it as HTML",
@@ -366,6 +394,8 @@ mod tests {
             "en gras",
             "con negrita",
             "太字で",
+            "メールをHTMLで送って",
+            "בHTML",
             "send <b>hi</b>",
             "a newsletter to ana@example.com",
         ] {

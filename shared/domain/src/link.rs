@@ -139,9 +139,19 @@ fn authority(text: &str) -> Option<String> {
         return address.split(']').next().map(str::to_lowercase);
     }
     let named = named.split(':').next().unwrap_or_default();
+    let named = with_plain_stops(named);
     // Words in a script without spaces may follow a name in ASCII at once.
     let is_ascii = named.starts_with(|c: char| c.is_ascii_alphanumeric());
     host(named.split(|c| is_ascii && is_written_without_spaces(c)).next().unwrap_or_default())
+}
+
+/// A name in which the other full stops between ASCII labels are plain ones, as browsers read them (UTS #46).
+fn with_plain_stops(name: &str) -> String {
+    let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let stop = |(at, c): (usize, char)| {
+        if OTHER_STOPS.contains(&c) && goes_on(&name[at + c.len_utf8()..]) { '.' } else { c }
+    };
+    name.char_indices().map(stop).collect()
 }
 
 /// The words of host characters in a text, and whether an `@` stands in front.
@@ -196,6 +206,9 @@ mod tests {
             ("http://127.0.0.1:8080/x and http://[::1]/", vec!["127.0.0.1", "::1"]),
             ("http://intranet/wiki", vec!["intranet"]),
             ("詳細はhttps://evil.exampleを見て", vec!["evil.example"]),
+            ("https://good.example。evil.example/x", vec!["good.example.evil.example"]),
+            ("https://evil．example｡com", vec!["evil.example.com"]),
+            ("詳細はhttps://evil.example。次に", vec!["evil.example"]),
             ("evil.exampleを見て", vec!["evil.example"]),
             ("ev\u{200b}il.example", vec!["evil.example"]),
             ("evil.com, evil.com and EVIL.com", vec!["evil.com"]),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::{Address, Violation, address::breaks_a_header, pointer_token};
+use crate::{Address, Violation, address::breaks_a_header, html::is_blank_html, pointer_token};
 
 /// A mail: 1 to 50 recipients, no control character in any header field, at most 256 KiB in all.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
@@ -75,7 +75,7 @@ impl Mail {
             subject: reader.text("subject", true).unwrap_or_default(),
             text: reader.text("text", true).unwrap_or_default(),
             // Forms and models fill in what they leave out, and a blank body must not replace the text.
-            html: reader.text("html", false).filter(|html| !html.trim().is_empty()),
+            html: reader.text("html", false).filter(|html| !is_blank_html(html)),
             cc: reader.addresses("cc"),
             bcc: reader.addresses("bcc"),
             reply_to: reader.addresses("reply_to"),
@@ -173,7 +173,7 @@ impl Reader<'_> {
         };
         let mut addresses = Vec::with_capacity(list.len());
         let refused = self.violations.len();
-        for (place, value) in list.iter().enumerate() {
+        for (place, value) in list.iter().enumerate().filter(|(_, value)| !value.is_null()) {
             let pointer = if is_list { format!("/{field}/{place}") } else { format!("/{field}") };
             let Some(text) = value.as_str() else {
                 self.violations.push(Violation::new(pointer, "must be an address, as a string"));
@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn what_is_left_blank_is_absent_and_nobody_is_named_twice() {
         let full = json!({
-            "to": "a@example.com, A <a@example.com>; b@example.com", "subject": "s", "text": "t", "html": " \n",
-            "cc": [" "], "bcc": ["", "b@EXAMPLE.com", "c@example.com"], "reply_to": [],
+            "to": "a@example.com, A <a@example.com>; b@example.com", "subject": "s", "text": "t", "html": "<p>&nbsp;</p>\n",
+            "cc": [" ", null], "bcc": ["", "b@EXAMPLE.com", "c@example.com"], "reply_to": [],
         });
         let plain =
             json!({ "to": ["a@example.com", "b@example.com"], "subject": "s", "text": "t", "bcc": "c@example.com" });

@@ -51,21 +51,28 @@ pub(super) const RULES: &[&str] = &[
 /// English, German, Spanish and French, as far as people ask an assistant for such things.
 pub(super) const OTHER_REQUESTS: &[&str] = &[
     "add, allow, approve, arrange, ban, block, book, buy, calculate, call, cancel, change, check for, check if, check my, check the, \
-     check what, check when, check whether, clean, close, collect, compare, compute, connect, convert, count, create, decline, delete, \
+     check what, check when, check whether, clean, close, collect, compute, connect, convert, count, create, decline, delete, \
      deploy, do, download, edit, export, fetch, figure out, file, fill, find, fix, gather, generate, get, go to, import, install, \
-     invite, list, lock, log, look at, look for, look in, look up, make, mark, merge, move, mute, open, order, pay, play, postpone, print, \
-     publish, pull, put, read, rebook, register, remind me, remove, rename, replace, reschedule, research, reserve, reset, restart, review, \
-     run, save, schedule, search, set, show, sign, sort, start, stop, subscribe, summarise, summarize, switch, take, transfer, \
-     translate, turn, unblock, unsubscribe, update my, update our, update the, upgrade, upload, wait, watch, work out",
+     invite, list, lock, log, look for, look in, look up, make, mark, merge, move, mute, open, order, pay, play, postpone, print, \
+     publish, pull, put, rebook, register, remind me, remove, rename, replace, reschedule, research, reserve, reset, restart, \
+     run, save, schedule, search, set, show, sign, sort, start, stop, subscribe, switch, take, transfer, \
+     turn, unblock, unsubscribe, update my, update our, update the, upgrade, upload, wait, watch, work out",
     "what, what's, who, who's, whose, where, where's, which, why, how, is, are, am, was, were, did, does, has",
-    "aktualisiere, ändere, bestell, bestelle, bezahle, blockiere, buch, buche, entferne, erstelle, fasse, finde, füge, \
-     hol, hole, kauf, kaufe, kündige, leg, lege, lies, lösch, lösche, mach, mache, öffne, reservier, reserviere, schau, schließ, schließe, \
-     speicher, speichere, storniere, such, suche, trag, trage, überweis, überweise, übersetz, übersetze, verschieb, verschiebe, was, wer, \
+    "aktualisiere, ändere, bestell, bestelle, bezahle, blockiere, buch, buche, entferne, erstelle, finde, füge, \
+     hol, hole, kauf, kaufe, kündige, leg, lege, lösch, lösche, mach, mache, öffne, reservier, reserviere, schau, schließ, schließe, \
+     speicher, speichere, storniere, such, suche, trag, trage, überweis, überweise, verschieb, verschiebe, was, wer, \
      wo, wie, warum, welche, zahl, zahle, zeig, zeige",
-    "abre, actualiza, añade, apaga, borra, busca, calcula, cambia, cancela, compra, crea, elimina, encuentra, guarda, haz, lee, mueve, \
-     muestra, paga, pon, reserva, resume, traduce, transfiere, qué, quién, dónde, cómo, por qué, cuál",
-    "achète, ajoute, annule, bloque, calcule, change, cherche, commande, crée, déplace, fais, ferme, lis, mets, montre, ouvre, paie, \
-     regarde, réserve, résume, supprime, traduis, transfère, trouve, qui, que, quoi, où, comment, pourquoi, quel, quelle",
+    "abre, actualiza, añade, apaga, borra, busca, calcula, cambia, cancela, compra, crea, elimina, encuentra, guarda, haz, mueve, \
+     muestra, paga, pon, reserva, transfiere, qué, quién, dónde, cómo, por qué, cuál",
+    "achète, ajoute, annule, bloque, calcule, change, cherche, commande, crée, déplace, fais, ferme, mets, montre, ouvre, paie, \
+     regarde, réserve, supprime, transfère, trouve, qui, que, quoi, où, comment, pourquoi, quel, quelle",
+];
+
+/// Sentences that ask for something about a text begin like this.
+pub(super) const READING_REQUESTS: &[&str] = &[
+    "look at, read, review, summarise, summarize, translate, compare, go through",
+    "fass, fasse, lies, übersetz, übersetze, vergleich, vergleiche",
+    "resume, traduce, lee, compara, lis, résume, traduis, compare",
 ];
 
 /// A condition that a mail depends on.

@@ -19,7 +19,7 @@ use crate::{
     Object, Problem, ProblemCode,
     catalogue::MAX_ACTIONS,
     gate::Permissions,
-    ports::{Action, ActionSpec, Wording},
+    ports::{Action, ActionSpec, Instructions, Wording},
     texts::{TextKind, text_fields},
 };
 
@@ -333,7 +333,12 @@ impl Reading<'_> {
     fn finish(self) -> Draft {
         let Self { mut plan, planner, request, denials, .. } = self;
         plan.questions.truncate(MAX_QUESTIONS);
-        let notes: Vec<String> = plan.notes.take().into_iter().chain(denials).collect();
+        let mut notes: Vec<String> = plan.notes.take().into_iter().collect();
+        for denial in denials {
+            if !notes.contains(&denial) {
+                notes.push(denial);
+            }
+        }
         plan.notes = (!notes.is_empty()).then(|| notes.join(" "));
         plan.status = match (plan.actions.is_empty(), plan.questions.is_empty()) {
             (_, false) => PlannerStatus::Questions,
@@ -428,11 +433,13 @@ impl Reading<'_> {
             let text = format!("I cannot wait for the condition. Should {shown} be written to now?");
             return Some(confirm(CONDITION, text));
         }
-        let asks_for_more = asks_for_more(prompt, mention.start, action.instructions.other_requests);
+        let Instructions { other_requests, reading_requests, .. } = action.instructions;
+        let asks_for_more = asks_for_more(prompt, mention.start, other_requests)
+            || (self.request.context.is_none() && asks_for_more(prompt, mention.start, reading_requests));
         (asks_for_more && !accepted(OTHER_REQUEST)).then(|| {
             let Wording { noun, .. } = action.wording;
             let text = format!(
-                "The request asks for something that I cannot do. Should {noun} to {shown} be made all the same?"
+                "The request asks for something that I cannot do. Should I go ahead with {noun} for {shown} all the same?"
             );
             confirm(OTHER_REQUEST, text)
         })

@@ -71,6 +71,8 @@ pub struct Instructions {
     /// How sentences begin that ask for something else: lists of lower case words, separated by commas. A model may
     /// take such a request for this action, so a person confirms it. Empty for none.
     pub other_requests: &'static [&'static str],
+    /// The same of sentences about a text. They ask for something else only where no text stands beside the prompt.
+    pub reading_requests: &'static [&'static str],
 }
 
 /// A request with the plan that it should become.

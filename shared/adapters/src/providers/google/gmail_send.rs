@@ -44,6 +44,7 @@ pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
                 mail::CONTENT_EXAMPLE,
             ],
             other_requests: mail::OTHER_REQUESTS,
+            reading_requests: mail::READING_REQUESTS,
         },
         wording: mail::WORDING,
     };
