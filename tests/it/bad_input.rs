@@ -156,6 +156,57 @@ async fn every_bad_request_is_refused_by_name_and_does_nothing() {
     assert!(silent.is_empty(), "the document does not say: {silent:#?}");
 }
 
+#[tokio::test]
+async fn the_largest_problem_is_below_64_kib_and_says_how_many_places_it_leaves_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let fields = |count: usize| (0..count).map(|place| (format!("x{place}"), json!(1))).collect();
+    let preview = |params: Value| json!({ "action": "gmail.send", "params": params });
+    let execute = |params: Value| json!({ "actions": [preview(params)], "actor_id": "ana@example.com" });
+    let many = Value::Object(fields(90_000));
+    let numbers = json!({ "to": vec![7; 300_000], "subject": "s", "text": "t" });
+    let controls: serde_json::Map<_, _> =
+        (0..60).map(|place| (format!("{place}{}", "\u{1}".repeat(2_000)), json!(1))).collect();
+    let long = |c: char| c.to_string().repeat(150_000 / c.len_utf8());
+    let named = |c: char| json!({ long(c): 1 });
+    // How many places are wrong; 1 where the first ends the reading.
+    for (path, body, places) in [
+        ("/actions/preview", preview(many.clone()), 90_003),
+        ("/ai/execute", execute(many.clone()), 90_003),
+        ("/actions/preview", preview(numbers.clone()), 300_000),
+        ("/ai/execute", execute(numbers), 300_000),
+        ("/actions/preview", preview(json!(controls)), 63),
+        ("/actions/preview", preview(named('"')), 4),
+        ("/ai/execute", execute(named('/')), 4),
+        ("/actions/preview", preview(named('é')), 4),
+        ("/actions/preview", json!({ "action": long('a'), "params": {} }), 1),
+        ("/ai/execute", json!({ "actions": [{ "action": long('"'), "params": {} }] }), 1),
+        ("/ai/execute", named('~'), 1),
+        ("/ai/plan2", many, 1),
+        ("/ai/plan2", named('x'), 1),
+        ("/ai/plan2", named('\u{1}'), 1),
+        ("/ai/plan2", json!({ "prompt": "Hello", "timezone": long('x') }), 1),
+        ("/ai/plan2", json!({ "prompt": "Hello", "answers": [named('ü')] }), 1),
+        ("/ai/plan2", json!({ "prompt": "Hello", "workspace_id": long('\\') }), 1),
+    ] {
+        let reply = server.post(path, &body).await;
+        let (said, errors) = (reply.body.to_string(), reply.body["errors"].as_array().cloned().unwrap_or_default());
+        assert!((400..500).contains(&reply.status) && said.len() < 64 * 1024, "{path}: {} bytes", said.len());
+        assert_eq!(errors.len(), if places > 50 { 51 } else { places }, "{path}: {said}");
+        if places > 50 {
+            assert_eq!(
+                errors[50],
+                json!({ "pointer": "", "detail": format!("{} more places are wrong", places - 50) })
+            );
+        }
+    }
+    let twice = format!("{{\"{0}\":1,\"{0}\":1}}", "\\\"".repeat(200_000));
+    let reply = ask(&server, &bad("POST", "/ai/plan2", twice, "invalid-request", &[""])).await;
+    assert!(reply.status == 422 && reply.body.to_string().len() < 64 * 1024, "{}", reply.status);
+    let reply = server.get(&format!("/ai/jobs?{}=1", "%01".repeat(2_000))).await;
+    assert!(reply.status == 422 && reply.body.to_string().len() < 64 * 1024, "{}", reply.status);
+}
+
 /// The route and code of a case whose route the document has, and says nothing of this code.
 fn undocumented(document: &Value, Case { method, path, code, .. }: &Case) -> Option<String> {
     let path = path.split('?').next().unwrap_or_default();

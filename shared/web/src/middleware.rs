@@ -140,7 +140,7 @@ fn with_problem(mut response: Response, id: &str, public_url: &str) -> Response 
         tracing::error!(problem.code = %problem.code, problem.detail, "a request failed");
     }
     let mut answer = match response.extensions_mut().remove() {
-        Some(AsPage) => problem::answer_page(&problem, id),
+        Some(AsPage) => problem::answer_page(*problem, id),
         None => problem::answer(*problem, id.to_owned(), public_url),
     };
     // The router says which methods a path has, and CORS who may read the answer.

@@ -16,6 +16,11 @@ use utoipa::ToSchema;
 
 use crate::{page, problem_kind::kind};
 
+/// The most places that a problem names.
+const MAX_PLACES: usize = 50;
+/// The most bytes of each text as JSON, so that the places with two texts each stay below 64 KiB together.
+const MAX_TEXT: usize = 600;
+
 /// A problem as a response without a body. The middleware writes the body, since only it knows the correlation id.
 #[derive(Debug, Clone)]
 pub struct Refused(pub Box<Problem>);
@@ -79,20 +84,43 @@ struct Place {
 impl ProblemBody {
     pub fn new(problem: Problem, correlation_id: String, public_url: &str) -> Self {
         let kind = kind(problem.code);
-        let place = |Violation { pointer, detail, .. }| Place { pointer, detail };
+        let place = |Violation { pointer, detail, .. }| Place { pointer: cut(pointer), detail: cut(detail) };
+        let mut errors = if kind.is_fault() { Vec::new() } else { problem.errors };
+        let more = errors.len().saturating_sub(MAX_PLACES);
+        errors.truncate(MAX_PLACES);
+        errors.extend((more > 0).then(|| Violation::new("", format!("{more} more places are wrong"))));
         Self {
             kind: format!("/problems/{}", problem.code),
             title: kind.title,
             status: kind.status,
-            detail: (!kind.is_fault()).then_some(problem.detail),
+            detail: (!kind.is_fault()).then(|| cut(problem.detail)),
             code: problem.code.as_str(),
             retriable: kind.retriable && !problem.is_final,
             retry_after_ms: problem.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
             correlation_id,
             connect_url: problem.connect.map(|provider| format!("{public_url}/oauth/{provider}/start")),
-            errors: if kind.is_fault() { Vec::new() } else { problem.errors.into_iter().map(place).collect() },
+            errors: errors.into_iter().map(place).collect(),
         }
     }
+}
+
+/// A text that may quote the request, such as a field's name, up to [`MAX_TEXT`] bytes as JSON.
+fn cut(mut text: String) -> String {
+    let bytes = |c: char| match c {
+        '"' | '\\' => 2,
+        c if c.is_ascii_control() => 6,
+        c => c.len_utf8(),
+    };
+    let mut total = 0;
+    let end = text.char_indices().find(|(_, c)| {
+        total += bytes(*c);
+        total > MAX_TEXT
+    });
+    if let Some((end, _)) = end {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// The answer for a program.
@@ -121,12 +149,12 @@ pub(crate) fn answer(problem: Problem, correlation_id: String, public_url: &str)
 }
 
 /// The answer for a person in a browser.
-pub(crate) fn answer_page(problem: &Problem, correlation_id: &str) -> Response {
+pub(crate) fn answer_page(problem: Problem, correlation_id: &str) -> Response {
     let kind = kind(problem.code);
     let detail = if kind.is_fault() {
         format!("The correlation id is {correlation_id}.")
     } else {
-        format!("Detail: {}.", problem.detail)
+        format!("Detail: {}.", cut(problem.detail))
     };
     let link = ("/dev/action-runner.html", "Action runner");
     let mut page = page::page(kind.title, &[kind.explanation, &detail], link);
