@@ -105,6 +105,77 @@ async fn nobody_else_can_send_cancel_or_read() {
     }
 }
 
+#[tokio::test]
+async fn a_browser_may_come_from_another_site_to_a_page_and_to_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let pages = ["/dev/action-runner.html", "/docs", "/problems/internal"];
+    let data = ["/dev/outbox", "/ai/jobs", "/actions", "/audit", "/metrics", "/oauth/google/status"];
+    for (site, mode, may_read_pages, may_read_data) in [
+        ("same-origin", "cors", true, true),
+        ("same-origin", "navigate", true, true),
+        ("none", "navigate", true, true),
+        ("cross-site", "navigate", true, false),
+        ("same-site", "navigate", true, false),
+        ("cross-site", "no-cors", false, false),
+        ("same-site", "no-cors", false, false),
+        ("cross-site", "cors", false, false),
+        ("same-site", "websocket", false, false),
+        ("cross-site", "", false, false),
+        ("Cross-Site", "no-cors", false, false),
+        ("", "no-cors", false, false),
+    ] {
+        let ask = |method: &str, path: &str| {
+            server.request(method, path).header("sec-fetch-site", site).header("sec-fetch-mode", mode)
+        };
+        for (paths, may) in [(&pages[..], may_read_pages), (&data[..], may_read_data)] {
+            for path in paths {
+                let status = reply(ask("GET", path)).await.status;
+                assert_eq!(status, if may { 200 } else { 403 }, "{path} {site} {mode}");
+            }
+        }
+        let posted = reply(ask("POST", "/actions/preview").json(&gmail("a", "Hello"))).await;
+        assert_eq!(posted.status, if may_read_data { 200 } else { 403 }, "{site} {mode}");
+    }
+    let twice = server.request("GET", "/ai/jobs").header("sec-fetch-site", "same-origin");
+    assert_eq!(reply(twice.header("sec-fetch-site", "cross-site")).await.status, 403);
+    // A provider's page leads the browser back to us.
+    let back = server.request("GET", "/oauth/google/callback?state=x&code=y").header("sec-fetch-site", "cross-site");
+    let back = reply(back.header("sec-fetch-mode", "navigate").header("accept", "application/json")).await;
+    assert_eq!(back.code(), "authorization-invalid", "{}", back.body);
+}
+
+#[tokio::test]
+async fn every_answer_has_its_fixed_headers_and_https_is_kept_where_it_is_spoken() {
+    for (public_url, transport) in
+        [(None, None), (Some("http://127.0.0.1:9"), None), (Some("https://api.example.com"), Some("max-age=31536000"))]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let variables: Vec<_> = public_url.iter().map(|url| ("PUBLIC_URL", *url)).collect();
+        let server = Server::start(folder.path(), &variables);
+        let mut answers = Vec::new();
+        for path in
+            ["/healthz", "/metrics", "/openapi.json", "/ai/jobs", "/ai/jobs/x", "/nowhere", "/", "/docs", "/dev/dom.js"]
+        {
+            answers.push((path, server.get(path).await));
+        }
+        answers.push(("POST", server.post("/ai/plan2", &json!({})).await));
+        answers.push(("405", reply(server.request("DELETE", "/ai/plan2")).await));
+        answers.push(("403", reply(server.request("GET", "/ai/jobs").header("origin", "null")).await));
+        for (path, answer) in answers {
+            assert_eq!(answer.headers.get("strict-transport-security").map(|value| value.to_str().unwrap()), transport);
+            assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{path}");
+            assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin", "{path}");
+            let policy = answer.header("content-security-policy");
+            if path == "/docs" || path == "/dev/dom.js" {
+                assert!(policy.contains("script-src 'self'"), "{path}: {policy}");
+            } else {
+                assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'", "{path}");
+            }
+        }
+    }
+}
+
 fn allows_no_origin(reply: &Reply) {
     let allowing = reply.headers.keys().find(|name| name.as_str().starts_with("access-control-"));
     assert_eq!(allowing, None);

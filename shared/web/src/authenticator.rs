@@ -22,24 +22,21 @@ pub enum Authenticator {
 
 impl Authenticator {
     /// Checks a request before any handler sees it. Keyless mode refuses another machine's name in `Host` (DNS
-    /// rebinding), the `Origin` of another page, and writes that an HTML form could send.
+    /// rebinding), the `Origin` of another page, whatever another site's page fetches, embeds or posts, and writes that
+    /// an HTML form could send. A link there may lead to our pages, and a provider's page back to us.
     pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         if matches!(self, Self::Keys) {
             return Ok(());
         }
-        // A repeated header is refused: proxies disagree on which copy counts.
-        let text = |name| {
-            let mut values = headers.get_all(name).iter();
-            let first: Option<&header::HeaderValue> = values.next();
-            first.map(|first| if values.next().is_some() { "?" } else { first.to_str().unwrap_or("?") })
-        };
-        let forbidden = |detail: &str| Err(Problem::new(ProblemCode::ForbiddenScope, detail));
-        let host = text(header::HOST).unwrap_or_default();
+        let host = only(headers, "host").unwrap_or_default();
         if !is_loopback(host) {
-            return forbidden("without keys, this server accepts only 127.0.0.1, localhost or [::1] as Host");
+            let says = "without keys, this server accepts only 127.0.0.1, localhost or [::1] as Host";
+            return Err(Problem::new(ProblemCode::ForbiddenScope, says));
         }
-        if text(header::ORIGIN).is_some_and(|origin| origin != format!("http://{host}")) {
-            return forbidden("without keys, this server refuses requests from pages of other origins");
+        let follows_link = *method == Method::GET && only(headers, "sec-fetch-mode") == Some("navigate");
+        let is_foreign = only(headers, "origin").is_some_and(|origin| origin != format!("http://{host}"));
+        if is_foreign || is_of_another_site(headers) && !follows_link {
+            return foreign_page();
         }
         if *method == Method::POST && !body::is_json(headers) {
             return Err(body::not_json());
@@ -54,6 +51,8 @@ impl Authenticator {
                 let authorization = headers.get(header::AUTHORIZATION);
                 engine.keys.authenticate(authorization.and_then(|value| value.to_str().ok()), ticket).await
             }
+            // What needs a caller is no page to lead a person to.
+            Self::Keyless { .. } if is_of_another_site(headers) => foreign_page(),
             Self::Keyless { workspace, actor } => Ok(Caller {
                 workspace: workspace.clone(),
                 key_id: None,
@@ -65,6 +64,23 @@ impl Authenticator {
             }),
         }
     }
+}
+
+/// The value of a header, or one that no rule accepts: proxies disagree on which copy of a repeated header counts.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    Some(if values.next().is_some() { "?" } else { first.to_str().unwrap_or("?") })
+}
+
+/// A browser asks on behalf of a page of another origin (Fetch Metadata). Programs do not send the header.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    !matches!(only(headers, "sec-fetch-site"), None | Some("same-origin" | "none"))
+}
+
+fn foreign_page<T>() -> Result<T, Problem> {
+    let says = "without keys, this server refuses requests from pages of other origins";
+    Err(Problem::new(ProblemCode::ForbiddenScope, says))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -27,6 +27,16 @@ use crate::{
     state::Web,
 };
 
+/// The headers of every answer that does not set its own. Pages and their files have a policy of their own.
+const FIXED_HEADERS: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
 /// The id of a request, as an extension. Whatever runs before the router may set it; otherwise it is made here.
 #[derive(Debug, Clone)]
 pub struct CorrelationId(pub String);
@@ -86,11 +96,8 @@ async fn answer(State(web): State<Web>, mut request: Request, next: Next) -> Res
     let span = tracing::error_span!("request", correlation.id = id.as_str(), trace.id = %context.trace.id());
     request.extensions_mut().insert(context.clone());
     let mut response = observed(&web, request, next, &context.ticket, &id).instrument(span).await;
-    for (name, value) in [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::CACHE_CONTROL, "no-store"),
-    ] {
+    let https_only = web.is_https().then_some((header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+    for (name, value) in FIXED_HEADERS.into_iter().chain(https_only) {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     if let Ok(id) = HeaderValue::from_str(&id) {

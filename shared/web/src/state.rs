@@ -20,3 +20,10 @@ pub struct Web {
     /// Origins whose pages may call this API with a key.
     pub origins: Arc<[String]>,
 }
+
+impl Web {
+    /// Clients reach this API over TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+}

@@ -7,7 +7,7 @@ use crate::state::Web;
 
 /// The `Set-Cookie` header. `Lax`, since the callback is a navigation from the provider's page.
 pub(crate) fn set(web: &Web, provider: Provider, value: &str, seconds: u64) -> HeaderValue {
-    let secure = if is_https(web) { "; Secure" } else { "" };
+    let secure = if web.is_https() { "; Secure" } else { "" };
     let name = name(web, provider);
     let cookie = format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&cookie).expect("names and hex digits are ASCII")
@@ -23,10 +23,6 @@ pub(crate) fn get(web: &Web, provider: Provider, headers: &HeaderMap) -> Option<
 
 /// Over https, browsers accept the prefix `__Host-` only from this exact host.
 fn name(web: &Web, provider: Provider) -> String {
-    let prefix = if is_https(web) { "__Host-" } else { "" };
+    let prefix = if web.is_https() { "__Host-" } else { "" };
     format!("{prefix}orchestrator-{provider}")
-}
-
-fn is_https(web: &Web) -> bool {
-    web.public_url.starts_with("https://")
 }
