@@ -9,7 +9,6 @@ use std::sync::Arc;
 use domain::{ActorHash, Address, AuditEntry, AuditEvent, JobError, KeyId, Provider, WorkspaceId, sha256_hex};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
 
 use crate::{
     Caller, Problem, ProblemCode,
@@ -108,13 +107,12 @@ pub struct Disconnected {
     pub revoke_at: Option<&'static str>,
 }
 
-/// A pending consent, as it is sealed under the hash of its state.
+/// A pending consent, as it is sealed under its [`consent_id`].
 #[derive(Serialize, Deserialize)]
 struct PendingConsent {
     provider: Provider,
     actor: ActorHash,
     key_id: Option<KeyId>,
-    cookie_sha256: String,
     verifier: String,
     nonce: String,
     scopes: Vec<String>,
@@ -172,7 +170,6 @@ impl Connector {
             provider,
             actor: actor.clone(),
             key_id: caller.key_id.clone(),
-            cookie_sha256: sha256_hex(cookie.as_bytes()),
             verifier,
             nonce,
             scopes: scopes.clone(),
@@ -180,7 +177,7 @@ impl Connector {
             replace: options.replace,
             expires_at: self.clock.now().checked_add(CONSENT_WITHIN).unwrap_or(Timestamp::MAX),
         };
-        let id = sha256_hex(state.as_bytes());
+        let id = consent_id(provider, &state, &cookie);
         let sealed = self.vault.seal_json(&caller.workspace, Purpose::Consent, &id, &pending).await?;
         self.consents.put_consent(&id, &Consent { workspace: caller.workspace.clone(), sealed }).await?;
         Ok(AuthorizationRequest { authorization_url, cookie, scopes })
@@ -263,19 +260,16 @@ impl Connector {
     /// The pending consent that this callback belongs to. It can be taken once, whatever becomes of it.
     async fn pending(&self, provider: Provider, callback: &Callback) -> Result<(WorkspaceId, PendingConsent), Problem> {
         let foreign = || invalid("it was not begun in this browser, is over, or was used before");
-        // A link scanner has no cookie, and must not use the state up.
+        // A link scanner has no cookie and another browser another one: neither must use the state up.
         let (Some(state), Some(cookie)) = (&callback.state, &callback.cookie) else { return Err(foreign()) };
-        let id = sha256_hex(state.as_bytes());
+        let id = consent_id(provider, state, cookie);
         let consent = self.consents.take_consent(&id).await?.ok_or_else(foreign)?;
         let pending = self.vault.open_json(&consent.workspace, Purpose::Consent, &id, &consent.sealed).await;
         let pending: PendingConsent = pending.map_err(|error| match error {
             VaultError::DoesNotOpen | VaultError::Unreadable(..) => foreign(),
             VaultError::Unavailable(_) => error.into(),
         })?;
-        let cookie = sha256_hex(cookie.as_bytes());
-        let same = cookie.as_bytes().ct_eq(pending.cookie_sha256.as_bytes())
-            & pending.provider.as_str().as_bytes().ct_eq(provider.as_str().as_bytes());
-        if !bool::from(same) || pending.expires_at <= self.clock.now() {
+        if pending.expires_at <= self.clock.now() {
             return Err(foreign());
         }
         Ok((consent.workspace, pending))
@@ -391,6 +385,11 @@ fn no_client(provider: Provider) -> Problem {
         "accounts of {provider} cannot be connected here: {name}_CLIENT_ID and {name}_CLIENT_SECRET are not set"
     );
     Problem::new(ProblemCode::NotFound, detail)
+}
+
+/// Whoever lacks one of the three finds nothing, and so cannot use the consent up.
+fn consent_id(provider: Provider, state: &str, cookie: &str) -> String {
+    sha256_hex(format!("{provider}\n{state}\n{cookie}").as_bytes())
 }
 
 fn invalid(detail: &str) -> Problem {

@@ -13,7 +13,7 @@ pub const CONSENT_WITHIN: Duration = Duration::from_mins(10);
 /// Pending OAuth consents.
 #[async_trait]
 pub trait Consents: Send + Sync {
-    /// Stores a pending consent under the hash of its `state`, for [`CONSENT_WITHIN`].
+    /// Stores a pending consent under the hash of its `state` and cookie, for [`CONSENT_WITHIN`].
     async fn put_consent(&self, id: &str, consent: &Consent) -> Result<(), CacheError>;
 
     /// Takes it away: at most one caller gets it.
