@@ -5,7 +5,7 @@ use domain::{Address, sha256_hex};
 use engine::ports::{Exchange, IdClaims, Identity};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::OAuthClient;
@@ -13,6 +13,12 @@ use crate::providers::spec;
 
 /// The most that the provider's clock may differ from ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+#[derive(Deserialize)]
+struct Header {
+    #[serde(default)]
+    alg: String,
+}
 
 #[derive(Deserialize)]
 struct Claims {
@@ -27,14 +33,19 @@ struct Claims {
 }
 
 /// The account that a token names; else what is wrong with it, to follow "the id token". It comes from the token
-/// endpoint over TLS, so its signature need not be checked (OpenID Connect Core, 3.1.3.7, number 6).
+/// endpoint over TLS, so its signature need not be checked (OpenID Connect Core, 3.1.3.7, number 6), but one without a
+/// signature is not what our providers issue.
 pub(super) fn identity(
     token: &str,
     client: &OAuthClient,
     ask: &Exchange<'_>,
     now: Timestamp,
 ) -> Result<Identity, &'static str> {
-    let (mut claims, oauth) = (read(token).ok_or("cannot be read")?, &spec(ask.provider).oauth);
+    let oauth = &spec(ask.provider).oauth;
+    let (Header { alg }, mut claims, signature) = read(token).ok_or("cannot be read")?;
+    if signature.is_empty() || alg.is_empty() || alg.eq_ignore_ascii_case("none") {
+        return Err("is not signed");
+    }
     let Ok(url) = client.auth_url.parse::<Url>() else { return Err("is of another issuer") };
     if !(oauth.is_issuer)(&claims.of_provider, &url.origin().ascii_serialization()) {
         return Err("is of another issuer");
@@ -61,9 +72,14 @@ pub(super) fn identity(
     Ok(Identity { account, address: address.ok_or("names no address")? })
 }
 
-fn read(token: &str) -> Option<Claims> {
-    let [_, claims, _] = token.split('.').collect::<Vec<_>>()[..] else { return None };
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+/// The header, the claims and the signature.
+fn read(token: &str) -> Option<(Header, Claims, &str)> {
+    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { return None };
+    Some((read_part(header)?, read_part(claims)?, signature))
+}
+
+fn read_part<T: DeserializeOwned>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -85,6 +101,15 @@ mod tests {
     }
 
     fn identity(provider: Provider, change: &Value) -> Result<Identity, &'static str> {
+        signed_identity(provider, change, &json!({ "alg": "RS256" }), "c2ln")
+    }
+
+    fn signed_identity(
+        provider: Provider,
+        change: &Value,
+        header: &Value,
+        signature: &str,
+    ) -> Result<Identity, &'static str> {
         let (issuer, auth_url) = if provider == Provider::Google {
             ("https://accounts.google.com", "https://accounts.google.com/o/oauth2/v2/auth")
         } else {
@@ -96,7 +121,8 @@ mod tests {
         for (name, value) in change.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let [header, claims] = [header, &claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let token = format!("{header}.{claims}.{signature}");
         identity_of(provider, auth_url, &token)
     }
 
@@ -111,6 +137,30 @@ mod tests {
         assert!(identity(Provider::Google, &json!({ "iss": "accounts.google.com", "aud": ["us"] })).is_ok());
         let named = identity(Provider::Microsoft, &json!({ "email": null, "preferred_username": "bo@contoso.com" }));
         assert_eq!(named.unwrap().address.addr_spec(), "bo@contoso.com");
+    }
+
+    #[test]
+    fn a_token_without_a_signature_is_refused() {
+        for (header, signature, why) in [
+            (json!({ "alg": "none" }), "", "is not signed"),
+            (json!({ "alg": "none" }), "c2ln", "is not signed"),
+            (json!({ "alg": "None" }), "c2ln", "is not signed"),
+            (json!({ "alg": "NONE", "typ": "JWT" }), "", "is not signed"),
+            (json!({ "alg": "" }), "c2ln", "is not signed"),
+            (json!({}), "c2ln", "is not signed"),
+            (json!({ "typ": "JWT", "kid": "1" }), "c2ln", "is not signed"),
+            (json!({ "alg": "RS256" }), "", "is not signed"),
+            (json!({ "alg": null }), "c2ln", "cannot be read"),
+            (json!({ "alg": ["none"] }), "c2ln", "cannot be read"),
+            (json!("RS256"), "c2ln", "cannot be read"),
+        ] {
+            for provider in [Provider::Google, Provider::Microsoft] {
+                assert_eq!(signed_identity(provider, &json!({}), &header, signature).unwrap_err(), why, "{header}");
+            }
+        }
+        for alg in ["RS256", "ES256", "PS512"] {
+            assert!(signed_identity(Provider::Google, &json!({}), &json!({ "alg": alg }), "c2ln").is_ok(), "{alg}");
+        }
     }
 
     #[test]
