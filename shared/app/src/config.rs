@@ -434,9 +434,10 @@ impl<'a> Env<'a> {
         origins
     }
 
-    /// Any domain where the variable is not set.
+    /// Any domain where the variable is not set. A list of nothing is no way to say so.
     fn domains(&mut self, name: &str) -> RecipientDomains {
         let given = self.list(name).unwrap_or_default();
+        self.refuse(given.is_empty() && self.text(name).is_some(), &format!("{name} is set, but to no domain"));
         // As an address has it: in lower case, and as A-labels.
         let domain = |domain: &String| format!("x@{domain}").parse::<Address>().ok().map(|address| address.domain());
         let domains: Option<BTreeSet<String>> = given.iter().map(domain).collect();
@@ -554,8 +555,10 @@ mod tests {
             {
                 assert_eq!(known.allow(&address.parse().unwrap()), is_known, "{name} {address}");
             }
-            assert_eq!(read("").unwrap(), RecipientDomains::Any);
-            for wrong in ["example", "a@example.com", "*.example.com", "exa mple.com", "https://example.com"] {
+            for unset in ["", "  "] {
+                assert_eq!(read(unset).unwrap(), RecipientDomains::Any);
+            }
+            for wrong in [",", " , ", ",,,", "example", "a@example.com", "*.example.com", "exa mple.com", "https://example.com"] {
                 assert!(read(wrong).unwrap_err().to_string().contains(name), "{wrong}");
             }
         }
