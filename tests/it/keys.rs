@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{Reply, Server, gmail, reply, run};
+use crate::support::{Reply, Server, command, gmail, reply, run};
 
 /// Runs `orchestrator keys …` in a folder and gives back what it prints.
 fn keys(folder: &Path, arguments: &[&str]) -> String {
@@ -45,6 +45,27 @@ async fn with_a_key_in_the_ledger_every_route_with_a_scope_wants_one() {
     assert_eq!((lacking.status, &lacking.body["code"]), (403, &json!("forbidden-scope")));
     let body = json!({ "actions": [gmail("k1", "Hi")], "actor_id": "ana" });
     assert_eq!(execute(&server, &key, &body).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_key_made_beside_an_open_server_comes_with_the_advice_to_restart_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = || {
+        let arguments = ["keys", "create", "--workspace", "acme", "--scopes", "actions:preview"];
+        let output = command(folder.path(), &[]).args(arguments).output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b"orc_"));
+        String::from_utf8(output.stderr).unwrap().contains("restart")
+    };
+    let open = Server::start(folder.path(), &[]);
+    for which in ["first", "second"] {
+        assert!(create(), "the {which} key");
+        assert_eq!(open.get("/actions").await.status, 200, "it is still open");
+    }
+    drop(open);
+    assert!(!create(), "no server is running");
+    let closed = Server::start(folder.path(), &[]);
+    assert!(!create(), "the server requires keys");
+    assert_eq!(closed.get("/actions").await.status, 401);
 }
 
 #[tokio::test]

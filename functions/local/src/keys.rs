@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use app::Config;
 use clap::Subcommand;
 use domain::{ActionId, ActorId, Allowlist, KeyId, Scope, WorkspaceId};
 use engine::{Engine, keys::NewKey};
@@ -34,13 +35,17 @@ pub enum Keys {
 }
 
 /// Runs the command on the configured ledger. A server may run at the same time.
-pub async fn run(engine: &Engine, command: Keys) -> Result<(), Box<dyn Error>> {
+pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
+    let engine = &app::engine(config)?;
     match command {
         Keys::Create { workspace, scopes, actor, allow } => {
             let allow = allow.map(|actions| known(engine, actions)).transpose()?;
             let new = NewKey { workspace, scopes: scopes.into_iter().collect(), actor, allow };
             let key = engine.keys.create(new).await?;
             println!("{}", key.reveal());
+            if app::is_beside_keyless_server(config) {
+                eprintln!("The running server started without keys: restart it, or it does not require any.");
+            }
         }
         Keys::List => {
             for key in engine.keys.list().await? {

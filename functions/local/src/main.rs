@@ -89,7 +89,7 @@ async fn run(config: &Config, command: Run) -> Result<ExitCode, Box<dyn Error>> 
         Run::CreateTable => app::create_table(config).await?,
         Run::Eval(command) => return eval::run(config, command).await,
         Run::Replay(command) => return replay::run(&app::engine(config)?, command).await,
-        Run::Keys(command) => keys::run(&app::engine(config)?, command).await?,
+        Run::Keys(command) => keys::run(config, command).await?,
         Run::Rollout(command) => rollout::run(&app::engine(config)?, command).await?,
         Run::Workspaces(command) => workspaces::run(&app::engine(config)?, command).await?,
         Run::Audit { workspace } => audit::run(&app::engine(config)?, workspace).await?,

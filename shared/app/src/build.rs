@@ -52,21 +52,34 @@ pub async fn build(config: &Config, public_url: &str) -> Result<(Arc<Engine>, Ro
         public_url.clone_into(&mut parts.options.public_url);
     }
     let engine = Arc::new(Engine::new(parts));
-    let router = router(config, Arc::clone(&engine), public_url).await?;
+    let authenticator = authenticator(&engine).await?;
+    if let Some(lock) = &lock {
+        let keyless = matches!(authenticator, Authenticator::Keyless { .. });
+        lock.set_keyless(keyless).map_err(failed("the data folder"))?;
+    }
+    let router = web::router(web(config, Arc::clone(&engine), authenticator, public_url));
     Ok((engine, router, lock))
 }
 
 /// All routes over these use cases. `public_url` is their address.
 pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> Result<Router, BuildError> {
-    // As soon as the ledger has a key, even a revoked one, every request needs one.
-    let authenticator = if engine.keys.list().await.map_err(failed("the ledger"))?.is_empty() {
-        let workspace: WorkspaceId = LOCAL.parse().expect("the constant is a workspace id");
-        let actor = LOCAL.parse().expect("the constant is an actor id");
-        Authenticator::Keyless { actor: ActorHash::of(&workspace, &actor), workspace }
-    } else {
-        Authenticator::Keys
-    };
+    let authenticator = authenticator(&engine).await?;
     Ok(web::router(web(config, engine, authenticator, public_url)))
+}
+
+/// As soon as the ledger has a key, even a revoked one, every request needs one.
+async fn authenticator(engine: &Engine) -> Result<Authenticator, BuildError> {
+    if !engine.keys.list().await.map_err(failed("the ledger"))?.is_empty() {
+        return Ok(Authenticator::Keys);
+    }
+    let workspace: WorkspaceId = LOCAL.parse().expect("the constant is a workspace id");
+    let actor = LOCAL.parse().expect("the constant is an actor id");
+    Ok(Authenticator::Keyless { actor: ActorHash::of(&workspace, &actor), workspace })
+}
+
+/// Whether a server without keys is running beside this process, on the same embedded ledger.
+pub fn is_beside_keyless_server(config: &Config) -> bool {
+    config.ledger_table.is_none() && FolderLock::is_keyless(&config.data)
 }
 
 /// The routes of one function on Lambda. A key is always required, and the ledger is not read before a request

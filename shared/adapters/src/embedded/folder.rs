@@ -1,9 +1,9 @@
 //! The data folder: private to its owner, and to one server.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -27,20 +27,38 @@ pub enum FolderError {
 /// command line may still open the ledger.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    file: File,
 }
+
+/// The name of the lock's file.
+const LOCK: &str = "server.lock";
+/// What a server without keys writes into it.
+const KEYLESS: &[u8] = b"keyless";
 
 impl FolderLock {
     /// Locks the folder. If it is missing, it is created with mode 0700.
     pub fn acquire(folder: &Path) -> Result<Self, FolderError> {
         let unusable = |source| FolderError::Io { path: folder.to_owned(), source };
         make_folder(folder).map_err(unusable)?;
-        let file = open_private(&folder.join("server.lock")).map_err(unusable)?;
+        let file = open_private(&folder.join(LOCK)).map_err(unusable)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(FolderError::Taken(folder.to_owned())),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
+    }
+
+    /// Notes for [`FolderLock::is_keyless`] whether this server runs without keys.
+    pub fn set_keyless(&self, keyless: bool) -> io::Result<()> {
+        self.file.set_len(0)?;
+        if keyless { self.file.write_all_at(KEYLESS, 0) } else { Ok(()) }
+    }
+
+    /// Whether a server without keys is running on a folder.
+    pub fn is_keyless(folder: &Path) -> bool {
+        // The note of a server that has ended is still there, but its lock is not.
+        let noted = fs::read(folder.join(LOCK)).is_ok_and(|note| note == KEYLESS);
+        noted && matches!(Self::acquire(folder), Err(FolderError::Taken(_)))
     }
 }
 
@@ -70,7 +88,12 @@ mod tests {
         let refusal = FolderLock::acquire(&folder).unwrap_err();
         assert!(matches!(refusal, FolderError::Taken(_)), "{refusal}");
         assert!(refusal.to_string().contains("another server"));
+        for keyless in [true, false, true] {
+            first.set_keyless(keyless).unwrap();
+            assert_eq!(FolderLock::is_keyless(&folder), keyless);
+        }
         drop(first);
+        assert!(!FolderLock::is_keyless(&folder), "it has ended");
         FolderLock::acquire(&folder).unwrap();
         assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
