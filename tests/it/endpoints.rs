@@ -75,6 +75,7 @@ async fn a_proxy_is_used_but_for_its_exceptions() {
             &[
                 (variable, &*with_credentials),
                 ("NO_PROXY", no_proxy),
+                ("ALLOW_PLAINTEXT", "true"),
                 ("OPENAI_BASE_URL", base),
                 ("OPENAI_API_KEY", KEY),
                 ("RUST_LOG", "trace"),
@@ -128,7 +129,7 @@ async fn mails_go_through_the_proxy_too() {
         folder.path(),
         &fakes,
         GMAIL_SEND,
-        &[("HTTP_PROXY", &*proxy.address), ("GMAIL_BASE_URL", "http://gmail.example.com")],
+        &[("HTTP_PROXY", &*proxy.address), ("ALLOW_PLAINTEXT", "true"), ("GMAIL_BASE_URL", "http://gmail.example.com")],
     );
     let id = server.execute(gmail("a", "Through a proxy")).await;
     assert_eq!(server.ended(&id).await["status"], "completed");

@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -112,6 +113,22 @@ impl Network {
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network").field("proxies", &self.proxies.len()).field("roots", &self.roots.len()).finish()
+    }
+}
+
+/// Whether a URL stays on this machine or in a private network, as far as its host tells: a name of one label or below
+/// `localhost`, `local` or `internal`, or a loopback, private or link-local address.
+pub fn is_private(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(ip)) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        Err(_) => match host.trim_end_matches('.').to_ascii_lowercase().rsplit_once('.') {
+            Some((_, last)) => ["localhost", "local", "internal"].contains(&last),
+            // A number is another spelling of an address.
+            None => host.starts_with(|first: char| first.is_ascii_alphabetic()),
+        },
     }
 }
 
@@ -307,6 +324,58 @@ mod tests {
     use reqwest::header::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_private_host_is_told_by_its_name_or_address() {
+        for host in [
+            "localhost",
+            "LOCALHOST.",
+            "app.localhost",
+            "printer.local",
+            "host.docker.internal",
+            "redis",
+            "redis-1",
+            "127.0.0.1",
+            "127.9.9.9",
+            "10.1.2.3",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.1.1",
+            "[::1]",
+            "[fd00::1]",
+            "[fe80::1]",
+            "[::ffff:10.0.0.1]",
+            "user:word@redis:6379",
+        ] {
+            assert!(is_private(&format!("http://{host}/v1")), "http {host}");
+            assert!(is_private(&format!("redis://{host}/0")), "redis {host}");
+        }
+        for host in [
+            "example.com",
+            "localhost.example.com",
+            "local.example.com",
+            "evil-localhost.com",
+            "localhost@example.com",
+            "redis:word@example.com",
+            "example.internal.com",
+            "8.8.8.8",
+            "172.32.0.1",
+            "172.15.0.1",
+            "192.169.0.1",
+            "100.64.0.1",
+            "0.0.0.0",
+            "134744072",
+            "0x08080808",
+            "[2001:db8::1]",
+            "[::ffff:8.8.8.8]",
+            "[fec0::1]",
+        ] {
+            assert!(!is_private(&format!("http://{host}/v1")), "http {host}");
+            assert!(!is_private(&format!("redis://{host}/0")), "redis {host}");
+        }
+        assert!(!is_private("no url"));
+    }
 
     #[test]
     fn clients_are_built_with_and_without_a_provider_of_the_process() {

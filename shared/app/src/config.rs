@@ -17,7 +17,7 @@ use std::{
 use adapters::aws::{Sdk, SecretsManager};
 use adapters::{
     api::Api,
-    http::{ClientOptions, Network},
+    http::{ClientOptions, Network, is_private},
     oauth::OAuthClient,
     providers::specs,
     redis::RedisConnection,
@@ -49,7 +49,8 @@ pub enum Runtime {
 }
 
 /// The operator's settings. Every field names its variables. With the feature `aws`, every secret but a pasted token
-/// may also be the ARN of a secret in Secrets Manager.
+/// may also be the ARN of a secret in Secrets Manager. A URL without TLS must lead to this machine or a private network,
+/// unless `ALLOW_PLAINTEXT` is `true`; default `false`.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The model: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None means the built-in rules.
@@ -201,10 +202,10 @@ impl Config {
             }
         }
         let redis_url = env.secret("REDIS_URL");
-        if let Some(Secret::Given(url)) = &redis_url
-            && let Err(error) = RedisConnection::new(url.expose_secret())
-        {
-            env.errors.push(format!("REDIS_URL: {error}"));
+        if let Some(Secret::Given(url)) = &redis_url {
+            let url = url.expose_secret();
+            env.refuse_plaintext("REDIS_URL", url);
+            env.errors.extend(RedisConnection::new(url).err().map(|error| format!("REDIS_URL: {error}")));
         }
         let queue = match env.text("QUEUE_URL").as_deref() {
             None => QueueConfig::Embedded,
@@ -282,6 +283,7 @@ const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     errors: Vec<String>,
+    allow_plaintext: bool,
     #[cfg(feature = "aws")]
     sdk: Arc<Sdk>,
     #[cfg(feature = "aws")]
@@ -289,16 +291,20 @@ struct Env<'a> {
 }
 
 impl<'a> Env<'a> {
-    #[cfg(feature = "aws")]
     fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        #[cfg(feature = "aws")]
         let sdk = Sdk::new();
-        let secrets = Arc::new(SecretsManager::new(sdk.clone(), Arc::new(adapters::system::SystemClock)));
-        Self { lookup, errors: Vec::new(), sdk, secrets }
-    }
-
-    #[cfg(not(feature = "aws"))]
-    fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, errors: Vec::new() }
+        let mut env = Self {
+            lookup,
+            errors: Vec::new(),
+            allow_plaintext: false,
+            #[cfg(feature = "aws")]
+            secrets: Arc::new(SecretsManager::new(sdk.clone(), Arc::new(adapters::system::SystemClock))),
+            #[cfg(feature = "aws")]
+            sdk,
+        };
+        env.allow_plaintext = env.choice("ALLOW_PLAINTEXT", FLAG).unwrap_or(false);
+        env
     }
 
     fn finish<T>(self, config: T) -> Result<T, ConfigErrors> {
@@ -381,7 +387,15 @@ impl<'a> Env<'a> {
             self.errors.push(format!("{name} must be a URL that begins with https:// or http://"));
             return None;
         }
+        self.refuse_plaintext(name, &text);
         Some(text.trim_end_matches('/').to_owned())
+    }
+
+    /// Keys, tokens and mails go this way.
+    fn refuse_plaintext(&mut self, name: &str, url: &str) {
+        let is_plain = url.starts_with("http://") || url.starts_with("redis://");
+        let says = format!("{name} leaves this network without TLS: use https or rediss, or set ALLOW_PLAINTEXT=true");
+        self.refuse(is_plain && !self.allow_plaintext && !is_private(url), &says);
     }
 
     fn network(&mut self) -> Network {
@@ -558,10 +572,40 @@ mod tests {
             for unset in ["", "  "] {
                 assert_eq!(read(unset).unwrap(), RecipientDomains::Any);
             }
-            for wrong in [",", " , ", ",,,", "example", "a@example.com", "*.example.com", "exa mple.com", "https://example.com"] {
+            for wrong in
+                [",", " , ", ",,,", "example", "a@example.com", "*.example.com", "exa mple.com", "https://example.com"]
+            {
                 assert!(read(wrong).unwrap_err().to_string().contains(name), "{wrong}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_goes_to_another_network_without_tls_unless_it_is_allowed() {
+        for (name, plain, encrypted) in [
+            ("OPENAI_BASE_URL", "http://model.example.com/v1", "https://model.example.com/v1"),
+            ("PUBLIC_URL", "http://api.example.com", "https://api.example.com"),
+            ("GMAIL_BASE_URL", "http://8.8.8.8", "https://8.8.8.8"),
+            ("GRAPH_BASE_URL", "http://graph.example.com/v1.0", "https://graph.example.com/v1.0"),
+            ("GOOGLE_AUTH_URL", "http://[2001:db8::1]/auth", "https://[2001:db8::1]/auth"),
+            ("GOOGLE_TOKEN_URL", "http://localhost.example.com", "https://localhost.example.com"),
+            ("GOOGLE_REVOKE_URL", "http://example.com", "https://example.com"),
+            ("MICROSOFT_TOKEN_URL", "http://localhost@example.com", "https://localhost@example.com"),
+            ("REDIS_URL", "redis://:s3cret@redis.example.com:6379", "rediss://:s3cret@redis.example.com:6379"),
+        ] {
+            let error = read(&[(name, plain)]).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("ALLOW_PLAINTEXT"), "{name}: {error}");
+            assert!(!error.contains("s3cret") && !error.contains("example.com"), "{error}");
+            assert!(read(&[(name, plain), ("ALLOW_PLAINTEXT", "false")]).is_err(), "{name}");
+            assert!(read(&[(name, plain), ("ALLOW_PLAINTEXT", "true")]).is_ok(), "{name}");
+            assert!(read(&[(name, encrypted)]).is_ok(), "{name}");
+            let scheme = plain.split_once("://").unwrap().0;
+            for host in ["127.0.0.1:1", "localhost:1", "cache", "a.internal", "10.0.0.1", "[::1]:1"] {
+                assert!(read(&[(name, &format!("{scheme}://{host}"))]).is_ok(), "{name} {host}");
+            }
+        }
+        let error = read(&[("ALLOW_PLAINTEXT", "yes")]).unwrap_err().to_string();
+        assert!(error.contains("ALLOW_PLAINTEXT must be true or false"), "{error}");
     }
 
     #[test]
