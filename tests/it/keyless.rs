@@ -333,6 +333,19 @@ async fn no_answer_and_no_log_line_tells_a_secret() {
 }
 
 #[tokio::test]
+async fn a_stop_leaves_no_old_version_of_a_page_in_the_ledgers_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &[]);
+    let id = server.execute(gmail("a", "Hello")).await;
+    assert_eq!(server.ended(&id).await["status"], "completed");
+    let log_bytes = || std::fs::metadata(folder.path().join("ledger.db-wal")).map_or(0, |file| file.len());
+    assert!(log_bytes() > 0);
+    server.terminate();
+    assert!(server.ends_well().await);
+    assert_eq!(log_bytes(), 0);
+}
+
+#[tokio::test]
 async fn what_is_at_rest_and_what_is_logged_tells_nothing_of_a_mail() {
     let fakes = Fakes::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -63,7 +63,7 @@ async fn run_until_signal(
     tasks.spawn(run_worker(engine.clone(), timing, stop.clone()));
     tasks.spawn(run_housekeeping(engine.clone(), timing, stop.clone()));
     if let Some(queue) = app::dead_letters(config) {
-        tasks.spawn(run_dead_letters(engine, queue, stop.clone()));
+        tasks.spawn(run_dead_letters(engine.clone(), queue, stop.clone()));
     }
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -75,6 +75,10 @@ async fn run_until_signal(
     let in_progress = async { while tasks.join_next().await.is_some() {} };
     if timeout(SHUTDOWN_TIMEOUT, in_progress).await.is_err() {
         tracing::warn!("some jobs did not finish; they will be resumed");
+    }
+    // The files keep nothing that should be gone, however long the program is not running.
+    if let Err(error) = engine.sweeper.erase_expired().await {
+        tracing::warn!(%error, "expired records were not erased; the next start does it");
     }
     Ok(())
 }

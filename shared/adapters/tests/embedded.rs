@@ -9,9 +9,9 @@ use adapters::{
     vault::LocalVault,
 };
 use contracts::{ManualClock, sample_job, seed};
-use domain::{AuditBy, AuditEntry, AuditEvent, Job, Provider};
+use domain::{AuditBy, AuditEntry, AuditEvent, Job, Lease, Provider};
 use engine::ports::{Audit, AuditFilter, Clock, Contents, Insert, JobFilter, Jobs, Save, Sealed, Settings, Upkeep};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
 
@@ -35,6 +35,32 @@ mod ledger {
     fn by_our_clock() -> (Arc<SqliteLedger>, Arc<ManualClock>, TempDir) {
         let (folder, clock) = (tempdir().unwrap(), ManualClock::new());
         (Arc::new(SqliteLedger::open(folder.path(), clock.clone()).unwrap()), clock, folder)
+    }
+
+    #[tokio::test]
+    async fn what_is_erased_is_in_no_file_any_more() {
+        let (ledger, clock, folder) = by_our_clock();
+        let is_in_a_file = || {
+            let files = fs::read_dir(folder.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+            files.into_iter().any(|bytes| bytes.windows(8).any(|bytes| bytes == b"<sealed>"))
+        };
+        let workspace = "local".parse().unwrap();
+        for place in 0..20 {
+            let job = sample_job(&workspace, &format!("{place}"), clock.now());
+            // From a part of a page to many pages.
+            let sealed = Contents(Sealed("<sealed>".repeat(1 + 200 * place)));
+            assert_eq!(ledger.insert_jobs(&[(job.clone(), sealed)]).await.unwrap(), Insert::Done);
+            let lease = Lease { owner: Uuid::from_u128(1), until: clock.now() + SignedDuration::from_secs(45) };
+            let claimed = job.claimed(lease, clock.now()).unwrap();
+            let ended = claimed.completed(serde_json::json!({}), clock.now()).unwrap();
+            for next in [claimed, ended] {
+                assert_eq!(ledger.save(&next).await.unwrap(), Save::Done);
+            }
+        }
+        assert!(is_in_a_file());
+        clock.advance(Duration::from_hours(7 * 24 + 1));
+        ledger.erase_expired(clock.now()).await.unwrap();
+        assert!(!is_in_a_file());
     }
 
     contracts::ledger_tests!(ledger());

@@ -42,6 +42,8 @@ fn connect(path: &Path) -> Result<Connection, Failure> {
     // 32 MiB of log writes the many versions of a busy page only once.
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+    // What is deleted or replaced is overwritten with zeros.
+    connection.pragma_update(None, "secure_delete", true)?;
     // Savepoints keep their undo data in memory, not in a temporary file.
     connection.pragma_update(None, "temp_store", "memory")?;
     Ok(connection)
