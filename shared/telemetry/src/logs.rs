@@ -20,11 +20,13 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+/// Targets, by their beginning, that log whole requests and answers at `trace`: keys, tokens, data keys and prompts.
+const TALKATIVE: [&str; 7] = ["aws_", "lambda_", "h2", "hyper", "redis", "reqwest", "rustls"];
+
 /// Starts logging to standard error. `filter` is a level, or levels by target, such as `info` or `info,engine=debug`; an
-/// unreadable filter counts as `info`.
+/// unreadable filter counts as `info`. Libraries that would log secrets stay at `debug` whatever it says.
 pub fn init(filter: &str, json: bool) {
-    let filter = filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
-    let lines = tracing_subscriber::registry().with(filter);
+    let lines = filtered(filter);
     if json {
         lines.with(layer().fmt_fields(JsonFields::new()).event_format(FlatJson).with_writer(std::io::stderr)).init();
         std::panic::set_hook(Box::new(log_panic));
@@ -32,6 +34,13 @@ pub fn init(filter: &str, json: bool) {
         let ansi = std::io::stderr().is_terminal();
         lines.with(layer().with_writer(std::io::stderr).with_ansi(ansi).with_target(false).compact()).init();
     }
+}
+
+fn filtered(filter: &str) -> impl Subscriber + for<'s> LookupSpan<'s> + Send + Sync {
+    let filter: Targets = filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let capped = TALKATIVE.map(|target| (target, LevelFilter::DEBUG));
+    let cap = Targets::new().with_default(LevelFilter::TRACE).with_targets(capped);
+    tracing_subscriber::registry().with(filter).with(cap)
 }
 
 /// Logs a panic. Only a message that is a literal of the program is logged: any other may contain user data.
@@ -91,6 +100,38 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn no_filter_makes_a_library_log_whole_requests() {
+        for filter in [
+            "trace",
+            "info,aws_smithy_runtime=trace",
+            "aws_smithy_runtime::client::orchestrator=trace",
+            "debug,hyper=trace,hyper_util=trace,redis=trace,rustls=trace,reqwest=trace,lambda_runtime=trace",
+            "aws=trace,lambda=trace,h2::codec=trace",
+        ] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let layer = layer().with_ansi(false).with_writer(move || writer.clone());
+            tracing::subscriber::with_default(filtered(filter).with(layer), || {
+                tracing::trace!(target: "aws_smithy_runtime::client::orchestrator", "secret");
+                tracing::trace!(target: "aws_sdk_kms::operation", "secret");
+                tracing::trace!(target: "lambda_runtime::layers", "secret");
+                tracing::trace!(target: "h2::codec::framed_read", "secret");
+                tracing::trace!(target: "hyper::proto::h1", "secret");
+                tracing::trace!(target: "hyper_util::client", "secret");
+                tracing::trace!(target: "rustls::client", "secret");
+                tracing::trace!(target: "redis::aio", "secret");
+                tracing::trace!(target: "reqwest::connect", "secret");
+                tracing::trace!(target: "engine::work", "ours");
+                tracing::debug!(target: "aws_smithy_runtime::client::orchestrator", "kept");
+            });
+            let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert!(!text.contains("secret"), "{filter}: {text}");
+            assert_eq!(text.contains("ours"), filter == "trace", "{filter}: {text}");
+            assert!(text.contains("kept"), "{filter}: {text}");
         }
     }
 
