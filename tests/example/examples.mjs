@@ -28,7 +28,7 @@ const EXAMPLES = [
     params: { text: 'The gate code is 4711.' },
     wrong: { note: 'The gate code is 4711.' },
     prompt: 'Note that the gate code is 4711',
-    shown: /Create a note[\s\S]*The note is there\./,
+    shown: /The gate code is 4711\.[\s\S]*The note is there\./,
     schema: 'ContosoCreateNoteParams',
     called: ({ method, url, body }) =>
       method === 'PUT' && url === `/notes/${body.id}` && body.text === 'The gate code is 4711.' ? 201 : 400,
