@@ -40,7 +40,8 @@ pub fn says_attached(text: &str) -> Option<String> {
     found.map(|place| lower[place].to_owned())
 }
 
-fn ends_with_word(text: &str, word: &str) -> bool {
+/// Whether a text ends with this word as a whole.
+pub(crate) fn ends_with_word(text: &str, word: &str) -> bool {
     text.strip_suffix(word).is_some_and(|rest| !rest.ends_with(char::is_alphanumeric))
 }
 

@@ -8,6 +8,7 @@ use html5ever::tokenizer::{
 };
 
 use crate::{
+    attachment::ends_with_word,
     link::{hosts, target_hosts, target_of, without_links},
     unicode::{is_hidden, is_written_without_spaces},
 };
@@ -47,11 +48,7 @@ pub fn asks_for_html(words: &str) -> bool {
         let is_whole = format.starts_with(is_written_without_spaces)
             || !(before.ends_with(is_latin) || behind.starts_with(is_latin));
         let before = before.trim_end();
-        let refuses = |word: &str| {
-            let rest = before.strip_suffix(word);
-            rest.is_some_and(|rest| !rest.ends_with(char::is_alphanumeric))
-        };
-        is_whole && !WITHOUT.split('|').any(refuses)
+        is_whole && !WITHOUT.split('|').any(|word| ends_with_word(before, word))
     };
     words.contains("</") || FORMATS.split('|').any(|format| words.match_indices(format).any(|(at, _)| asks(format, at)))
 }
@@ -129,7 +126,12 @@ pub(crate) fn is_blank_html(html: &str) -> bool {
     let lower = html.to_ascii_lowercase();
     let has_picture =
         ["<img", "<svg", "<picture", "<video", "<hr", "background"].iter().any(|mark| lower.contains(mark));
-    !has_picture && Html::read(html).text.chars().all(|c| c.is_whitespace() || is_hidden(c))
+    let mut unseen = Unseen::default();
+    let shows_nothing = |token: &Token| match token {
+        CharacterTokens(text) => text.chars().all(|c| c.is_whitespace() || is_hidden(c)),
+        _ => true,
+    };
+    !has_picture && tokens(html).iter().filter(|token| !unseen.skips(token)).all(shows_nothing)
 }
 
 fn letters(text: &str) -> String {
