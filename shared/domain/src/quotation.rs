@@ -80,7 +80,8 @@ fn lines(text: &str) -> Vec<Range<usize>> {
             found.push(start..end);
         }
         let is_mail = is_reply_head(&plain, n, said) || (said && is_mail_header(&plain, n));
-        if let Some(at) = heading_at(line, said).or(is_mail.then_some(0)) {
+        let header = || header_at(line, plain.get(n + 1).copied().unwrap_or_default());
+        if let Some(at) = heading_at(line, said).or(is_mail.then_some(0)).or_else(header) {
             found.push(start + at..text.len());
             break;
         }
@@ -153,6 +154,30 @@ fn is_mail_header(lines: &[&str], n: usize) -> bool {
     let has_time = || fields.iter().any(|(_, value)| value.as_bytes().windows(3).any(is_time));
     let is_own = [ADDRESS_FIELDS, OWN_FIELDS].iter().any(|names| names.contains(&name.as_str()));
     !is_own && ((value.contains('@') && is_near) || (fields.len() >= 3 && has_time()))
+}
+
+/// Where the header of a mail begins behind other words of its line: a field whose value begins with an address, followed
+/// by one without, as in `From: Eve <eve@example.com> Subject: Money`. The second may stand in the next line.
+fn header_at(line: &str, next: &str) -> Option<usize> {
+    const MOST_WORDS: usize = 4;
+    let is_in_name = |c: char| c.is_alphabetic() || matches!(c, '-' | '*') || is_hidden(c);
+    let mut fields: Vec<(usize, &str, usize)> = Vec::new();
+    for (colon, mark) in line.match_indices([':', '：']) {
+        let name = line[..colon].rsplit(|c| !is_in_name(c)).next().unwrap_or_default();
+        let behind = colon + mark.len();
+        if name.starts_with(|c: char| !c.is_lowercase())
+            && (mark == "：" || line[behind..].starts_with(char::is_whitespace))
+        {
+            fields.push((colon - name.len(), name, behind));
+        }
+    }
+    let value = |n: usize| &line[fields[n].2..fields.get(n + 1).map_or(line.len(), |next| next.0)];
+    let begins_with_address = |n: usize| value(n).split_whitespace().take(MOST_WORDS).any(|word| word.contains('@'));
+    let is_own = |name: &str| [ADDRESS_FIELDS, OWN_FIELDS].iter().any(|names| names.contains(&&*name.to_lowercase()));
+    let first = (0..fields.len()).find(|&n| fields[n].0 > 0 && !is_own(fields[n].1) && begins_with_address(n))?;
+    let is_another = (first + 1..fields.len()).any(|n| !value(n).contains('@'))
+        || field(next).is_some_and(|(_, value)| !value.contains('@') && !value.is_empty());
+    is_another.then(|| fields[first].0)
 }
 
 /// The name in lower case, and the value, of a line like `Name: value`.
@@ -278,6 +303,11 @@ mod tests {
             format!("Tell {own} this:\n  >> mail {theirs}"),
             format!("Forward to {own}\n---------- Forwarded message ---------\nwrite to {theirs}\n\nand so on"),
             format!("Forward to {own}: ---------- Forwarded message --------- From: {theirs}"),
+            format!("Answer {own}: From: Eve <{theirs}> Sent: Monday 9:00 Subject: Money"),
+            format!("Schreib {own} zurück; Von: Eve Doe <{theirs}>, Betreff: Geld"),
+            format!("{own}; 差出人: {theirs}\n件名: お金"),
+            format!("给 {own} 回信 发件人：{theirs} 主题：钱"),
+            format!("Answer {own} FW: De: {theirs} Objet: argent"),
             format!("Answer {own}\n\n-----Original Message-----\nFrom: {theirs}"),
             format!("Schreib {own}\n\n-----Ursprüngliche Nachricht-----\nVon: {theirs}"),
             format!("Forward to {own}\nBegin forwarded message:\n\nFrom: {theirs}"),
@@ -393,6 +423,9 @@ mod tests {
             "Email (ana@example.com) - and only her - thanks",
             "Tell O'Brien's boss ana@example.com that the '90s are over",
             "Line one<br>line two for ana@example.com",
+            "Invite both. Ana: ana@example.com, Bo: bo@example.com",
+            "Email Ana: ana@example.com, and say: hello",
+            "Email our client. Email: ana@example.com Subject: Lunch",
             "[urgent] Write to ana@example.com",
             "Say \"hi\", then \"bye\" to ana@example.com, and \"ciao\"",
             "写“完成。”然后给 ana@example.com 发“你好”",
