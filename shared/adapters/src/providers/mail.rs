@@ -52,11 +52,13 @@ pub(super) const RULES: &[&str] = &[
 pub(super) const OTHER_REQUESTS: &[&str] = &[
     "add, allow, approve, arrange, ban, block, book, buy, calculate, call, cancel, change, check for, check if, check my, check the, \
      check what, check when, check whether, clean, close, collect, compute, connect, convert, count, create, decline, delete, \
-     deploy, do, download, edit, export, fetch, figure out, file, fill, find, fix, gather, generate, get, go to, import, install, \
-     invite, list, lock, log, look for, look in, look up, make, mark, merge, move, mute, open, order, pay, play, postpone, print, \
+     deploy, do, download, edit, export, fetch, figure out, file, fill, find, fix, gather, generate, get a, get all, get last, get me, get my, get our, get some, get the, go to, import, install, \
+     invite, link, list, lock, log, look for, look in, look up, make, mark, merge, move, mute, my account, my address, my email, my mail, my new address, my new email, open, order, pay, play, postpone, print, \
      publish, pull, put, rebook, register, remind me, remove, rename, replace, reschedule, research, reserve, reset, restart, \
      run, save, schedule, search, set, show, sign, sort, start, stop, subscribe, switch, take, transfer, \
-     turn, unblock, unsubscribe, update my, update our, update the, upgrade, upload, wait, watch, work out",
+     turn, unblock, unsubscribe, update my, update our, update the, upgrade, upload, wait, watch, work out, write a blog, write a post, \
+     write a poem, write a program, write a report, write a script, write a song, write a story, write an article, write an essay, \
+     write code, write down, write some",
     "what, what's, who, who's, whose, where, where's, which, why, how, is, are, am, was, were, did, does, has",
     "aktualisiere, ändere, bestell, bestelle, bezahle, blockiere, buch, buche, entferne, erstelle, finde, füge, \
      hol, hole, kauf, kaufe, kündige, leg, lege, lösch, lösche, mach, mache, öffne, reservier, reserviere, schau, schließ, schließe, \
@@ -75,6 +77,31 @@ pub(super) const READING_REQUESTS: &[&str] = &[
     "resume, traduce, lee, compara, lis, résume, traduis, compare",
 ];
 
+/// English sentences that ask for a mail begin like this.
+pub(super) const REQUESTS: &str = "send, email, e-mail, mail, write, tell, let, notify, inform, message, msg, text, ask, thank, wish, \
+    congratulate, remind, warn, apologise to, apologize to, apologise, apologize, say, say hi, ping, contact, reach out, follow up, check with, \
+    get back, get in touch, update, request, offer, forward, cc, bcc, copy, drop, shoot, confirm, introduce, explain, \
+    announce, draft an email, draft a mail, draft a message, draft a note, draft a short, compose an email, \
+    compose a mail, compose a message, prepare an email, prepare a mail, prepare a message, new mail, new email, new message, pass on, answer @, reply to @, respond to @, \
+    a mail, an email, an e-mail, a message, a note, a short, a quick, a reminder, a thank, a thank-you, quick note, note, to, subject, reply-to, \
+    replies, recipient, recipients";
+
+/// Sentences that hand something over begin like this.
+pub(super) const HANDING_OVER: &[&str] = &[
+    "send, email, e-mail, mail, write, answer, reply to, respond to, forward, share, give, pass, show, copy",
+    "schick, schicke, sende, maile, leite, gib",
+    "envía, envíe, envíale, manda, mande, mándale, reenvía, comparte",
+    "envoie, envoyez, transfère, transférez, partage, donne",
+];
+
+/// Sentences that tell something begin like this.
+pub(super) const TELLING: &[&str] = &[
+    "tell, let, notify, inform, message, text, remind, explain to",
+    "sag, sage, schreib, schreibe, schreib an, informiere, teile",
+    "dile a, di a, escribe a, informa a, avisa a",
+    "dis à, écris à, informe, préviens",
+];
+
 /// A condition that a mail depends on.
 pub(super) const CONDITION_EXAMPLE: Example = Example {
     request: "If the train is late tonight, email lou@fabrikam.example that dinner is off",
@@ -84,9 +111,9 @@ pub(super) const CONDITION_EXAMPLE: Example = Example {
 
 /// A mail whose text nobody has yet.
 pub(super) const CONTENT_EXAMPLE: Example = Example {
-    request: "Look up last week's figures and mail them to pat@fabrikam.example",
+    request: "Send pat@fabrikam.example the figures of last week",
     params: &[],
-    question: Some("I do not have last week's figures. What should the mail to pat@fabrikam.example say?"),
+    question: Some("I do not have the figures of last week. What should the mail to pat@fabrikam.example say?"),
 };
 
 /// The sentences for people about a mail.

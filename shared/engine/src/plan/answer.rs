@@ -12,7 +12,8 @@ use telemetry::labels::PlannerStatus;
 
 use super::{
     Draft, Planner,
-    condition::{asks_for_more, is_conditional},
+    condition::{asks_for_more, is_another_request, is_conditional},
+    content::is_only_named,
     record::words,
 };
 use crate::{
@@ -260,6 +261,7 @@ impl Reading<'_> {
         for field in text_fields(&action.params_schema()) {
             let Some(text) = params.get(&field.name).and_then(Value::as_str) else { continue };
             let is_blank = text.chars().all(|c| c.is_whitespace() || is_hidden(c));
+            let is_missing = is_blank || (field.is_required && self.is_made_up(action.spec(), params));
             match field.kind {
                 TextKind::Html if is_blank => {}
                 TextKind::Html if asks_for_html(&words(self.request.prompt, self.request.answers)) => {
@@ -271,7 +273,7 @@ impl Reading<'_> {
                         self.denials.push(LEFT_OUT.to_owned());
                     }
                 }
-                TextKind::Text if field.is_required && is_blank => {
+                TextKind::Text if field.is_required && is_missing => {
                     let topic = format!("{}-{place}", field.name);
                     let question = Question::new(ClarificationKind::Text, None, &topic, action.spec().wording.ask_text);
                     match self.answer(&question).and_then(AnswerValue::text).map(str::to_owned) {
@@ -283,6 +285,26 @@ impl Reading<'_> {
             }
         }
         open
+    }
+
+    /// Whether the request only names what the action should say. What stands beside the prompt, or was said in an
+    /// answer, may say it.
+    fn is_made_up(&self, action: &ActionSpec, params: &Value) -> bool {
+        let Request { prompt, context, answers, .. } = self.request;
+        let Instructions { handing_over, telling, .. } = action.instructions;
+        let says = |answered: &Answered| {
+            let ClarificationKind::Text = answered.question.kind else { return false };
+            answered.question.text != action.wording.ask_text
+        };
+        let params = params.to_string();
+        let is_used = |mention: &&Mention| !mention.quoted && params.contains(&mention.address.addr_spec());
+        context.is_none()
+            && !answers.iter().any(says)
+            && self
+                .mentioned
+                .iter()
+                .filter(is_used)
+                .any(|mention| is_only_named(prompt, mention, handing_over, telling))
     }
 
     /// Asks a question, unless it was answered, or asked before.
@@ -433,13 +455,15 @@ impl Reading<'_> {
             let text = format!("I cannot wait for the condition. Should {shown} be written to now?");
             return Some(confirm(CONDITION, text));
         }
-        let Instructions { other_requests, reading_requests, .. } = action.instructions;
+        let Instructions { requests, other_requests, reading_requests, .. } = action.instructions;
         let asks_for_more = asks_for_more(prompt, mention.start, other_requests)
-            || (self.request.context.is_none() && asks_for_more(prompt, mention.start, reading_requests));
+            || (self.request.context.is_none()
+                && (asks_for_more(prompt, mention.start, reading_requests)
+                    || is_another_request(prompt, mention, requests)));
         (asks_for_more && !accepted(OTHER_REQUEST)).then(|| {
             let Wording { noun, .. } = action.wording;
             let text = format!(
-                "The request asks for something that I cannot do. Should I go ahead with {noun} for {shown} all the same?"
+                "The request asks for something else than I can do, or for more. Should I go ahead with {noun} for {shown} all the same?"
             );
             confirm(OTHER_REQUEST, text)
         })

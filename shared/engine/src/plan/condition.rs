@@ -1,6 +1,8 @@
 //! How sentences of a request begin: with a condition (`If it rains, …`), or as a request for something else
 //! (`Book a room and …`).
 
+use domain::Mention;
+
 /// Openings of a conditional sentence in English, German, Spanish and French.
 const CONDITIONS: [&str; 4] = [
     "if, only if, when, whenever, unless, once, as soon as, in case, provided, as long as, assuming, should it, should the",
@@ -18,11 +20,29 @@ const COURTESIES: [&str; 5] = [
 ];
 /// Words that may precede an opening.
 const LEADS: [&str; 4] = [
-    "please, and, but, also, then, so, first, now, just, kindly, can you, could you, would you, will you, i want you to, i need you to",
+    "please, and, but, also, then, so, first, now, just, kindly, quickly, possibly, maybe, perhaps, hi, hey, hello, can you, could you, \
+     would you, will you, can we, could we, let's, i want you to, i need you to, i'd like you to, i would like you to, i want to, i need to, \
+     i have to, i must, i'd like to, i would like to, we need to, we have to, help me, remember to, don't forget to, make sure to, \
+     be sure to, go ahead",
     "bitte, und, aber, dann, zuerst, kannst du, könntest du, können sie, könnten sie",
     "y, pero, por favor, puedes, podrías, puede, podría",
     "et, mais, puis, peux-tu, pourrais-tu, pouvez-vous, pourriez-vous, veuillez",
 ];
+
+/// Words that tell an English sentence from one in another language.
+const ENGLISH: [&str; 1] = [
+    "the, your, our, their, his, and, with, from, that, please, this, you, who, what, when, they, will, it, has, i'm, about, some, \
+     something, would, could, should, into, there, once, does, did",
+];
+/// First words of an English sentence whose request comes later: of what is said first, and of how or when to do it.
+const STATEMENTS: [&str; 1] = [
+    "i, i'm, i've, i'll, we, we're, we've, we'll, the, my, our, this, that, it, it's, there, he, she, they, thanks, thank you, sorry, \
+     since, because, as, yes, ok, okay, great, good, due to, dear",
+];
+const ADVERBIALS: [&str; 1] =
+    ["use, using, from, via, with, by, through, on, in, at, for, today, tomorrow, tonight, next, after, before"];
+/// What stands between a statement and a request.
+const JOINTS: [&str; 1] = ["so, please, to, then, kindly, just, also, therefore, and"];
 
 /// Whether the sentence around `at` begins with a condition.
 pub(super) fn is_conditional(text: &str, at: usize) -> bool {
@@ -43,9 +63,67 @@ pub(super) fn asks_for_more(text: &str, at: usize, openings: &[&str]) -> bool {
     false
 }
 
+/// Whether the sentence with this address is English and does not ask for what begins with one of `requests`.
+pub(super) fn is_another_request(text: &str, mention: &Mention, requests: &[&str]) -> bool {
+    let (start, end) = (sentence_start(text, mention.start), sentence_end(text, mention.end));
+    let behind = &text[mention.end..end];
+    let is_owner = behind.starts_with("'s ") || behind.starts_with("’s ");
+    let is_english = is_owner || [&text[start..mention.start], behind].iter().any(|part| holds(part, &ENGLISH));
+    if requests.is_empty() || !is_english || is_followed(behind, requests) {
+        return false;
+    }
+    let opening = opening(&text[start..mention.start]);
+    if is_owner || opening.is_empty() {
+        return !behind.starts_with(is_mark);
+    }
+    let opening = format!("{opening}@");
+    let is_asked = |at: usize| {
+        let lead = opening[..at].trim_end();
+        let is_free = lead.is_empty()
+            || (lead.ends_with(':') && !lead.contains(' '))
+            || (is_joint(lead) && [&STATEMENTS[..], &CONDITIONS].iter().any(|leads| after(lead, leads).is_some()))
+            || after(lead, &ADVERBIALS).is_some();
+        is_free && after(&opening[at..], requests).is_some()
+    };
+    !word_starts(&opening).any(is_asked)
+}
+
+/// Whether a request begins behind an address, after what is said of it: `is Ana's, write there`.
+fn is_followed(behind: &str, requests: &[&str]) -> bool {
+    const WANTS: [&str; 1] = ["needs, need, wants, should"];
+    let behind = behind.to_lowercase();
+    holds(&behind, &WANTS)
+        || word_starts(&behind).any(|at| is_joint(&behind[..at]) && after(&behind[at..], requests).is_some())
+}
+
+/// Whether another part of a sentence may follow a text.
+pub(super) fn is_joint(lead: &str) -> bool {
+    let lead = lead.trim_end();
+    let last = lead.split_whitespace().next_back();
+    lead.ends_with(|c: char| c.is_ascii_punctuation()) || last.is_some_and(|last| holds(last, &JOINTS))
+}
+
+/// The offsets of the words of a text.
+pub(super) fn word_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
+    let words = text.split_inclusive(|c: char| c.is_whitespace() || c == '(');
+    words.scan(0, |at, word| Some(std::mem::replace(at, *at + word.len())))
+}
+
+/// Whether a text has one of these words.
+pub(super) fn holds(text: &str, lists: &[&str]) -> bool {
+    let text = text.to_lowercase().replace('’', "'");
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
+    words.any(|word| lists.iter().any(|list| list.split(", ").any(|known| known == word)))
+}
+
+/// Marks between a request and the words that it wants said.
+pub(super) fn is_mark(c: char) -> bool {
+    matches!(c, ':' | '"' | '“' | '”' | '„' | '«' | '»' | '「' | '\n')
+}
+
 /// The first words of a sentence in lower case, without marks, courtesies and conjunctions in front.
-fn opening(sentence: &str) -> String {
-    const LONGEST: usize = 80;
+pub(super) fn opening(sentence: &str) -> String {
+    const LONGEST: usize = 200;
     let words = |text: &str| text.trim_start_matches(|c: char| !c.is_alphabetic()).to_owned();
     let opening: String = sentence.trim_start().chars().take(LONGEST).flat_map(char::to_lowercase).collect();
     let mut opening = words(&opening.replace('’', "'"));
@@ -56,13 +134,14 @@ fn opening(sentence: &str) -> String {
 }
 
 /// The text after a phrase, if it begins with one of them as whole words.
-fn after<'a>(text: &'a str, phrases: &[&str]) -> Option<&'a str> {
+pub(super) fn after<'a>(text: &'a str, phrases: &[&str]) -> Option<&'a str> {
     let mut rests =
         phrases.iter().flat_map(|phrases| phrases.split(", ")).filter_map(|phrase| text.strip_prefix(phrase));
-    rests.find(|rest| rest.starts_with(|c: char| c.is_whitespace() || c == ','))
+    rests.find(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || matches!(c, ',' | ':')))
 }
 
-fn sentence_start(text: &str, at: usize) -> usize {
+/// The offset of the sentence around `at`.
+pub(super) fn sentence_start(text: &str, at: usize) -> usize {
     let mut space = false;
     for (i, c) in text[..at].char_indices().rev() {
         if c == '\n' || c == ';' || (space && matches!(c, '.' | '!' | '?')) {
@@ -71,6 +150,13 @@ fn sentence_start(text: &str, at: usize) -> usize {
         space = c.is_whitespace();
     }
     0
+}
+
+/// The offset behind the sentence around `at`. A line break ends no sentence here: a text may follow it.
+pub(super) fn sentence_end(text: &str, at: usize) -> usize {
+    let mut ends = text[at..].char_indices().zip(text[at..].chars().skip(1));
+    let end = ends.find(|((_, c), next)| *c == ';' || (matches!(c, '.' | '!' | '?') && next.is_whitespace()));
+    end.map_or(text.len(), |((i, c), _)| at + i + c.len_utf8())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod answer;
 mod budget;
 mod condition;
+mod content;
 mod instructions;
 mod record;
 mod replay;

@@ -68,11 +68,19 @@ pub struct Instructions {
     pub rules: &'static [&'static str],
     /// Requests that it serves, and requests that it has to ask about first.
     pub examples: &'static [Example],
+    /// How English sentences begin that ask for it: lists of lower case words, separated by commas. A person confirms what
+    /// begins otherwise. Empty where any beginning is good.
+    pub requests: &'static [&'static str],
     /// How sentences begin that ask for something else: lists of lower case words, separated by commas. A model may
     /// take such a request for this action, so a person confirms it. Empty for none.
     pub other_requests: &'static [&'static str],
     /// The same of sentences about a text. They ask for something else only where no text stands beside the prompt.
     pub reading_requests: &'static [&'static str],
+    /// How sentences begin that hand something over to a recipient, such as `send`. Where they only name it, a person is
+    /// asked for the text. Empty for an action without a text.
+    pub handing_over: &'static [&'static str],
+    /// The same of sentences that tell something.
+    pub telling: &'static [&'static str],
 }
 
 /// A request with the plan that it should become.

@@ -43,8 +43,11 @@ pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
                 mail::CONDITION_EXAMPLE,
                 mail::CONTENT_EXAMPLE,
             ],
+            requests: &[mail::REQUESTS, "gmail"],
             other_requests: mail::OTHER_REQUESTS,
             reading_requests: mail::READING_REQUESTS,
+            handing_over: mail::HANDING_OVER,
+            telling: mail::TELLING,
         },
         wording: mail::WORDING,
     };

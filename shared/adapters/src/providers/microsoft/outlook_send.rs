@@ -33,8 +33,11 @@ pub(super) fn action(api: GraphApi) -> Arc<dyn Action> {
                 mail::CONDITION_EXAMPLE,
                 mail::CONTENT_EXAMPLE,
             ],
+            requests: &[mail::REQUESTS, "outlook"],
             other_requests: mail::OTHER_REQUESTS,
             reading_requests: mail::READING_REQUESTS,
+            handing_over: mail::HANDING_OVER,
+            telling: mail::TELLING,
         },
         wording: mail::WORDING,
     };
