@@ -173,9 +173,13 @@ impl Config {
     }
 
     /// Reads variables through `lookup`. An empty variable counts as unset, except
-    /// `ALLOW_ACTIONS_DEFAULT`, where empty means no action.
+    /// `ALLOW_ACTIONS_DEFAULT`, where empty means no action. A value in `SETTINGS` replaces the variable's own.
     pub fn read(runtime: Runtime, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
-        let mut env = Env::new(lookup);
+        let settings = lookup("SETTINGS").unwrap_or_default();
+        let lookup = |name: &str| setting(&settings, name).or_else(|| lookup(name));
+        let mut env = Env::new(&lookup);
+        let are_settings = settings.split(';').all(|part| part.trim().is_empty() || part.contains('='));
+        env.refuse(!are_settings, "SETTINGS must be NAME=value, separated by semicolons");
         let local = runtime == Runtime::Local;
         let key = env.secret("OPENAI_API_KEY");
         let base_url = env.url("OPENAI_BASE_URL");
@@ -270,6 +274,13 @@ impl Config {
         };
         env.finish(config)
     }
+}
+
+/// The value of a variable in `SETTINGS`, a list of `NAME=value`, separated by semicolons: a deployment's template has
+/// one parameter for all variables that are seldom set.
+fn setting(settings: &str, name: &str) -> Option<String> {
+    let mut pairs = settings.split(';').filter_map(|part| part.split_once('='));
+    pairs.find(|(known, _)| known.trim() == name).map(|(_, value)| value.to_owned())
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -546,6 +557,25 @@ mod tests {
         ] {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("{name} needs a build with AWS")), "{error}");
+        }
+    }
+
+    #[test]
+    fn settings_are_variables_in_one() {
+        let settings = [
+            ("SETTINGS", " LIMIT_OPEN_JOBS=7;GMAIL_BASE_URL=http://127.0.0.1/?a=b;\nREQUIRE_PLAN=true; PORT=;;MemorySize=512;"),
+            ("LIMIT_OPEN_JOBS", "8"),
+            ("LIMIT_PROMPT_BYTES", "9"),
+            ("PORT", "1"),
+        ];
+        let config = read(&settings).unwrap();
+        let limits = config.options.limits;
+        assert_eq!((limits.open_jobs, limits.prompt_bytes, config.port), (7, 9, DEFAULT_PORT));
+        assert_eq!(config.apis["GMAIL_BASE_URL"], "http://127.0.0.1/?a=b");
+        assert!(config.options.require_plan);
+        for (wrong, named) in [("LIMIT_OPEN_JOBS", "SETTINGS"), ("PORT=1;x", "SETTINGS"), ("PORT=x", "PORT")] {
+            let error = read(&[("SETTINGS", wrong)]).unwrap_err().to_string();
+            assert!(error.contains(named), "{wrong}: {error}");
         }
     }
 
