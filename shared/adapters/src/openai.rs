@@ -50,15 +50,21 @@ impl OpenAi {
     }
 
     async fn try_ask(&self, request: &ModelRequest) -> Result<Answer, ModelError> {
-        let key = match &self.key {
-            Some(key) => Some(key.get().await.map_err(|error| ModelError::Unreachable(error.to_string()))?),
-            None => None,
-        };
+        let Some(secret) = &self.key else { return self.ask_with(None, request).await };
+        let key = secret.get().await.map_err(|error| ModelError::Unreachable(error.to_string()))?;
+        let answered = self.ask_with(Some(&key), request).await;
+        if matches!(answered, Err(ModelError::Refused(_))) {
+            secret.doubt().await;
+        }
+        answered
+    }
+
+    async fn ask_with(&self, key: Option<&SecretString>, request: &ModelRequest) -> Result<Answer, ModelError> {
         let mut dialect = self.dialect();
         loop {
             let body = dialect.body(&self.model, self.max_output_tokens, request);
-            let reply = http::send(self.call(&body, key.as_ref())?, MAX_ANSWER).await.map_err(not_answered)?;
-            let Some(refusal) = Refusal::of(&reply, request, key.as_ref()) else {
+            let reply = http::send(self.call(&body, key)?, MAX_ANSWER).await.map_err(not_answered)?;
+            let Some(refusal) = Refusal::of(&reply, request, key) else {
                 // A step counts once it has helped.
                 *self.dialect.lock().unwrap_or_else(PoisonError::into_inner) = dialect;
                 return answer::read(reply.body);

@@ -47,6 +47,16 @@ impl Secret {
             Self::Stored { manager, arn } => manager.read(arn).await,
         }
     }
+
+    /// Reads a stored secret again at its next use, since its value was refused or cannot be used.
+    #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "a stored secret is awaited"))]
+    pub async fn doubt(&self) {
+        match self {
+            Self::Given(_) => {}
+            #[cfg(feature = "aws")]
+            Self::Stored { manager, arn } => manager.doubt(arn).await,
+        }
+    }
 }
 
 impl fmt::Debug for Secret {

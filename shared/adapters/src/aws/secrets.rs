@@ -21,7 +21,7 @@ pub struct SecretsManager {
     sdk: Arc<Sdk>,
     clock: Arc<dyn Clock>,
     client: OnceCell<Client>,
-    /// By ARN, stage and version. Locked during a call, so that no secret is read twice at once.
+    /// By ARN, stage and version, with the time since when it is good. Locked during a call, so that no secret is read twice at once.
     read: Mutex<HashMap<String, (Timestamp, SecretString)>>,
 }
 
@@ -53,23 +53,44 @@ impl SecretsManager {
         if field.is_empty() { Ok(whole) } else { self::field(&whole, field) }
     }
 
+    /// Asks for a secret again at its next use, since the cached value was refused. It stays in use if that fails.
+    pub async fn doubt(&self, name: &str) {
+        let (arn, [_, stage, version]) = parts(name);
+        if let Some((at, _)) = self.read.lock().await.get_mut(&format!("{arn}:{stage}:{version}")) {
+            *at = Timestamp::UNIX_EPOCH;
+        }
+    }
+
     async fn fetch(&self, arn: &str, stage: &str, version: &str) -> Result<SecretString, SecretError> {
         let client = self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await;
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let call = client.get_secret_value().secret_id(arn);
         let call = call.set_version_stage(given(stage)).set_version_id(given(version));
-        let answer = call.send().await.map_err(|error| SecretError::new(failure("GetSecretValue", &error)))?;
-        let text = answer.secret_string.ok_or_else(|| SecretError::new("it is binary, not text"))?;
-        Ok(text.into())
+        let answer = call.send().await.map_err(|error| match error.as_service_error() {
+            Some(said) if said.is_resource_not_found_exception() => no_value(arn),
+            _ => SecretError::new(failure("GetSecretValue", &error)),
+        })?;
+        let is_binary = answer.secret_binary.is_some();
+        let no_text = || if is_binary { SecretError::new("it is binary, not text") } else { no_value(arn) };
+        let text = answer.secret_string.ok_or_else(no_text)?;
+        // A file's last line break is no part of a secret.
+        let text = text.trim();
+        if text.is_empty() { Err(no_value(arn)) } else { Ok(text.into()) }
     }
 }
 
 fn field(whole: &SecretString, field: &str) -> Result<SecretString, SecretError> {
     let fields = serde_json::from_str::<Map<String, Value>>(whole.expose_secret());
     match fields.map_err(|_| SecretError::new("it is not a JSON object"))?.remove(field) {
-        Some(Value::String(text)) => Ok(text.into()),
+        Some(Value::String(text)) => Ok(text.trim().into()),
         _ => Err(SecretError::new(format!("it has no text in the field {field}"))),
     }
+}
+
+/// The template creates its secrets without a value.
+fn no_value(arn: &str) -> SecretError {
+    let name = arn.rsplit(':').next().unwrap_or_default();
+    SecretError::new(format!("{name} has no value yet, or is gone: aws secretsmanager put-secret-value sets one"))
 }
 
 /// A secret's ARN, which has seven parts, and what is appended to it: field, stage and version.

@@ -91,7 +91,11 @@ impl OAuthClients {
     ) -> Result<(Granted, Option<SecretString>), OAuthError> {
         let secret = client.client_secret.get().await.map_err(OAuthError::unavailable)?;
         let own = [("client_id", client.client_id.as_str()), ("client_secret", secret.expose_secret())];
-        let body = self.post(&client.token_url, &[grant, &own].concat()).await?;
+        let posted = self.post(&client.token_url, &[grant, &own].concat()).await;
+        if matches!(posted, Err(OAuthError::Setup(_))) {
+            client.client_secret.doubt().await;
+        }
+        let body = posted?;
         let answer: TokenAnswer =
             serde_json::from_slice(&body).map_err(|_| OAuthError::unavailable("its answer has no token"))?;
         if !answer.token_type.eq_ignore_ascii_case("bearer") {
