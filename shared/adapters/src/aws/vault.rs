@@ -78,10 +78,15 @@ impl KmsVault {
         let (workspace, name) = &owned;
         let (key_id, sealed) = name.split_once('.').ok_or(VaultError::DoesNotOpen)?;
         let sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::DoesNotOpen)?;
-        let call = self.client().await.decrypt().ciphertext_blob(Blob::new(sealed));
+        // Without a name, KMS takes any key that this process may use.
+        let is_ours = short(&self.key_id) == key_id;
+        let named = if is_ours { &self.key_id } else { key_id };
+        let call = self.client().await.decrypt().key_id(named).ciphertext_blob(Blob::new(sealed));
         let answer = match call.encryption_context(WORKSPACE, workspace.as_str()).send().await {
             Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(is_not_a_key) => return Err(VaultError::DoesNotOpen),
+            Err(error) if error.as_service_error().is_some_and(|error| is_not_a_key(error, is_ours)) => {
+                return Err(VaultError::DoesNotOpen);
+            }
             Err(error) => return Err(VaultError::unavailable(failure("Decrypt", &error))),
         };
         if answer.key_id.is_none_or(|id| short(&id) != key_id) {
@@ -98,9 +103,10 @@ fn short(key_id: &str) -> &str {
     key_id.rsplit('/').next().unwrap_or(key_id)
 }
 
-/// The data key is not KMS's, or belongs to another workspace.
-fn is_not_a_key(error: &DecryptError) -> bool {
-    error.is_invalid_ciphertext_exception() || error.is_incorrect_key_exception()
+/// The data key is not KMS's, belongs to another workspace, or names a key that is not there and is not ours.
+fn is_not_a_key(error: &DecryptError, is_ours: bool) -> bool {
+    let is_unknown = !is_ours && error.is_not_found_exception();
+    is_unknown || error.is_invalid_ciphertext_exception() || error.is_incorrect_key_exception()
 }
 
 fn sealing_key(plaintext: Option<Blob>) -> Option<SealingKey> {

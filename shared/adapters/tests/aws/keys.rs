@@ -7,6 +7,7 @@ use adapters::{
     secret::Secret,
     vault::LocalVault,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use contracts::{
     ManualClock, Ministack,
     proxies::{AwsProxy, Reaction},
@@ -41,7 +42,17 @@ fn data_key(sealed: &Sealed) -> &str {
 async fn the_vault_keeps_its_contract() {
     let server = Ministack::shared();
     let key = key(&server).await;
-    let vault = KmsVault::new(sdk(server.address()), key, ManualClock::new());
+    // A sealed data key begins with its key's id. MiniStack does not compare it with
+    // the key that a call has to name.
+    let proxy = AwsProxy::start(server.address(), |call, body| {
+        let sealed = body["CiphertextBlob"].as_str().and_then(|text| STANDARD.decode(text).ok()).unwrap_or_default();
+        let named = body["KeyId"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        if call == "Decrypt" && (named.is_empty() || !sealed.starts_with(named.as_bytes())) {
+            return Reaction::Answer(400, serde_json::json!({ "__type": "IncorrectKeyException" }));
+        }
+        Reaction::Forward
+    });
+    let vault = KmsVault::new(sdk(proxy.address), key, ManualClock::new());
     contracts::vault(Arc::new(vault), seed()).await;
 }
 
@@ -148,7 +159,47 @@ async fn a_secret_is_read_at_first_need_and_again_after_five_minutes() {
     assert_eq!(read(&store, &format!("{arn}:key::")).await.as_deref(), Ok("second"), "it stays what it was");
 
     let gone = read(&store, &secret(&server, "x").await.replace("secret:", "secret:no")).await.unwrap_err();
-    assert!(gone.contains("ResourceNotFoundException"), "{gone}");
+    assert!(gone.contains("has no value"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_secret_is_read_as_a_person_put_it() {
+    let server = Ministack::shared();
+    let store = SecretsManager::new(sdk(server.address()), ManualClock::new());
+    for put in ["sk-1", "sk-1\n", "sk-1\r\n", " sk-1", "sk-1\t \n\n", "\n\nsk-1"] {
+        let arn = secret(&server, put).await;
+        assert_eq!(read(&store, &arn).await.as_deref(), Ok("sk-1"), "{put:?}");
+        let arn = secret(&server, &serde_json::json!({ "key": put }).to_string()).await;
+        assert_eq!(read(&store, &format!("{arn}:key::")).await.as_deref(), Ok("sk-1"), "{put:?}");
+    }
+    let client = aws_sdk_secretsmanager::Client::new(sdk(server.address()).config().await);
+    let never_put = client.create_secret().name(seed().to_string()).send().await.unwrap().arn.unwrap();
+    for empty in [never_put, secret(&server, "\n").await, secret(&server, "  ").await] {
+        let error = read(&store, &empty).await.unwrap_err();
+        let name = empty.rsplit(':').next().unwrap();
+        assert!(error.contains(name) && error.contains("put-secret-value"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_was_refused_is_read_again_at_its_next_use() {
+    let server = Ministack::shared();
+    let proxy = AwsProxy::start(server.address(), |_, _| Reaction::Forward);
+    let store = Arc::new(SecretsManager::new(sdk(proxy.address), ManualClock::new()));
+    let arn = secret(&server, "wrong").await;
+    let stored = Secret::Stored { manager: store.clone(), arn: arn.as_str().into() };
+    let get = async || stored.get().await.unwrap().expose_secret().to_owned();
+    stored.doubt().await;
+    assert_eq!((get().await, get().await), ("wrong".to_owned(), "wrong".to_owned()));
+    assert_eq!(proxy.calls(), ["GetSecretValue"]);
+    let client = aws_sdk_secretsmanager::Client::new(sdk(server.address()).config().await);
+    client.put_secret_value().secret_id(&arn).secret_string("right").send().await.unwrap();
+    stored.doubt().await;
+    assert_eq!((get().await, get().await), ("right".to_owned(), "right".to_owned()));
+    assert_eq!(proxy.calls(), ["GetSecretValue"]);
+    client.delete_secret().secret_id(&arn).force_delete_without_recovery(true).send().await.unwrap();
+    stored.doubt().await;
+    assert_eq!(get().await, "right", "the last known value is better than none");
 }
 
 #[tokio::test]
