@@ -273,7 +273,9 @@ async fn nothing_connects_before_the_first_command_and_no_error_tells_the_passwo
         let invalid = RedisConnection::new(url).err().unwrap().to_string();
         assert!(!invalid.contains("s3cret"), "{invalid}");
     }
-    let kept = |url: &str| RedisCache::new(Arc::new(RedisConnection::with_secret(Secret::Given(url.into()))));
+    let kept = |url: &str| {
+        RedisCache::new(Arc::new(RedisConnection::with_secret(Secret::Given(url.into()), Arc::new(SystemClock))))
+    };
     kept(&format!("redis://:other@127.0.0.1:{}", server.port())).ping().await.unwrap();
     let invalid = kept("redis://u:s3cret@h:port").ping().await.unwrap_err().to_string();
     assert!(!invalid.contains("s3cret"), "{invalid}");

@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use adapters::{
     redis::{RedisConnection, RedisMetrics},
+    secret::Secret,
     system::SystemIds,
 };
 use contracts::{
+    ManualClock,
     proxies::RedisProxy,
     servers::{RedisServer, free_port},
 };
@@ -85,4 +87,39 @@ async fn an_unsent_flush_is_refused_and_an_unanswered_one_is_lost() {
     server.restart();
     metrics.add(&one("a_total"), PATIENCE).await.unwrap();
     assert_eq!(count(&metrics, "a_total").await, 1, "once, in a server without its former data");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_network_forgot_is_replaced() {
+    let server = RedisServer::start(false);
+    let proxy = RedisProxy::start(server.port());
+    let clock = ManualClock::new();
+    let connection = RedisConnection::with_secret(Secret::Given(proxy.url().into()), clock.clone());
+    let metrics = RedisMetrics::new(Arc::new(connection), "metrics", Arc::new(SystemIds));
+    metrics.add(&one("a_total"), PATIENCE).await.unwrap();
+
+    // Forgotten while it was in use: one flush has no answer, and the next one has.
+    proxy.forget();
+    assert!(matches!(metrics.add(&one("a_total"), SHORT).await, Err(NotAdded::Lost(_))));
+    metrics.add(&one("a_total"), PATIENCE).await.unwrap();
+    assert_eq!(count(&metrics, "a_total").await, 2);
+
+    // Forgotten while the process was frozen: nothing is lost.
+    for idle in [61, 350, 86_400] {
+        clock.advance(Duration::from_secs(idle));
+        proxy.forget();
+        let before = count(&metrics, "a_total").await;
+        clock.advance(Duration::from_secs(idle));
+        proxy.forget();
+        metrics.add(&one("a_total"), PATIENCE).await.unwrap();
+        assert_eq!(count(&metrics, "a_total").await, before + 1, "after {idle} s");
+    }
+
+    // A connection in use is kept.
+    proxy.round_trips();
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(60));
+        metrics.add(&one("a_total"), PATIENCE).await.unwrap();
+    }
+    assert_eq!(proxy.round_trips().len(), 5, "no new connection");
 }

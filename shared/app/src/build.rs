@@ -1,6 +1,6 @@
 //! Puts the program together from its configuration.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use adapters::{
     embedded::{FolderLock, MemoryBudget, MemoryCache, MemoryQueue},
@@ -32,6 +32,10 @@ use crate::{
 const QUEUE_NAME: &str = "jobs";
 /// Name of the token budget in Redis.
 const BUDGET_NAME: &str = "budget";
+/// A poll may wait as long as it asks for, which is at most 20 seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// On Lambda a poll that waits takes one of the account's concurrent invocations, and costs by the second.
+const LONGEST_WAIT_ON_LAMBDA: Duration = Duration::from_secs(5);
 /// Name of the metrics in Redis.
 const METRICS_NAME: &str = "metrics";
 
@@ -85,7 +89,8 @@ pub fn is_beside_keyless_server(config: &Config) -> bool {
 /// The routes of one function on Lambda. A key is always required, and the ledger is not read before a request
 /// needs it.
 pub fn function(config: &Config, engine: Arc<Engine>, function: Function) -> Router {
-    web::router_of(function, web(config, engine, Authenticator::Keys, ""))
+    let web = Web { longest_wait: LONGEST_WAIT_ON_LAMBDA, ..web(config, engine, Authenticator::Keys, "") };
+    web::router_of(function, web)
 }
 
 fn web(config: &Config, engine: Arc<Engine>, authenticator: Authenticator, public_url: &str) -> Web {
@@ -94,6 +99,7 @@ fn web(config: &Config, engine: Arc<Engine>, authenticator: Authenticator, publi
         authenticator: Arc::new(authenticator),
         public_url: config.public_url.as_deref().unwrap_or(public_url).into(),
         dev_ui: config.dev_ui,
+        longest_wait: LONGEST_WAIT,
         origins: config.origins.iter().cloned().collect(),
     }
 }
@@ -112,7 +118,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     let catalogue = Catalogue::new(specs(), providers::actions(&apis));
     let actions = catalogue.iter().map(|action| (action.spec().provider.as_str(), action.spec().id));
     let mut metrics = Metrics::install(Vocabulary::new(actions, web::routes().into_keys()));
-    let redis = config.redis_url.clone().map(|url| Arc::new(RedisConnection::with_secret(url)));
+    let redis = config.redis_url.clone().map(|url| Arc::new(RedisConnection::with_secret(url, clock.clone())));
     let (cache, budget): (_, Arc<dyn Budget>) = match &redis {
         None => (
             CachePorts::of(Arc::new(MemoryCache::new(clock.clone()))),

@@ -1,6 +1,6 @@
 //! The state that every handler shares.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use engine::Engine;
 
@@ -17,6 +17,8 @@ pub struct Web {
     pub public_url: Arc<str>,
     /// Serve the page under `/dev`.
     pub dev_ui: bool,
+    /// The longest that a poll waits for a job's end, whatever it asks for.
+    pub longest_wait: Duration,
     /// Origins whose pages may call this API with a key.
     pub origins: Arc<[String]>,
 }

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -62,6 +62,8 @@ impl AwsProxy {
 pub struct RedisProxy {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<RoundTrip>>>,
+    /// How many connections there were, and of how many the network has forgotten.
+    connections: Arc<[AtomicUsize; 2]>,
 }
 
 /// The commands that a client sent before it had an answer, each by its name and first key.
@@ -71,17 +73,24 @@ impl RedisProxy {
     /// One in front of the server on this port of 127.0.0.1.
     pub fn start(port: u16) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&seen);
+        let connections = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let (log, count) = (Arc::clone(&seen), Arc::clone(&connections));
         let address = listen(move |client| {
-            let log = Arc::clone(&log);
-            thread::spawn(move || pass_on(&client, port, &log));
+            let (log, count) = (Arc::clone(&log), Arc::clone(&count));
+            let number = count[0].fetch_add(1, Ordering::SeqCst);
+            thread::spawn(move || pass_on(&client, port, &log, &|| number < count[1].load(Ordering::SeqCst)));
         });
-        Self { address, seen }
+        Self { address, seen, connections }
     }
 
     /// Its URL, as for `REDIS_URL`.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// From now on nothing passes on the connections that exist, though they stay open, as after a network forgot them.
+    pub fn forget(&self) {
+        self.connections[1].store(self.connections[0].load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// The round trips since this was asked last. Those that are under way at the same time on one
@@ -155,17 +164,22 @@ fn read_message(reader: &mut impl BufRead) -> std::io::Result<(String, Vec<u8>)>
     Ok((head, body))
 }
 
-fn pass_on(client: &TcpStream, port: u16, seen: &Mutex<Vec<RoundTrip>>) -> std::io::Result<()> {
+fn pass_on(
+    client: &TcpStream,
+    port: u16,
+    seen: &Mutex<Vec<RoundTrip>>,
+    is_forgotten: &(dyn Fn() -> bool + Sync),
+) -> std::io::Result<()> {
     let server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     let waits = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            let answered = forward(&server, client, |_| waits.store(false, Ordering::SeqCst));
+            let answered = forward(&server, client, is_forgotten, |_| waits.store(false, Ordering::SeqCst));
             // The one side's end is the other's.
             answered.and(client.shutdown(std::net::Shutdown::Both))
         });
         let mut rest = Vec::new();
-        let asked = forward(client, &server, |bytes| {
+        let asked = forward(client, &server, is_forgotten, |bytes| {
             rest.extend_from_slice(bytes);
             let commands = commands(&mut rest);
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,10 +193,18 @@ fn pass_on(client: &TcpStream, port: u16, seen: &Mutex<Vec<RoundTrip>>) -> std::
     })
 }
 
-/// Passes on what one side says to the other, after telling of it.
-fn forward(mut from: &TcpStream, mut to: &TcpStream, mut tell: impl FnMut(&[u8])) -> std::io::Result<()> {
+/// Passes on what one side says to the other, after telling of it, unless the connection is forgotten.
+fn forward(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    is_forgotten: &(dyn Fn() -> bool + Sync),
+    mut tell: impl FnMut(&[u8]),
+) -> std::io::Result<()> {
     let mut bytes = vec![0; 1 << 20];
     while let length @ 1.. = from.read(&mut bytes)? {
+        if is_forgotten() {
+            continue;
+        }
         tell(&bytes[..length]);
         to.write_all(&bytes[..length])?;
     }

@@ -1,10 +1,14 @@
 //! The connection that all adapters of a process share.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
+use engine::ports::Clock;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, try_join_all},
@@ -19,7 +23,7 @@ use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 use super::script::{Call, with_source};
-use crate::{http, secret::Secret};
+use crate::{http, secret::Secret, system::SystemClock};
 
 /// Limit of a connection with its TLS handshake and login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -30,6 +34,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Limit of a query with its second try.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// A connection that was idle for longer is replaced. A network forgets idle connections, some after minutes, and not
+/// each says so: what is sent then has no answer.
+const MAX_IDLE_S: i64 = 60;
+
 /// A connection to Redis or Valkey, shared by all adapters of a process.
 ///
 /// The first command connects. A connection that fails is dropped, and the command is tried once more on a new one:
@@ -37,6 +45,10 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct RedisConnection {
     /// Read for each new connection, so that a rotation takes effect.
     url: Secret,
+    /// The wall clock, which goes on while the process is frozen.
+    clock: Arc<dyn Clock>,
+    /// When it was last used, in seconds since 1970.
+    used_at: AtomicI64,
     /// The connection, or the attempt to connect that all queries wait for.
     current: Mutex<Option<Attempt>>,
 }
@@ -80,12 +92,12 @@ impl RedisConnection {
     /// TLS uses Mozilla's roots and the process's default rustls provider, which is ring unless another one is installed.
     pub fn new(url: &str) -> Result<Self, InvalidRedisUrl> {
         server(url)?;
-        Ok(Self::with_secret(Secret::Given(url.into())))
+        Ok(Self::with_secret(Secret::Given(url.into()), Arc::new(SystemClock)))
     }
 
     /// The same with a stored URL. If it is invalid, every command fails.
-    pub fn with_secret(url: Secret) -> Self {
-        Self { url, current: Mutex::new(None) }
+    pub fn with_secret(url: Secret, clock: Arc<dyn Clock>) -> Self {
+        Self { url, clock, used_at: AtomicI64::default(), current: Mutex::default() }
     }
 
     /// Sends one command, as [`RedisConnection::query`] does.
@@ -127,7 +139,7 @@ impl RedisConnection {
             }
         };
         let Ok(answers) = timeout(QUERY_TIMEOUT, twice).await else {
-            *self.current() = None;
+            self.replace();
             return Err(Fault::TimedOut);
         };
         Ok(answers?)
@@ -157,8 +169,17 @@ impl RedisConnection {
         Ok(self.live().await.map(drop)?)
     }
 
+    /// Makes the next command connect again, since this connection does not answer in time.
+    pub(super) fn replace(&self) {
+        *self.current() = None;
+    }
+
     /// The connection, with the attempt that made it.
     async fn live(&self) -> RedisResult<(Live, Attempt)> {
+        let now = self.clock.now().as_second();
+        if now - self.used_at.swap(now, Ordering::Relaxed) > MAX_IDLE_S {
+            self.replace();
+        }
         let attempt = self.current().get_or_insert_with(|| connect(self.url.clone()).boxed().shared()).clone();
         let connected = attempt.clone().await;
         if connected.is_err() {
@@ -202,8 +223,17 @@ fn server(url: &str) -> Result<(ConnectionInfo, bool), InvalidRedisUrl> {
     Ok((info.set_redis_settings(settings), is_cluster))
 }
 
-async fn connect(url: Secret) -> RedisResult<Live> {
-    let url = url.get().await.map_err(|error| (ErrorKind::Io, "no URL", error.to_string()))?;
+async fn connect(secret: Secret) -> RedisResult<Live> {
+    let connected = try_connect(&secret).await;
+    let refused = [ErrorKind::AuthenticationFailed, ErrorKind::InvalidClientConfig];
+    if connected.as_ref().is_err_and(|error| refused.contains(&error.kind())) {
+        secret.doubt().await;
+    }
+    connected
+}
+
+async fn try_connect(secret: &Secret) -> RedisResult<Live> {
+    let url = secret.get().await.map_err(|error| (ErrorKind::Io, "no URL", error.to_string()))?;
     let (server, is_cluster) =
         server(url.expose_secret()).map_err(|error| (ErrorKind::InvalidClientConfig, error.0))?;
     if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {

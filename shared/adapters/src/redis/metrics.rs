@@ -56,7 +56,12 @@ impl MetricStore for RedisMetrics {
         let connected = timeout_at(end, self.connection.connect()).await.unwrap_or(Err(Fault::TimedOut));
         connected.map_err(|fault| NotAdded::Refused(fault.to_string()))?;
         let added = self.connection.query_one::<u64>(self.flush(increments));
-        match timeout_at(end, added).await.unwrap_or(Err(Fault::TimedOut)) {
+        let added = timeout_at(end, added).await.unwrap_or_else(|_| {
+            // The time is too short for the connection to find out by itself that it is dead.
+            self.connection.replace();
+            Err(Fault::TimedOut)
+        });
+        match added {
             Ok(0) => Ok(()),
             Ok(failed) => Err(NotAdded::Lost(format!("{failed} counts could not be added"))),
             // The server refuses a script before it runs it.

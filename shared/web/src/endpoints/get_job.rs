@@ -36,6 +36,7 @@ async fn handler(
     if wait > MAX_WAIT {
         return Err(Problem::invalid("/wait", "must be 0 to 20 seconds").into());
     }
-    let job = web.engine.jobs.when_ended(&may.caller, id, Duration::from_secs(wait)).await?;
+    let wait = Duration::from_secs(wait).min(web.longest_wait);
+    let job = web.engine.jobs.when_ended(&may.caller, id, wait).await?;
     Ok(Out(JobView::of(&web, &may.caller, job).await?))
 }
