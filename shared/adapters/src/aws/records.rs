@@ -138,7 +138,7 @@ impl Records for DynamoRecords {
         while listed.len() < limit
             && let Some(page) = pages.next().await
         {
-            let entries = page.map_err(failed("Query"))?.items.unwrap_or_default();
+            let entries = page.map_err(|error| search.failed(error))?.items.unwrap_or_default();
             let names = entries.iter().map(items::name).collect::<Result<Vec<_>, _>>()?;
             let items = self.items(names.clone()).await?;
             for (name, entry) in names.iter().zip(&entries) {
@@ -201,7 +201,7 @@ impl DynamoRecords {
             while first.len() < limit
                 && let Some(entry) = entries.next().await
             {
-                first.push(entry.map_err(failed("Query"))?);
+                first.push(entry.map_err(|error| search.failed(error))?);
             }
             Ok::<_, LedgerError>(first)
         });

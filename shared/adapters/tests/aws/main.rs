@@ -358,6 +358,26 @@ async fn what_a_read_leaves_out_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn an_index_that_is_not_there_yet_is_told_by_its_name() {
+    for says in [
+        "The table does not have the specified index: waiting_jobs",
+        "Cannot read from backfilling global secondary index: waiting_jobs",
+    ] {
+        let proxy = AwsProxy::start(Ministack::shared().address(), move |_, _| {
+            let kind = "com.amazon.coral.validate#ValidationException";
+            Reaction::Answer(400, json!({ "__type": kind, "message": says }))
+        });
+        let ledger = ledger(proxy.address, Arc::new(SystemClock));
+        let error = ledger.oldest_unclaimed().await.unwrap_err().to_string();
+        assert!(error.contains("the index waiting_jobs is missing, or DynamoDB is still filling it"), "{error}");
+        let error = ledger.overdue_jobs(SystemClock.now(), 1).await.unwrap_err().to_string();
+        assert!(error.contains("the index open_jobs"), "{error}");
+        let error = ledger.job(job(seed(), "a", SystemClock.now()).0.job_id).await.unwrap_err().to_string();
+        assert!(!error.contains("index"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn an_index_that_is_behind_does_no_harm() {
     let server = Ministack::shared();
     let direct = with_table(&server).await;

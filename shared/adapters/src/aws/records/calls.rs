@@ -6,8 +6,11 @@ use std::{
 };
 
 use aws_sdk_dynamodb::{
+    error::{ProvideErrorMetadata, SdkError},
     operation::{
-        put_item::PutItemError, query::builders::QueryFluentBuilder, transact_write_items::TransactWriteItemsError,
+        put_item::PutItemError,
+        query::{QueryError, builders::QueryFluentBuilder},
+        transact_write_items::TransactWriteItemsError,
     },
     types::{
         AttributeValue, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem,
@@ -82,6 +85,15 @@ impl Search {
     pub fn waiting(shard: u8) -> Self {
         let pk = items::text(items::within(items::WAITS, shard));
         Self { index: WAITING_JOBS, pk, before: items::micros(Timestamp::MAX), forward: true }
+    }
+
+    /// The query failed. After an upgrade, DynamoDB may still be filling a new index.
+    pub fn failed<R>(&self, error: SdkError<QueryError, R>) -> LedgerError {
+        let said = error.message().unwrap_or_default();
+        if said.contains("the specified index") || said.contains("backfilling") {
+            return LedgerError::new(format!("the index {} is missing, or DynamoDB is still filling it", self.index.0));
+        }
+        failed("Query")(error)
     }
 
     /// Whether an item is still where this entry of the index says.
@@ -277,7 +289,7 @@ impl DynamoRecords {
         while counted < at_most
             && let Some(page) = pages.next().await
         {
-            counted += usize::try_from(page.map_err(failed("Query"))?.count).unwrap_or(0);
+            counted += usize::try_from(page.map_err(|error| search.failed(error))?.count).unwrap_or(0);
         }
         Ok(counted.min(at_most))
     }
