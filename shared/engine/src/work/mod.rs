@@ -126,19 +126,22 @@ impl Worker {
     /// workers crash, so nobody takes it up again.
     pub async fn settle_dead(&self, message: &str) -> Disposition {
         match read(message) {
-            Ok((job_id, _, span)) => self.settle_dead_job(job_id).instrument(span).await,
+            Ok((job_id, workspace, span)) => self.settle_dead_job(message, job_id, &workspace).instrument(span).await,
             Err(disposition) => disposition,
         }
     }
 
-    async fn settle_dead_job(&self, job_id: JobId) -> Disposition {
+    async fn settle_dead_job(&self, message: &str, job_id: JobId, workspace: &WorkspaceId) -> Disposition {
+        let now = self.clock.now();
         match self.jobs.ledger.job(job_id).await {
             // Somebody works on it after all.
-            Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > self.clock.now()) => {
-                Disposition::Leave
-            }
+            Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > now) => Disposition::Leave,
             // To wait is not to crash, and a wait has a message of its own.
-            Ok(Some(job)) if job.not_before.is_some_and(|then| then > self.clock.now()) => Disposition::Acknowledge,
+            Ok(Some(job)) if job.not_before.is_some_and(|then| then > now) => Disposition::Acknowledge,
+            // No worker ever had it: the queue delivered it to workers that were not free.
+            Ok(Some(job)) if job.attempts == 0 && !job.state.has_ended() && now < job.gives_up_at() => {
+                self.again(message, workspace, Duration::ZERO).await
+            }
             Ok(Some(job)) => self.give_up_on(job).await,
             Ok(None) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,
