@@ -10,11 +10,13 @@ use crate::support::{Server, reply};
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/// The template's resources. Of an intrinsic function there is its argument: `!Ref Api` is "Api".
+/// The template. Of an intrinsic function there is its argument: `!Ref Api` is "Api".
+fn template() -> Value {
+    json_of(&Yaml::load_from_str(include_str!("../../infra/template.yaml")).expect("the template is YAML")[0])
+}
+
 fn resources() -> Map<String, Value> {
-    let text = include_str!("../../infra/template.yaml");
-    let template = json_of(&Yaml::load_from_str(text).expect("the template is YAML")[0]);
-    template["Resources"].as_object().expect("it has resources").clone()
+    template()["Resources"].as_object().expect("it has resources").clone()
 }
 
 fn json_of(yaml: &Yaml) -> Value {
@@ -98,26 +100,178 @@ fn each_route_goes_to_the_function_that_serves_it() {
 }
 
 #[test]
-fn each_route_states_its_throttle_and_its_payload_limit() {
+fn each_route_states_its_payload_limit_and_has_a_throttle() {
     let resources = resources();
     let stage = &resources["Stage"];
     let settings = stage["Properties"]["RouteSettings"].as_object().unwrap();
     let routes = routes(&resources);
-    for (key, (id, route)) in &routes {
+    for (key, (_, route)) in &routes {
         assert_eq!(route["Metadata"]["PayloadLimit"], format!("{} MiB", web::body::MAX_BODY >> 20), "{key}");
         assert_eq!(route["Properties"]["AuthorizationType"], "NONE", "{key}: keys are the program's matter");
-        // A route that may not be there cannot have settings, and has the default ones.
-        let own = settings.get(key);
-        assert_eq!(own.is_none(), route.get("Condition").is_some(), "{key}");
-        let throttle = own.unwrap_or(&stage["Properties"]["DefaultRouteSettings"]);
-        let (rate, burst) = (throttle["ThrottlingRateLimit"].as_u64(), throttle["ThrottlingBurstLimit"].as_u64());
-        assert!(rate.is_some_and(|rate| rate > 0) && burst >= rate, "{key}: {throttle}");
-        // The stage is made after the routes that it names.
-        let named = stage["DependsOn"].as_array().unwrap().contains(&json!(id));
-        assert_eq!(named, own.is_some(), "{key}");
+        assert!(route.get("Condition").is_none(), "{key}: the program answers for what is switched off");
     }
-    for key in settings.keys() {
-        assert!(key == "$default" || routes.contains_key(key), "the stage has settings for {key}, which is no route");
+    for throttle in settings.values().chain([&stage["Properties"]["DefaultRouteSettings"]]) {
+        for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+            let (name, default) = setting(&throttle[limit]).expect("it is a setting");
+            assert!(name.starts_with("Throttle") && default.parse::<u32>().unwrap() > 0, "{throttle}");
+        }
+    }
+    // The stage is made after the routes that it names.
+    let named: BTreeSet<&str> = stage["DependsOn"].as_array().unwrap().iter().map(text).collect();
+    let needed: BTreeSet<&str> = settings.keys().map(|key| routes[key].0).collect();
+    assert_eq!(named, needed);
+}
+
+/// The name and the default of a value that is read from the parameter Settings.
+fn setting(value: &Value) -> Option<(String, String)> {
+    let [_, ends] = value.as_array()?.as_slice() else { return None };
+    let texts = ends.as_array()?.last()?.as_array()?.last()?.as_array()?;
+    let name = texts.first()?.as_str()?.strip_prefix(';')?.strip_suffix('=')?;
+    let whole = texts.last()?;
+    let whole = whole.as_str().or_else(|| whole[0].as_str())?;
+    let default = whole.strip_prefix(&format!(";${{Settings}};{name}="))?.strip_suffix(';')?;
+    Some((name.to_owned(), default.to_owned()))
+}
+
+/// The settings that a part of the template reads.
+fn settings_in(value: &Value) -> BTreeSet<(String, String)> {
+    let inner: Vec<&Value> = match value {
+        Value::Array(list) => list.iter().collect(),
+        Value::Object(fields) => fields.values().collect(),
+        _ => Vec::new(),
+    };
+    inner.into_iter().flat_map(settings_in).chain(setting(value)).collect()
+}
+
+/// The names that the parameter Settings takes.
+fn names_of_settings(template: &Value) -> BTreeSet<String> {
+    let pattern = text(&template["Parameters"]["Settings"]["AllowedPattern"]);
+    let names = pattern.trim_start_matches("^(((").split_once(")=").expect("names, and then a value").0;
+    names.split('|').map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn every_setting_of_the_template_is_read_with_one_default() {
+    let template = template();
+    let mut read: BTreeMap<String, String> = BTreeMap::new();
+    for (name, default) in settings_in(&template["Globals"]).into_iter().chain(settings_in(&template["Resources"])) {
+        let known = read.insert(name.clone(), default.clone());
+        assert!(known.is_none_or(|known| known == default), "{name}");
+    }
+    let is_of_template = |name: &String| name.bytes().any(|byte| byte.is_ascii_lowercase());
+    let taken: BTreeSet<String> = names_of_settings(&template).into_iter().filter(is_of_template).collect();
+    let own: BTreeSet<String> = read.into_keys().filter(is_of_template).collect();
+    assert_eq!(taken, own, "left: the parameter's pattern; right: what the template reads");
+    let told = include_str!("../../docs/OPERATIONS.md");
+    assert!(own.iter().all(|name| told.contains(&format!("`{name}`"))), "docs/OPERATIONS.md tells of {own:?}");
+}
+
+/// Variables of the README that make no sense on AWS: this machine's own, and what Lambda or the template decides.
+const LOCAL: [&str; 9] = [
+    "ORCHESTRATOR_DATA",
+    "ORCHESTRATOR_KEY",
+    "ORCHESTRATOR_URL",
+    "PORT",
+    "TOKEN_KEY",
+    "LOG_FORMAT",
+    "SSL_CERT_FILE",
+    "GOOGLE_ACCESS_TOKEN",
+    "GOOGLE_ACCESS_TOKEN_SCOPES",
+];
+
+#[test]
+fn every_variable_of_the_readme_that_is_not_local_can_be_set_in_the_template() {
+    let template = template();
+    let variables = template["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
+    let mut settable = names_of_settings(&template);
+    settable.extend(variables.keys().cloned());
+    let rows = include_str!("../../README.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: BTreeSet<&str> = rows
+        .flat_map(|row| row.split_once(" |").unwrap_or_default().0.split('`'))
+        .filter(|name| name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+        .collect();
+    assert!(told.len() > 40, "{told:?}");
+    for name in told {
+        // Every provider has the same variables, after its prefix, but what the README says.
+        let of_others = name.replace("GOOGLE_", "MICROSOFT_");
+        for name in [name, &of_others] {
+            let is_local = LOCAL.contains(&&*name.replace("MICROSOFT_", "GOOGLE_"));
+            assert_eq!(settable.contains(name), !is_local && name != "MICROSOFT_REVOKE_URL", "{name}");
+        }
+    }
+}
+
+#[test]
+fn twelve_questions_have_a_default_and_a_description_and_hide_nothing() {
+    let template = template();
+    let parameters = template["Parameters"].as_object().unwrap();
+    assert!(parameters.len() <= 12, "sam deploy --guided asks for each");
+    for (name, parameter) in parameters {
+        assert!(parameter["Default"].is_string() && parameter.get("NoEcho").is_none(), "{name}: Enter must do");
+        let description = text(&parameter["Description"]);
+        assert!(description.len() > 20 && !description.ends_with('.'), "{name}: {description}");
+    }
+}
+
+/// The rights that a function has: action, where (an index or the table), and the kind of the leading key.
+fn rights(function: &Value) -> BTreeSet<(&str, String, &str)> {
+    let statements = function["Properties"]["Policies"][0]["Statement"].as_array().unwrap();
+    let mut rights = BTreeSet::new();
+    for statement in statements.iter().filter(|statement| statement["Action"].to_string().contains("dynamodb:")) {
+        let keys = &statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"];
+        let keys = keys.as_array().unwrap_or_else(|| panic!("{statement} names no leading keys"));
+        let place = text(&statement["Resource"]);
+        let index = place.rsplit_once("/index/").map_or("", |(_, index)| index);
+        for action in one_or_more(&statement["Action"]) {
+            rights.extend(keys.iter().map(|key| (text(action), index.to_owned(), text(key))));
+        }
+    }
+    rights
+}
+
+fn one_or_more(value: &Value) -> Vec<&Value> {
+    value.as_array().map_or_else(|| vec![value], |list| list.iter().collect())
+}
+
+#[test]
+fn a_functions_rights_are_bound_to_kinds_of_records_and_none_makes_keys() {
+    let ledger = include_str!("../../shared/adapters/src/ledger.rs");
+    let resources = resources();
+    let functions: Vec<_> = of_type(&resources, "AWS::Serverless::Function").collect();
+    assert_eq!(functions.len(), 8);
+    for (id, function) in functions {
+        for (action, index, key) in rights(function) {
+            let kind = key.strip_suffix('*').unwrap_or_else(|| panic!("{id}: {key} is no pattern"));
+            assert!(!kind.is_empty() && !kind.contains('*'), "{id}: {key}");
+            // Partitions of the indexes, and the name that a ping reads.
+            let of_index = ["W#", "OPEN#", "WAITS#"].contains(&kind);
+            let is_known = of_index || kind == "PING" || ledger.contains(&format!("\"{kind}{{"));
+            assert!(is_known && (!of_index || !index.is_empty()), "{id}: the ledger has no {kind} there");
+            let reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"].contains(&action);
+            let writes = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"].contains(&action);
+            let is_operators = ["KEY#", "WORKSPACE#", "ROLLOUT#"].contains(&kind);
+            assert!(reads || (writes && !is_operators), "{id}: only the operator may {action} {kind}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_waits_may_come_round_again_and_no_key_of_ours_is_shared() {
+    let resources = resources();
+    for (id, function) in of_type(&resources, "AWS::Serverless::Function") {
+        let loops = &function["Properties"]["RecursiveLoop"];
+        assert_eq!(loops, &if id == "WorkerFunction" { json!("Allow") } else { Value::Null }, "{id}");
+    }
+    assert_eq!(resources["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"], 20);
+    for kept in ["Table", "Key"] {
+        assert_eq!(resources[kept]["DeletionPolicy"], "RetainExceptOnCreate", "{kept}");
+    }
+    for (id, endpoint) in of_type(&resources, "AWS::EC2::VPCEndpoint") {
+        let condition = &endpoint["Properties"]["PolicyDocument"]["Statement"][0]["Condition"]["StringEquals"];
+        assert!(
+            condition.get("aws:PrincipalAccount").is_some() && condition.get("aws:ResourceAccount").is_some(),
+            "{id}"
+        );
     }
 }
 

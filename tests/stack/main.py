@@ -1,10 +1,12 @@
 """Deploys the whole stack on loopback and tests it. Started by scripts/stack-test."""
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +19,16 @@ import urllib.request
 from functools import partial
 
 import boto3
+from botocore.exceptions import ClientError
 
+from guided import press_enter_at_every_question
 from processes import Failed, until
+from rights import TLS, Doors, rights_of
 from servers import PLAIN, REGION, Servers, architecture
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-STACK = "orchestrator-on-loopback"
+# As samconfig.toml names it.
+STACK = "ai-orchestrator"
 MODEL_KEY = "sk-on-loopback"
 # The OAuth client that the fakes accept.
 CLIENT_ID = "fakes-client"
@@ -37,10 +43,14 @@ def check(is_so, what, *seen):
     print(f"  {what}")
 
 
-def sam(*arguments, output, **variables):
-    """Runs SAM without the machine's AWS settings."""
+def without_settings(**variables):
+    """This machine's environment without its AWS settings, for SAM."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment |= {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"} | variables
+    return environment | {"AWS_DEFAULT_REGION": REGION, "SAM_CLI_TELEMETRY": "0"} | variables
+
+
+def sam(*arguments, output, **variables):
+    environment = without_settings(**variables)
     with output.open("wb") as log:
         done = subprocess.run(["sam", *arguments], cwd=ROOT, env=environment, stdout=log, stderr=log)
     if done.returncode:
@@ -53,6 +63,7 @@ class Deployed:
     def __init__(self, port, programs, folder):
         self.port, self.programs, self.folder = port, programs, folder
         self.keys = {}
+        self.doors = Doors(port)
         self.environment = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "AWS_REGION": REGION,
@@ -63,14 +74,30 @@ class Deployed:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
-    def aws(self, service):
-        return boto3.client(
+    def aws(self, service, tls=True):
+        client = boto3.client(
             service,
             region_name=REGION,
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
+        if tls:
+            client.meta.events.register("before-send", lambda request, **_: request.headers.update(TLS))
+        return client
+
+    def deploy_guided(self):
+        """Deploys as a person does who has set nothing and presses Enter at every question."""
+        folder = self.folder / "guided"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "samconfig.toml").write_text((ROOT / "samconfig.toml").read_text())
+        (folder / ".aws-sam").symlink_to(ROOT / ".aws-sam")
+        environment = without_settings(**self.environment, TERM="dumb", COLUMNS="200")
+        command = ["sam", "deploy", "--guided"]
+        questions = press_enter_at_every_question(command, folder, environment, self.folder / "guided.log")
+        self.look()
+        return [question.removeprefix("Parameter ").split(" [")[0] for question in questions if question.startswith("Parameter ")]
 
     def deploy(self, **parameters):
         overrides = [f"{name}={value}" for name, value in parameters.items()]
@@ -88,29 +115,50 @@ class Deployed:
             output=self.folder / "deploy.log",
             **self.environment,
         )
+        self.look()
+
+    def look(self):
+        """Looks at what was deployed, and corrects where MiniStack differs from AWS."""
         described = self.aws("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
         resources = self.aws("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
         self.resources = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
-
-    def work_around_ministack(self):
-        """Corrects where MiniStack differs from AWS."""
         # It stores a numeric parameter as text and then cannot compare it.
-        for source, most in (("WorkerSource", 10), ("DeadLettersSource", 2)):
+        for source, most in (("WorkerSource", 5), ("DeadLettersSource", 2)):
             self.aws("lambda").update_event_source_mapping(UUID=self.resources[source], ScalingConfig={"MaximumConcurrency": most})
         # On AWS, sqs:SendMessage also allows batches. MiniStack wants a separate permission.
         iam = self.aws("iam")
         for logical, role in self.resources.items():
             if not logical.endswith("FunctionRole"):
                 continue
-            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-                document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+            documents = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
+            function = logical.removesuffix("FunctionRole")
+            self.doors.rights[function] = rights_of(documents)
+            self.use_door(function)
+            for name, document in zip(names, documents, strict=True):
                 for statement in document["Statement"]:
                     actions = statement["Action"]
                     actions = [actions] if isinstance(actions, str) else actions
                     if "sqs:SendMessage" in actions:
                         statement["Action"] = [*actions, "sqs:SendMessageBatch"]
                 iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+    def use_door(self, function):
+        """Lets a function call AWS through its own door."""
+        functions, name = self.aws("lambda"), self.resources[f"{function}Function"]
+        variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        services = ("DYNAMODB", "SQS", "KMS", "SECRETS_MANAGER")
+        variables |= {f"AWS_ENDPOINT_URL_{service}": self.doors.url(function) for service in services}
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    def put_secrets(self, **values):
+        for output, value in values.items():
+            # With the last line break of a file that was made with an editor.
+            self.aws("secretsmanager").put_secret_value(SecretId=self.outputs[output], SecretString=f"{value}\n")
+
+    def table(self):
+        return self.outputs["TableName"]
 
     def orchestrator(self, *arguments, table=None):
         """Runs the command line on the deployed ledger, as an operator would."""
@@ -174,6 +222,16 @@ def fake(url, method="GET", body=None):
         request.data = json.dumps(body).encode()
     text = urllib.request.urlopen(request, timeout=10).read()
     return json.loads(text) if text else None
+
+
+def questions(asked):
+    """`sam deploy --guided` asks little, and what is needed most comes first."""
+    check(0 < len(asked) <= 12, "it asks for at most twelve parameters", asked)
+    template = (ROOT / "infra" / "template.yaml").read_text()
+    parameters = template.split("\nParameters:\n")[1].split("\nConditions:\n")[0]
+    stated = re.findall(r"^  (\w+):\n", parameters, re.MULTILINE)
+    described = re.findall(r"^    Description: \S", parameters, re.MULTILINE)
+    check(asked == stated and len(described) == len(stated), "all of them, each with a description", stated)
 
 
 def same_table(stack):
@@ -385,6 +443,16 @@ def sweep(stack):
     check("FunctionError" not in answer, "the sweep runs", answer["Payload"].read().decode())
 
 
+def no_queue_without_tls(stack):
+    for queue in ("QueueUrl", "DeadLetterQueueUrl"):
+        try:
+            stack.aws("sqs", tls=False).send_message(QueueUrl=stack.outputs[queue], MessageBody="x")
+        except ClientError as error:
+            check(error.response["Error"]["Code"] == "AccessDenied", f"{queue} takes nothing without TLS", error)
+        else:
+            raise Failed(f"{queue} takes messages without TLS")
+
+
 def dead_letters(stack):
     """A foreign message is dropped; one of a later version stays."""
     sqs, queue = stack.aws("sqs"), stack.outputs["DeadLetterQueueUrl"]
@@ -393,6 +461,234 @@ def dead_letters(stack):
 
     until("the dead letters are settled", lambda: in_queue(stack, queue) == [0, 1])
     print("  a foreign dead letter is dropped, and one of a later version stays")
+
+
+def consent(stack, fakes):
+    fake(f"{fakes}/_fakes/consents", "POST", {"address": OWNER})
+    _, headers, started = stack.ask("POST", "/oauth/google/start", {}, "app")
+    path = urllib.parse.urlsplit(redirect(started["authorization_url"]))._replace(scheme="", netloc="").geturl()
+    status, _, page = stack.ask("GET", path, headers={"Accept": "text/html", "Cookie": headers["Set-Cookie"].split(";")[0]})
+    check(status == 200, "an account is connected", status, page)
+
+
+def accept(stack, *names, text=None):
+    """Accepts mails of these subjects; returns their jobs."""
+    actions = [
+        {"action": "gmail.send", "client_request_id": name, "params": {"to": "john@example.com", "subject": name, "text": text or name}}
+        for name in names
+    ]
+    return stack.expect(202, "POST", "/ai/execute", {"actor_id": "ana", "actions": actions}, "app")["job_ids"]
+
+
+@contextlib.contextmanager
+def paused(stack):
+    """Meanwhile no worker runs; what is in the queue is gone, as a lost message."""
+    functions, queue = stack.aws("lambda"), stack.outputs["QueueUrl"]
+
+    def switch(enabled):
+        functions.update_event_source_mapping(UUID=stack.resources["WorkerSource"], Enabled=enabled)
+
+        def state():
+            return functions.get_event_source_mapping(UUID=stack.resources["WorkerSource"])["State"]
+
+        until(f"the source is {enabled}", lambda: state() == ("Enabled" if enabled else "Disabled"))
+
+    switch(False)
+    yield lambda: stack.aws("sqs").purge_queue(QueueUrl=queue)
+    switch(True)
+
+
+def change(stack, job_id, due_at=None, **fields):
+    """Changes a job's record behind the program's back."""
+    table, key = stack.aws("dynamodb"), {"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": "JOB"}}
+    item = table.get_item(TableName=stack.table(), Key=key, ConsistentRead=True)["Item"]
+    item["body"] = {"S": json.dumps(json.loads(item["body"]["S"]) | fields)}
+    if due_at is not None:
+        item["due_at"] = {"N": str(due_at)}
+    table.put_item(TableName=stack.table(), Item=item)
+
+
+def overdue(stack, fakes):
+    """The sweep finds lost messages, however many there are."""
+    consent(stack, fakes)
+    for count in (0, 1, 2, 5):
+        with paused(stack) as purge:
+            jobs = accept(stack, *(f"overdue {n} of {count}" for n in range(count))) if count else []
+            purge()
+            for job_id in jobs:
+                change(stack, job_id, due_at=1, touched_at="2026-01-01T00:00:00Z")
+            sweep(stack)
+            queued = in_queue(stack, stack.outputs["QueueUrl"])
+            check(queued == [count, 0], f"of {count} overdue jobs it queues each", queued)
+        check(all(ended(stack, job_id)["status"] == "completed" for job_id in jobs), "which are carried out")
+
+
+def never_claimed(stack):
+    """A message that was only delivered to workers that were throttled is put back."""
+    for waiting in ({}, {"retried_at": "2026-01-01T00:00:00Z"}):
+        with paused(stack) as purge:
+            (job_id,) = accept(stack, f"never claimed {waiting}")
+            purge()
+            change(stack, job_id, **waiting)
+            dead_letter(stack, job_id)
+            until("the message is put back", partial(is_in_queue, stack, 1))
+        job = ended(stack, job_id)
+        check(job["status"] == "completed", "a job that no worker had is put back, and carried out", job)
+
+
+def is_in_queue(stack, count):
+    return in_queue(stack, stack.outputs["QueueUrl"]) == [count, 0]
+
+
+def dead_letter(stack, job_id):
+    message = json.dumps({"version": "1", "job_id": job_id, "workspace_id": WORKSPACE})
+    stack.aws("sqs").send_message(QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageBody=message)
+
+
+def given_up(stack):
+    """A job that workers had is settled; a person then decides."""
+    with paused(stack) as purge:
+        crashed, unknown, cancelled, old = accept(stack, "crashed", "unknown", "cancelled", "old")
+        purge()
+        change(stack, crashed, state="claimed", attempts=5, fence=5, crashes=5)
+        change(stack, unknown, state="sending", attempts=1, fence=1)
+        change(stack, old, created_at="2026-01-01T00:00:00Z")
+        for job_id in (crashed, unknown, old):
+            dead_letter(stack, job_id)
+        for job_id, code in ((crashed, "internal"), (unknown, "outcome-unknown"), (old, "internal")):
+            job = ended(stack, job_id)
+            check(job["status"] == "error" and job["error"]["code"] == code, f"a job that workers had ends as {code}", job)
+        stack.expect(200, "POST", f"/ai/jobs/{cancelled}/cancel", {}, "app")
+        stack.expect(200, "POST", f"/ai/jobs/{unknown}/resolve", {"outcome": "sent"}, "app")
+        stack.expect(200, "POST", f"/ai/jobs/{crashed}/retry", {}, "app")
+        stack.expect(200, "GET", f"/ai/jobs/{crashed}/content", key="app")
+    job = ended(stack, crashed)
+    check(job["status"] == "completed", "a retry carries it out", job)
+
+
+def woken(stack, fakes):
+    """Connecting an account queues the jobs that wait for it, however many there are."""
+    for count in (1, 2):
+        with paused(stack) as purge:
+            jobs = accept(stack, *(f"waits {n} of {count}" for n in range(count)))
+            purge()
+            for job_id in jobs:
+                change(stack, job_id, waiting_for="reauth", not_before="2030-01-01T00:00:00Z")
+            consent(stack, fakes)
+            check(is_in_queue(stack, count), f"{count} waiting jobs are queued", in_queue(stack, stack.outputs["QueueUrl"]))
+            # A plan compares with all jobs that are under way.
+            stack.expect(200, "POST", "/ai/plan2", {"prompt": f"Write to john@example.com: waits {count}"}, "app")
+        check(all(ended(stack, job_id)["status"] == "completed" for job_id in jobs), "and carried out")
+
+
+def long_texts(stack):
+    """Records that one item of the table cannot hold."""
+    prompt = "Write to john@example.com that we meet at noon. " + "And so on. " * 13_000
+    plan = stack.expect(200, "POST", "/ai/plan2", {"prompt": prompt}, "app")["plan"]
+    action = {"action": "gmail.send", "params": plan["actions"][0]["params"], "plan_id": plan["plan_id"]}
+    stack.expect(200, "POST", "/actions/preview", action, "app")
+    (job_id,) = stack.expect(202, "POST", "/ai/execute", {"plan_id": plan["plan_id"]}, "app")["job_ids"]
+    check(ended(stack, job_id)["status"] == "completed", "a long plan is carried out")
+    # Twice as long in JSON.
+    text = '"' * 200_000
+    (job_id,) = accept(stack, "a long mail", text=text)
+    check(ended(stack, job_id)["status"] == "completed", "a long mail is carried out")
+    content = stack.expect(200, "GET", f"/ai/jobs/{job_id}/content", key="app")
+    check(content["text"] == text, "and can be read")
+
+
+def seldom(stack):
+    """What a function does when nothing is at hand, when it is asked again, or when a job has to wait."""
+    several = ["replayed 1", "replayed 2"]
+    check(accept(stack, *several) == accept(stack, *several), "two actions again are the same two jobs")
+    stack.keys["globex"] = stack.orchestrator("keys", "create", "--workspace", "globex", "--scopes", "audit:read")
+    entries = stack.expect(200, "GET", "/audit", key="globex")["data"]
+    check(len(entries) == 1, "an audit may have one entry", entries)
+    with paused(stack):
+        ready, waiting = accept(stack, "ready", "waiting")
+        change(stack, waiting, not_before="2030-01-01T00:00:00Z")
+        # A new process, and nothing in the cache.
+        stack.use_door("Worker")
+        stack.redis.flush()
+    check(ended(stack, ready)["status"] == "completed", "a worker finds what the cache has lost")
+    until("the message of the job that waits is sent again for later", lambda: delayed(stack) == 1)
+    stack.expect(200, "POST", f"/ai/jobs/{waiting}/cancel", {}, "app")
+
+
+def delayed(stack):
+    names = ["ApproximateNumberOfMessagesDelayed"]
+    attributes = stack.aws("sqs").get_queue_attributes(QueueUrl=stack.outputs["QueueUrl"], AttributeNames=names)["Attributes"]
+    return int(attributes[names[0]])
+
+
+def rights(stack):
+    """Each function's policy allows what its code calls, and nothing else."""
+    check(not stack.doors.refused, "no function lacked a right", stack.doors.refused)
+    check(not stack.doors.spare(), "no function has a right that it does not use", stack.doors.spare())
+    puts = {(function, key) for function, rights in stack.doors.rights.items() for action, _, key in rights if action == "dynamodb:PutItem"}
+    operators = {entry for entry in puts if entry[1].split("#")[0] in ("KEY", "WORKSPACE", "ROLLOUT", "*")}
+    check(not operators, "nobody but the operator makes keys, settings and rollouts", operators)
+
+
+def blocks(heading):
+    """The commands of a section of docs/OPERATIONS.md."""
+    text = (ROOT / "docs" / "OPERATIONS.md").read_text()
+    section = text.split(f"\n{heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+
+
+def run_block(stack, heading, *containing, **variables):
+    """Runs the commands of a section, as they stand, in the blocks that contain these words; returns what they print."""
+    (prelude,) = [block for block in blocks("## Deploy") if "out() {" in block]
+    chosen = [block for block in blocks(heading) if not containing or any(word in block for word in containing)]
+    if not chosen:
+        raise Failed(f"{heading} has no such commands")
+    here = pathlib.Path(__file__).parent
+    environment = without_settings(**stack.environment, **variables)
+    environment["PATH"] = f"{here}:{environment['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", prelude + "".join(chosen)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise Failed(f"the commands of {heading} fail: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def runbooks(stack):
+    """The runbooks work as they stand."""
+    for path in ("/ai/jobs/00000000-0000-8000-8000-000000000000?wait=20", "/ai/jobs"):
+        correlation_id = stack.ask("GET", path, key="app")[1]["x-correlation-id"]
+        found = run_block(stack, "## Watch", "filter-log-events", correlation_id=correlation_id)
+        check(correlation_id in found, "the log search finds a request by its correlation id", found)
+    before = stack.table()
+    jobs = stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
+    run_block(stack, "## Restore", restored="restored")
+    stack.look()
+    check(stack.table() == "restored", "the restored table is the stack's", stack.outputs)
+    restored = stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
+    check(restored == jobs, "it has the jobs", len(jobs))
+    check(before in stack.aws("dynamodb").list_tables()["TableNames"], "the table before is still there")
+    (job_id,) = accept(stack, "after the restore")
+    check(ended(stack, job_id)["status"] == "completed", "jobs are accepted and carried out again")
+    table = stack.aws("dynamodb").describe_table(TableName="restored")["Table"]
+    check(table["DeletionProtectionEnabled"], "it is protected")
+    stack.aws("dynamodb").update_table(TableName="restored", DeletionProtectionEnabled=False)
+
+
+def moved(stack, fakes, job_id, parameters):
+    """A stack that was deleted is deployed again, with the table and the key that it left."""
+    old = stack.expect(200, "GET", f"/ai/jobs/{job_id}", key="app")
+    table = stack.table()
+    run_block(stack, "## Move")
+    stack.deploy(**parameters)
+    check(stack.table() == table, "the new stack serves from the table that the old one left", stack.outputs)
+    stack.put_secrets(**stack.secrets)
+    stack.expect(401, "GET", f"/ai/jobs/{job_id}")
+    check(stack.expect(200, "GET", f"/ai/jobs/{job_id}", key="app") == old, "an old job is as it was", old)
+    stack.expect(200, "GET", f"/ai/jobs/{job_id}/content", key="app")
+    status = stack.expect(200, "GET", "/oauth/google/status", key="app")
+    check(status["connected"] and status["address"] == OWNER, "the account is still connected", status)
+    (new,) = accept(stack, "after the move")
+    check(ended(stack, new)["status"] == "completed", "and sends mails", new)
 
 
 def log_lines(stack):
@@ -425,33 +721,49 @@ def run(arguments, folder, servers):
     fakes, model = servers.fakes(programs / "fakes", MODEL_KEY)
     stack = Deployed(servers.ministack(), programs, folder)
 
+    print("sam deploy --guided")
+    asked = stack.deploy_guided()
+    questions(asked)
     print("sam deploy")
-    stack.deploy(
-        Architecture=architecture(),
-        RedisUrl=redis,
-        AllowActions="gmail.send,outlook.send",
-        GoogleRolloutPercent=100,
-        OpenAiBaseUrl=model,
-        GmailBaseUrl=fakes,
-        GraphBaseUrl=f"{fakes}/v1.0",
-        EnableDevUi="true",
-        TableDeletionProtection="false",
-        GoogleClientId=CLIENT_ID,
-        GoogleAuthUrl=f"{fakes}/oauth/google/auth",
-        GoogleTokenUrl=f"{fakes}/oauth/google/token",
-        GoogleRevokeUrl=f"{fakes}/oauth/google/revoke",
-    )
-    stack.work_around_ministack()
-    for name, value in (("OpenAiSecret", MODEL_KEY), ("GoogleSecret", CLIENT_SECRET)):
-        stack.aws("secretsmanager").put_secret_value(SecretId=stack.outputs[name], SecretString=value)
+    parameters = {
+        "Architecture": architecture(),
+        "AllowActions": "gmail.send,outlook.send",
+        "GoogleClientId": CLIENT_ID,
+        "Settings": settings(fakes, model),
+    }
+    stack.deploy(**parameters)
+    # The cache is not there, so its secret gets the address of another one.
+    stack.redis = redis
+    stack.secrets = {"OpenAiSecret": MODEL_KEY, "GoogleSecret": CLIENT_SECRET, "RedisSecret": redis.url}
+    stack.put_secrets(**stack.secrets)
 
     try:
-        checks(stack, fakes)
+        checks(stack, fakes, parameters)
     finally:
         (folder / "functions.log").write_text("\n".join(line.rstrip() for line in stack.log_lines()))
 
 
-def checks(stack, fakes):
+def settings(fakes, model):
+    given = {
+        "AI_MAX_OUTPUT_TOKENS": 200_000,
+        "AI_MAX_TOKENS_PER_MIN": 100_000_000,
+        "LIMIT_PROMPT_BYTES": 1_000_000,
+        "LIMIT_REQUESTS_PER_KEY": 1000,
+        "FLAGS_GOOGLE_ROLLOUT_PERCENT": 100,
+        "OPENAI_BASE_URL": model,
+        "GMAIL_BASE_URL": fakes,
+        "GRAPH_BASE_URL": f"{fakes}/v1.0",
+        "ENABLE_DEV_UI": "true",
+        "TableDeletionProtection": "false",
+        "MemorySize": 256,
+        "GOOGLE_AUTH_URL": f"{fakes}/oauth/google/auth",
+        "GOOGLE_TOKEN_URL": f"{fakes}/oauth/google/token",
+        "GOOGLE_REVOKE_URL": f"{fakes}/oauth/google/revoke",
+    }
+    return ";".join(f"{name}={value}" for name, value in given.items())
+
+
+def checks(stack, fakes, parameters):
     print("the ledger")
     same_table(stack)
     make_keys(stack)
@@ -467,8 +779,19 @@ def checks(stack, fakes):
     disconnect(stack, fakes)
     audit(stack)
     print("behind the API")
+    no_queue_without_tls(stack)
     dead_letters(stack)
+    overdue(stack, fakes)
+    never_claimed(stack)
+    given_up(stack)
+    woken(stack, fakes)
+    long_texts(stack)
+    seldom(stack)
+    rights(stack)
+    runbooks(stack)
     log_lines(stack)
+    print("another stack")
+    moved(stack, fakes, job_id, parameters)
 
 
 def main():

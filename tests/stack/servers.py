@@ -1,13 +1,27 @@
 """The servers that the stack needs, on loopback."""
 
 import os
+import pathlib
 import platform
+import shutil
+import socket
 
-from processes import Process, free_port, request, until
+from processes import Failed, Process, free_port, request, until
 
 REGION = "eu-central-1"
 # Programs get this much of the machine's environment, so that none of its settings reaches them.
 PLAIN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
+class Redis:
+    def __init__(self, port):
+        self.port, self.url = port, f"redis://127.0.0.1:{port}"
+
+    def flush(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(b"FLUSHALL\r\n")
+            if connection.recv(16) != b"+OK\r\n":
+                raise Failed("Redis was not emptied")
 
 
 class Servers:
@@ -15,6 +29,8 @@ class Servers:
 
     def __init__(self, folder):
         self.folder = folder
+        # The Python that MiniStack is installed in.
+        self.python = pathlib.Path(shutil.which("ministack")).with_name("python")
         self.running = []
 
     def start(self, name, command, env=None):
@@ -26,7 +42,7 @@ class Servers:
         port = free_port()
         command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
         self.start("redis", command).says(r"(Ready to accept connections)")
-        return f"redis://127.0.0.1:{port}"
+        return Redis(port)
 
     def fakes(self, program, model_key):
         """Returns the address of the providers and that of the model."""
@@ -48,7 +64,7 @@ class Servers:
             # Every call needs a policy that allows it.
             "AUTH": "true",
         }
-        self.start("ministack", ["ministack"], env)
+        self.start("ministack", [self.python, pathlib.Path(__file__).with_name("emulator.py")], env)
         until("MiniStack answers", lambda: request("GET", f"{url}/_ministack/health")[0] == 200)
         return port
 

@@ -563,7 +563,10 @@ mod tests {
     #[test]
     fn settings_are_variables_in_one() {
         let settings = [
-            ("SETTINGS", " LIMIT_OPEN_JOBS=7;GMAIL_BASE_URL=http://127.0.0.1/?a=b;\nREQUIRE_PLAN=true; PORT=;;MemorySize=512;"),
+            (
+                "SETTINGS",
+                " LIMIT_OPEN_JOBS=7;GMAIL_BASE_URL=http://127.0.0.1/?a=b;\nREQUIRE_PLAN=true; PORT=;;MemorySize=512;",
+            ),
             ("LIMIT_OPEN_JOBS", "8"),
             ("LIMIT_PROMPT_BYTES", "9"),
             ("PORT", "1"),
