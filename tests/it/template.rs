@@ -256,12 +256,15 @@ fn a_functions_rights_are_bound_to_kinds_of_records_and_none_makes_keys() {
 }
 
 #[test]
-fn a_job_that_waits_may_come_round_again_and_no_key_of_ours_is_shared() {
+fn what_aws_would_do_otherwise_is_said() {
     let resources = resources();
     for (id, function) in of_type(&resources, "AWS::Serverless::Function") {
         let loops = &function["Properties"]["RecursiveLoop"];
         assert_eq!(loops, &if id == "WorkerFunction" { json!("Allow") } else { Value::Null }, "{id}");
     }
+    let format = &resources["Stage"]["Properties"]["AccessLogSettings"]["Format"];
+    let line: Map<String, Value> = serde_json::from_str(text(format)).expect("an access log line is JSON");
+    assert!(["level", "timestamp", "requestId"].iter().all(|field| line.contains_key(*field)), "{line:?}");
     assert_eq!(resources["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"], 20);
     for kept in ["Table", "Key"] {
         assert_eq!(resources[kept]["DeletionPolicy"], "RetainExceptOnCreate", "{kept}");

@@ -38,8 +38,25 @@ def unless_of_several_metrics(of_one):
     return of_one | {step: choose(step) for step in ("create", "delete")}
 
 
+def with_names_of_the_api(of_api):
+    """MiniStack keeps CORS by the names of CloudFormation, and reads it by those of the API."""
+
+    def renamed(properties):
+        cors = properties.get("CorsConfiguration", {})
+        return properties | {"CorsConfiguration": {name[0].lower() + name[1:]: value for name, value in cors.items()}}
+
+    def create(logical_id, properties, stack_name):
+        return of_api["create"](logical_id, renamed(properties), stack_name)
+
+    def update(physical_id, before, after, *rest):
+        return of_api["update"](physical_id, renamed(before), renamed(after), *rest)
+
+    return of_api | {"create": create, "update": update}
+
+
 HANDLERS = provisioners._RESOURCE_HANDLERS
 HANDLERS |= {kind: named(attributes) for kind, attributes in LACKING.items()}
+HANDLERS["AWS::ApiGatewayV2::Api"] = with_names_of_the_api(HANDLERS["AWS::ApiGatewayV2::Api"])
 HANDLERS["AWS::CloudWatch::Alarm"] = unless_of_several_metrics(HANDLERS["AWS::CloudWatch::Alarm"])
 
 if __name__ == "__main__":

@@ -612,7 +612,20 @@ def seldom(stack):
         stack.redis.flush()
     check(ended(stack, ready)["status"] == "completed", "a worker finds what the cache has lost")
     until("the message of the job that waits is sent again for later", lambda: delayed(stack) == 1)
+    began = time.monotonic()
+    job = stack.expect(200, "GET", f"/ai/jobs/{waiting}?wait=20", key="app")
+    waited = time.monotonic() - began
+    check(job["status"] == "pending" and 4 < waited < 10, "a poll waits for five seconds at most", job, waited)
     stack.expect(200, "POST", f"/ai/jobs/{waiting}/cancel", {}, "app")
+
+
+def preflights(stack):
+    """API Gateway answers browsers, for the origins that are named."""
+    for origin, known in (("https://app.example.com", True), ("https://example.com", False), ("https://nobody.invalid", False)):
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        status, headers, _ = stack.ask("OPTIONS", "/ai/plan2", headers=asked)
+        allowed = headers["Access-Control-Allow-Origin"]
+        check((allowed == origin) == known, f"{origin} is {'' if known else 'not '}allowed", status, allowed)
 
 
 def delayed(stack):
@@ -753,6 +766,7 @@ def settings(fakes, model):
         "OPENAI_BASE_URL": model,
         "GMAIL_BASE_URL": fakes,
         "GRAPH_BASE_URL": f"{fakes}/v1.0",
+        "ALLOW_ORIGINS": "https://app.example.com,https://other.example.com",
         "ENABLE_DEV_UI": "true",
         "TableDeletionProtection": "false",
         "MemorySize": 256,
@@ -769,6 +783,7 @@ def checks(stack, fakes, parameters):
     make_keys(stack)
     print("the API")
     open_routes(stack)
+    preflights(stack)
     print("an account")
     connect(stack, fakes)
     print("a mail")
