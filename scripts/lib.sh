@@ -20,15 +20,32 @@ installed() { # NAME LOCK_FILE
   [ "$(cat "$tools/$1/installed" 2>/dev/null)" = "$(sha256sum < "$2")" ]
 }
 
-# Installs scripts/tools/NAME.txt into the Python environment $tools/NAME. To update such a file, install what its first
-# paragraph names in a new environment, and put the rest of `pip freeze` below.
+# Installs scripts/tools/NAME.txt into the Python environment $tools/NAME, from files with the hashes of NAME.lock. To update
+# such a file, install what its first paragraph names in a new environment, put the rest of `pip freeze` below, and run
+# `uv pip compile --no-deps --universal --generate-hashes --no-annotate --no-header NAME.txt -o NAME.lock` beside it.
 python_tools() { # NAME
-  local lock=scripts/tools/$1.txt
-  ! installed "$1" "$lock" || return 0
-  missing "PyPI's packages of $lock in $tools/$1"
+  local list=scripts/tools/$1.txt lock
+  ! installed "$1" "$list" || return 0
+  lock=$(hashes "$1")
+  missing "PyPI's packages of $list in $tools/$1"
   python3 -m venv --clear "$tools/$1"
-  "$tools/$1/bin/pip" install --quiet --disable-pip-version-check --requirement "$lock"
-  sha256sum < "$lock" > "$tools/$1/installed"
+  "$tools/$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$lock"
+  sha256sum < "$list" > "$tools/$1/installed"
+}
+
+# Prints the lock of a list of Python packages, unless it is of other versions.
+hashes() { # NAME
+  local list=scripts/tools/$1.txt lock=scripts/tools/$1.lock
+  if ! diff <(versions "$list") <(versions "$lock") >&2; then
+    echo "$lock is not of the versions in $list; scripts/lib.sh says how to write it" >&2
+    return 1
+  fi
+  echo "$lock"
+}
+
+# Prints the packages of a file, by their normal names (PEP 503).
+versions() { # FILE
+  awk -F== '/^[A-Za-z].*==/ { gsub(/[._]/, "-", $1); sub(/[ ;\\].*/, "", $2); print tolower($1) "==" $2 }' "$1" | sort
 }
 
 # Installs scripts/tools/NAME/package-lock.json into $tools/NAME/node_modules. To update it, edit package.json and run
