@@ -1,6 +1,7 @@
 // The providers' accounts with their buttons, and the list of what is allowed here.
 
-import { catalogue, connect, connections, disconnect, failure, loadAccounts, notes, providerName } from './accounts.js';
+import { accountName, catalogue, connect, connections, disconnect, failure, loadAccounts, notes, providerName } from './accounts.js';
+import { key } from './api.js';
 import { $, asText, bus, button, el, foreign, isObject, present } from './dom.js';
 import { problemView } from './problems.js';
 
@@ -10,10 +11,24 @@ bus.addEventListener('accounts', ({ detail: changed }) => {
   const focused = document.activeElement?.dataset?.connect;
   $('providers').replaceChildren(...(failure ? [failed(failure)] : [...connections].map(account)));
   $('allowed').replaceChildren(...[...catalogue.values()].map(allowed));
+  $('open-door').replaceChildren(...present([!failure && openDoor()]));
   const of = (name, provider) => $('providers').querySelector(`[data-${name}="${CSS.escape(provider)}"]`);
   if (focused) of('connect', focused)?.focus();
   if (changed) of('provider', changed)?.scrollIntoView({ block: 'nearest' });
 });
+
+/** What a server without keys lets everybody on its machine do, as soon as an account is connected. */
+function openDoor() {
+  const live = [...connections].filter(([, { mode }]) => mode === 'live').map(([provider]) => accountName(provider));
+  if (key.value || live.length === 0) return null;
+  const command = 'orchestrator keys create --workspace local --scopes actions:preview,actions:execute,connections:write';
+  return el(
+    'div',
+    { class: 'notice', 'data-test': 'open-door' },
+    el('p', {}, 'This server has no keys, so every program on this machine can send through ', foreign(live.join(' and ')), '.'),
+    el('p', {}, 'To close the door, run ', el('code', {}, command), ', restart the server, and enter the key here.'),
+  );
+}
 
 const failed = (error) =>
   el(

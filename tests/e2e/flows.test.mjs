@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { by, GMAIL_COMPOSE, GMAIL_SEND, job, open, plan, until, World } from './support.mjs';
+import { by, fits, GMAIL_COMPOSE, GMAIL_SEND, job, open, plan, until, World } from './support.mjs';
 
 const THANKS = 'Send email to john@example.com saying thanks for the meeting';
 const MARIA = 'Send Maria a mail saying I am running late';
@@ -125,6 +125,30 @@ test('not connected: the plan warns, and there is a button that connects', async
   // No OAuth client is configured here, so the page tells which variables to set.
   await google.getByText('GOOGLE_CLIENT_ID').waitFor();
   assert.deepEqual((await server.api('GET', '/ai/jobs')).data, []);
+});
+
+test('a server without keys says who can send through its account, and how to close the door', async (t) => {
+  const fakes = await world.fakes();
+  await fakes.token('t-live', 'google', GMAIL_SEND);
+  const env = { ...fakes.env, GOOGLE_ACCESS_TOKEN: 't-live' };
+  const keyless = await open(t, (await world.server(env)).page);
+  const notice = by(keyless, 'open-door');
+  await notice.getByText('every program on this machine can send through Gmail').waitFor();
+  await notice.getByText('orchestrator keys create --workspace local').waitFor();
+  assert.ok(await fits(keyless), 'nothing is cut off');
+
+  const sandbox = await open(t, (await world.server()).page);
+  await by(sandbox, 'provider', '[data-mode=sandbox]').first().waitFor();
+  assert.equal(await by(sandbox, 'open-door').count(), 0, 'nothing leaves the sandbox');
+
+  const folder = world.folder();
+  const key = world.key(folder, 'actions:preview');
+  const closed = await open(t, (await world.server(env, folder)).page);
+  await by(closed, 'api-key').waitFor();
+  await closed.locator('#key').fill(key);
+  await closed.getByRole('button', { name: 'Use key' }).click();
+  await by(closed, 'provider').first().waitFor();
+  assert.equal(await by(closed, 'open-door').count(), 0, 'a key is wanted');
 });
 
 test('after its consent ended, an account is connected again and the job retried', async (t) => {

@@ -10,7 +10,7 @@ use std::{
 use fakes::Fakes;
 use serde_json::{Value, json};
 
-use crate::support::{GMAIL_COMPOSE, GMAIL_SEND, Reply, Server, gmail, reply};
+use crate::support::{GMAIL_COMPOSE, GMAIL_SEND, Reply, Server, gmail, reply, run};
 
 const GOOGLE_TOKEN: &str = "t-google";
 const SECRETS: [(&str, &str); 6] = [
@@ -102,6 +102,36 @@ async fn nobody_else_can_send_cancel_or_read() {
         assert!(writing >= 6, "{writing}");
         assert_eq!(server.counts().await, (0, 0));
         assert_eq!(fakes.operations(), Vec::<&str>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_keys_says_who_can_send_through_its_account() {
+    let fakes = Fakes::start().await.unwrap();
+    let says = |log: &str| log.contains("every program of every user of this machine can send");
+    for (mode, with_account, with_key, warns) in [
+        ("", true, false, true),
+        ("live", true, false, true),
+        ("live", false, false, false),
+        ("", false, false, false),
+        ("sandbox", true, false, false),
+        ("", true, true, false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        if with_key {
+            run(folder.path(), &[], &["keys", "create", "--workspace", "local", "--scopes", "actions:preview"]);
+        }
+        let variables = [("PROVIDER_MODE", mode)];
+        let server = if with_account {
+            Server::start_live(folder.path(), &fakes, GMAIL_SEND, &variables)
+        } else {
+            Server::start(folder.path(), &variables)
+        };
+        assert_eq!(server.get("/healthz").await.status, 200);
+        let log = server.into_log();
+        assert_eq!(says(&log), warns, "{mode} {with_account} {with_key}: {log}");
+        let how = "orchestrator keys create --workspace local --scopes";
+        assert_eq!(log.contains(how) && log.contains("Gmail"), warns, "{log}");
     }
 }
 

@@ -84,20 +84,40 @@ async fn a_key_and_its_workspace_are_limited_and_told_when_to_come_back() {
 async fn a_request_counts_however_early_it_fails() {
     let folder = tempfile::tempdir().unwrap();
     let key = make_key(folder.path(), "acme");
-    let server = Server::start(folder.path(), &[("LIMIT_REQUESTS_PER_KEY", "6")]);
+    let server = Server::start(folder.path(), &[("LIMIT_REQUESTS_PER_KEY", "18")]);
     let client = server.with_key(&key);
-    for early in [
-        client.post("/ai/plan2", &json!({ "prompt": 1 })).await,
-        client.post("/ai/plan2", &json!({ "prompt": " " })).await,
-        client.post("/ai/execute", &json!({})).await,
-        client.post("/ai/execute", &json!({ "actions": [], "actor_id": "ana@example.com" })).await,
+    let (plan, execute) = ("/ai/plan2", "/ai/execute");
+    let text = |path, kind, body: String| reply(client.request("POST", path).header("content-type", kind).body(body));
+    let json_text = |path, body: &str| text(path, "application/json", body.to_owned());
+    let coded = client.request("POST", execute).header("content-encoding", "gzip").json(&json!({}));
+    let hi = json!({ "prompt": "Send email to john@example.com saying hi", "timezone": "Mars/Base" });
+    let id = "018f4e7e-7d4c-8a3b-8a52-0b7d2c9d3f10";
+    let early = [
+        json_text(plan, "{").await,
+        json_text(execute, "[1,").await,
+        json_text(execute, &format!("[{}]", "[],".repeat(300_000))).await,
+        json_text(plan, &" ".repeat(1024 * 1024 + 1)).await,
+        text(plan, "text/plain", "{}".to_owned()).await,
+        text(execute, "application/x-www-form-urlencoded", "a=b".to_owned()).await,
+        reply(coded).await,
+        client.post(plan, &json!({ "prompt": 1 })).await,
+        client.post(plan, &json!({ "prompt": " " })).await,
+        client.post(plan, &hi).await,
+        client.post(execute, &json!({})).await,
+        client.post(execute, &json!({ "plan_id": id, "actions": [] })).await,
+        client.post(execute, &json!({ "actions": [], "actor_id": "ana@example.com" })).await,
         client.get("/ai/jobs/none").await,
-        client.get("/ai/jobs/018f4e7e-7d4c-8a3b-8a52-0b7d2c9d3f10?wait=99").await,
-    ] {
+        client.get(&format!("/ai/jobs/{id}?wait=99")).await,
+        client.get("/ai/jobs?limit=0").await,
+        client.get("/oauth/nobody/status").await,
+        client.post("/oauth/google/start", &json!({})).await,
+    ];
+    for early in early {
         assert!((400..429).contains(&early.status), "{}: {}", early.status, early.body);
     }
-    is_limited(&client.get("/actions").await, 6);
-    is_limited(&client.post("/ai/execute", &json!({})).await, 6);
+    is_limited(&client.get("/actions").await, 18);
+    is_limited(&client.post(execute, &json!({})).await, 18);
+    is_limited(&json_text(plan, "{").await, 18);
 }
 
 #[tokio::test]

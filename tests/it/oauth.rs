@@ -7,7 +7,7 @@ use fakes::{Fakes, Fault, oauth::Consents};
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use crate::support::{Client, GMAIL_SEND, Reply, Server, gmail, reply, until};
+use crate::support::{Client, GMAIL_SEND, Reply, Server, gmail, reply, run, until};
 
 const OWNER: &str = "owner@contoso.com";
 
@@ -202,6 +202,83 @@ async fn what_was_not_granted_is_not_connected() {
     assert!(
         asked.query_pairs().any(|(name, scopes)| name == "scope" && scopes == "openid email offline_access Mail.Send")
     );
+}
+
+#[tokio::test]
+async fn what_is_granted_and_not_stored_is_revoked_at_the_provider() {
+    let (fakes, folder) = (Fakes::start().await.unwrap(), tempfile::tempdir().unwrap());
+    let server = start(folder.path(), &fakes, &[]);
+    let other = Consents { address: "other@contoso.com".to_owned(), ..owner(3600) };
+    let without_scope = |consents| Consents { but: Some(GMAIL_SEND.to_owned()), ..consents };
+    for (consents, status, revoked, what) in [
+        (without_scope(owner(3600)), 403, 1, "a scope is missing"),
+        (Consents { forged: true, ..owner(3600) }, 400, 1, "nobody knows whose account it is"),
+        (owner(3600), 200, 1, "it is stored"),
+        (without_scope(owner(3600)), 403, 1, "that would end the stored grant of the same account"),
+        (other.clone(), 409, 2, "another account is connected"),
+        (without_scope(other), 403, 3, "a scope is missing, and the account another one"),
+    ] {
+        fakes.consents(consents);
+        let page = connect(&server, "google", json!({})).await;
+        assert_eq!((page.status, fakes.revoked()), (status, revoked), "{what}: {}", page.body);
+    }
+    let job = server.ended(&server.execute(gmail("a", "Hello")).await).await;
+    assert_eq!((&job["status"], &job["result"]["from"]), (&json!("completed"), &json!(OWNER)), "{job}");
+}
+
+#[tokio::test]
+async fn a_grant_lives_until_the_last_workspace_with_its_account_disconnects() {
+    let (fakes, folder) = (Fakes::start().await.unwrap(), tempfile::tempdir().unwrap());
+    fakes.consents(owner(3600));
+    let key = |workspace: &str| {
+        let scopes = "actions:preview,actions:execute,connections:write";
+        run(folder.path(), &[], &["keys", "create", "--workspace", workspace, "--scopes", scopes])
+    };
+    let keys = ["one", "two", "three"].map(key);
+    let server = start(folder.path(), &fakes, &[]);
+    let [one, two, three] = keys.each_ref().map(|key| server.with_key(key));
+    for client in [&one, &two] {
+        assert_eq!(connect(client, "google", json!({})).await.status, 200);
+    }
+    fakes.consents(Consents { address: "other@contoso.com".to_owned(), ..owner(3600) });
+    assert_eq!(connect(&three, "google", json!({})).await.status, 200);
+    let disconnect = async |client: &Client| {
+        let ended = reply(client.request("DELETE", "/oauth/google")).await.body;
+        assert_eq!(ended["disconnected"], true);
+        assert_eq!(ended["revoke_at"].is_null(), ended["revoked"] == true, "{ended}");
+        ended["revoked"] == true
+    };
+    assert!(!disconnect(&one).await, "another workspace still has it");
+    assert_eq!((fakes.revoked(), status(&one, "google").await["mode"].as_str()), (0, Some("sandbox")));
+    let job = two.ended(&two.execute(gmail("a", "Hello")).await).await;
+    assert_eq!(job["status"], "completed", "{job}");
+
+    // A place that another account takes is no reason, either.
+    assert_eq!(connect(&one, "google", json!({})).await.status, 200);
+    assert!(!disconnect(&three).await, "the first has this one, too");
+    fakes.consents(owner(3600));
+    assert_eq!(connect(&one, "google", json!({ "replace": true })).await.status, 200);
+    assert_eq!(fakes.revoked(), 1, "nobody has the other account any more");
+    assert!(!disconnect(&two).await);
+    assert!(disconnect(&one).await, "it was the last one");
+    assert_eq!(fakes.revoked(), 2);
+}
+
+#[tokio::test]
+async fn an_id_token_that_its_issuer_has_not_signed_connects_nothing() {
+    for provider in ["google", "microsoft"] {
+        let (fakes, folder) = (Fakes::start().await.unwrap(), tempfile::tempdir().unwrap());
+        let server = start(folder.path(), &fakes, &[]);
+        fakes.script(Fault::Fail500.on("oauth.keys"));
+        fakes.consents(owner(3600));
+        assert_eq!(connect(&server, provider, json!({})).await.status, 503, "without keys nobody is let in");
+        fakes.consents(Consents { forged: true, ..owner(3600) });
+        let page = connect(&server, provider, json!({})).await;
+        assert_eq!(page.status, 400, "{}", page.body);
+        assert_eq!(status(&server, provider).await["mode"], "sandbox");
+        fakes.consents(owner(3600));
+        assert_eq!(connect(&server, provider, json!({})).await.status, 200);
+    }
 }
 
 #[tokio::test]

@@ -259,3 +259,27 @@ fn the_command_evaluates_a_file_and_says_what_is_wrong_with_one() {
     let output = eval(&[path]);
     assert!(!output.status.success() && String::from_utf8(output.stderr).unwrap().contains("line 1"));
 }
+
+#[tokio::test]
+async fn more_mails_than_a_plan_holds_are_told_of_and_are_nobodys_fault() {
+    let mut inside = Inside::new(&[]);
+    inside.change(|parts| parts.model = std::sync::Arc::new(adapters::rules::RulesPlanner));
+    let prompts = [
+        ("tell a@b.co x. ", 11),
+        ("tell a@b.co x. ", 12),
+        ("tell a@b.co x. ", 200),
+        ("tell a@b.co x.\n", 30),
+        ("Send email to john@example.com saying hi. ", 11),
+        ("Email ana@example.com saying one, then ", 25),
+        ("tell a@b.co x and tell c@d.co y. ", 6),
+        ("Tell Sam x. ", 40),
+        ("ask a@b.co y? ", 15),
+    ];
+    for (sentence, times) in prompts {
+        let planned = inside.plan(&sentence.repeat(times), None).await;
+        let plan = planned.unwrap_or_else(|problem| panic!("{sentence} {times} times: {problem}")).plan;
+        assert!(plan.actions.len() <= 10, "{sentence} {times} times");
+        let says = plan.notes.is_some() || !plan.questions.is_empty() || !plan.actions.is_empty();
+        assert!(says, "{sentence} {times} times: {plan:?}");
+    }
+}

@@ -47,7 +47,12 @@ impl Server {
     /// Starts the program on a free port with its data in `folder` and nothing in its environment
     /// but `variables`.
     pub fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut process = command(folder, variables).spawn().expect("the program starts");
+        Self::run(command(folder, variables))
+    }
+
+    /// Starts a command that becomes the program.
+    pub fn run(mut command: Command) -> Self {
+        let mut process = command.spawn().expect("the program starts");
         let (log, reader) = collect(process.stderr.take().expect("standard error is piped"));
         let stdout = process.stdout.take().expect("standard output is piped");
         let mut lines = BufReader::new(stdout).lines();
@@ -83,6 +88,15 @@ impl Server {
         ];
         variables.extend(more);
         Self::start(folder, &variables)
+    }
+
+    /// How much memory it holds, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        1024 * kib.expect("its status has VmRSS")
     }
 
     /// Talks to this server, and outlives it.

@@ -49,10 +49,10 @@ FIRES = {
 # These fire after Redis is killed, and then the program.
 FIRES_WITHOUT_REDIS = {"AiMetricsStoreDown"}
 FIRES_AT_THE_END = {"AiScrapeDown"}
-# These need hours, a broken disk or a foreign message, so only their unit tests show them firing.
+# These need hours, a broken disk, a foreign message or a server with keys, so only their unit tests show them firing.
 UNIT_TESTS_ALONE = {
     "AiExecuteLatencyBudgetBurnsFast", "AiExecuteLatencyBudgetBurnsSlowly", "AiPlanLatencyBudgetBurnsFast", "AiQueueOld",
-    "AiQueueDeep", "AiJobsStuck", "AiQueueUnreadableMessages", "AiNotScraped", "AiMetricsLost",
+    "AiQueueDeep", "AiJobsStuck", "AiQueueUnreadableMessages", "AiNotScraped", "AiMetricsLost", "AiAuthFailuresRising",
 }  # fmt: skip
 
 
@@ -335,6 +335,8 @@ def expectations(asked):
         "job:ai_job_duration_seconds:p95_rate5m": whole(quantile(0.95, [(0, 0.1, ended - completed), (1, 2.5, completed)]), QUANTILES),
         "job:ai_permission_denials:increase10m": whole(DENIED),
         "job:ai_permission_denials:increase1d": whole(DENIED),
+        "job:ai_auth_failures:increase10m": {(): (0, 0)},
+        "job:ai_auth_failures:increase1d": {(): (0, 0)},
         "job_provider:ai_rollout_denials:increase1h": {("microsoft",): about(NOT_ROLLED_OUT)},
         "job_provider_outcome:ai_provider_requests:rate5m": rates(
             {

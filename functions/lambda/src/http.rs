@@ -5,18 +5,19 @@ use lambda_http::{
     request::RequestContext,
     tower::util::MapRequest,
 };
-use web::CorrelationId;
+use web::{CallerAddress, CorrelationId};
 
-/// Serves what an HTTP API brings: the request's id becomes the correlation id, and the stage is no part of the path.
+/// Serves what an HTTP API brings: the request's id becomes the correlation id, the caller's address is the one that the
+/// API saw, and the stage is no part of the path.
 pub async fn serve(router: Router) -> Result<(), Error> {
     lambda_http::run(MapRequest::new(router, request)).await
 }
 
 fn request(event: lambda_http::Request) -> Request {
     let id = event.lambda_context_ref().map(|context| context.request_id.clone());
-    let stage = match event.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.stage.clone(),
-        _ => None,
+    let (stage, address) = match event.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => (context.stage.clone(), context.http.source_ip.clone()),
+        _ => (None, None),
     };
     let mut request = event.map(axum::body::Body::new);
     if let Some(uri) = stage.and_then(|stage| without_stage(request.uri(), &stage)) {
@@ -24,6 +25,9 @@ fn request(event: lambda_http::Request) -> Request {
     }
     if let Some(id) = id {
         request.extensions_mut().insert(CorrelationId(id));
+    }
+    if let Some(address) = address.and_then(|address| address.parse().ok()) {
+        request.extensions_mut().insert(CallerAddress(address));
     }
     request
 }

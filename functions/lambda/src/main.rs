@@ -17,6 +17,7 @@ use web::Function;
 const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(6);
 
 fn main() -> ExitCode {
+    app::keep_memory_private();
     let config = Config::from_env(Runtime::Lambda);
     let filter = config.as_ref().map_or("info", |config| config.log_filter.as_str());
     telemetry::logs::init(filter, true);

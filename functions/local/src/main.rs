@@ -2,6 +2,7 @@
 
 mod ask;
 mod audit;
+mod connections;
 mod eval;
 mod keys;
 mod replay;
@@ -65,6 +66,7 @@ enum Run {
 }
 
 fn main() -> ExitCode {
+    app::keep_memory_private();
     let arguments = Arguments::parse();
     start(arguments.command.unwrap_or(Command::Run(Run::Serve))).unwrap_or_else(|error| {
         eprintln!("orchestrator: {error}");

@@ -12,6 +12,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::connections;
+
 /// How long jobs and requests in progress may take after a signal to stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -33,12 +35,8 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     println!("AI Orchestrator is listening on {url}");
     println!("Open {url}/dev/action-runner.html");
     let stop = CancellationToken::new();
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut tasks = JoinSet::new();
-    tasks.spawn(async {
-        // It ends without an error.
-        let _ = server.await;
-    });
+    tasks.spawn(connections::serve(listener, router, stop.clone()));
     run_until_signal(config, engine, stop, tasks).await
 }
 

@@ -28,7 +28,7 @@ use uuid::Uuid;
 /// | a mail in the outbox | `JOB#<job id>`, `OUTBOX` | sealed | `W#<workspace>#OUTBOX`, by time of writing |
 /// | plan | `PLAN#<workspace>#<plan id>`, `PLAN` | sealed | |
 /// | API key | `KEY#<key id>`, `KEY` | its record | `KEYS`, by time of making |
-/// | connected account | `CONNECTION#<workspace>#<provider>`, `CONNECTION` | its record, tokens and address sealed | |
+/// | connected account | `CONNECTION#<workspace>#<provider>`, `CONNECTION` | its record, tokens and address sealed | `ACCOUNT#<provider>#<account>`, by workspace |
 /// | settings of a workspace | `WORKSPACE#<workspace>`, `WORKSPACE` | the settings | |
 /// | entry of the audit | `AUDIT#<workspace, or nothing>#<place>`, `AUDIT` | the entry | `AUDIT#<workspace, or nothing>`, by time |
 /// | share of a rollout | `ROLLOUT#<provider>`, `ROLLOUT` | percent | |
@@ -248,10 +248,22 @@ impl<R: Records> Connections for RecordLedger<R> {
         self.read(connection_key(workspace, provider)).await
     }
 
+    async fn is_connected(
+        &self,
+        provider: Provider,
+        account: &str,
+        elsewhere_than: Option<&WorkspaceId>,
+    ) -> Result<bool, LedgerError> {
+        let found = self.records.list(account_list(provider, account), END.to_owned(), 2).await?;
+        let connections: Vec<StoredConnection> = read_all(&found)?;
+        Ok(connections.iter().any(|connection| Some(&connection.workspace) != elsewhere_than))
+    }
+
     async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError> {
         let key = connection_key(&connection.workspace, connection.provider);
         let mut record = Record::new(key, json(connection)?);
         record.version = Some(connection.version.to_string());
+        record.list = Some((account_list(connection.provider, &connection.account), connection.workspace.to_string()));
         let condition = over.map_or(If::Free, |over| If::Version(over.to_string()));
         self.save_version(record, condition, Vec::new()).await
     }
@@ -395,6 +407,10 @@ fn jobs_list(workspace: &WorkspaceId, status: Option<JobStatus>) -> List {
 
 fn outbox_list(workspace: &WorkspaceId) -> List {
     List { name: format!("W#{workspace}#OUTBOX"), status: None }
+}
+
+fn account_list(provider: Provider, account: &str) -> List {
+    List { name: format!("ACCOUNT#{}#{account}", provider.as_str()), status: None }
 }
 
 fn audit_list(workspace: Option<&WorkspaceId>) -> List {

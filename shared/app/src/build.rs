@@ -61,8 +61,25 @@ pub async fn build(config: &Config, public_url: &str) -> Result<(Arc<Engine>, Ro
         let keyless = matches!(authenticator, Authenticator::Keyless { .. });
         lock.set_keyless(keyless).map_err(failed("the data folder"))?;
     }
+    if let Authenticator::Keyless { workspace, .. } = &authenticator {
+        warn_of_open_door(&engine, workspace).await;
+    }
     let router = web::router(web(config, Arc::clone(&engine), authenticator, public_url));
     Ok((engine, router, lock))
+}
+
+/// Loopback is no border between the users and the programs of one machine.
+async fn warn_of_open_door(engine: &Engine, workspace: &WorkspaceId) {
+    let accounts = match engine.connector.live_accounts(workspace).await {
+        Ok(accounts) if accounts.is_empty() => return,
+        Ok(accounts) => accounts.join(" and "),
+        Err(error) => return tracing::warn!(%error, "the connected accounts are not known"),
+    };
+    tracing::warn!(
+        "every program of every user of this machine can send through the connected account ({accounts}), since this \
+         server has no keys; to close the door, run: orchestrator keys create --workspace {workspace} --scopes \
+         actions:preview,actions:execute,connections:write; then restart the server"
+    );
 }
 
 /// All routes over these use cases. `public_url` is their address.

@@ -2,10 +2,12 @@
 
 mod build;
 mod config;
+mod process;
 mod worker;
 
 #[cfg(feature = "aws")]
 pub use build::create_table;
 pub use build::{BuildError, build, dead_letters, engine, function, is_beside_keyless_server, parts, router};
 pub use config::{Config, ConfigErrors, PlannerConfig, QueueConfig, Runtime, SealingConfig, client};
+pub use process::{keep_memory_private, open_files};
 pub use worker::{WorkerTiming, run_dead_letters, run_housekeeping, run_worker};

@@ -107,6 +107,9 @@ pub enum AuditEvent {
     /// A rule refused an execute request.
     #[strum(serialize = "execute.refused")]
     ExecuteRefused,
+    /// A request was refused for its credential or the credential's scopes.
+    #[strum(serialize = "request.refused")]
+    RequestRefused,
     /// A job was accepted.
     #[strum(serialize = "job.accepted")]
     JobAccepted,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use domain::{ActorHash, Address, AuditEntry, AuditEvent, JobError, KeyId, Provider, WorkspaceId, sha256_hex};
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -205,7 +206,14 @@ impl Connector {
         };
         let (granted, identity) =
             self.accounts.oauth.exchange(&exchange).await.map_err(|error| not_exchanged(&error))?;
-        let connected = self.connect(&workspace, &pending, granted, identity).await?;
+        let account = identity.account.clone();
+        let token = granted.refresh_token.clone().unwrap_or_else(|| granted.access_token.clone());
+        let connected = self.connect(&workspace, &pending, granted, identity).await;
+        if connected.is_err() {
+            // Nobody here would know the grant any more.
+            self.revoke(provider, &account, &token, None).await;
+        }
+        let connected = connected?;
         tracing::info!(oauth.provider = %provider, "an account was connected");
         self.jobs.wake(&workspace, provider, self.clock.now()).await;
         Ok(connected)
@@ -236,7 +244,19 @@ impl Connector {
         })
     }
 
-    /// Ends a connection: at the provider, where it has a way to, and here, whatever the provider says.
+    /// The names of the accounts through which a workspace does things for real.
+    pub async fn live_accounts(&self, workspace: &WorkspaceId) -> Result<Vec<&'static str>, Problem> {
+        let mut live = Vec::new();
+        for provider in self.catalogue.providers() {
+            if let Connection::Live(_) = self.accounts.known(workspace, provider.id).await? {
+                live.push(provider.account);
+            }
+        }
+        Ok(live)
+    }
+
+    /// Ends a connection: at the provider, where it has a way to and no other workspace has connected the account, and
+    /// here, whatever the provider says.
     pub async fn disconnect(&self, caller: &Caller, provider: Provider) -> Result<Disconnected, Problem> {
         let connections = &self.accounts.connections;
         let mut ended = Disconnected { provider, disconnected: false, revoked: false, revoke_at: None };
@@ -246,7 +266,7 @@ impl Connector {
             };
             ended.disconnected = true;
             // At the provider first: a disconnect that is cut off here is tried again.
-            ended.revoked |= self.revoke(&there).await;
+            ended.revoked |= self.revoke_stored(&there).await;
             ended.revoke_at = (!ended.revoked).then_some(self.catalogue.provider(provider).revoke_page);
             if connections.delete_connection(&caller.workspace, provider, there.version).await? == Save::Done {
                 tracing::info!(oauth.provider = %provider, oauth.revoked = ended.revoked, "an account was disconnected");
@@ -317,7 +337,7 @@ impl Connector {
             if connections.put_connection(&next, there.as_ref().map(|there| there.version)).await? == Save::Done {
                 // The same account's old token is of the same consent as its new one.
                 if let Some(there) = there.filter(|_| another) {
-                    self.revoke(&there).await;
+                    self.revoke_stored(&there).await;
                 }
                 let (key_id, event) = (pending.key_id.clone(), AuditEvent::ConnectionMade);
                 let mut entry = self.auditor.entry_by(workspace, key_id, event);
@@ -339,15 +359,34 @@ impl Connector {
         }
     }
 
-    /// Ends a connection's tokens at the provider, as far as that can be done; says whether it was.
-    async fn revoke(&self, stored: &StoredConnection) -> bool {
+    async fn revoke_stored(&self, stored: &StoredConnection) -> bool {
         let Ok(tokens) = Tokens::open(&*self.vault, stored).await else { return false };
-        match self.accounts.oauth.revoke(stored.provider, &tokens.refresh).await {
+        self.revoke(stored.provider, &stored.account, &tokens.refresh, Some(&stored.workspace)).await
+    }
+
+    /// Ends a grant at the provider, as far as that can be done; says whether it was. A provider ends all grants of the
+    /// account to our client at once (RFC 7009, section 2.1), so none ends while another workspace has one.
+    async fn revoke(
+        &self,
+        provider: Provider,
+        account: &str,
+        token: &SecretString,
+        elsewhere_than: Option<&WorkspaceId>,
+    ) -> bool {
+        match self.accounts.connections.is_connected(provider, account, elsewhere_than).await {
+            Ok(false) => {}
+            Ok(true) => return false,
+            Err(error) => {
+                tracing::warn!(oauth.provider = %provider, %error, "a token was not revoked");
+                return false;
+            }
+        }
+        match self.accounts.oauth.revoke(provider, token).await {
             Ok(revoked) => revoked,
             // It had ended before.
             Err(OAuthError::InvalidGrant) => true,
             Err(error) => {
-                tracing::warn!(oauth.provider = %stored.provider, %error, "a token was not revoked");
+                tracing::warn!(oauth.provider = %provider, %error, "a token was not revoked");
                 false
             }
         }

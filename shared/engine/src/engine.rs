@@ -16,11 +16,12 @@ use crate::{
     health::Health,
     job_store::{JobStore, SUMMARIES},
     jobs::JobService,
-    keys::KeyStore,
+    keys::{KeyStore, MISSING_FOR},
     limits::{Limits, RateLimiter},
     plan::{PlanStore, Planner},
     ports::{Budget, CachePorts, Clock, Ids, LedgerPorts, Model, OAuth, Queue, Vault},
     recent::Recent,
+    refusals::Refusals,
     settings::OperatorSettings,
     sweep::Sweeper,
     warnings::Lookout,
@@ -105,6 +106,8 @@ pub struct Engine {
     pub sweeper: Sweeper,
     /// Tells callers apart by their API keys, and makes and ends keys.
     pub keys: Arc<KeyStore>,
+    /// Records refused callers.
+    pub refusals: Refusals,
     /// Counts requests.
     pub limiter: Arc<RateLimiter>,
     /// Reads and writes the audit.
@@ -131,7 +134,11 @@ impl Engine {
         let Parts { catalogue, ledger, cache, budget, queue, model, oauth, vault, clock, ids, metrics, options } =
             parts;
         let catalogue = Arc::new(catalogue);
-        let limiter = Arc::new(RateLimiter { counts: cache.rate_limits.clone(), limits: options.limits.clone() });
+        let limiter = Arc::new(RateLimiter {
+            counts: cache.rate_limits.clone(),
+            limits: options.limits.clone(),
+            seen: Recent::default(),
+        });
         let auditor =
             Arc::new(Auditor { audit: ledger.audit, limiter: limiter.clone(), clock: clock.clone(), ids: ids.clone() });
         let keys = Arc::new(KeyStore {
@@ -140,7 +147,9 @@ impl Engine {
             clock: clock.clone(),
             ids: ids.clone(),
             read: Recent::default(),
+            missing: Recent::good_for(MISSING_FOR),
         });
+        let refusals = Refusals::new(auditor.clone(), clock.clone());
         let settings = Arc::new(OperatorSettings {
             ledger: ledger.settings,
             cache: cache.rollouts,
@@ -262,6 +271,7 @@ impl Engine {
             },
             health: Health { jobs, clock: clock.clone(), upkeep, cache: cache.health },
             keys,
+            refusals,
             limiter,
             auditor,
             settings,

@@ -3,14 +3,20 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{ActorHash, ActorId, Allowlist, ApiKey, KeyId, KeyRecord, Scope, WorkspaceId};
+use jiff::SignedDuration;
 use subtle::ConstantTimeEq as _;
+use telemetry::labels::AuthFailure;
 
 use crate::{
-    Caller, Problem, ProblemCode,
+    Caller,
     limits::{RateLimiter, Ticket},
     ports::{Clock, Ids, Keys, LedgerError},
     recent::Recent,
+    refusals::Refusal,
 };
+
+/// How long a process remembers that there is no key of an id.
+pub(crate) const MISSING_FOR: SignedDuration = SignedDuration::from_secs(10);
 
 /// The properties of a new key.
 #[derive(Debug, Clone)]
@@ -33,29 +39,37 @@ pub struct KeyStore {
     pub(crate) ids: Arc<dyn Ids>,
     /// The keys that were read last: a revoked key may go on for this long, a minute.
     pub(crate) read: Recent<KeyId, KeyRecord>,
+    /// The ids without a key that were looked up last, so that forged keys cost one read of the ledger in a while.
+    pub(crate) missing: Recent<KeyId, ()>,
 }
 
 impl KeyStore {
     /// The caller that an `Authorization` header stands for. A missing, malformed, unknown
     /// or revoked key is refused alike. The request is charged through `ticket`.
-    pub async fn authenticate(&self, authorization: Option<&str>, ticket: Ticket) -> Result<Caller, Problem> {
-        let refused = || Problem::new(ProblemCode::Unauthenticated, "send Authorization: Bearer with an API key");
-        let (scheme, token) = authorization.and_then(|text| text.split_once(' ')).ok_or_else(refused)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(refused());
-        }
-        let key: ApiKey = token.trim().parse().map_err(|_| refused())?;
-        let record = self.record(key.id()).await?.ok_or_else(refused)?;
+    pub async fn authenticate(&self, authorization: Option<&str>, ticket: Ticket) -> Result<Caller, Box<Refusal>> {
+        let text = authorization.ok_or_else(|| Refusal::of_credential(AuthFailure::Missing))?;
+        let bearer = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let key: Option<ApiKey> = bearer.and_then(|(_, token)| token.trim().parse().ok());
+        let key = key.ok_or_else(|| Refusal::of_credential(AuthFailure::Malformed))?;
+        let Some(record) = self.record(key.id()).await? else {
+            return Err(Refusal { key: Some(key.id().clone()), ..*Refusal::of_credential(AuthFailure::Unknown) }.into());
+        };
         // In constant time, so that no guess tells how much of it was right.
         let same = record.secret_sha256.as_bytes().ct_eq(key.secret_sha256().as_bytes());
-        if !bool::from(same) || record.revoked_at.is_some() {
-            return Err(refused());
+        let failure = if bool::from(same) {
+            record.revoked_at.map(|_| AuthFailure::Revoked)
+        } else {
+            Some(AuthFailure::WrongSecret)
+        };
+        if let Some(failure) = failure {
+            let (key, workspace) = (Some(record.key_id), Some(record.workspace_id));
+            return Err(Refusal { key, workspace, ..*Refusal::of_credential(failure) }.into());
         }
         let own_name = || {
             let name = record.key_id.as_str().parse().expect("a key's id is visible characters");
             ActorHash::of(&record.workspace_id, &name)
         };
-        self.limiter.issue(&ticket, &record.workspace_id, &record.key_id);
+        self.limiter.issue(&ticket, &record.workspace_id, &record.key_id, self.clock.now())?;
         Ok(Caller {
             default_actor: record.bound_actor.clone().unwrap_or_else(own_name),
             workspace: record.workspace_id,
@@ -73,9 +87,13 @@ impl KeyStore {
         if let Some(record) = self.read.recall(id, now) {
             return Ok(Some(record));
         }
+        if self.missing.recall(id, now).is_some() {
+            return Ok(None);
+        }
         let record = self.keys.key(id).await?;
-        if let Some(record) = &record {
-            self.read.remember(id.clone(), record.clone(), now);
+        match &record {
+            Some(record) => self.read.remember(id.clone(), record.clone(), now),
+            None => self.missing.remember(id.clone(), (), now),
         }
         Ok(record)
     }
@@ -92,7 +110,9 @@ impl KeyStore {
 
     /// Makes a key.
     pub async fn create(&self, new: NewKey) -> Result<ApiKey, LedgerError> {
-        create_key(&*self.keys, &*self.clock, &*self.ids, new).await
+        let key = create_key(&*self.keys, &*self.clock, &*self.ids, new).await?;
+        self.missing.take(key.id(), self.clock.now());
+        Ok(key)
     }
 }
 

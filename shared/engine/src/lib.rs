@@ -20,6 +20,7 @@ pub mod limits;
 pub mod plan;
 pub mod ports;
 pub mod preview;
+pub mod refusals;
 pub mod settings;
 pub mod sweep;
 pub mod work;

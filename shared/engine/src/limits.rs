@@ -7,11 +7,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{KeyId, WorkspaceId};
+use jiff::Timestamp;
 
 use crate::{
     Problem, ProblemCode, Quota,
     ports::{CacheError, Decision, RATE_LIMIT_WINDOW, RateLimit, RateLimits},
+    recent::Recent,
 };
+
+/// A key that sends more requests than this many times its limit to one process is refused before its request is read.
+const FLOOD: u32 = 2;
 
 /// The limits of keys and workspaces.
 #[derive(Debug, Clone)]
@@ -45,17 +50,35 @@ impl Ticket {
 pub struct RateLimiter {
     pub(crate) counts: Arc<dyn RateLimits>,
     pub(crate) limits: Limits,
+    /// The requests of each key to this process within a minute, refused ones too.
+    pub(crate) seen: Recent<KeyId, u32>,
 }
 
 impl RateLimiter {
-    /// Writes the charge of a key's request on its ticket.
-    pub(crate) fn issue(&self, ticket: &Ticket, workspace: &WorkspaceId, key: &KeyId) {
+    /// Writes the charge of a key's request on its ticket; refuses a flood, which the cache need not count.
+    pub(crate) fn issue(
+        &self,
+        ticket: &Ticket,
+        workspace: &WorkspaceId,
+        key: &KeyId,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let seen = self.seen.recall(key, now).unwrap_or_default();
+        if seen >= FLOOD.saturating_mul(self.limits.requests_per_key) {
+            let limit = self.limits.requests_per_key;
+            return allowed(Ok(Decision::Refused { retry_after: RATE_LIMIT_WINDOW, limit }));
+        }
+        match seen {
+            0 => self.seen.remember(key.clone(), 1, now),
+            _ => self.seen.change(key, |seen| *seen += 1),
+        }
         *ticket.lock() = Some(RateLimit {
             key: key.clone(),
             per_key: self.limits.requests_per_key,
             workspace: workspace.clone(),
             per_workspace: self.limits.requests_per_workspace,
         });
+        Ok(())
     }
 
     /// Counts a request that was not counted yet, and refuses one too many.

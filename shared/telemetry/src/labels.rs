@@ -59,6 +59,26 @@ pub enum Decision {
     Deny,
 }
 
+/// Why a caller was refused before its request was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum AuthFailure {
+    /// There is no credential.
+    Missing,
+    /// The credential is no API key.
+    Malformed,
+    /// No key has this id.
+    Unknown,
+    /// The key has another secret.
+    WrongSecret,
+    /// The key was revoked.
+    Revoked,
+    /// The key lacks the scope of the route.
+    Scope,
+    /// Without keys: another machine, or another site's page.
+    Foreign,
+}
+
 /// The step of an action that called the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]

@@ -4,7 +4,8 @@ use strum::{IntoStaticStr, VariantNames as _};
 
 use crate::{
     labels::{
-        Decision, FlushOutcome, Idempotency, JobCount, METHODS, Operation, PlannerStatus, ProviderOutcome, STATUSES,
+        AuthFailure, Decision, FlushOutcome, Idempotency, JobCount, METHODS, Operation, PlannerStatus, ProviderOutcome,
+        STATUSES,
     },
     vocabulary::Vocabulary,
 };
@@ -54,6 +55,7 @@ const DIRECTION: Label = Label { name: "direction", values: |_| &["input", "outp
 const JOB_STATUS: Label = Label { name: "status", values: |_| JobCount::VARIANTS };
 const KEY_OUTCOME: Label = Label { name: "outcome", values: |_| Idempotency::VARIANTS };
 const DECISION: Label = Label { name: "decision", values: |_| Decision::VARIANTS };
+const AUTH_FAILURE: Label = Label { name: "reason", values: |_| AuthFailure::VARIANTS };
 const OPERATION: Label = Label { name: "operation", values: |_| Operation::VARIANTS };
 const PROVIDER_OUTCOME: Label = Label { name: "outcome", values: |_| ProviderOutcome::VARIANTS };
 const FLUSH_OUTCOME: Label = Label { name: "outcome", values: |_| FlushOutcome::VARIANTS };
@@ -82,6 +84,7 @@ metrics! {
     QUEUE_OLDEST_AGE = Kind::Gauge, "ai_queue_oldest_age_seconds" []: "Age of the oldest job that no worker has claimed, in seconds.";
     UNREADABLE_MESSAGES = Kind::Counter, "ai_queue_unreadable_messages_total" []: "Queue messages dropped because they could not be read.";
     IDEMPOTENCY = Kind::Counter, "ai_idempotency_total" [KEY_OUTCOME]: "Idempotency keys, by how they were resolved.";
+    AUTH_FAILURES = Kind::Counter, "ai_auth_failures_total" [AUTH_FAILURE]: "Requests refused for their credential or its scopes, by the reason.";
     PERMISSION_CHECKS = Kind::Counter, "ai_permission_checks_total" [DECISION]: "Checks whether an action may run.";
     ROLLOUT_DECISIONS = Kind::Counter, "ai_rollout_decisions_total" [PROVIDER, DECISION]: "Decisions of the rollout gate.";
     PROVIDER_REQUESTS = Kind::Counter, "ai_provider_requests_total" [PROVIDER, OPERATION, PROVIDER_OUTCOME]: "Requests to providers, by how they ended.";

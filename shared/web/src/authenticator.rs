@@ -2,7 +2,8 @@
 
 use axum::http::{HeaderMap, Method, header};
 use domain::{ActorHash, Scope, WorkspaceId};
-use engine::{Caller, Engine, Problem, ProblemCode, limits::Ticket};
+use engine::{Caller, Engine, Problem, ProblemCode, limits::Ticket, refusals::Refusal};
+use telemetry::labels::AuthFailure;
 
 use crate::body;
 
@@ -24,35 +25,40 @@ impl Authenticator {
     /// Checks a request before any handler sees it. Keyless mode refuses another machine's name in `Host` (DNS
     /// rebinding), the `Origin` of another page, whatever another site's page fetches, embeds or posts, and writes that
     /// an HTML form could send. A link there may lead to our pages, and a provider's page back to us.
-    pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(crate) fn admit(&self, method: &Method, headers: &HeaderMap) -> Result<(), Box<Refusal>> {
         if matches!(self, Self::Keys) {
             return Ok(());
         }
         let host = only(headers, "host").unwrap_or_default();
         if !is_loopback(host) {
-            let says = "without keys, this server accepts only 127.0.0.1, localhost or [::1] as Host";
-            return Err(Problem::new(ProblemCode::ForbiddenScope, says));
+            return foreign("without keys, this server accepts only 127.0.0.1, localhost or [::1] as Host");
         }
         let follows_link = *method == Method::GET && only(headers, "sec-fetch-mode") == Some("navigate");
         let is_foreign = only(headers, "origin").is_some_and(|origin| origin != format!("http://{host}"));
         if is_foreign || is_of_another_site(headers) && !follows_link {
-            return foreign_page();
+            return foreign(FOREIGN_PAGE);
         }
         if *method == Method::POST && !body::is_json(headers) {
-            return Err(body::not_json());
+            return Err(body::not_json().into());
         }
         Ok(())
     }
 
     /// The caller of a request.
-    pub(crate) async fn caller(&self, engine: &Engine, headers: &HeaderMap, ticket: Ticket) -> Result<Caller, Problem> {
+    pub(crate) async fn caller(
+        &self,
+        engine: &Engine,
+        headers: &HeaderMap,
+        ticket: Ticket,
+    ) -> Result<Caller, Box<Refusal>> {
         match self {
             Self::Keys => {
-                let authorization = headers.get(header::AUTHORIZATION);
-                engine.keys.authenticate(authorization.and_then(|value| value.to_str().ok()), ticket).await
+                // What is no text is no credential, and not the lack of one.
+                let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+                engine.keys.authenticate(authorization, ticket).await
             }
             // What needs a caller is no page to lead a person to.
-            Self::Keyless { .. } if is_of_another_site(headers) => foreign_page(),
+            Self::Keyless { .. } if is_of_another_site(headers) => foreign(FOREIGN_PAGE),
             Self::Keyless { workspace, actor } => Ok(Caller {
                 workspace: workspace.clone(),
                 key_id: None,
@@ -78,9 +84,10 @@ fn is_of_another_site(headers: &HeaderMap) -> bool {
     !matches!(only(headers, "sec-fetch-site"), None | Some("same-origin" | "none"))
 }
 
-fn foreign_page<T>() -> Result<T, Problem> {
-    let says = "without keys, this server refuses requests from pages of other origins";
-    Err(Problem::new(ProblemCode::ForbiddenScope, says))
+const FOREIGN_PAGE: &str = "without keys, this server refuses requests from pages of other origins";
+
+fn foreign<T>(says: &str) -> Result<T, Box<Refusal>> {
+    Err(Refusal::of(AuthFailure::Foreign, Problem::new(ProblemCode::ForbiddenScope, says)))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -4,7 +4,8 @@ use axum::{
     extract::{FromRequestParts, MatchedPath},
     http::request::Parts,
 };
-use engine::{Caller, Problem, ProblemCode};
+use domain::KeyId;
+use engine::{Caller, Problem, ProblemCode, refusals::Origin};
 
 use crate::{endpoints::ENDPOINTS, middleware::RequestContext, problem::Refused, state::Web};
 
@@ -41,10 +42,16 @@ impl FromRequestParts<Web> for ByUseCase {
         let (Some(scope), Some(context)) = (scope, context) else {
             return Err(Problem::new(ProblemCode::Internal, format!("no scope is declared for {path}")).into());
         };
-        let caller = web.authenticator.caller(&web.engine, &parts.headers, context.ticket.clone()).await?;
+        let (refusals, origin) = (&web.engine.refusals, Origin { route: path, address: context.address });
+        let caller = match web.authenticator.caller(&web.engine, &parts.headers, context.ticket.clone()).await {
+            Ok(caller) => caller,
+            Err(refusal) => return Err(refusals.record(*refusal, origin).await.into()),
+        };
+        let span = tracing::Span::current();
+        span.record("workspace.id", caller.workspace.as_str());
+        span.record("key.id", caller.key_id.as_ref().map(KeyId::as_str));
         if !caller.scopes.contains(&scope) {
-            let detail = format!("the credential lacks the scope {scope}");
-            return Err(Problem::new(ProblemCode::ForbiddenScope, detail).into());
+            return Err(refusals.record_scope(&caller, scope, origin).await.into());
         }
         Ok(Self(Authorized { caller, context }))
     }

@@ -14,6 +14,8 @@ use crate::{json, problem::Refused};
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
+/// The largest body that a server need not count among those that it holds, in bytes.
+pub const SMALL_BODY: usize = 16 * 1024;
 /// A body over the limit is read and dropped up to this size: a client that is still writing when the connection
 /// closes would not see the answer.
 const MAX_DRAINED: usize = 16 * MAX_BODY;
@@ -57,17 +59,22 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     if !is_json(request.headers()) {
         return Err(not_json());
     }
-    json::read(&collect(request.into_body()).await?)
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    json::read(&collect(request.into_body(), length.unwrap_or_default()).await?)
 }
 
-/// Reads the whole body, if it is not too large.
-async fn collect(mut body: Body) -> Result<Vec<u8>, Problem> {
+/// Reads the whole body, if it is not too large. One that is not small gets the room that its `length` needs, since a buffer
+/// that grows takes up to three times as much.
+async fn collect(mut body: Body, length: usize) -> Result<Vec<u8>, Problem> {
     let (mut kept, mut seen) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await.filter(|_| seen <= MAX_DRAINED) {
         let frame = frame.map_err(|_| Problem::new(ProblemCode::MalformedJson, "the body ended early"))?;
         let Ok(data) = frame.into_data() else { continue };
         seen += data.len();
         if seen <= MAX_BODY {
+            if kept.len() > SMALL_BODY {
+                kept.reserve_exact(length.min(MAX_BODY).saturating_sub(kept.len()));
+            }
             kept.extend_from_slice(&data);
         }
     }

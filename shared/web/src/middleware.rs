@@ -1,7 +1,7 @@
 //! The middleware around every route: correlation id, trace, log line, HTTP metrics, fixed headers, and the bodies of
 //! problems. CORS is a layer inside of it.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{net::IpAddr, panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     Router,
@@ -10,14 +10,14 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use engine::{Problem, ProblemCode, limits::Ticket, ports::Ids};
+use engine::{Problem, ProblemCode, limits::Ticket, ports::Ids, refusals::Origin};
 use futures_util::FutureExt as _;
 use telemetry::{
     TraceContext, labels,
     names::{HTTP_REQUEST_DURATION, HTTP_REQUESTS},
 };
 use tower_http::cors::CorsLayer;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     authenticator::Authenticator,
@@ -41,6 +41,11 @@ const FIXED_HEADERS: [(HeaderName, &str); 6] = [
 #[derive(Debug, Clone)]
 pub struct CorrelationId(pub String);
 
+/// The address that a request came from, as an extension of whatever runs before the router: of the socket or of the
+/// gateway, never of a header that callers can write.
+#[derive(Debug, Clone, Copy)]
+pub struct CallerAddress(pub IpAddr);
+
 /// What a request carries to its handler, as an extension.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
@@ -50,6 +55,8 @@ pub(crate) struct RequestContext {
     pub trace_given: bool,
     /// What the request owes its rate limits.
     pub ticket: Ticket,
+    /// Where it came from.
+    pub address: Option<IpAddr>,
 }
 
 impl RequestContext {
@@ -57,7 +64,12 @@ impl RequestContext {
         let header = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
         let given = header.and_then(TraceContext::read);
         let begin = || TraceContext::begin(ids.uuid().as_u128(), ids.uuid().as_u64_pair().1);
-        Self { trace: given.unwrap_or_else(begin), trace_given: given.is_some(), ticket: Ticket::default() }
+        Self {
+            trace: given.unwrap_or_else(begin),
+            trace_given: given.is_some(),
+            ticket: Ticket::default(),
+            address: request.extensions().get().map(|CallerAddress(address)| *address),
+        }
     }
 }
 
@@ -93,9 +105,15 @@ async fn answer(State(web): State<Web>, mut request: Request, next: Next) -> Res
     let id = given.map_or_else(|| web.engine.ids.uuid().to_string(), |CorrelationId(id)| id);
     let context = RequestContext::of(&request, &*web.engine.ids);
     // At the highest level: a filter that keeps a line must not drop its ids.
-    let span = tracing::error_span!("request", correlation.id = id.as_str(), trace.id = %context.trace.id());
+    let span = tracing::error_span!(
+        "request",
+        correlation.id = id.as_str(),
+        trace.id = %context.trace.id(),
+        workspace.id = Empty,
+        key.id = Empty,
+    );
     request.extensions_mut().insert(context.clone());
-    let mut response = observed(&web, request, next, &context.ticket, &id).instrument(span).await;
+    let mut response = observed(&web, request, next, &context, &id).instrument(span).await;
     let https_only = web.is_https().then_some((header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
     for (name, value) in FIXED_HEADERS.into_iter().chain(https_only) {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
@@ -107,13 +125,13 @@ async fn answer(State(web): State<Web>, mut request: Request, next: Next) -> Res
 }
 
 /// Runs the request, counts and logs it, and flushes the metrics.
-async fn observed(web: &Web, request: Request, next: Next, ticket: &Ticket, id: &str) -> Response {
+async fn observed(web: &Web, request: Request, next: Next, context: &RequestContext, id: &str) -> Response {
     let began = web.engine.clock.now();
     let method = labels::method(request.method().as_str());
     // The pattern, never the path: a path from a caller must not become a label.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
-    let served = served(web, request, next, ticket).await;
+    let served = served(web, request, next, context, route).await;
     let response = served.unwrap_or_else(|problem| Refused::from(problem).into_response());
     let response = with_problem(response, id, &web.public_url);
     let took = web.engine.clock.now().duration_since(began).unsigned_abs();
@@ -133,10 +151,18 @@ async fn observed(web: &Web, request: Request, next: Next, ticket: &Ticket, id: 
 }
 
 /// Refuses what the authenticator does not admit, and charges what the handler left uncharged.
-async fn served(web: &Web, request: Request, next: Next, ticket: &Ticket) -> Result<Response, Problem> {
-    web.authenticator.admit(request.method(), request.headers())?;
+async fn served(
+    web: &Web,
+    request: Request,
+    next: Next,
+    context: &RequestContext,
+    route: &str,
+) -> Result<Response, Problem> {
+    if let Err(refusal) = web.authenticator.admit(request.method(), request.headers()) {
+        return Err(web.engine.refusals.record(*refusal, Origin { route, address: context.address }).await);
+    }
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    web.engine.limiter.charge(ticket).await?;
+    web.engine.limiter.charge(&context.ticket).await?;
     response.map_err(|_| Problem::new(ProblemCode::Internal, "a handler panicked"))
 }
 

@@ -1,6 +1,6 @@
 //! Behaviours of [`engine::ports::Connections`].
 
-use domain::Provider;
+use domain::{Provider, WorkspaceId};
 use engine::ports::{Save, StoredConnection};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -70,4 +70,54 @@ pub async fn writes_and_deletes_only_over_a_version(ledger: Adapter, now: Timest
     });
     let done = at_once(connectors).await.into_iter().filter(|save| *save == Save::Done).count();
     assert_eq!(done, 1, "of 32 first writes at once exactly one is done");
+}
+
+/// An account is found by the workspaces that have connected it.
+pub async fn knows_where_an_account_is_connected(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let (ours, theirs) = (workspace("ours", seed), workspace("theirs", seed));
+    let account = format!("account of {seed}");
+    let sample = |workspace: &WorkspaceId, account: &str, version: u128| StoredConnection {
+        workspace: workspace.clone(),
+        provider: Provider::Google,
+        account: account.to_owned(),
+        sealed: sealed("tokens"),
+        scopes: Vec::new(),
+        needs_reauth: false,
+        setup_problem: None,
+        version: Uuid::from_u128(version),
+        connected_at: now,
+    };
+    let put = async |connection: StoredConnection, over: Option<u128>| {
+        let save = ledger.put_connection(&connection, over.map(Uuid::from_u128)).await.expect("writes");
+        assert_eq!(save, Save::Done);
+    };
+    // Anywhere, elsewhere than at ours, elsewhere than at theirs.
+    let wanted = async |anywhere, not_ours, not_theirs, when: &str| {
+        for (elsewhere_than, wanted) in [(None, anywhere), (Some(&ours), not_ours), (Some(&theirs), not_theirs)] {
+            let ask = async || ledger.is_connected(Provider::Google, &account, elsewhere_than).await.expect("reads");
+            // An index may be behind.
+            let mut found = ask().await;
+            for _ in 0..100 {
+                if found == wanted {
+                    break;
+                }
+                tokio::task::yield_now().await;
+                found = ask().await;
+            }
+            assert_eq!(found, wanted, "{when}: elsewhere than {elsewhere_than:?}");
+        }
+        let other = ledger.is_connected(Provider::Microsoft, &account, None).await.expect("reads");
+        assert!(!other, "{when}: of another provider");
+    };
+    wanted(false, false, false, "nowhere").await;
+    put(sample(&ours, &account, 1), None).await;
+    wanted(true, false, true, "at ours").await;
+    put(sample(&ours, &account, 2), Some(1)).await;
+    put(sample(&theirs, &account, 3), None).await;
+    wanted(true, true, true, "at both").await;
+    put(sample(&ours, &format!("another than {account}"), 4), Some(2)).await;
+    wanted(true, true, false, "replaced at ours").await;
+    let deleted = ledger.delete_connection(&theirs, Provider::Google, Uuid::from_u128(3)).await.expect("deletes");
+    assert_eq!(deleted, Save::Done);
+    wanted(false, false, false, "disconnected at theirs").await;
 }

@@ -74,6 +74,7 @@ macro_rules! ledger_tests {
             outbox::keeps_one_entry_per_job,
             keys::keeps_and_revokes_keys,
             connections::writes_and_deletes_only_over_a_version,
+            connections::knows_where_an_account_is_connected,
             settings::keeps_the_rollout_of_each_provider,
             settings::keeps_the_settings_of_each_workspace,
             audit::lists_the_audit_newest_first_in_pages,

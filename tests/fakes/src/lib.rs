@@ -8,7 +8,8 @@
 //! Gmail is at [`Fakes::gmail_url`], Graph at [`Fakes::graph_url`] (`/v1.0` of the same server).
 //! An operation is one of `gmail.messages.send`, `gmail.drafts.create`, `gmail.drafts.send`,
 //! `gmail.drafts.delete`, `graph.sendMail`, `graph.messages.create`, `graph.messages.get`,
-//! `graph.messages.send`, `graph.messages.delete`, `google.token`, `microsoft.token` and `google.revoke`.
+//! `graph.messages.send`, `graph.messages.delete`, `google.token`, `microsoft.token`, `google.revoke` and
+//! `oauth.keys`.
 //!
 //! # The control plane
 //!
@@ -228,6 +229,7 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("POST", ["oauth", "google", "token"]) => Some("google.token"),
         ("POST", ["oauth", "microsoft", "token"]) => Some("microsoft.token"),
         ("POST", ["oauth", "google", "revoke"]) => Some("google.revoke"),
+        ("GET", ["oauth", "keys"]) => Some("oauth.keys"),
         _ => None,
     }
 }

@@ -1,4 +1,5 @@
-//! Google's and Microsoft's OAuth endpoints (RFC 6749, 7636, 7009), with a person who consents at once.
+//! Google's and Microsoft's OAuth endpoints (RFC 6749, 7636, 7009), with a person who consents at once. Their id tokens
+//! are signed, by a key that OpenID Connect Discovery leads to.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,6 +11,10 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::{
+    rand::SystemRandom,
+    signature::{RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -25,6 +30,9 @@ pub const CLIENT_ID: &str = "fakes-client";
 pub const CLIENT_SECRET: &str = "fakes-client-secret";
 
 const TENANT: &str = "tenant-1";
+/// Signs id tokens, and nothing else anywhere.
+const KEY: &[u8] = include_bytes!("id-token-key.der");
+const KEY_ID: &str = "fakes-1";
 
 /// What the person at the provider's page does, and what the provider then gives.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -40,6 +48,8 @@ pub struct Consents {
     pub expires_in_s: u64,
     /// What the next access tokens are called for Gmail and Graph, if not as what was asked for; none takes them.
     pub unknown_tokens: bool,
+    /// The provider's id tokens have a signature of nobody's.
+    pub forged: bool,
 }
 
 impl Default for Consents {
@@ -50,6 +60,7 @@ impl Default for Consents {
             refuses: false,
             expires_in_s: 3600,
             unknown_tokens: false,
+            forged: false,
         }
     }
 }
@@ -99,6 +110,26 @@ pub(crate) fn router() -> Router<Arc<State>> {
         .route("/oauth/google/token", tokens(Provider::Google))
         .route("/oauth/microsoft/token", tokens(Provider::Microsoft))
         .route("/oauth/google/revoke", post(revoke))
+        .route("/.well-known/openid-configuration", get(configuration))
+        .route(&format!("/{TENANT}/v2.0/.well-known/openid-configuration"), get(configuration))
+        .route("/oauth/keys", get(keys))
+}
+
+/// Where the keys of the issuer in this path are.
+async fn configuration(Shared(state): Shared<Arc<State>>, uri: Uri) -> Json<Value> {
+    let base_url = state.base_url();
+    let path = uri.path().trim_end_matches("/.well-known/openid-configuration");
+    Json(json!({ "issuer": format!("{base_url}{path}"), "jwks_uri": format!("{base_url}/oauth/keys") }))
+}
+
+async fn keys() -> Json<Value> {
+    let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(signing_key().public());
+    let [n, e] = [n, e].map(|number| URL_SAFE_NO_PAD.encode(number));
+    Json(json!({ "keys": [{ "kty": "RSA", "kid": KEY_ID, "use": "sig", "alg": "RS256", "n": n, "e": e }] }))
+}
+
+fn signing_key() -> RsaKeyPair {
+    RsaKeyPair::from_pkcs8(KEY).expect("the file is an RSA key")
 }
 
 fn authorize(provider: Provider, state: &State, query: &HashMap<String, String>) -> Response {
@@ -175,7 +206,7 @@ fn token(provider: Provider, state: &State, body: &str) -> Response {
         _ => return refused(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
     };
     let access = format!("fake-access-{}", state.number());
-    let Consents { expires_in_s, unknown_tokens, .. } = oauth.consents;
+    let Consents { expires_in_s, unknown_tokens, forged, .. } = oauth.consents;
     let mut answer = json!({
         "access_token": access, "token_type": "Bearer", "expires_in": expires_in_s, "scope": grant.scope,
     });
@@ -186,7 +217,7 @@ fn token(provider: Provider, state: &State, body: &str) -> Response {
     }
     drop(oauth);
     if let Some(nonce) = nonce {
-        answer["id_token"] = json!(id_token(&state.base_url(), &grant, &nonce));
+        answer["id_token"] = json!(id_token(&state.base_url(), &grant, &nonce, forged));
     }
     if !unknown_tokens {
         state.add_token(Token {
@@ -200,17 +231,21 @@ fn token(provider: Provider, state: &State, body: &str) -> Response {
     Json(answer).into_response()
 }
 
+/// Ends all that the account has granted to the client, as Google does, by a refresh token or an access token of it.
 async fn revoke(Shared(state): Shared<Arc<State>>, body: String) -> Response {
     let mut oauth = state.oauth();
     let token = form(&body).remove("token").unwrap_or_default();
-    if oauth.refresh_tokens.remove(&token).is_none() {
+    let of_refresh_token = oauth.refresh_tokens.get(&token).map(|grant| grant.address.clone());
+    let Some(address) = of_refresh_token.or_else(|| state.address_of(&token)) else {
         return refused(StatusCode::BAD_REQUEST, "invalid_token");
-    }
+    };
+    oauth.refresh_tokens.retain(|_, grant| grant.provider != Provider::Google || grant.address != address);
     oauth.revoked += 1;
+    state.end_tokens_of(Provider::Google, &address);
     Json(json!({})).into_response()
 }
 
-fn id_token(base_url: &str, grant: &Grant, nonce: &str) -> String {
+fn id_token(base_url: &str, grant: &Grant, nonce: &str, forged: bool) -> String {
     let issuer = match grant.provider {
         Provider::Google => base_url.to_owned(),
         Provider::Microsoft => format!("{base_url}/{TENANT}/v2.0"),
@@ -220,7 +255,14 @@ fn id_token(base_url: &str, grant: &Grant, nonce: &str) -> String {
         "email": grant.address, "email_verified": true, "exp": 4_000_000_000_u64,
     });
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    format!("{}.{}.{}", part(&json!({ "alg": "RS256" })), part(&claims), URL_SAFE_NO_PAD.encode("signature"))
+    let signed = format!("{}.{}", part(&json!({ "alg": "RS256", "kid": KEY_ID })), part(&claims));
+    let key = signing_key();
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).expect("the key can sign");
+    if forged {
+        signature.reverse();
+    }
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn form(body: &str) -> HashMap<String, String> {

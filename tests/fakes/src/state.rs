@@ -115,6 +115,16 @@ impl State {
         self.lock().tokens.clear();
     }
 
+    /// The address of an access token's account.
+    pub(crate) fn address_of(&self, token: &str) -> Option<String> {
+        self.lock().tokens.get(token).and_then(|(token, _)| token.address.clone())
+    }
+
+    pub(crate) fn end_tokens_of(&self, provider: Provider, address: &str) {
+        let of_account = |token: &Token| token.provider == provider && token.address.as_deref() == Some(address);
+        self.lock().tokens.retain(|_, (token, _)| !of_account(token));
+    }
+
     pub(crate) fn add_token(&self, token: Token) {
         let end = token.expires_in_s.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         self.lock().tokens.insert(token.token.clone(), (token, end));

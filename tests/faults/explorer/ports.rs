@@ -260,6 +260,10 @@ impl Connections for World {
         }))
     }
 
+    async fn is_connected(&self, _: Provider, _: &str, _: Option<&WorkspaceId>) -> Result<bool, LedgerError> {
+        unused()
+    }
+
     async fn put_connection(&self, _: &StoredConnection, _: Option<Uuid>) -> Result<Save, LedgerError> {
         Ok(Save::Done)
     }

@@ -1,9 +1,9 @@
 //! The data folder: private to its owner, and to one server.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -32,6 +32,8 @@ pub struct FolderLock {
 
 /// The name of the lock's file.
 const LOCK: &str = "server.lock";
+/// How the names of our files begin; the last are those of a key that is being written.
+const OURS: [&str; 4] = ["ledger.", LOCK, "key", ".tmp"];
 /// What a server without keys writes into it.
 const KEYLESS: &[u8] = b"keyless";
 
@@ -62,18 +64,52 @@ impl FolderLock {
     }
 }
 
-/// Creates a folder that only its owner can read, unless it exists.
+/// Creates a folder that only its owner can use, or makes it so if it holds nothing but what is ours. Another one that
+/// others can enter is refused: something else may need it as it is.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let found = folder.metadata()?;
+    owned(folder, &found)?;
+    if found.permissions().mode() & 0o077 != 0 {
+        close(folder)?;
+    }
+    Ok(())
+}
+
+fn close(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if !OURS.iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
+            return Err(refused(folder, "other users may enter it", "chmod 700"));
+        }
+    }
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o700))
 }
 
 /// Opens a file, creates it if it is missing, and makes it private to its owner.
 pub(super) fn open_private(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+    let found = file.metadata()?;
+    owned(path, &found)?;
+    if found.permissions().mode() & 0o077 != 0 {
         file.set_permissions(PermissionsExt::from_mode(0o600))?;
     }
     Ok(file)
+}
+
+/// Refuses what belongs to another user, who could read and replace it at any time.
+pub(crate) fn owned(path: &Path, found: &Metadata) -> io::Result<()> {
+    let (owner, user) = (found.uid(), rustix::process::geteuid().as_raw());
+    if owner == user {
+        return Ok(());
+    }
+    let why = format!("it belongs to the user {owner}, and this process is of the user {user}");
+    Err(refused(path, &why, &format!("chown {user}")))
+}
+
+fn refused(path: &Path, why: &str, command: &str) -> io::Error {
+    let says = format!("{why}. If nobody else has changed anything there, run {command} {}", path.display());
+    io::Error::new(io::ErrorKind::PermissionDenied, says)
 }
 
 #[cfg(test)]
@@ -96,6 +132,59 @@ mod tests {
         assert!(!FolderLock::is_keyless(&folder), "it has ended");
         FolderLock::acquire(&folder).unwrap();
         assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_enter_is_made_private_or_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let open_to = |mode| fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).unwrap();
+        let mode = || folder.path().metadata().unwrap().permissions().mode() & 0o7777;
+        let modes = [0o755, 0o750, 0o701, 0o710, 0o770, 0o1777, 0o702];
+        for open in modes {
+            open_to(open);
+            FolderLock::acquire(folder.path()).unwrap();
+            assert_eq!(mode(), 0o700, "{open:o}");
+            fs::write(folder.path().join("ledger.db"), "").unwrap();
+        }
+        let other = folder.path().join("passwords.txt");
+        fs::write(&other, "").unwrap();
+        for open in modes {
+            open_to(open);
+            let refusal = FolderLock::acquire(folder.path()).unwrap_err().to_string();
+            let command = format!("chmod 700 {}", folder.path().display());
+            assert!(refusal.contains("other users") && refusal.contains(&command), "{open:o}: {refusal}");
+            assert_eq!(mode(), open, "something else may need it as it is");
+        }
+        open_to(0o700);
+        FolderLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_refused_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = rustix::process::geteuid().as_raw();
+        let mine = fs::metadata(folder.path()).unwrap();
+        owned(folder.path(), &mine).unwrap();
+        // A process file of the kernel's belongs to root; as root, whatever can be given away is.
+        let theirs = if user == 0 {
+            std::os::unix::fs::chown(folder.path(), Some(65_534), None).unwrap();
+            folder.path()
+        } else {
+            Path::new("/")
+        };
+        let owner = fs::metadata(theirs).unwrap().uid();
+        for refusal in [make_folder(theirs), owned(theirs, &fs::metadata(theirs).unwrap())] {
+            let says = refusal.unwrap_err().to_string();
+            assert!(says.contains(&format!("the user {owner}")) && says.contains(&format!("chown {user} ")), "{says}");
+        }
+        for file in ["key", LOCK] {
+            let path = folder.path().join(file);
+            fs::write(&path, "").unwrap();
+            if user == 0 {
+                std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+                assert!(open_private(&path).unwrap_err().to_string().contains("65534"));
+            }
+        }
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 pub use budget::MemoryBudget;
 pub use cache::MemoryCache;
-pub(crate) use folder::make_folder;
 pub use folder::{FolderError, FolderLock};
+pub(crate) use folder::{make_folder, owned};
 use jiff::Timestamp;
 pub use queue::MemoryQueue;
 #[cfg(feature = "sqlite")]

@@ -139,19 +139,7 @@ fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Wr
 fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure> {
     match write {
         Write::Put(Record { key, body, version, expires_at, list, due_at, waits_since }, condition) => {
-            let put = match condition {
-                // Another version keeps its row and its place, so that it changes only the indexes that it has to.
-                If::Version(_) => {
-                    "UPDATE records SET body = ?3, version = ?4, expires_at = ?5, status = ?6, due_at = ?7, waits_since = ?8
-                     WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10"
-                }
-                If::Any | If::Free => {
-                    "INSERT OR REPLACE INTO records
-                         (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-                }
-            };
-            connection.prepare_cached(put)?.execute(params![
+            let values = params![
                 key.partition,
                 key.kind,
                 body,
@@ -162,19 +150,31 @@ fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure
                 waits_since.map(Timestamp::as_microsecond),
                 list.as_ref().map(|(list, _)| &list.name),
                 list.as_ref().map(|(_, place)| place),
-            ])?
+            ];
+            // Another version mostly keeps its row and its place, so that it changes only the indexes that it has to.
+            let update = "UPDATE records SET body = ?3, version = ?4, expires_at = ?5, status = ?6, due_at = ?7, waits_since = ?8
+                 WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10";
+            let insert = "INSERT OR REPLACE INTO records
+                     (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+            let keeps_place =
+                matches!(condition, If::Version(_)) && connection.prepare_cached(update)?.execute(values)? > 0;
+            if !keeps_place {
+                connection.prepare_cached(insert)?.execute(values)?;
+            }
         }
-        Write::Delete(key, _) => connection
-            .prepare_cached("DELETE FROM records WHERE partition = ?1 AND kind = ?2")?
-            .execute(params![key.partition, key.kind])?,
+        Write::Delete(key, _) => {
+            let delete = "DELETE FROM records WHERE partition = ?1 AND kind = ?2";
+            connection.prepare_cached(delete)?.execute(params![key.partition, key.kind])?;
+        }
         // An expired record stays expired.
-        Write::Expire(key, end) => connection
-            .prepare_cached(
-                "UPDATE records SET expires_at = ?3
-                 WHERE partition = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?4)",
-            )?
-            .execute(params![key.partition, key.kind, end.map(Timestamp::as_microsecond), now])?,
-    };
+        Write::Expire(key, end) => {
+            let expire = "UPDATE records SET expires_at = ?3
+                 WHERE partition = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?4)";
+            let end = end.map(Timestamp::as_microsecond);
+            connection.prepare_cached(expire)?.execute(params![key.partition, key.kind, end, now])?;
+        }
+    }
     Ok(())
 }
 

@@ -60,8 +60,8 @@ pub struct Record {
     pub version: Option<String>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// The list that holds it, and its place there: see [`place`]. A record never moves in its list, but its status may
-    /// change.
+    /// The list that holds it, and its place there, such as a [`place`]. A record never moves in its list, but its status
+    /// may change, and it may move to another list.
     pub list: Option<(List, String)>,
     /// When somebody has to look at it.
     pub due_at: Option<Timestamp>,

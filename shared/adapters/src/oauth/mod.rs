@@ -2,6 +2,7 @@
 //! in their [`engine::ports::OAuthSpec`].
 
 mod id_token;
+mod signature;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use self::id_token::identity;
+use self::{id_token::identity, signature::Signatures};
 use crate::{
     http::{self, LazyClient},
     providers::spec,
@@ -26,6 +27,7 @@ pub struct OAuthClients {
     http: LazyClient,
     clock: Arc<dyn Clock>,
     clients: BTreeMap<Provider, OAuthClient>,
+    signatures: Signatures,
 }
 
 /// A client that is registered with a provider, and where the provider is.
@@ -74,9 +76,9 @@ struct TokenAnswer {
 }
 
 impl OAuthClients {
-    /// These clients; `http` is for their token endpoints.
+    /// These clients; `http` is for their providers.
     pub fn new(http: LazyClient, clock: Arc<dyn Clock>, clients: BTreeMap<Provider, OAuthClient>) -> Self {
-        Self { http, clock, clients }
+        Self { signatures: Signatures::new(http.clone(), clock.clone()), http, clock, clients }
     }
 
     fn client(&self, provider: Provider) -> Result<&OAuthClient, OAuthError> {
@@ -167,8 +169,11 @@ impl OAuth for OAuthClients {
         ];
         let (granted, token) = self.tokens(client, &grant).await?;
         let token = token.ok_or_else(|| OAuthError::InvalidAnswer("no id token".to_owned()))?;
-        let identity = identity(token.expose_secret(), client, ask, self.clock.now());
-        Ok((granted, identity.map_err(|why| OAuthError::InvalidAnswer(format!("the id token {why}")))?))
+        let token = token.expose_secret();
+        let (identity, issuer) = identity(token, client, ask, self.clock.now())
+            .map_err(|why| OAuthError::InvalidAnswer(format!("the id token {why}")))?;
+        self.signatures.check(token, &issuer).await?;
+        Ok((granted, identity))
     }
 
     async fn refresh(&self, provider: Provider, refresh_token: &SecretString) -> Result<Granted, OAuthError> {

@@ -19,7 +19,10 @@ use tempfile::NamedTempFile;
 use tokio::sync::OnceCell;
 
 use super::SealingKey;
-use crate::{embedded::make_folder, secret::Secret};
+use crate::{
+    embedded::{make_folder, owned},
+    secret::Secret,
+};
 
 /// AES-256-GCM with one key, held in memory.
 ///
@@ -68,15 +71,18 @@ impl LocalVault {
 
     /// A vault with the key in the file `key` of a folder. Missing ones are created, private to their
     /// owner; processes that do so at the same time end up with the same key. A file
-    /// that other users can read is refused.
+    /// or folder that other users can read, or that belongs to one, is refused.
     pub fn from_file(folder: &Path) -> Result<Self, KeyError> {
         let path = folder.join("key");
         let failed = |source| KeyError::Io { path: path.clone(), source };
+        make_folder(folder).map_err(failed)?;
         if !path.try_exists().map_err(failed)? {
-            make_folder(folder).and_then(|()| make_key_file(folder, &path)).map_err(failed)?;
+            make_key_file(folder, &path).map_err(failed)?;
         }
         let file = File::open(&path).map_err(failed)?;
-        if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        let found = file.metadata().map_err(failed)?;
+        owned(&path, &found).map_err(failed)?;
+        if found.permissions().mode() & 0o077 != 0 {
             return Err(KeyError::Exposed(path));
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(128));

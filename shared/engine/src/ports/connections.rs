@@ -18,6 +18,15 @@ pub trait Connections: Send + Sync {
         provider: Provider,
     ) -> Result<Option<StoredConnection>, LedgerError>;
 
+    /// Whether a workspace, other than this one if it is given, has connected an account. It may be some moments
+    /// behind.
+    async fn is_connected(
+        &self,
+        provider: Provider,
+        account: &str,
+        elsewhere_than: Option<&WorkspaceId>,
+    ) -> Result<bool, LedgerError>;
+
     /// Writes a connection over the version `over`, or where there is none if that is none; nothing when the
     /// ledger holds another one. Repeating a write whose answer was lost counts as done.
     async fn put_connection(&self, connection: &StoredConnection, over: Option<Uuid>) -> Result<Save, LedgerError>;

@@ -1,0 +1,244 @@
+//! The server's connections, with bounds on what callers can hold: how many connections, for how long, and how many
+//! bytes of bodies.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use futures_util::stream::try_unfold;
+use http_body_util::BodyExt as _;
+use hyper::{
+    Request,
+    body::{Body as _, Bytes, Incoming},
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{Instant, interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use web::{
+    CallerAddress,
+    body::{MAX_BODY, SMALL_BODY},
+};
+
+/// The most connections; fewer if the process may not open twice as many files.
+const MAX_CONNECTIONS: usize = 512;
+/// How long the head of a request may take, from the begin of the connection or from the last answer.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to read an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// After the signal to stop, how long a connection waits for its client.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often connections are looked over for those whose time is up.
+const LOOK: Duration = Duration::from_millis(250);
+/// The longest head, and the most that is read before it is used.
+const MAX_HEAD: usize = 64 * 1024;
+/// The bytes of all bodies that are in memory at once, without the small ones: they wait for no large one.
+const MAX_HELD: usize = 16 * MAX_BODY;
+
+/// Serves until `stop`. Then requests in progress finish, and connections that wait for their client have
+/// [`STOP_TIMEOUT`] left.
+///
+/// Of more connections than there may be, the one ends that has waited longest for its client: half-open connections
+/// and stalled bodies cannot keep anybody out.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let most = MAX_CONNECTIONS.min(app::open_files() / 2);
+    let bounds =
+        Arc::new(Bounds { bodies: Arc::new(Semaphore::new(MAX_HELD)), waiting: Mutex::default(), stop: stop.clone() });
+    let mut connections = JoinSet::new();
+    let mut look = interval(LOOK);
+    let mut id = 0;
+    loop {
+        select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            _ = look.tick() => bounds.end_overdue(),
+            accepted = listener.accept(), if connections.len() <= most => match accepted {
+                Ok((stream, peer)) => {
+                    id += 1;
+                    let place = Place { id, end: CancellationToken::new(), bounds: Arc::clone(&bounds) };
+                    connections.spawn(connection(stream, peer, router.clone(), place));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    bounds.end_oldest();
+                    sleep(LOOK).await;
+                }
+            }
+        }
+        if connections.len() > most {
+            bounds.end_oldest();
+        }
+    }
+    drop(listener);
+    bounds.hurry();
+    while !connections.is_empty() {
+        select! {
+            _ = connections.join_next() => {}
+            _ = look.tick() => bounds.end_overdue(),
+        }
+    }
+}
+
+/// Serves one connection until either side ends it.
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, place: Place) {
+    place.wait(HEAD_TIMEOUT);
+    let (router, place) = (TowerToHyperService::new(router), Arc::new(place));
+    let service = service_fn(|request: Request<Incoming>| {
+        let mut request = request.map(|body| Arriving::begin(body, &place));
+        request.extensions_mut().insert(CallerAddress(peer.ip()));
+        let answer = router.call(request);
+        let place = &place;
+        async move {
+            let answer = answer.await;
+            place.wait(ANSWER_TIMEOUT);
+            answer
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    let mut http = pin!(http.serve_connection(TokioIo::new(stream), service));
+    select! {
+        // It ends with an error if the client breaks it off.
+        _ = http.as_mut() => return,
+        () = place.end.cancelled() => return,
+        () = place.bounds.stop.cancelled() => http.as_mut().graceful_shutdown(),
+    }
+    select! {
+        _ = http => {}
+        () = place.end.cancelled() => {}
+    }
+}
+
+/// What all connections share.
+struct Bounds {
+    bodies: Arc<Semaphore>,
+    /// The connections that wait for a head or a body, or for their answer to be taken, by their ids.
+    waiting: Mutex<HashMap<u64, Waiting>>,
+    stop: CancellationToken,
+}
+
+/// A connection that waits for its client.
+struct Waiting {
+    since: Instant,
+    until: Instant,
+    end: CancellationToken,
+}
+
+impl Bounds {
+    fn end_oldest(&self) {
+        let mut waiting = self.waiting();
+        let oldest = waiting.iter().min_by_key(|(_, connection)| connection.since).map(|(id, _)| *id);
+        if let Some(oldest) = oldest.and_then(|id| waiting.remove(&id)) {
+            oldest.end.cancel();
+        }
+    }
+
+    fn end_overdue(&self) {
+        let now = Instant::now();
+        self.waiting()
+            .extract_if(|_, connection| connection.until <= now)
+            .for_each(|(_, overdue)| overdue.end.cancel());
+    }
+
+    /// Leaves every connection no more than [`STOP_TIMEOUT`].
+    fn hurry(&self) {
+        let soon = Instant::now() + STOP_TIMEOUT;
+        self.waiting().values_mut().for_each(|connection| connection.until = connection.until.min(soon));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body that is on its way. Its connection waits for the client until this is dropped.
+struct Arriving {
+    body: Incoming,
+    seen: usize,
+    held: Option<OwnedSemaphorePermit>,
+    place: Arc<Place>,
+}
+
+impl Arriving {
+    fn begin(body: Incoming, place: &Arc<Place>) -> Body {
+        if body.is_end_stream() {
+            place.leave();
+            return Body::empty();
+        }
+        place.wait(BODY_TIMEOUT);
+        Body::from_stream(try_unfold(Self { body, seen: 0, held: None, place: Arc::clone(place) }, Self::next))
+    }
+
+    /// The next part, and the rest.
+    async fn next(mut self) -> hyper::Result<Option<(Bytes, Self)>> {
+        loop {
+            if self.seen > SMALL_BODY && self.held.is_none() {
+                self.held = Arc::clone(&self.place.bounds.bodies).acquire_many_owned(self.size()).await.ok();
+            }
+            let Some(part) = self.body.frame().await.transpose()? else { return Ok(None) };
+            if let Ok(part) = part.into_data() {
+                self.seen = self.seen.saturating_add(part.len());
+                return Ok(Some((part, self)));
+            }
+        }
+    }
+
+    /// As large as the body says, and never more than is kept of it.
+    fn size(&self) -> u32 {
+        let rest = self.body.size_hint().upper().and_then(|rest| usize::try_from(rest).ok());
+        let size = rest.map_or(MAX_BODY, |rest| self.seen.saturating_add(rest)).min(MAX_BODY);
+        u32::try_from(size).unwrap_or(u32::MAX)
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.place.leave();
+    }
+}
+
+/// A connection's place among those that wait for their clients.
+struct Place {
+    id: u64,
+    /// Ends the connection.
+    end: CancellationToken,
+    bounds: Arc<Bounds>,
+}
+
+impl Place {
+    /// Waits for the client, for so long at most.
+    fn wait(&self, timeout: Duration) {
+        let since = Instant::now();
+        let timeout = if self.bounds.stop.is_cancelled() { timeout.min(STOP_TIMEOUT) } else { timeout };
+        let waiting = Waiting { since, until: since + timeout, end: self.end.clone() };
+        self.bounds.waiting().insert(self.id, waiting);
+    }
+
+    /// The client has sent its request.
+    fn leave(&self) {
+        self.bounds.waiting().remove(&self.id);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
