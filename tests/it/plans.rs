@@ -275,11 +275,13 @@ async fn more_mails_than_a_plan_holds_are_told_of_and_are_nobodys_fault() {
         ("Tell Sam x. ", 40),
         ("ask a@b.co y? ", 15),
     ];
-    for (sentence, times) in prompts {
-        let planned = inside.plan(&sentence.repeat(times), None).await;
-        let plan = planned.unwrap_or_else(|problem| panic!("{sentence} {times} times: {problem}")).plan;
-        assert!(plan.actions.len() <= 10, "{sentence} {times} times");
+    let people: Vec<String> = (0..12).map(|n| format!("Send email to p{n}@example.com saying hello {n}.")).collect();
+    let prompts = prompts.map(|(sentence, times)| sentence.repeat(times)).into_iter();
+    for prompt in prompts.chain([people.join(" "), people.join("\n"), people[..11].join(" Then ")]) {
+        let planned = inside.plan(&prompt, None).await;
+        let plan = planned.unwrap_or_else(|problem| panic!("{prompt}: {problem}")).plan;
+        assert!(plan.actions.len() <= 10, "{prompt}");
         let says = plan.notes.is_some() || !plan.questions.is_empty() || !plan.actions.is_empty();
-        assert!(says, "{sentence} {times} times: {plan:?}");
+        assert!(says, "{prompt}: {plan:?}");
     }
 }
