@@ -109,7 +109,7 @@ impl Deployment {
             engine,
             caller,
             known: Vec::new(),
-            middle: Position { created_at: middle, job_id: JobId(uuid::Uuid::max()) },
+            middle: Position { at: middle, id: uuid::Uuid::max() },
             folder,
         };
         let template = deployment.execute("template").await;
@@ -170,7 +170,7 @@ impl Deployment {
         let known = self.known[usize::from(round)];
         self.poll(known).await;
         let cold = clock.lap();
-        assert!(ledger.jobs(&[known]).await.expect("it answers")[0].is_some());
+        assert!(ledger.jobs(&self.caller.workspace, &[known]).await.expect("it answers")[0].is_some());
         let warm = clock.lap();
         self.page(None, None).await;
         let first = clock.lap();

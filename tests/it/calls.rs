@@ -132,6 +132,14 @@ impl World {
                     calls.lock().unwrap().push("settings".to_owned());
                     return Reaction::Forward;
                 }
+                // The audit's heads, which are logged once an hour.
+                let of_heads = |key: &Value| key["pk"]["S"].as_str().is_some_and(|key| key.starts_with("CHAIN#"));
+                let listed = body["ExpressionAttributeValues"][":pk"]["S"] == "CHAINS";
+                let keys =
+                    body["RequestItems"].as_object().and_then(|tables| tables.values().next()?["Keys"].as_array());
+                if listed || keys.is_some_and(|keys| keys.iter().all(of_heads)) {
+                    return Reaction::Forward;
+                }
                 let index = body["IndexName"].as_str().map(|index| format!(" {index}")).unwrap_or_default();
                 calls.lock().unwrap().push(format!("{call}{index}"));
                 Reaction::Forward
@@ -165,6 +173,9 @@ impl Program {
         let (flush, redis): (Vec<_>, Vec<_>) = redis
             .into_iter()
             .partition(|trip| trip.iter().all(|command| command.starts_with("EVAL orc:{metrics}:flush:")));
+        let is_heads_lock =
+            |trip: &Vec<String>| trip.iter().all(|command| command.starts_with("SET orc:{audit-heads}"));
+        let redis: Vec<_> = redis.into_iter().filter(|trip| !is_heads_lock(trip)).collect();
         let trips: String = redis.iter().fold(String::new(), |mut line, trip| {
             let first = trip.first().map_or("", |command| without_id(command));
             let _ = write!(line, "{first}*{} ", trip.len());
@@ -236,9 +247,9 @@ async fn requests_and_jobs_cost_what_is_written_down() {
 
     let fakes = Fakes::start().await.unwrap();
     let (sends, scope) = (["gmail.messages.send"], GMAIL_SEND);
-    live(&world, &fakes, scope, &sends, Cost { redis: 2, dynamodb: 4, sqs: 1, ..ONE }).await;
-    let (sends, scope) = (["gmail.drafts.create", "gmail.drafts.send"], GMAIL_COMPOSE);
     live(&world, &fakes, scope, &sends, Cost { redis: 2, dynamodb: 5, sqs: 1, ..ONE }).await;
+    let (sends, scope) = (["gmail.drafts.create", "gmail.drafts.send"], GMAIL_COMPOSE);
+    live(&world, &fakes, scope, &sends, Cost { redis: 2, dynamodb: 6, sqs: 1, ..ONE }).await;
 
     planned_by_a_model(&world).await;
     first_request(&world).await;
@@ -255,7 +266,7 @@ async fn planned_by_a_model(world: &World) {
     assert_eq!(program.server.post("/ai/plan2", &prompt).await.status, 200);
     program.cost("warm up");
     assert_eq!(program.server.post("/ai/plan2", &prompt).await.status, 200);
-    assert_eq!(program.cost("plan2 by a model"), Cost { redis: 2, dynamodb: 4, ..ONE });
+    assert_eq!(program.cost("plan2 by a model"), Cost { redis: 2, dynamodb: 5, ..ONE });
     assert_eq!(model.requests().len(), 2);
 }
 
@@ -267,14 +278,14 @@ async fn requests(world: &World) {
     program.cost("warm up");
 
     let reply = program.execute(&ten("a")).await;
-    let cost = Cost { redis: 2, dynamodb: 1, sqs: 1, ..ONE };
+    let cost = Cost { redis: 2, dynamodb: 2, sqs: 1, ..ONE };
     assert_eq!(program.warm_cost("execute of ten"), cost);
 
     let id = reply.body["job_ids"][9].as_str().unwrap();
     let path = format!("/ai/jobs/{id}");
     assert_eq!(program.server.get(&path).await.body["status"], "pending");
     assert_eq!(program.cost("poll, cached"), Cost { redis: 1, ..ONE });
-    assert_eq!(world.redis.command(&format!("DEL orc:{{{id}}}:job")), ":1");
+    assert_eq!(world.redis.command(&format!("DEL orc:{{local#{id}}}:job")), ":1");
     assert_eq!(program.server.get(&path).await.body["status"], "pending");
     assert_eq!(program.cost("poll, not cached"), Cost { redis: 2, dynamodb: 1, ..ONE });
     assert_eq!(program.server.get(&format!("{path}?wait=1")).await.body["status"], "pending");
@@ -286,29 +297,29 @@ async fn requests(world: &World) {
     program.work(10).await;
     // Until the gate has answered the first of them, others may ask it too.
     let cost = program.cost("ten jobs side by side");
-    assert_eq!((cost.dynamodb, cost.sqs), (40, 10));
+    assert_eq!((cost.dynamodb, cost.sqs), (50, 10));
     assert!((1..=10).contains(&cost.flush), "one may bring what several have counted: {cost:?}");
     assert!(cost.redis <= 20, "what is under way at once may look like one: {cost:?}");
 
     program.execute(&request(&[gmail("b", "Hello")])).await;
-    assert_eq!(program.warm_cost("execute of one"), Cost { redis: 2, dynamodb: 1, sqs: 1, ..ONE });
+    assert_eq!(program.warm_cost("execute of one"), Cost { redis: 2, dynamodb: 2, sqs: 1, ..ONE });
     program.work(1).await;
-    assert_eq!(program.warm_cost("job, sandbox"), Cost { redis: 2, dynamodb: 4, sqs: 1, ..ONE });
+    assert_eq!(program.warm_cost("job, sandbox"), Cost { redis: 2, dynamodb: 5, sqs: 1, ..ONE });
 
     let long = "x".repeat(90 * 1024);
     let mut large = ten("large");
     large["actions"].as_array_mut().unwrap().iter_mut().for_each(|action| action["params"]["text"] = json!(long));
     program.execute(&large).await;
-    let cost = Cost { redis: 2, dynamodb: 1, sqs: 1, ..ONE };
+    let cost = Cost { redis: 2, dynamodb: 2, sqs: 1, ..ONE };
     assert_eq!(program.warm_cost("execute of ten, 90 KiB each"), cost);
     program.work(10).await;
-    assert_eq!(program.cost("ten jobs of 90 KiB").dynamodb, 40);
+    assert_eq!(program.cost("ten jobs of 90 KiB").dynamodb, 50);
 
     let prompt = json!({ "prompt": "Send email to john@example.com saying thanks for the meeting" });
     let plan = program.server.post("/ai/plan2", &prompt).await.body;
-    assert_eq!(program.warm_cost("plan2"), Cost { dynamodb: 4, ..ONE });
+    assert_eq!(program.warm_cost("plan2"), Cost { dynamodb: 5, ..ONE });
     program.execute(&json!({ "plan_id": plan["plan"]["plan_id"], "actor_id": "ana@example.com" })).await;
-    let cost = Cost { redis: 2, dynamodb: 2, sqs: 1, ..ONE };
+    let cost = Cost { redis: 2, dynamodb: 3, sqs: 1, ..ONE };
     assert_eq!(program.warm_cost("execute of a plan"), cost);
     program.work(1).await;
     program.cost("its job");
@@ -329,7 +340,7 @@ async fn live(world: &World, fakes: &Fakes, scope: &str, sends: &[&str], cost: C
         ("GOOGLE_ACCESS_TOKEN_SCOPES", scope),
     ]);
     program.execute(&request(&[gmail(sends[0], "Hello")])).await;
-    assert_eq!(program.warm_cost("execute of one"), Cost { redis: 2, dynamodb: 1, sqs: 1, ..ONE });
+    assert_eq!(program.warm_cost("execute of one"), Cost { redis: 2, dynamodb: 2, sqs: 1, ..ONE });
     program.work(1).await;
     assert_eq!(program.warm_cost(&format!("job, {sends:?}")), cost);
     assert_eq!((fakes.operations().as_slice(), fakes.deliveries().len()), (sends, 1));
@@ -349,14 +360,14 @@ async fn with_a_key(world: &World) {
     program.work(1).await;
     program.cost("warm up");
     let reply = program.execute(&ten("keyed")).await;
-    assert_eq!(program.warm_cost("execute of ten, with a key"), Cost { redis: 2, dynamodb: 1, sqs: 1, ..ONE });
+    assert_eq!(program.warm_cost("execute of ten, with a key"), Cost { redis: 2, dynamodb: 2, sqs: 1, ..ONE });
     let path = format!("/ai/jobs/{}", reply.body["job_ids"][9].as_str().unwrap());
     assert_eq!(program.server.get(&path).await.body["status"], "pending");
     assert_eq!(program.warm_cost("poll, cached, with a key"), Cost { redis: 1, ..ONE });
     let prompt = json!({ "prompt": "Send email to john@example.com saying thanks for the meeting" });
     assert_eq!(program.server.post("/ai/plan2", &prompt).await.status, 200);
     // One call more than without a key: the same went out before.
-    assert_eq!(program.warm_cost("plan2, with a key"), Cost { redis: 1, dynamodb: 5, ..ONE });
+    assert_eq!(program.warm_cost("plan2, with a key"), Cost { redis: 1, dynamodb: 6, ..ONE });
     assert_eq!(program.server.get("/ai/jobs").await.status, 200);
     assert_eq!(program.warm_cost("list, with a key"), Cost { redis: 1, dynamodb: 2, ..ONE });
     program.work(10).await;
@@ -373,7 +384,7 @@ async fn first_request(world: &World) {
     both["actions"][9]["provider"] = json!("microsoft");
     both["actions"][9]["action"] = json!("outlook.send");
     program.execute(&both).await;
-    assert_eq!(program.cost("first request"), Cost { settings: 1, gate: 2, flush: 1, redis: 5, dynamodb: 3, sqs: 1 });
+    assert_eq!(program.cost("first request"), Cost { settings: 1, gate: 2, flush: 1, redis: 5, dynamodb: 4, sqs: 1 });
     program.work(10).await;
     world.know_the_rollout();
 }

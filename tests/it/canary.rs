@@ -256,6 +256,15 @@ async fn nothing_tells_a_secret_an_address_or_a_content() {
     problems.extend(of_account);
     let bound_client = server.with_key(&bound);
     problems.push(bound_client.post("/ai/execute", &request(&mail("bound"))).await);
+    // Whose job has the key, and what it does, is not the bound actor's to know.
+    let unnamed = json!({ "actions": [mail("job-0")] });
+    problems.push(bound_client.post("/ai/execute", &unnamed).await);
+    assert_eq!(problems.last().map(Reply::code), Some(&json!("idempotency-key-reused")));
+    for path in ["/ai/jobs", "/dev/outbox", "/audit"] {
+        let list = bound_client.get(path).await;
+        assert_eq!(list.status, 200, "{path}");
+        problems.push(list);
+    }
     problems.push(server.with_key(&key.replace("orc_", "orc_x")).get("/ai/jobs").await);
     assert!(problems.len() > 25, "{}", problems.len());
     let metrics = client.get("/metrics").await.body.as_str().unwrap().to_owned();

@@ -4,7 +4,9 @@
 mod permissions;
 mod support;
 
+mod audit;
 mod bad_input;
+mod bound;
 #[cfg(feature = "aws")]
 mod calls;
 mod canary;

@@ -1,5 +1,5 @@
-//! Two tenants, and every route of the OpenAPI document with every verb: a key of one never sees, changes or infers
-//! anything of the other's. A route that this test does not know fails it.
+//! Two tenants, and two actors of one tenant, and every route of the OpenAPI document with every verb: a key of one never
+//! sees, changes or infers anything of the other's. A route that this test does not know fails it.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -14,8 +14,8 @@ const SECRETS: [&str; 4] = ["secret-subject", "secret-text", "secret-person", "s
 /// What stands for an id that names nothing.
 const NOBODY: &str = "018f4e7e-7d4c-8a3b-8a52-0b7d2c9d3f10";
 
-fn make_key(folder: &Path, workspace: &str) -> String {
-    run(folder, &[], &["keys", "create", "--workspace", workspace, "--scopes", SCOPES])
+fn make_key(folder: &Path, workspace: &str, more: &[&str]) -> String {
+    run(folder, &[], &[&["keys", "create", "--workspace", workspace, "--scopes", SCOPES], more].concat())
 }
 
 /// What the first tenant has.
@@ -101,10 +101,28 @@ async fn holdings(client: &Client) -> BTreeMap<&'static str, Value> {
 async fn a_tenant_sees_changes_and_infers_nothing_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (a, b) = (make_key(folder, "a"), make_key(folder, "b"));
+    let (a, b) = (make_key(folder, "a", &[]), make_key(folder, "b", &[]));
+    let b = sees_changes_and_infers_nothing(folder, &a, &b).await;
+    // The same idempotency key in the other workspace is another job, and says nothing of the first.
+    assert_eq!((b.status, &b.body["jobs"][0]["replayed"]), (202, &json!(false)));
+}
+
+#[tokio::test]
+async fn a_key_bound_to_an_actor_sees_changes_and_infers_nothing_of_another_actors() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let a = make_key(folder, "a", &["--actor", "secret-person@example.com"]);
+    let b = make_key(folder, "a", &["--actor", "bo"]);
+    let b = sees_changes_and_infers_nothing(folder, &a, &b).await;
+    // Idempotency keys are the workspace's, so it is taken.
+    assert_eq!((b.status, b.code()), (422, &json!("idempotency-key-reused")));
+}
+
+/// Goes every way with the second key to what the first one has. Gives back what becomes of its idempotency key.
+async fn sees_changes_and_infers_nothing(folder: &Path, a: &str, b: &str) -> Reply {
     let limits = [("LIMIT_REQUESTS_PER_KEY", "100000"), ("LIMIT_REQUESTS_PER_WORKSPACE", "100000")];
     let server = Server::start(folder, &limits);
-    let (a, b) = (server.with_key(&a), server.with_key(&b));
+    let (a, b) = (server.with_key(a), server.with_key(b));
 
     // One job that has ended well, one that a caller cancelled, and a plan that can be executed.
     let mut jobs = Vec::new();
@@ -159,11 +177,9 @@ async fn a_tenant_sees_changes_and_infers_nothing_of_another() {
         assert!(!SECRETS.iter().any(|secret| text.contains(secret)), "{path} tells: {text}");
         assert!(!owned.jobs.iter().any(|id| text.contains(id.as_str())), "{path} tells of a job: {text}");
     }
-    // The same idempotency key in the other workspace is another job, and says nothing of the first.
     let mut action = gmail("secret-key-0", "Another");
     action["params"]["to"] = json!("john@example.com");
     let accepted = b.post("/ai/execute", &json!({ "actions": [action], "actor_id": "bo" })).await;
-    assert_eq!((accepted.status, &accepted.body["jobs"][0]["replayed"]), (202, &json!(false)));
     // Another tenant's cursor leads nowhere but into one's own.
     let cursor = a.get("/ai/jobs?limit=1").await.body["next_cursor"].as_str().unwrap().to_owned();
     let listed = b.get(&format!("/ai/jobs?cursor={cursor}")).await.body;
@@ -178,6 +194,7 @@ async fn a_tenant_sees_changes_and_infers_nothing_of_another() {
             assert_eq!(refused.status, 401, "{verb} {path}");
         }
     }
+    accepted
 }
 
 #[tokio::test]

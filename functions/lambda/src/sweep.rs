@@ -4,15 +4,17 @@ use engine::Engine;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
-/// Queues the jobs whose message was lost, and erases what has expired, whatever the event. The second is tried
-/// when the first fails, too; a failure of either is the invocation's.
+/// Queues the jobs whose message was lost, erases what has expired, and logs the audit's heads, whatever the event. Each is
+/// tried when another fails, too; a failure of any is the invocation's.
 pub async fn serve(engine: Arc<Engine>) -> Result<(), Error> {
     let handle = async |_: LambdaEvent<Value>| {
         let swept = engine.sweeper.sweep().await;
         let erased = engine.sweeper.erase_expired().await;
+        let logged = engine.sweeper.log_heads_hourly().await;
         engine.metrics.flush().await;
         swept?;
         erased?;
+        logged?;
         Ok::<(), Error>(())
     };
     lambda_runtime::run(service_fn(handle)).await

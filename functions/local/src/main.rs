@@ -52,12 +52,8 @@ enum Run {
     /// Restrict the actions of a workspace.
     #[command(subcommand)]
     Workspaces(workspaces::Workspaces),
-    /// Print the audit of a workspace, or of the whole deployment.
-    Audit {
-        /// The workspace; default the entries of no workspace.
-        #[arg(long)]
-        workspace: Option<domain::WorkspaceId>,
-    },
+    /// Print the audit of a workspace, or check that nobody has changed it.
+    Audit(audit::Audit),
     /// Work jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), without serving the API.
     Worker,
     /// Create the table LEDGER_TABLE as infra/template.yaml does, for a local DynamoDB.
@@ -90,11 +86,11 @@ async fn run(config: &Config, command: Run) -> Result<ExitCode, Box<dyn Error>> 
         #[cfg(feature = "aws")]
         Run::CreateTable => app::create_table(config).await?,
         Run::Eval(command) => return eval::run(config, command).await,
+        Run::Audit(command) => return audit::run(&app::engine(config)?, command).await,
         Run::Replay(command) => return replay::run(&app::engine(config)?, command).await,
         Run::Keys(command) => keys::run(config, command).await?,
         Run::Rollout(command) => rollout::run(&app::engine(config)?, command).await?,
         Run::Workspaces(command) => workspaces::run(&app::engine(config)?, command).await?,
-        Run::Audit { workspace } => audit::run(&app::engine(config)?, workspace).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

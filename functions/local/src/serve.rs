@@ -78,5 +78,8 @@ async fn run_until_signal(
     if let Err(error) = engine.sweeper.erase_expired().await {
         tracing::warn!(%error, "expired records were not erased; the next start does it");
     }
+    if let Err(error) = engine.sweeper.log_heads().await {
+        tracing::warn!(%error, "the heads of the audit were not logged");
+    }
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! The ledger's ports over a store of [`Records`]: the record of each aggregate, and the precondition of each write.
 
+pub(crate) mod chain;
 mod records;
 
 use std::collections::HashSet;
 
 use async_trait::async_trait;
 use domain::{
-    AuditEntry, ContentHash, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider, WorkspaceId, WorkspaceSettings,
+    AuditEntry, AuditHead, AuditVerdict, ContentHash, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider,
+    WorkspaceId, WorkspaceSettings,
 };
 use engine::ports::{
     Audit, AuditFilter, Connections, Contents, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry, Plans,
-    Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep,
+    Position, Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep,
 };
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -30,7 +32,8 @@ use uuid::Uuid;
 /// | API key | `KEY#<key id>`, `KEY` | its record | `KEYS`, by time of making |
 /// | connected account | `CONNECTION#<workspace>#<provider>`, `CONNECTION` | its record, tokens and address sealed | `ACCOUNT#<provider>#<account>`, by workspace |
 /// | settings of a workspace | `WORKSPACE#<workspace>`, `WORKSPACE` | the settings | |
-/// | entry of the audit | `AUDIT#<workspace, or nothing>#<place>`, `AUDIT` | the entry | `AUDIT#<workspace, or nothing>`, by time |
+/// | entry of the audit | `AUDIT#<workspace, or nothing>#<place>`, `AUDIT` | the entry, linked to the one before | `AUDIT#<workspace, or nothing>`, by time |
+/// | head of a chain | `CHAIN#<list>#<chain>`, `CHAIN` | its last entry; its sequence is the version | `CHAINS`, by list and chain |
 /// | share of a rollout | `ROLLOUT#<provider>`, `ROLLOUT` | percent | |
 ///
 /// Bodies are JSON unless sealed. A workspace's id contains no `#`. A job is due while it is open, and waits until a
@@ -50,14 +53,21 @@ impl<R: Records> RecordLedger<R> {
 
     /// Writes a record and an entry of the audit, whatever is there.
     async fn put_audited(&self, record: Record, audit: &AuditEntry) -> Result<(), LedgerError> {
-        self.records.write(vec![Write::Put(record, If::Any), audited(audit, If::Any)?]).await.map(drop)
+        self.records.write(vec![Write::Put(record, If::Any)], vec![audited(audit)?]).await.map(drop)
     }
 
     /// Writes a version of a record over another one, and `more` with it.
-    async fn save_version(&self, record: Record, condition: If, more: Vec<Write>) -> Result<Save, LedgerError> {
+    async fn save_version(
+        &self,
+        record: Record,
+        condition: If,
+        more: Vec<Write>,
+        entry: Option<AuditEntry>,
+    ) -> Result<Save, LedgerError> {
         let body = record.body.clone();
         let writes = std::iter::once(Write::Put(record, condition)).chain(more).collect();
-        Ok(match self.records.write(writes).await? {
+        let entries = entry.iter().map(audited).collect::<Result<_, _>>()?;
+        Ok(match self.records.write(writes, entries).await? {
             // The same version exists if an earlier write succeeded and only its answer was lost.
             Written::Refused(there) if there.as_ref().is_none_or(|there| there.body != body) => Save::Stale,
             _ => Save::Done,
@@ -72,37 +82,37 @@ impl<R: Records> Jobs for RecordLedger<R> {
         if ids.len() < jobs.len() {
             return Ok(Insert::Taken);
         }
-        let mut writes = Vec::with_capacity(3 * jobs.len());
+        let mut writes = Vec::with_capacity(2 * jobs.len());
         for (job, Contents(Sealed(sealed))) in jobs {
             let mut contents = Record::new(contents_key(job.job_id), sealed.clone());
             contents.expires_at = job.contents_expire_at();
             writes.extend([Write::Put(job_record(job)?, If::Free), Write::Put(contents, If::Any)]);
-            writes.extend(job.audit().map(|entry| audited(&entry, If::Any)).transpose()?);
         }
-        Ok(match self.records.write(writes).await? {
+        let entries = jobs.iter().filter_map(|(job, _)| job.audit()).map(|entry| audited(&entry));
+        Ok(match self.records.write(writes, entries.collect::<Result<_, _>>()?).await? {
             Written::Done => Insert::Done,
             Written::Refused(_) => Insert::Taken,
         })
     }
 
-    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
+    async fn jobs(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
         let found = self.records.get(ids.iter().copied().map(job_key).collect()).await?;
-        found.iter().map(|found| found.as_ref().map(read).transpose()).collect()
+        found.iter().map(|found| read_own(workspace, found.as_ref())).collect()
     }
 
     async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
         let before = If::Version(job.revision.saturating_sub(1).to_string());
-        let mut more = Vec::new();
+        let (mut more, entry) = (Vec::new(), job.audit());
         // Only an audited version ends a job or opens it again, and so changes when its contents expire.
-        if let Some(entry) = job.audit() {
-            more.extend([Write::Expire(contents_key(job.job_id), job.contents_expire_at()), audited(&entry, If::Any)?]);
+        if entry.is_some() {
+            more.push(Write::Expire(contents_key(job.job_id), job.contents_expire_at()));
             if let (Some(content), Some(until)) = (&job.content_hash, job.may_repeat_until()) {
                 let mut sent = Record::new(sent_key(&job.workspace_id, content), json(&job.job_id)?);
                 sent.expires_at = Some(until);
                 more.push(Write::Put(sent, If::Any));
             }
         }
-        self.save_version(job_record(job)?, before, more).await
+        self.save_version(job_record(job)?, before, more, entry).await
     }
 
     async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError> {
@@ -110,17 +120,20 @@ impl<R: Records> Jobs for RecordLedger<R> {
         Ok(found.into_iter().map(|found| Some(Contents(Sealed(found?.body)))).collect())
     }
 
-    async fn job_with_contents(&self, id: JobId) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
+    async fn job_with_contents(
+        &self,
+        workspace: &WorkspaceId,
+        id: JobId,
+    ) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
         let mut found = self.records.get(vec![job_key(id), contents_key(id)]).await?;
         let sealed = found.pop().flatten();
-        let Some(job) = found.pop().flatten() else { return Ok(None) };
-        Ok(Some((read(&job)?, sealed.map(|found| Contents(Sealed(found.body))))))
+        let Some(job) = read_own(workspace, found.pop().flatten().as_ref())? else { return Ok(None) };
+        Ok(Some((job, sealed.map(|found| Contents(Sealed(found.body))))))
     }
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
         let list = jobs_list(&filter.workspace, filter.status);
-        let before = filter.after.map_or_else(|| END.to_owned(), |last| place(last.created_at, last.job_id));
-        read_all(&self.records.list(list, before, filter.limit).await?)
+        read_all(&self.records.list(list, before(filter.after), filter.limit).await?)
     }
 
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
@@ -142,7 +155,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
         content: &ContentHash,
     ) -> Result<Option<Job>, LedgerError> {
         match self.read(sent_key(workspace, content)).await? {
-            Some(id) => self.job(id).await,
+            Some(id) => self.job(workspace, id).await,
             None => Ok(None),
         }
     }
@@ -170,7 +183,7 @@ impl<R: Records> Plans for RecordLedger<R> {
             record.expires_at = Some(*expires_at);
             Write::Put(record, If::Any)
         });
-        self.records.write(plans.chain([audited(audit, If::Any)?]).collect()).await.map(drop)
+        self.records.write(plans.collect(), vec![audited(audit)?]).await.map(drop)
     }
 
     async fn plan(
@@ -193,10 +206,15 @@ impl<R: Records> Outbox for RecordLedger<R> {
         let mut record = Record::new(key(format!("JOB#{job_id}"), "OUTBOX"), sealed.0.clone());
         record.expires_at = Some(*expires_at);
         record.list = Some((outbox_list(workspace), place(*written_at, job_id)));
-        self.records.write(vec![Write::Put(record, If::Free)]).await.map(drop)
+        self.records.write(vec![Write::Put(record, If::Free)], Vec::new()).await.map(drop)
     }
 
-    async fn outbox(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
+    async fn outbox(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<OutboxEntry>, LedgerError> {
         let entry = |found: Found| {
             let (micros, id) = found.place.as_deref()?.split_once('#')?;
             Some(OutboxEntry {
@@ -207,7 +225,7 @@ impl<R: Records> Outbox for RecordLedger<R> {
                 sealed: Sealed(found.body),
             })
         };
-        let found = self.records.list(outbox_list(workspace), END.to_owned(), limit).await?;
+        let found = self.records.list(outbox_list(workspace), before(after), limit).await?;
         let entries: Option<Vec<_>> = found.into_iter().map(entry).collect();
         entries.ok_or_else(|| LedgerError::permanent("a record of the outbox has an invalid format"))
     }
@@ -216,8 +234,8 @@ impl<R: Records> Outbox for RecordLedger<R> {
 #[async_trait]
 impl<R: Records> Keys for RecordLedger<R> {
     async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
-        let writes = vec![Write::Put(key_record(key)?, If::Free), audited(&key.audit(), If::Any)?];
-        Ok(matches!(self.records.write(writes).await?, Written::Done))
+        let write = self.records.write(vec![Write::Put(key_record(key)?, If::Free)], vec![audited(&key.audit())?]);
+        Ok(matches!(write.await?, Written::Done))
     }
 
     async fn key(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
@@ -265,7 +283,7 @@ impl<R: Records> Connections for RecordLedger<R> {
         record.version = Some(connection.version.to_string());
         record.list = Some((account_list(connection.provider, &connection.account), connection.workspace.to_string()));
         let condition = over.map_or(If::Free, |over| If::Version(over.to_string()));
-        self.save_version(record, condition, Vec::new()).await
+        self.save_version(record, condition, Vec::new(), None).await
     }
 
     async fn delete_connection(
@@ -275,7 +293,7 @@ impl<R: Records> Connections for RecordLedger<R> {
         version: Uuid,
     ) -> Result<Save, LedgerError> {
         let delete = Write::Delete(connection_key(workspace, provider), If::Version(version.to_string()));
-        Ok(match self.records.write(vec![delete]).await? {
+        Ok(match self.records.write(vec![delete], Vec::new()).await? {
             Written::Refused(Some(_)) => Save::Stale,
             _ => Save::Done,
         })
@@ -317,12 +335,25 @@ impl<R: Records> Settings for RecordLedger<R> {
 #[async_trait]
 impl<R: Records> Audit for RecordLedger<R> {
     async fn put_audit(&self, entry: &AuditEntry) -> Result<(), LedgerError> {
-        self.records.write(vec![audited(entry, If::Free)?]).await.map(drop)
+        self.records.write(Vec::new(), vec![audited(entry)?]).await.map(drop)
     }
 
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
-        let before = filter.after.map_or_else(|| END.to_owned(), |last| place(last.at, last.entry_id));
-        read_all(&self.records.list(audit_list(filter.workspace.as_ref()), before, filter.limit).await?)
+        let list = audit_list(filter.workspace.as_ref());
+        read_all(&self.records.list(list, before(filter.after), filter.limit).await?)
+    }
+
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, LedgerError> {
+        chain::heads(&self.records).await
+    }
+
+    async fn verify_audit(
+        &self,
+        workspace: Option<&WorkspaceId>,
+        logged: Option<&AuditHead>,
+        now: Timestamp,
+    ) -> Result<AuditVerdict, LedgerError> {
+        chain::verify(&self.records, workspace, logged, now).await
     }
 }
 
@@ -356,13 +387,18 @@ fn key_record(key: &KeyRecord) -> Result<Record, LedgerError> {
 }
 
 /// The entry of the audit. Its key begins with the time, so that new entries lie side by side.
-fn audited(entry: &AuditEntry, condition: If) -> Result<Write, LedgerError> {
+fn audited(entry: &AuditEntry) -> Result<Record, LedgerError> {
     let list = audit_list(entry.workspace_id.as_ref());
     let place = place(entry.at, entry.entry_id);
     let mut record = Record::new(key(format!("{}#{place}", list.name), "AUDIT"), json(entry)?);
     record.expires_at = Some(entry.expires_at());
     record.list = Some((list, place));
-    Ok(Write::Put(record, condition))
+    Ok(record)
+}
+
+/// Below the place of this entry.
+fn before(after: Option<Position>) -> String {
+    after.map_or_else(|| END.to_owned(), |last| place(last.at, last.id))
 }
 
 const fn key(partition: String, kind: &'static str) -> Key {
@@ -434,6 +470,12 @@ fn json(value: &impl Serialize) -> Result<String, LedgerError> {
 
 fn read<T: DeserializeOwned>(found: &Found) -> Result<T, LedgerError> {
     serde_json::from_str(&found.body).map_err(|error| unreadable(&error))
+}
+
+/// A job, if it is the workspace's. The body of another's is not looked at.
+fn read_own(workspace: &WorkspaceId, found: Option<&Found>) -> Result<Option<Job>, LedgerError> {
+    let list = jobs_list(workspace, None).name;
+    found.filter(|found| found.list.as_ref() == Some(&list)).map(read).transpose()
 }
 
 fn read_all<T: DeserializeOwned>(found: &[Found]) -> Result<Vec<T>, LedgerError> {

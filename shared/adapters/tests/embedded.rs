@@ -1,15 +1,25 @@
 //! The embedded adapters against the contract of their ports, and what only they promise: files
 //! that outlive the process, and a command line beside a running server.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use adapters::{
     embedded::{MemoryBudget, MemoryCache, MemoryQueue, SqliteLedger},
     system::SystemClock,
     vault::LocalVault,
 };
-use contracts::{ManualClock, sample_job, seed};
-use domain::{AuditBy, AuditEntry, AuditEvent, Job, Lease, Provider};
+use contracts::{
+    ManualClock,
+    audit::{Intruder, Stored},
+    sample_job, seed,
+};
+use domain::{AuditBy, AuditEntry, AuditEvent, Job, Lease, Provider, WorkspaceId};
 use engine::ports::{Audit, AuditFilter, Clock, Contents, Insert, JobFilter, Jobs, Save, Sealed, Settings, Upkeep};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::{TempDir, tempdir};
@@ -61,6 +71,91 @@ mod ledger {
         clock.advance(Duration::from_hours(7 * 24 + 1));
         ledger.erase_expired(clock.now()).await.unwrap();
         assert!(!is_in_a_file());
+    }
+
+    /// Somebody who has the file.
+    struct Burglar(Mutex<rusqlite::Connection>);
+
+    impl Burglar {
+        fn rows(&self, query: &str, pattern: String) -> Vec<Stored> {
+            let file = self.0.lock().unwrap();
+            let query = format!("SELECT partition, place, body, expires_at FROM records WHERE {query} ORDER BY place");
+            let mut query = file.prepare(&query).unwrap();
+            let rows = query.query_map([pattern], |row| {
+                let (partition, place) = (row.get(0)?, row.get(1)?);
+                Ok(Stored { partition, place, body: row.get(2)?, expires_at: row.get(3)? })
+            });
+            rows.unwrap().collect::<Result<_, _>>().unwrap()
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Intruder for Burglar {
+        async fn entries(&self, workspace: &WorkspaceId) -> Vec<Stored> {
+            self.rows("kind = 'AUDIT' AND list = ?1", format!("AUDIT#{workspace}"))
+        }
+
+        async fn heads(&self, workspace: &WorkspaceId) -> Vec<Stored> {
+            self.rows("kind = 'CHAIN' AND partition LIKE ?1", format!("CHAIN#AUDIT#{workspace}#%"))
+        }
+
+        async fn write(&self, workspace: &WorkspaceId, stored: &Stored) {
+            let Stored { partition, place, body, expires_at } = stored;
+            let (kind, list, version) = match serde_json::from_str::<serde_json::Value>(body) {
+                Ok(head) if head["place"].is_string() => {
+                    ("CHAIN", "CHAINS".to_owned(), Some(head["sequence"].to_string()))
+                }
+                _ => ("AUDIT", format!("AUDIT#{workspace}"), None),
+            };
+            let put = "INSERT OR REPLACE INTO records (partition, kind, body, expires_at, list, place, version)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let file = self.0.lock().unwrap();
+            file.execute(put, (partition, kind, body, expires_at, list, place, version)).unwrap();
+        }
+
+        async fn delete(&self, stored: &Stored) {
+            let file = self.0.lock().unwrap();
+            file.execute("DELETE FROM records WHERE partition = ?1", [&stored.partition]).unwrap();
+        }
+    }
+
+    fn burglar(folder: &TempDir) -> Burglar {
+        let file = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
+        file.busy_timeout(Duration::from_secs(5)).unwrap();
+        Burglar(Mutex::new(file))
+    }
+
+    #[tokio::test]
+    async fn the_audit_shows_every_change_of_the_file() {
+        let (ledger, now, folder) = ledger();
+        contracts::audit::shows_every_change(ledger, &burglar(&folder), now, seed()).await;
+    }
+
+    #[tokio::test]
+    async fn the_audit_of_an_earlier_version_is_taken_over() {
+        let (ledger, now, folder) = ledger();
+        contracts::audit::takes_over_entries_without_a_link(ledger, &burglar(&folder), now, seed()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn two_processes_write_one_chain() {
+        let (server, now, folder) = ledger();
+        let command = open(folder.path());
+        let workspace: WorkspaceId = "local".parse().unwrap();
+        let writing: Vec<_> = (0..200_u64)
+            .map(|n| {
+                let ledger = if n % 2 == 0 { server.clone() } else { command.clone() };
+                let (workspace, event) = (Some(workspace.clone()), AuditEvent::WorkspaceChanged);
+                let entry = AuditEntry::new(Uuid::from_u64_pair(1, n), workspace, event, AuditBy::CommandLine, now);
+                tokio::spawn(async move { ledger.put_audit(&entry).await.unwrap() })
+            })
+            .collect();
+        for write in writing {
+            write.await.unwrap();
+        }
+        let verdict = server.verify_audit(Some(&workspace), None, now).await.unwrap();
+        assert_eq!((verdict.fit, verdict.unchained, &verdict.tampering), (200, 0, &None));
+        assert_eq!(verdict.head.chains.values().map(|(sequence, _)| *sequence).collect::<Vec<_>>(), [200]);
     }
 
     contracts::ledger_tests!(ledger());
@@ -135,7 +230,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
         ledger.set_rollout_percent(Provider::Google, 50, &entry()).await.unwrap();
     }
     let ledger = open(folder.path());
-    assert_eq!(ledger.jobs(&[first.job_id]).await.unwrap(), [Some(cancelled)]);
+    assert_eq!(ledger.jobs(&first.workspace_id, &[first.job_id]).await.unwrap(), [Some(cancelled)]);
     assert_eq!(ledger.contents(first.job_id).await.unwrap(), Some(contents));
     assert_eq!(ledger.rollout_percent(Provider::Google).await.unwrap(), Some(50));
     let (second, contents) = job("a");
@@ -229,7 +324,7 @@ async fn a_failed_write_says_nothing_of_its_values() {
     file.execute_batch("DROP TRIGGER refuses").unwrap();
     ledger.insert_jobs(&[(secret.clone(), contents)]).await.unwrap();
     file.execute("UPDATE records SET body = '{\"job_id\":\"secret-key\"}' WHERE kind = 'JOB'", []).unwrap();
-    let unreadable = ledger.jobs(&[secret.job_id]).await.unwrap_err();
+    let unreadable = ledger.jobs(&secret.workspace_id, &[secret.job_id]).await.unwrap_err();
     assert!(unreadable.to_string().contains("record") && !unreadable.to_string().contains("secret"), "{unreadable}");
     ledger.ping().await.unwrap();
 }
@@ -240,5 +335,5 @@ async fn the_same_job_twice_in_one_insert_is_taken() {
     let ledger = open(folder.path());
     let (one, contents) = job("a");
     let insert = ledger.insert_jobs(&[(one.clone(), contents.clone()), (one.clone(), contents)]).await.unwrap();
-    assert_eq!((insert, ledger.jobs(&[one.job_id]).await.unwrap()), (Insert::Taken, vec![None]));
+    assert_eq!((insert, ledger.jobs(&one.workspace_id, &[one.job_id]).await.unwrap()), (Insert::Taken, vec![None]));
 }

@@ -152,7 +152,7 @@ async fn a_cluster_of_two_is_served_from_either_node_and_names_the_flag_that_it_
         // Ten jobs belong to both nodes.
         cache.put_jobs(&jobs(10)).await.unwrap();
         for job in jobs(10) {
-            assert!(cache.cached_job(job.job_id, None).await.unwrap().0.is_some());
+            assert!(cache.cached_job(&job.workspace_id, job.job_id, None).await.unwrap().0.is_some());
         }
         contracts::claims::give_each_key_to_one_claim(cache.clone(), SystemClock.now(), seed()).await;
         contracts::job_cache::keeps_the_latest_version(cache, SystemClock.now(), seed()).await;
@@ -192,7 +192,7 @@ async fn a_server_that_was_emptied_begins_anew() {
     assert_eq!(server.command("FLUSHALL"), "+OK");
     assert_eq!(server.command("SCRIPT FLUSH"), "+OK");
     cache.put_jobs(&jobs).await.unwrap();
-    assert_eq!(cache.cached_job(jobs[2].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[2]));
+    assert_eq!(cache.cached_job(&jobs[2].workspace_id, jobs[2].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[2]));
     assert_eq!(cache.claim_keys(&ids(&jobs), None).await.unwrap().0, [true; 3]);
     queue.acknowledge(&held.receipt).await.unwrap();
     assert!(queue.receive(1, Duration::ZERO).await.unwrap().is_empty(), "the ledger knows what was lost");
@@ -210,7 +210,11 @@ async fn a_server_that_was_restarted_is_found_by_the_first_command() {
         cache.put_jobs(&jobs).await.unwrap();
         queue.send(&messages(1)).await.unwrap();
         server.restart();
-        assert_eq!(cache.cached_job(jobs[0].job_id, None).await.unwrap().0, None, "it came back empty");
+        assert_eq!(
+            cache.cached_job(&jobs[0].workspace_id, jobs[0].job_id, None).await.unwrap().0,
+            None,
+            "it came back empty"
+        );
         queue.send(&messages(2)).await.unwrap();
         server.restart();
         assert_eq!(cache.claim_keys(&ids(&jobs), None).await.unwrap().0, [true; 3]);
@@ -232,7 +236,7 @@ async fn a_server_that_hangs_is_an_error_in_time_and_works_when_it_goes_on() {
         let begun = Instant::now();
         let answers = tokio::join!(
             cache.claim_keys(&claims, None),
-            cache.cached_job(jobs[0].job_id, None),
+            cache.cached_job(&jobs[0].workspace_id, jobs[0].job_id, None),
             queue.receive(1, Duration::from_secs(20)),
             queue.send(&messages),
         );
@@ -241,7 +245,10 @@ async fn a_server_that_hangs_is_an_error_in_time_and_works_when_it_goes_on() {
         assert!(took < Duration::from_millis(3500), "an answer in three seconds: {took:?}");
         server.resume();
         cache.ping().await.unwrap();
-        assert_eq!(cache.cached_job(jobs[0].job_id, None).await.unwrap().0.as_ref(), Some(&jobs[0]));
+        assert_eq!(
+            cache.cached_job(&jobs[0].workspace_id, jobs[0].job_id, None).await.unwrap().0.as_ref(),
+            Some(&jobs[0])
+        );
         queue.send(&messages).await.unwrap();
     }
 }
@@ -375,7 +382,7 @@ async fn each_operation_is_one_round_trip() {
     assert_eq!(trips(), 2, "the server learns the script");
     cache.put_jobs(&jobs).await.unwrap();
     assert_eq!(trips(), 1, "ten jobs");
-    assert!(cache.cached_job(jobs[9].job_id, None).await.unwrap().0.is_some());
+    assert!(cache.cached_job(&jobs[9].workspace_id, jobs[9].job_id, None).await.unwrap().0.is_some());
     assert_eq!(trips(), 1, "a job");
     let budget = budget(&url, "budget", BUDGET_WINDOW);
     for n in 0..2 {

@@ -108,7 +108,7 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-/// Queues overdue jobs and erases expired records, repeatedly, until `stop` is cancelled.
+/// Queues overdue jobs, erases expired records and logs the audit's heads, repeatedly, until `stop` is cancelled.
 pub async fn run_housekeeping(engine: Arc<Engine>, timing: WorkerTiming, stop: CancellationToken) {
     while stop.run_until_cancelled(engine.clock.sleep(timing.sweep)).await.is_some() {
         if let Err(error) = engine.sweeper.sweep().await {
@@ -116,6 +116,9 @@ pub async fn run_housekeeping(engine: Arc<Engine>, timing: WorkerTiming, stop: C
         }
         if let Err(error) = engine.sweeper.erase_expired().await {
             tracing::warn!(%error, "expired records were not erased; the next run tries again");
+        }
+        if let Err(error) = engine.sweeper.log_heads_hourly().await {
+            tracing::warn!(%error, "the heads of the audit were not logged");
         }
     }
 }

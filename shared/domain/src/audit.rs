@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr};
 use uuid::Uuid;
 
-use crate::{ActionId, ActorHash, InvalidId, JobId, KeyId, PlanId, Provider, WorkspaceId, serde_text::serde_as_text};
+use crate::{
+    ActionId, ActorHash, AuditLink, InvalidId, JobId, KeyId, PlanId, Provider, WorkspaceId, serde_text::serde_as_text,
+};
 
 /// Retention of an entry, in days.
 const KEPT_DAYS: i64 = 400;
 
 /// An entry of the audit log: who asked for what, which rule decided, and the result. It has hashes, never contents.
+///
+/// A ledger stores an entry with its [`AuditLink`], which makes it a part of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// The entry's id.
@@ -28,9 +32,12 @@ pub struct AuditEntry {
     /// The API key that was used, or changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
-    /// The actor of the request.
+    /// The actor whom it is for: that of the request or of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<ActorHash>,
+    /// The actor who asked for it: the one that the credential is bound to, or the credential itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_actor: Option<ActorHash>,
     /// The rules that allowed it, or the rule that refused it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -58,6 +65,9 @@ pub struct AuditEntry {
     /// The new value of a setting: a percent, actions, scopes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// Its place in a chain; none in an entry from before there were chains.
+    #[serde(flatten)]
+    pub link: Option<AuditLink>,
 }
 
 impl AuditEntry {
@@ -77,6 +87,7 @@ impl AuditEntry {
             by,
             key_id: None,
             actor: None,
+            by_actor: None,
             rules: Vec::new(),
             code: None,
             provider: None,
@@ -86,13 +97,19 @@ impl AuditEntry {
             sha256: None,
             content_sha256: None,
             value: None,
+            link: None,
         }
     }
 
     /// When the entry expires: 400 days after the event.
     pub fn expires_at(&self) -> Timestamp {
-        self.at.checked_add(SignedDuration::from_hours(24 * KEPT_DAYS)).unwrap_or(Timestamp::MAX)
+        audit_expires_at(self.at)
     }
+}
+
+/// When an entry about this time expires: 400 days later.
+pub fn audit_expires_at(at: Timestamp) -> Timestamp {
+    at.checked_add(SignedDuration::from_hours(24 * KEPT_DAYS)).unwrap_or(Timestamp::MAX)
 }
 
 /// The event of an audit entry.
@@ -122,6 +139,9 @@ pub enum AuditEvent {
     /// A job ended with an unknown outcome.
     #[strum(serialize = "job.unknown")]
     JobUnknown,
+    /// A rule refused to cancel a job.
+    #[strum(serialize = "job.cancel-refused")]
+    CancelRefused,
     /// A caller cancelled a job.
     #[strum(serialize = "job.cancelled")]
     JobCancelled,
@@ -131,6 +151,9 @@ pub enum AuditEvent {
     /// A rule refused a retry.
     #[strum(serialize = "job.retry-refused")]
     RetryRefused,
+    /// A rule refused to resolve an unknown outcome.
+    #[strum(serialize = "job.resolve-refused")]
+    ResolveRefused,
     /// A caller resolved an unknown outcome.
     #[strum(serialize = "job.resolved")]
     JobResolved,

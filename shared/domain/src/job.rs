@@ -34,6 +34,9 @@ pub struct Job {
     /// The API key that asked for it last; none without keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
+    /// The actor who asked for it last: the one that the credential is bound to, or the credential itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<ActorHash>,
     /// The rules that were asked when it was accepted, or tried again, and said yes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_by: Vec<Rule>,
@@ -251,6 +254,8 @@ pub struct NewJob {
     pub actor: ActorHash,
     /// The API key that asks for it; none without keys.
     pub key_id: Option<KeyId>,
+    /// The actor who asks for it.
+    pub asked_by: Option<ActorHash>,
     /// The rules that said yes.
     pub allowed_by: Vec<Rule>,
     /// Whose service carries it out.
@@ -279,6 +284,7 @@ impl Job {
             workspace_id: new.workspace_id,
             actor: new.actor,
             key_id: new.key_id,
+            asked_by: new.asked_by,
             allowed_by: new.allowed_by,
             provider: new.provider,
             action: new.action,
@@ -542,6 +548,7 @@ impl Job {
         Some(AuditEntry {
             key_id: self.key_id.clone(),
             actor: Some(self.actor.clone()),
+            by_actor: self.asked_by.clone().filter(|_| by != AuditBy::Worker),
             rules: if was_checked { self.allowed_by.clone() } else { Vec::new() },
             code: self.error.as_ref().map(|error| error.code.to_string()),
             provider: Some(self.provider),

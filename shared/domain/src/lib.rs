@@ -7,6 +7,7 @@ mod action;
 mod address;
 mod attachment;
 mod audit;
+mod audit_chain;
 mod clarification;
 mod effect;
 mod grounding;
@@ -30,7 +31,8 @@ mod warning;
 pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
 pub use attachment::says_attached;
-pub use audit::{AuditBy, AuditEntry, AuditEvent, Rule};
+pub use audit::{AuditBy, AuditEntry, AuditEvent, Rule, audit_expires_at};
+pub use audit_chain::{AuditHead, AuditLink, AuditVerdict, Tampered, Tampering};
 pub use clarification::{
     AnswerValue, Answered, ChoiceOption, Clarification, ClarificationKind, Question, RequestHash, addresses,
 };

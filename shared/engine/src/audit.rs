@@ -5,13 +5,20 @@
 
 use std::sync::Arc;
 
-use domain::{AuditBy, AuditEntry, AuditEvent, KeyId, Rule, WorkspaceId};
+use domain::{AuditBy, AuditEntry, AuditEvent, AuditHead, AuditVerdict, KeyId, Rule, WorkspaceId};
+use jiff::SignedDuration;
 
 use crate::{
     Caller, Problem,
     limits::RateLimiter,
-    ports::{Audit, AuditFilter, AuditPosition, Clock, Ids, LedgerError},
+    paging::Paging,
+    ports::{Audit, AuditFilter, Clock, Ids, LedgerError, Position},
 };
+
+/// How long an index of the ledger may be behind: what does not fit is looked at again after this.
+const INDEX_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+/// The last hour of an entry's life, in which it may be gone already.
+const EXPIRING: SignedDuration = SignedDuration::from_hours(1);
 
 /// A page of the audit.
 #[derive(Debug, Clone)]
@@ -19,7 +26,7 @@ pub struct AuditPage {
     /// The entries, newest first.
     pub entries: Vec<AuditEntry>,
     /// Where the next page begins, if there is one.
-    pub next: Option<AuditPosition>,
+    pub next: Option<Position>,
 }
 
 /// Reads and writes the audit.
@@ -39,7 +46,8 @@ impl Auditor {
 
     /// The same for an event that a caller causes.
     pub fn entry_of(&self, caller: &Caller, event: AuditEvent) -> AuditEntry {
-        self.entry_by(&caller.workspace, caller.key_id.clone(), event)
+        let by_actor = Some(caller.default_actor.clone());
+        AuditEntry { by_actor, ..self.entry_by(&caller.workspace, caller.key_id.clone(), event) }
     }
 
     /// The same for an event that a caller with this key caused; none without keys.
@@ -53,18 +61,42 @@ impl Auditor {
         self.audit.put_audit(entry).await
     }
 
-    /// The audit of a workspace, or of the whole deployment's events; newest first.
+    /// The entries of a workspace's audit, or of the whole deployment's events, that a caller may see; all of them
+    /// without a caller. Newest first.
     pub async fn page(
         &self,
         workspace: Option<WorkspaceId>,
-        after: Option<AuditPosition>,
+        caller: Option<&Caller>,
+        after: Option<Position>,
         limit: usize,
     ) -> Result<AuditPage, LedgerError> {
-        let mut entries = self.audit.list_audit(&AuditFilter { workspace, after, limit: limit + 1 }).await?;
-        let more = entries.len() > limit;
-        entries.truncate(limit);
-        let last = entries.last().map(|entry| AuditPosition { at: entry.at, entry_id: entry.entry_id });
-        Ok(AuditPage { entries, next: last.filter(|_| more) })
+        let mut paging = Paging::new(after, limit);
+        while let Some((after, limit)) = paging.next() {
+            let entries = self.audit.list_audit(&AuditFilter { workspace: workspace.clone(), after, limit }).await?;
+            paging.take(entries, |entry| caller.is_none_or(|caller| caller.may_see(entry)));
+        }
+        let (entries, next) = paging.finish();
+        Ok(AuditPage { entries, next })
+    }
+
+    /// The last entries of the chains of each workspace, and of the whole deployment's own.
+    pub async fn heads(&self) -> Result<Vec<AuditHead>, LedgerError> {
+        self.audit.audit_heads().await
+    }
+
+    /// Whether the audit of a workspace, or of none, is as it was written; see [`Audit::verify_audit`].
+    pub async fn verify(
+        &self,
+        workspace: Option<&WorkspaceId>,
+        logged: Option<&AuditHead>,
+    ) -> Result<AuditVerdict, LedgerError> {
+        let verify = || self.audit.verify_audit(workspace, logged, self.clock.now() + EXPIRING);
+        let verdict = verify().await?;
+        if verdict.tampering.is_none() {
+            return Ok(verdict);
+        }
+        self.clock.sleep(INDEX_PAUSE).await;
+        verify().await
     }
 
     /// Records that a rule refused a request; other problems are not audited. The request is counted first, so that

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{ActorHash, ActorId, Allowlist, KeyId, Rule, Scope, WorkspaceId};
+use domain::{ActionId, ActorHash, ActorId, Allowlist, AuditEntry, Job, KeyId, Rule, Scope, WorkspaceId};
 
 use crate::{Problem, ProblemCode, limits::Ticket};
 
@@ -48,5 +48,28 @@ impl Caller {
             (Some(bound), _) => Ok(Some(bound.clone())),
             (None, asked) => Ok(asked),
         }
+    }
+
+    /// Whether a job is the caller's to know of: one of its workspace, and of its actor if it is bound to one. For any other
+    /// caller there is no such job. Every lookup and every list asks here.
+    pub(crate) fn knows(&self, job: &Job) -> bool {
+        job.workspace_id == self.workspace && self.is_for(&job.actor)
+    }
+
+    /// Whether the caller may read and change jobs of an action: a key that is narrowed to actions reaches no others.
+    pub(crate) fn covers(&self, action: &ActionId) -> bool {
+        self.allow.as_ref().is_none_or(|allow| allow.allows(action))
+    }
+
+    /// Whether the caller may see an entry of its workspace's audit.
+    pub(crate) fn may_see(&self, entry: &AuditEntry) -> bool {
+        let mut actors = entry.actor.iter().chain(&entry.by_actor);
+        (self.bound_actor.is_none() || actors.any(|actor| self.is_for(actor)))
+            && entry.action.as_ref().is_none_or(|action| self.covers(action))
+    }
+
+    /// Whether the caller may act for an actor.
+    pub(crate) fn is_for(&self, actor: &ActorHash) -> bool {
+        self.bound_actor.as_ref().is_none_or(|bound| bound == actor)
     }
 }

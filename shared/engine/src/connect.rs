@@ -341,7 +341,7 @@ impl Connector {
                 }
                 let (key_id, event) = (pending.key_id.clone(), AuditEvent::ConnectionMade);
                 let mut entry = self.auditor.entry_by(workspace, key_id, event);
-                entry.actor = Some(pending.actor.clone());
+                (entry.actor, entry.by_actor) = (Some(pending.actor.clone()), Some(pending.actor.clone()));
                 entry.value = Some(next.scopes.join(" "));
                 self.audit(provider, entry).await;
                 return Ok(tokens.address);

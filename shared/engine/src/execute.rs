@@ -149,6 +149,7 @@ impl Executor {
                 workspace_id: caller.workspace.clone(),
                 actor: actor.clone(),
                 key_id: caller.key_id.clone(),
+                asked_by: Some(caller.default_actor.clone()),
                 allowed_by: action.rules,
                 provider: action.spec.provider,
                 action: action.spec.action_id(),
@@ -266,7 +267,7 @@ impl Executor {
         let mut unique: Vec<(Job, Contents)> = Vec::with_capacity(jobs.len());
         for (place, (job, params)) in jobs.into_iter().enumerate() {
             if let Some((known, _)) = unique.iter().find(|(known, _)| known.job_id == job.job_id) {
-                same_payload(known, &job, place)?;
+                same_request(caller, known, &job, place)?;
             } else {
                 let (workspace, id) = (&job.workspace_id, job.job_id);
                 let sealed = self.vault.seal_json(workspace, Purpose::JobParams, id, &params).await?;
@@ -302,10 +303,10 @@ impl Executor {
         let mut look = !all_new;
         for _ in 0..ROUNDS {
             if look {
-                known = self.jobs.ledger.jobs(&ids).await?;
+                known = self.jobs.ledger.jobs(&caller.workspace, &ids).await?;
                 for (known, (job, _)) in known.iter().zip(jobs) {
                     let place = places.iter().position(|id| *id == job.job_id).unwrap_or_default();
-                    known.as_ref().map_or(Ok(()), |known| same_payload(known, job, place))?;
+                    known.as_ref().map_or(Ok(()), |known| same_request(caller, known, job, place))?;
                 }
             }
             let new: Vec<(Job, Contents)> =
@@ -340,8 +341,10 @@ fn count(accepted: &[Accepted]) {
     }
 }
 
-fn same_payload(known: &Job, job: &Job, place: usize) -> Result<(), Problem> {
-    if known.payload_hash == job.payload_hash {
+/// Whether a known job is the one that is asked for. For a caller that is bound to an actor, another actor's job is
+/// not, whatever it does: it has used the key, and no more is told of it.
+fn same_request(caller: &Caller, known: &Job, job: &Job, place: usize) -> Result<(), Problem> {
+    if caller.knows(known) && known.payload_hash == job.payload_hash {
         return Ok(());
     }
     IDEMPOTENCY.count(&[Idempotency::Conflict.into()]);

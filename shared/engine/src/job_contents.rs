@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     Caller, Problem,
     accounts::Connection,
-    jobs::{JobService, own},
+    jobs::JobService,
     ports::{Call, Contents, Purpose, RenderContext, Rendered},
     preview::content_sha256,
 };
@@ -113,10 +113,10 @@ impl JobService {
         summaries
     }
 
-    /// What a job of the caller's workspace sent or will send.
+    /// What a job of the caller's sent or will send.
     pub async fn content(&self, caller: &Caller, id: JobId) -> Result<JobContent, Problem> {
-        let (job, contents) = self.jobs.ledger.job_with_contents(id).await?.unzip();
-        let job = own(caller, job)?;
+        // The contents are read once it is known whose they are: they may be long, so their reading takes time.
+        let job = self.stored(caller, id).await?;
         let now = self.clock.now();
         let result = self.result(&job).await?.unwrap_or_default();
         let known = |name: &str| result[name].as_str().map(str::to_owned);
@@ -129,9 +129,10 @@ impl JobService {
             contents_erased_at: job.contents_erased_at(now),
             fields: Map::new(),
         };
-        let Some(contents) = contents.flatten().filter(|_| content.contents_erased_at.is_none()) else {
+        if content.contents_erased_at.is_some() {
             return Ok(content);
-        };
+        }
+        let Some(contents) = self.jobs.ledger.contents(id).await? else { return Ok(content) };
         let call = self.call(&job, &contents).await?;
         let from = self.sender(&job, content.from.as_deref()).await?;
         let date = Some(job.finished_at.unwrap_or(now));

@@ -87,7 +87,7 @@ impl JobStore {
                 }
             }
             let Some(last) = jobs.last().filter(|_| jobs.len() == PAGE) else { return Ok(()) };
-            after = Some(Position { created_at: last.created_at, job_id: last.job_id });
+            after = Some(Position::from(last));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Looks jobs up, waits for their end, and lets a caller cancel, retry or resolve them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use domain::{AuditEvent, Effect, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, Scope};
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use crate::{
     gate::Gate,
     job_store::JobStore,
     limits::allowed,
+    paging::Paging,
     ports::{Clock, JobFilter, Outbox, OutboxEntry, Position, Purpose, Save, Sealed, Vault},
 };
 
@@ -29,7 +30,13 @@ pub struct JobPage {
     pub next: Option<Position>,
 }
 
+/// How many entries of the outbox are shown.
+const OUTBOX: usize = 100;
+
 /// Looks jobs up; cancels, retries and resolves them.
+///
+/// A caller reaches the jobs of its workspace; of its actor alone, if it is bound to one; of its actions alone, if it is
+/// narrowed to some.
 pub struct JobService {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) accounts: Arc<Accounts>,
@@ -42,26 +49,33 @@ pub struct JobService {
 }
 
 impl JobService {
-    /// A job of the caller's workspace. Another workspace's job is not found, like one that never was.
-    /// The first look of a request counts it.
+    /// A job of the caller's. The first look of a request counts it.
+    ///
+    /// A job that is not the caller's is not found, like one that never was, and by the same looks into cache and
+    /// ledger.
     async fn look(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
         let limit = caller.ticket.take();
-        let (cached, decision) = match self.jobs.cache.cached_job(id, limit.as_ref()).await {
+        let (cached, decision) = match self.jobs.cache.cached_job(&caller.workspace, id, limit.as_ref()).await {
             Ok((cached, decision)) => (cached, Ok(decision)),
             Err(error) => (None, Err(error)),
         };
         if limit.is_some() {
             allowed(decision)?;
         }
-        if cached.is_some() {
+        if cached.as_ref().is_some_and(|job| caller.knows(job)) {
             return own(caller, cached);
         }
-        let job = own(caller, self.jobs.ledger.job(id).await?)?;
+        let job = self.stored(caller, id).await?;
         self.jobs.cache(std::slice::from_ref(&job)).await;
         Ok(job)
     }
 
-    /// A job of the caller's workspace once it has ended or `patience` is over, whichever is first.
+    /// A job of the caller's, as the ledger has it.
+    pub(crate) async fn stored(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
+        own(caller, self.jobs.ledger.job(&caller.workspace, id).await?)
+    }
+
+    /// A job of the caller's once it has ended or `patience` is over, whichever is first.
     pub async fn when_ended(&self, caller: &Caller, id: JobId, patience: Duration) -> Result<Job, Problem> {
         let until = self.clock.now() + patience;
         let mut pause = Duration::from_millis(25);
@@ -76,7 +90,7 @@ impl JobService {
         }
     }
 
-    /// The workspace's jobs, newest first.
+    /// The caller's jobs, newest first.
     pub async fn list(
         &self,
         caller: &Caller,
@@ -84,12 +98,13 @@ impl JobService {
         after: Option<Position>,
         limit: usize,
     ) -> Result<JobPage, Problem> {
-        let workspace = caller.workspace.clone();
-        let mut jobs = self.jobs.ledger.list_jobs(&JobFilter { workspace, status, after, limit: limit + 1 }).await?;
-        let more = jobs.len() > limit;
-        jobs.truncate(limit);
-        let last = jobs.last().map(|job| Position { created_at: job.created_at, job_id: job.job_id });
-        Ok(JobPage { jobs, next: last.filter(|_| more) })
+        let mut paging = Paging::new(after, limit);
+        while let Some((after, limit)) = paging.next() {
+            let filter = JobFilter { workspace: caller.workspace.clone(), status, after, limit };
+            paging.take(self.jobs.ledger.list_jobs(&filter).await?, |job| is_own(caller, job));
+        }
+        let (jobs, next) = paging.finish();
+        Ok(JobPage { jobs, next })
     }
 
     /// A completed job's result with its sealed part.
@@ -121,47 +136,55 @@ impl JobService {
 
     /// Cancels a job that no worker has claimed.
     pub async fn cancel(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
-        self.change(caller, id, "only a pending job can be cancelled", Job::cancelled).await
+        let cancelled = self.change(caller, id, "only a pending job can be cancelled", Job::cancelled).await;
+        self.auditor.audited(caller, AuditEvent::CancelRefused, cancelled).await
     }
 
     /// Retries a job that certainly sent nothing.
     pub async fn retry(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
-        let says = "only a job that ended in a retriable error, with its contents still kept, can be retried";
-        let known = own(caller, self.jobs.ledger.job(id).await?)?;
-        let retriable = known.error.as_ref().is_some_and(|error| error.retriable);
-        if !retriable || self.jobs.ledger.contents(id).await?.is_none() {
-            return Err(Problem::new(ProblemCode::JobNotRetriable, says));
-        }
-        let rules = self.retry_rules(caller, &known).await;
-        let rules = self.auditor.audited(caller, AuditEvent::RetryRefused, rules).await?;
-        let retried = |job: &Job, now| Ok(Job { allowed_by: rules.clone(), ..job.retried(now)? });
-        let job = self.change(caller, id, says, retried).await?;
+        let job = self.try_retry(caller, id).await;
+        let job = self.auditor.audited(caller, AuditEvent::RetryRefused, job).await?;
         self.jobs.enqueue(std::slice::from_ref(&job), Duration::ZERO).await;
         Ok(job)
     }
 
     /// A retry needs the permission to run the action. The worker checks the recipients, which it can open.
-    async fn retry_rules(&self, caller: &Caller, job: &Job) -> Result<Vec<Rule>, Problem> {
-        if caller.bound_actor.as_ref().is_some_and(|bound| *bound != job.actor) {
-            let detail = "the credential acts for another actor than the job";
-            return Err(Problem::new(ProblemCode::ActorMismatch, detail).by_rule(Rule::Key));
+    async fn try_retry(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
+        let says = "only a job that ended in a retriable error, with its contents still kept, can be retried";
+        let known = self.stored(caller, id).await?;
+        let retriable = known.error.as_ref().is_some_and(|error| error.retriable);
+        if !retriable || self.jobs.ledger.contents(id).await?.is_none() {
+            return Err(Problem::new(ProblemCode::JobNotRetriable, says));
         }
-        self.gate.permissions(caller).await?.can_execute(&job.action).map_err(|rule| {
-            let detail = format!("{} is not allowed here", job.action);
-            Problem::new(ProblemCode::ActionNotAllowed, detail).by_rule(rule)
-        })
+        let permissions = self.gate.permissions(caller).await?;
+        let rules = permissions.can_execute(&known.action).map_err(|rule| not_allowed(&known, rule))?;
+        let retried = |job: &Job, now| Ok(Job { allowed_by: rules.clone(), ..job.retried(now)? });
+        self.change(caller, id, says, retried).await
     }
 
     /// Records the outcome that a person found out.
     pub async fn resolve(&self, caller: &Caller, id: JobId, outcome: Outcome) -> Result<Job, Problem> {
         let says = "only a job whose outcome is unknown can be resolved";
-        self.change(caller, id, says, |job, now| job.resolved(outcome, now)).await
+        let resolved = self.change(caller, id, says, |job, now| job.resolved(outcome, now)).await;
+        self.auditor.audited(caller, AuditEvent::ResolveRefused, resolved).await
     }
 
     /// The caller's outbox, newest first, opened.
     pub async fn outbox(&self, caller: &Caller) -> Result<Vec<(OutboxEntry, Value)>, Problem> {
+        let mut paging = Paging::new(None, OUTBOX);
+        while let Some((after, limit)) = paging.next() {
+            let entries = self.outbox.outbox(&caller.workspace, after, limit).await?;
+            let is_limited = caller.bound_actor.is_some() || caller.allow.is_some();
+            let mut own = HashSet::new();
+            if is_limited {
+                let ids: Vec<JobId> = entries.iter().map(|entry| entry.job_id).collect();
+                let jobs = self.jobs.ledger.jobs(&caller.workspace, &ids).await?;
+                own.extend(jobs.iter().flatten().filter(|job| is_own(caller, job)).map(|job| job.job_id));
+            }
+            paging.take(entries, |entry| !is_limited || own.contains(&entry.job_id));
+        }
         let mut opened = Vec::new();
-        for entry in self.outbox.outbox(&caller.workspace, 100).await? {
+        for entry in paging.finish().0 {
             let id = entry.job_id;
             let params = self.vault.open_json(&caller.workspace, Purpose::Outbox, id, &entry.sealed).await?;
             opened.push((entry, params));
@@ -178,12 +201,13 @@ impl JobService {
         transition: impl Fn(&Job, Timestamp) -> Result<Job, InvalidTransition>,
     ) -> Result<Job, Problem> {
         loop {
-            let job = own(caller, self.jobs.ledger.job(id).await?)?;
+            let job = self.stored(caller, id).await?;
             let mut next = transition(&job, self.clock.now()).map_err(|invalid| {
                 let status = invalid.state.status().as_str();
                 Problem::new(ProblemCode::JobNotRetriable, format!("the job is {status}: {says}"))
             })?;
             next.key_id.clone_from(&caller.key_id);
+            next.asked_by = Some(caller.default_actor.clone());
             // Each round means that another process made progress, which ends with the job.
             if self.jobs.ledger.save(&next).await? == Save::Done {
                 self.jobs.cache(std::slice::from_ref(&next)).await;
@@ -193,9 +217,24 @@ impl JobService {
     }
 }
 
-pub(crate) fn own(caller: &Caller, job: Option<Job>) -> Result<Job, Problem> {
-    job.filter(|job| job.workspace_id == caller.workspace)
-        .ok_or_else(|| Problem::new(ProblemCode::JobNotFound, "there is no such job in this workspace"))
+/// A job that the caller reaches. One that it does not know of is not found, like one that never was.
+fn own(caller: &Caller, job: Option<Job>) -> Result<Job, Problem> {
+    let job = job
+        .filter(|job| caller.knows(job))
+        .ok_or_else(|| Problem::new(ProblemCode::JobNotFound, "there is no such job in this workspace"))?;
+    if caller.covers(&job.action) { Ok(job) } else { Err(not_allowed(&job, Rule::Key)) }
+}
+
+fn is_own(caller: &Caller, job: &Job) -> bool {
+    caller.knows(job) && caller.covers(&job.action)
+}
+
+fn not_allowed(job: &Job, rule: Rule) -> Problem {
+    let detail = match rule {
+        Rule::Key => format!("{} is not among the actions of this API key", job.action),
+        _ => format!("{} is not allowed here", job.action),
+    };
+    Problem::new(ProblemCode::ActionNotAllowed, detail).by_rule(rule)
 }
 
 /// Takes a result apart: the part that may be read at rest, and the rest, sealed. If nothing can be sealed now, the

@@ -30,6 +30,7 @@ mod engine;
 mod job_store;
 mod message;
 mod object;
+mod paging;
 mod problem;
 mod recent;
 mod texts;

@@ -39,7 +39,7 @@ impl CatalogueView {
         let (action, call) = self.catalogue.parse(asked.provider.as_deref(), &asked.action, &asked.params)?;
         let (spec, workspace) = (action.spec(), &caller.workspace);
         let words = match plan {
-            Some(plan) => Some(self.plans.words(workspace, plan).await?),
+            Some(plan) => Some(self.plans.words(caller, plan).await?),
             None => None,
         };
         let connection = self.accounts.known(&caller.workspace, spec.provider).await?;
@@ -47,7 +47,8 @@ impl CatalogueView {
         let (date, id) = (Some(self.clock.now()), Some(self.ids.uuid().to_string()));
         let rendered = call.render(&RenderContext { from: from.clone(), date, id })?;
         let job = asked.client_request_id.as_ref().map(|key| JobId::of(workspace, key));
-        let proposal = Proposal { workspace, action, call: &*call, words: words.as_deref(), job };
+        let bound_actor = caller.bound_actor.as_ref();
+        let proposal = Proposal { workspace, bound_actor, action, call: &*call, words: words.as_deref(), job };
         let warnings = self.lookout.warnings(proposal).await?;
         let mut warnings: Vec<Warning> = warnings.into_iter().map(|warning| warning.under("/params")).collect();
         let name = self.catalogue.provider(spec.provider).name;

@@ -1,21 +1,27 @@
-//! Upkeep: queues open jobs whose message was lost, and erases what has expired.
+//! Upkeep: queues open jobs whose message was lost, erases what has expired, and logs how far the audit has come.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
     Problem,
+    audit::Auditor,
     job_store::JobStore,
-    ports::{Clock, LedgerError, Save, Upkeep},
+    ports::{Clock, Ids, LedgerError, Locks, Save, Upkeep},
 };
 
 /// At most this many jobs in one sweep; the next sweep takes the rest.
 const AT_ONCE: usize = 500;
+/// How often the heads of the audit are logged.
+const HEADS_EVERY: Duration = Duration::from_hours(1);
 
-/// Queues open jobs whose message was lost, and erases what has expired.
+/// Queues open jobs whose message was lost, erases what has expired, and logs how far the audit has come.
 pub struct Sweeper {
     pub(crate) jobs: Arc<JobStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) upkeep: Arc<dyn Upkeep>,
+    pub(crate) auditor: Arc<Auditor>,
+    pub(crate) locks: Arc<dyn Locks>,
+    pub(crate) ids: Arc<dyn Ids>,
     pub(crate) visibility_timeout: Duration,
 }
 
@@ -47,6 +53,24 @@ impl Sweeper {
     /// Erases what has expired.
     pub async fn erase_expired(&self) -> Result<(), LedgerError> {
         self.upkeep.erase_expired(self.clock.now()).await
+    }
+
+    /// Logs the heads of each audit, once an hour over all instances.
+    pub async fn log_heads_hourly(&self) -> Result<(), LedgerError> {
+        // The lock ends by itself. If the cache does not answer, the next sweep tries again.
+        if self.locks.lock("audit-heads", self.ids.uuid(), HEADS_EVERY).await.unwrap_or(false) {
+            self.log_heads().await?;
+        }
+        Ok(())
+    }
+
+    /// Logs the heads of each audit. With a log that is kept elsewhere, one can tell later whether an audit was cut off or
+    /// written again.
+    pub async fn log_heads(&self) -> Result<(), LedgerError> {
+        for head in self.auditor.heads().await? {
+            tracing::info!(audit.head = %head, "the audit has come this far");
+        }
+        Ok(())
     }
 
     /// For a process that is alone on its ledger, at its start: ends the leases of the process before

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
-    ContentHash, Effect, Html, Job, JobId, JobStatus, RecipientDomains, State, Warning, WarningCode, WorkspaceId,
-    hosts, known_hosts, placeholders, pointer_token, says_attached, shown_host,
+    ActorHash, ContentHash, Effect, Html, Job, JobId, JobStatus, RecipientDomains, State, Warning, WarningCode,
+    WorkspaceId, hosts, known_hosts, placeholders, pointer_token, says_attached, shown_host,
 };
 
 use futures_util::future::try_join3;
@@ -24,6 +24,8 @@ const MOST_NAMED: usize = 3;
 #[derive(Clone, Copy)]
 pub(crate) struct Proposal<'a> {
     pub(crate) workspace: &'a WorkspaceId,
+    /// The actor that the caller is bound to, who is told of no other's jobs.
+    pub(crate) bound_actor: Option<&'a ActorHash>,
     pub(crate) action: &'a dyn Action,
     pub(crate) call: &'a dyn Call,
     /// The person's own words, the prompt and the answers; none for an action that no plan holds.
@@ -66,7 +68,8 @@ impl Lookout {
         let (ended, pending, running) =
             try_join3(jobs.last_with_content(workspace, &content), jobs.list_jobs(&pending), jobs.list_jobs(&running))
                 .await?;
-        let is_other = |job: &Job| proposal.job != Some(job.job_id);
+        let is_known = |job: &Job| proposal.bound_actor.is_none_or(|bound| *bound == job.actor);
+        let is_other = |job: &Job| proposal.job != Some(job.job_id) && is_known(job);
         let is_recent = |job: &Job| job.may_repeat_until().is_some_and(|until| self.clock.now() < until);
         let is_same = |job: &Job| is_other(job) && job.content_hash.as_ref() == Some(&content);
         let what = if let Some(job) = ended.filter(|job| is_other(job) && is_recent(job)) {

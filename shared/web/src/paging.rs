@@ -1,8 +1,7 @@
 //! Pages of a list: limit and cursor.
 
-use engine::Problem;
+use engine::{Problem, ports::Position};
 use jiff::Timestamp;
-use uuid::Uuid;
 
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
@@ -16,15 +15,15 @@ pub(crate) fn limit(requested: Option<usize>) -> Result<usize, Problem> {
 }
 
 /// The place of an entry in a list, as a caller gets and returns it: `<microseconds>.<id>`.
-pub(crate) fn cursor(at: Timestamp, id: Uuid) -> String {
+pub(crate) fn cursor(Position { at, id }: Position) -> String {
     format!("{}.{id}", at.as_microsecond())
 }
 
 /// Reads a [`cursor`].
-pub(crate) fn read_cursor(cursor: Option<String>) -> Result<Option<(Timestamp, Uuid)>, Problem> {
+pub(crate) fn read_cursor(cursor: Option<String>) -> Result<Option<Position>, Problem> {
     let read = |text: String| {
         let (at, id) = text.split_once('.')?;
-        Some((Timestamp::from_microsecond(at.parse().ok()?).ok()?, id.parse().ok()?))
+        Some(Position { at: Timestamp::from_microsecond(at.parse().ok()?).ok()?, id: id.parse().ok()? })
     };
     let invalid = || Problem::invalid("/cursor", "must be the next_cursor of an earlier page");
     cursor.map(|text| read(text).ok_or_else(invalid)).transpose()
@@ -36,8 +35,9 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back() {
-        let place = (Timestamp::from_microsecond(1_800_000_000_123_456).unwrap(), Uuid::from_u128(7));
-        assert_eq!(read_cursor(Some(cursor(place.0, place.1))).unwrap(), Some(place));
+        let at = Timestamp::from_microsecond(1_800_000_000_123_456).unwrap();
+        let place = Position { at, id: uuid::Uuid::from_u128(7) };
+        assert_eq!(read_cursor(Some(cursor(place))).unwrap(), Some(place));
         assert_eq!(read_cursor(None).unwrap(), None);
         for bad in ["", "x", "1", "1.x", "x.00000000-0000-0000-0000-000000000007", "9999999999999999999999.7"] {
             assert!(read_cursor(Some(bad.to_owned())).is_err(), "{bad}");

@@ -16,21 +16,33 @@ pub async fn keeps_the_latest_version(cache: Arc<dyn Cache>, now: Timestamp, see
     let workspace = workspace("jobs", seed);
     let first = sample_job(&workspace, "a", now);
     let other = sample_job(&workspace, "b", now);
-    assert_eq!(cache.cached_job(first.job_id, None).await.expect("a look").0, None, "what was never put is not there");
+    assert_eq!(
+        cache.cached_job(&workspace, first.job_id, None).await.expect("a look").0,
+        None,
+        "what was never put is not there"
+    );
     cache.put_jobs(&[]).await.expect("a put of nothing");
     cache.put_jobs(&[first.clone(), other.clone()]).await.expect("a put");
-    assert_eq!(cache.cached_job(first.job_id, None).await.expect("a look").0, Some(first.clone()));
-    assert_eq!(cache.cached_job(other.job_id, None).await.expect("a look").0, Some(other));
+    assert_eq!(cache.cached_job(&workspace, first.job_id, None).await.expect("a look").0, Some(first.clone()));
+    assert_eq!(cache.cached_job(&workspace, other.job_id, None).await.expect("a look").0, Some(other));
+
+    let foreign = crate::support::workspace("strangers", seed);
+    let theirs = cache.cached_job(&foreign, first.job_id, None).await.expect("a look").0;
+    assert_eq!(theirs, None, "another workspace's job is not there");
 
     let later = first.cancelled(now).expect("it is pending");
     cache.put_jobs(std::slice::from_ref(&later)).await.expect("a put");
     assert_eq!(
-        cache.cached_job(first.job_id, None).await.expect("a look").0,
+        cache.cached_job(&workspace, first.job_id, None).await.expect("a look").0,
         Some(later.clone()),
         "a later version replaces"
     );
     cache.put_jobs(std::slice::from_ref(&first)).await.expect("a put");
-    assert_eq!(cache.cached_job(first.job_id, None).await.expect("a look").0, Some(later), "an earlier one does not");
+    assert_eq!(
+        cache.cached_job(&workspace, first.job_id, None).await.expect("a look").0,
+        Some(later),
+        "an earlier one does not"
+    );
 
     let mut versions = vec![sample_job(&workspace, "contested", now)];
     while versions.len() < 32 {
@@ -44,7 +56,7 @@ pub async fn keeps_the_latest_version(cache: Arc<dyn Cache>, now: Timestamp, see
     }))
     .await;
     assert_eq!(
-        cache.cached_job(last.job_id, None).await.expect("a look").0,
+        cache.cached_job(&workspace, last.job_id, None).await.expect("a look").0,
         Some(last),
         "of 32 puts at once the last version stays"
     );

@@ -21,12 +21,13 @@ pub async fn inserts_all_or_none(ledger: Adapter, now: Timestamp, seed: Uuid) {
         jobs.iter().map(|job| (job.clone(), contents(job.client_request_id.as_str()))).collect()
     };
     assert_eq!(ledger.insert_jobs(&[]).await.expect("inserts"), Insert::Done);
-    assert_eq!(ledger.jobs(&[]).await.expect("reads"), []);
+    assert_eq!(ledger.jobs(&workspace, &[]).await.expect("reads"), []);
     assert_eq!(ledger.insert_jobs(&with_contents(&jobs[..18])).await.expect("inserts"), Insert::Done);
     // The first and last are new, the one between is not: neither is written.
     let mixed = [jobs[18].clone(), jobs[3].cancelled(now).expect("pending"), jobs[19].clone()];
     assert_eq!(ledger.insert_jobs(&with_contents(&mixed)).await.expect("inserts"), Insert::Taken);
-    let found = ledger.jobs(&ids(&[jobs[19].clone(), jobs[3].clone(), jobs[18].clone(), jobs[0].clone()])).await;
+    let found =
+        ledger.jobs(&workspace, &ids(&[jobs[19].clone(), jobs[3].clone(), jobs[18].clone(), jobs[0].clone()])).await;
     let expected = [None, Some(jobs[3].clone()), None, Some(jobs[0].clone())];
     assert_eq!(found.expect("reads"), expected, "all or none, found in the order asked for");
     assert_eq!(ledger.contents(jobs[18].job_id).await.expect("reads"), None, "all or none, contents too");
@@ -52,14 +53,18 @@ pub async fn inserts_all_or_none(ledger: Adapter, now: Timestamp, seed: Uuid) {
     });
     let winners: Vec<Job> = at_once(attempts).await.into_iter().flatten().collect();
     assert_eq!(winners.len(), 1, "of 64 inserts of one job at once exactly one is done");
-    let stored = ledger.jobs(&[contested.job_id]).await.expect("reads").remove(0).expect("it was inserted");
+    let stored = ledger.jobs(&workspace, &[contested.job_id]).await.expect("reads").remove(0).expect("it was inserted");
     assert_eq!(stored, winners[0], "and it is the one that was told so");
     let number = stored.traceparent.clone().unwrap_or_default();
     assert_eq!(ledger.contents(contested.job_id).await.expect("reads"), Some(contents(&number)), "with its contents");
-    let both = ledger.job_with_contents(contested.job_id).await.expect("reads");
+    let both = ledger.job_with_contents(&workspace, contested.job_id).await.expect("reads");
     assert_eq!(both, Some((stored.clone(), Some(contents(&number)))), "both at once are the same");
-    let both = ledger.job_with_contents(jobs[18].job_id).await.expect("reads");
+    let both = ledger.job_with_contents(&workspace, jobs[18].job_id).await.expect("reads");
     assert_eq!(both, None, "what was not inserted is not there");
+    let foreign = crate::support::workspace("stranger", seed);
+    let theirs = ledger.jobs(&foreign, &ids(&[jobs[0].clone(), stored.clone()])).await.expect("reads");
+    assert_eq!(theirs, [None, None], "another workspace's job is not there");
+    assert_eq!(ledger.job_with_contents(&foreign, stored.job_id).await.expect("reads"), None);
     end(&ledger, &jobs[..18], now).await;
     end(&ledger, &[long, stored], now).await;
 }
@@ -69,7 +74,7 @@ pub async fn saves_only_over_the_version_before(ledger: Adapter, now: Timestamp,
     let workspace = workspace("save", seed);
     let first = sample_job(&workspace, "a", now);
     assert_eq!(ledger.save(&held(&first, now)).await.expect("saves"), Save::Stale, "there is no such job");
-    assert_eq!(ledger.jobs(&[first.job_id]).await.expect("reads"), [None], "a save does not insert");
+    assert_eq!(ledger.jobs(&workspace, &[first.job_id]).await.expect("reads"), [None], "a save does not insert");
     insert(&ledger, &first).await;
 
     let attempts = (0..32).map(|n| {
@@ -83,7 +88,7 @@ pub async fn saves_only_over_the_version_before(ledger: Adapter, now: Timestamp,
     let winners: Vec<Job> = at_once(attempts).await.into_iter().flatten().collect();
     assert_eq!(winners.len(), 1, "of 32 versions over the same one exactly one is done");
     let claimed = winners[0].clone();
-    assert_eq!(ledger.jobs(&[first.job_id]).await.expect("reads"), [Some(claimed.clone())]);
+    assert_eq!(ledger.jobs(&workspace, &[first.job_id]).await.expect("reads"), [Some(claimed.clone())]);
 
     assert_eq!(ledger.save(&claimed).await.expect("saves"), Save::Done, "a repeat of the same version is done");
     let mut other = claimed.clone();
@@ -96,7 +101,11 @@ pub async fn saves_only_over_the_version_before(ledger: Adapter, now: Timestamp,
     save(&ledger, &sending).await;
     assert_eq!(ledger.save(&claimed).await.expect("saves"), Save::Stale, "an older version is not written again");
     save(&ledger, &done).await;
-    assert_eq!(ledger.jobs(&[first.job_id]).await.expect("reads"), [Some(done.clone())], "it reads back equal");
+    assert_eq!(
+        ledger.jobs(&workspace, &[first.job_id]).await.expect("reads"),
+        [Some(done.clone())],
+        "it reads back equal"
+    );
     assert_eq!(ledger.contents(first.job_id).await.expect("reads"), Some(contents("a")), "contents outlast the end");
 
     let again = sample_job(&workspace, "a", minute(now, 2));
@@ -135,7 +144,7 @@ pub async fn lists_newest_first_in_pages(ledger: Adapter, now: Timestamp, seed: 
     for limit in [1, 3, 5, 24, 25] {
         let mut pages: Vec<Job> = Vec::new();
         loop {
-            let after = pages.last().map(|last| Position { created_at: last.created_at, job_id: last.job_id });
+            let after = pages.last().map(Position::from);
             let page = listed(None, limit, after).await;
             assert!(page.len() <= limit, "at most as many as asked for");
             if page.is_empty() {
@@ -162,7 +171,7 @@ pub async fn lists_newest_first_in_pages(ledger: Adapter, now: Timestamp, seed: 
         let expected: Vec<Job> = all.iter().filter(|job| job.state.status() == status).cloned().collect();
         assert_eq!((some.len(), ids(&some)), (count, ids(&expected)), "of this status: {status:?}");
         if let [first, rest @ ..] = &some[..] {
-            let after = Position { created_at: first.created_at, job_id: first.job_id };
+            let after = Position::from(first);
             assert_eq!(ids(&listed(Some(status), 100, Some(after)).await), ids(rest), "pages of one status go on, too");
         }
     }
@@ -287,7 +296,7 @@ pub async fn voids_leases(ledger: Adapter, now: Timestamp, seed: Uuid) {
     let later = minute(now, 1);
     let voided = ledger.void_leases(later).await.expect("voids");
     assert!(voided >= 3, "it says how many leases there were: {voided}");
-    let after = ledger.jobs(&ids(&jobs)).await.expect("reads");
+    let after = ledger.jobs(&workspace, &ids(&jobs)).await.expect("reads");
     let after: Vec<Job> = after.into_iter().map(|job| job.expect("it is there")).collect();
     for (job, was) in after.iter().zip(&jobs) {
         let key = job.client_request_id.as_str();

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     ManualClock, sample_job,
-    support::{Adapter, contents, error, held, insert, save, sealed, workspace},
+    support::{Adapter, contents, entry, error, held, insert, save, sealed, unlinked, workspace},
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -73,7 +73,8 @@ pub async fn keeps_contents_for_7_days(ledger: Adapter, clock: Arc<ManualClock>,
         let workspace = workspace("contents", seed);
         let there = async |job: &Job| {
             let contents = ledger.contents(job.job_id).await.expect("reads");
-            let both = ledger.job_with_contents(job.job_id).await.expect("reads").expect("the record is there");
+            let both =
+                ledger.job_with_contents(&workspace, job.job_id).await.expect("reads").expect("the record is there");
             assert_eq!(both.1, contents, "both at once are the same");
             contents.is_some()
         };
@@ -162,18 +163,42 @@ pub async fn keeps_the_rest_for_its_time(ledger: Adapter, clock: Arc<ManualClock
             AuditEntry::new(plan.plan_id.0, Some(workspace.clone()), AuditEvent::PlanMade, AuditBy::Keyless, now);
         ledger.put_plans(std::slice::from_ref(&plan), &audit).await.expect("a put");
         pass(almost(Duration::from_hours(1))).await;
-        assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [entry]);
+        assert_eq!(ledger.outbox(&workspace, None, 10).await.expect("reads"), [entry]);
         assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), Some(plan.clone()));
         pass(SECOND).await;
-        assert_eq!(ledger.outbox(&workspace, 10).await.expect("reads"), [], "it has expired");
+        assert_eq!(ledger.outbox(&workspace, None, 10).await.expect("reads"), [], "it has expired");
         assert_eq!(ledger.plan(&workspace, plan.plan_id, clock.now()).await.expect("reads"), None, "it has expired");
 
         let filter = AuditFilter { workspace: Some(workspace), after: None, limit: 10 };
-        let told = async || ledger.list_audit(&filter).await.expect("reads").contains(&audit);
+        let told = async || unlinked(ledger.list_audit(&filter).await.expect("reads")).contains(&audit);
         pass(almost(399 * DAY + Duration::from_hours(23))).await;
         assert!(told().await, "an entry of the audit is there for 400 days");
         pass(SECOND).await;
         assert!(!told().await, "and no longer");
+    }
+}
+
+/// An audit that has lost its oldest entries in due time is whole.
+pub async fn misses_no_entry_that_has_expired(ledger: Adapter, clock: Arc<ManualClock>, seed: Uuid) {
+    for erase in [false, true] {
+        let workspace = workspace(if erase { "erased" } else { "expired" }, seed);
+        for n in 0..60 {
+            ledger.put_audit(&entry(Some(&workspace), clock.now(), seed, n)).await.expect("writes");
+            pass(&ledger, &clock, DAY, erase).await;
+        }
+        let verify = async || ledger.verify_audit(Some(&workspace), None, clock.now()).await.expect("walks");
+        let whole = verify().await;
+        assert_eq!((whole.fit, &whole.tampering), (60, &None));
+        // 30 of them are older than 400 days, then all.
+        for (days, left) in [(369, 30), (29, 1), (2, 0)] {
+            pass(&ledger, &clock, days * DAY, erase).await;
+            let verdict = verify().await;
+            assert_eq!((verdict.fit, &verdict.tampering), (left, &None), "after {days} days more");
+            let with_log = ledger.verify_audit(Some(&workspace), Some(&whole.head), clock.now()).await.expect("walks");
+            assert_eq!(with_log.tampering, None, "a logged entry may expire");
+        }
+        ledger.put_audit(&entry(Some(&workspace), clock.now(), seed, 61)).await.expect("writes");
+        assert_eq!((verify().await.fit, verify().await.tampering), (1, None), "it goes on behind what has expired");
     }
 }
 
@@ -186,7 +211,7 @@ async fn pass(ledger: &Adapter, clock: &ManualClock, time: Duration, erase: bool
 }
 
 async fn find(ledger: &Adapter, job: &Job) -> Option<Job> {
-    ledger.jobs(&[job.job_id]).await.expect("reads").remove(0)
+    ledger.jobs(&job.workspace_id, &[job.job_id]).await.expect("reads").remove(0)
 }
 
 fn almost(time: Duration) -> Duration {

@@ -79,6 +79,7 @@ macro_rules! ledger_tests {
             settings::keeps_the_settings_of_each_workspace,
             audit::lists_the_audit_newest_first_in_pages,
             audit::audits_each_version_of_a_job_once,
+            audit::chains_the_entries_of_many_writers,
         );
     };
 }
@@ -93,6 +94,7 @@ macro_rules! ledger_over_time_tests {
             ledger_over_time::keeps_contents_for_7_days,
             ledger_over_time::keeps_the_rest_for_its_time,
             ledger_over_time::knows_a_content_for_a_day,
+            ledger_over_time::misses_no_entry_that_has_expired,
         );
     };
 }

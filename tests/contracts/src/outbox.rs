@@ -1,6 +1,6 @@
 //! Behaviours of [`engine::ports::Outbox`].
 
-use engine::ports::OutboxEntry;
+use engine::ports::{OutboxEntry, Position};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -27,9 +27,11 @@ pub async fn keeps_one_entry_per_job(ledger: Adapter, now: Timestamp, seed: Uuid
     let mut repeated = entries[5].clone();
     (repeated.sealed, repeated.written_at) = (sealed("other bytes"), minute(now, 1));
     ledger.put_outbox(&repeated).await.expect("a repeated put");
-    assert_eq!(ledger.outbox(&ours, 100).await.expect("reads"), entries, "once per job, newest first");
-    assert_eq!(ledger.outbox(&ours, 2).await.expect("reads"), entries[..2], "no more than asked for");
-    assert_eq!(ledger.outbox(&other, 100).await.expect("reads"), [], "another workspace's outbox is another");
+    assert_eq!(ledger.outbox(&ours, None, 100).await.expect("reads"), entries, "once per job, newest first");
+    assert_eq!(ledger.outbox(&ours, None, 2).await.expect("reads"), entries[..2], "no more than asked for");
+    let after = Some(Position::from(&entries[3]));
+    assert_eq!(ledger.outbox(&ours, after, 100).await.expect("reads"), entries[4..], "what is older than one");
+    assert_eq!(ledger.outbox(&other, None, 100).await.expect("reads"), [], "another workspace's outbox is another");
 
     let contested = entries[0].clone();
     let workspace = workspace("contested", seed);
@@ -40,5 +42,5 @@ pub async fn keeps_one_entry_per_job(ledger: Adapter, now: Timestamp, seed: Uuid
         async move { ledger.put_outbox(&entry).await.expect("a put") }
     }))
     .await;
-    assert_eq!(ledger.outbox(&workspace, 100).await.expect("reads").len(), 1, "of 16 at once one stays");
+    assert_eq!(ledger.outbox(&workspace, None, 100).await.expect("reads").len(), 1, "of 16 at once one stays");
 }

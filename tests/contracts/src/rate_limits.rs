@@ -53,16 +53,22 @@ pub async fn count_keys_and_workspaces(cache: Arc<dyn Cache>, now: Timestamp, se
     let job = sample_job(&ours, "limited", now);
     let (results, decision) = cache.claim_keys(&[job.job_id], Some(&second)).await.expect("claims");
     assert!(results == [true] && decision != Decision::Allowed);
-    let (kept, decision) = cache.cached_job(job.job_id, Some(&second)).await.expect("a look");
+    let (kept, decision) = cache.cached_job(&job.workspace_id, job.job_id, Some(&second)).await.expect("a look");
     assert!(kept.is_none() && decision != Decision::Allowed);
     let fourth = limit(4, &other);
     for _ in 0..10 {
         let (_, decision) = cache.claim_keys(&[job.job_id], Some(&fourth)).await.expect("claims");
         assert_eq!(decision, Decision::Allowed);
-        assert_eq!(cache.cached_job(job.job_id, Some(&fourth)).await.expect("a look").1, Decision::Allowed);
+        assert_eq!(
+            cache.cached_job(&job.workspace_id, job.job_id, Some(&fourth)).await.expect("a look").1,
+            Decision::Allowed
+        );
     }
     assert!(
-        matches!(cache.cached_job(job.job_id, Some(&fourth)).await, Ok((None, Decision::Refused { .. }))),
+        matches!(
+            cache.cached_job(&job.workspace_id, job.job_id, Some(&fourth)).await,
+            Ok((None, Decision::Refused { .. }))
+        ),
         "each counted"
     );
 }
@@ -111,7 +117,11 @@ pub async fn hold_accounts(cache: Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
         assert_eq!(minutes(&ours).await, expected, "{wait} minutes");
     }
     assert_eq!(minutes(&other).await, 0, "another account is another");
-    assert_eq!(cache.cached_job(job.job_id, None).await.expect("a look").0, Some(job), "the job was put");
+    assert_eq!(
+        cache.cached_job(&job.workspace_id, job.job_id, None).await.expect("a look").0,
+        Some(job),
+        "the job was put"
+    );
 }
 
 /// A hold ends by itself.

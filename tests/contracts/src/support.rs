@@ -113,6 +113,7 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
             workspace_id: workspace.clone(),
             actor: ActorHash::of(workspace, &"user@example.com".parse().expect("an actor")),
             key_id: None,
+            asked_by: None,
             allowed_by: Vec::new(),
             provider: Provider::Google,
             payload_hash: payload_hash(Provider::Google, &action, &params),
@@ -179,7 +180,14 @@ pub(crate) fn entry(workspace: Option<&WorkspaceId>, at: Timestamp, seed: Uuid, 
 
 pub(crate) async fn entries(ledger: &Adapter, workspace: Option<&WorkspaceId>) -> Vec<AuditEntry> {
     let filter = AuditFilter { workspace: workspace.cloned(), after: None, limit: 100 };
-    ledger.list_audit(&filter).await.expect("reads")
+    unlinked(ledger.list_audit(&filter).await.expect("reads"))
+}
+
+/// The same entries as they were before they were added to a chain.
+pub(crate) fn unlinked(mut entries: Vec<AuditEntry>) -> Vec<AuditEntry> {
+    assert!(entries.iter().all(|entry| entry.link.is_some()), "each is in a chain");
+    entries.iter_mut().for_each(|entry| entry.link = None);
+    entries
 }
 
 pub(crate) async fn insert(ledger: &Adapter, job: &Job) {

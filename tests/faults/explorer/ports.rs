@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    AuditEntry, ContentHash, Effect, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider, Via, Violation,
-    WorkspaceId, WorkspaceSettings,
+    AuditEntry, AuditHead, AuditVerdict, ContentHash, Effect, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider,
+    Via, Violation, WorkspaceId, WorkspaceSettings,
 };
 use engine::{
     Engine, Options, Parts,
@@ -17,9 +17,9 @@ use engine::{
         CachePorts, Call, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision, Delivery,
         Done, Exchange, Granted, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, Keys, LedgerError,
         LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, OAuthSpec, Outbox,
-        OutboxEntry, Place, Plans, ProviderError, ProviderSpec, Purpose, Queue, QueueError, QueuedMessage, RateLimit,
-        RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed, Settings,
-        StoredConnection, StoredPlan, Upkeep, Vault, VaultError, Wording,
+        OutboxEntry, Place, Plans, Position, ProviderError, ProviderSpec, Purpose, Queue, QueueError, QueuedMessage,
+        RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed,
+        Settings, StoredConnection, StoredPlan, Upkeep, Vault, VaultError, Wording,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -138,7 +138,7 @@ impl Jobs for World {
         insert.await.map_err(ledger_down)
     }
 
-    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
+    async fn jobs(&self, _: &WorkspaceId, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
         let find = |state: &mut crate::world::State| ids.iter().map(|id| state.jobs.get(id).cloned()).collect();
         self.read(Site::Jobs, find).await.map_err(ledger_down)
     }
@@ -192,7 +192,7 @@ impl Outbox for World {
         put.await.map_err(ledger_down)
     }
 
-    async fn outbox(&self, _: &WorkspaceId, _: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
+    async fn outbox(&self, _: &WorkspaceId, _: Option<Position>, _: usize) -> Result<Vec<OutboxEntry>, LedgerError> {
         unused()
     }
 }
@@ -230,6 +230,19 @@ impl Audit for World {
     }
 
     async fn list_audit(&self, _: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError> {
+        unused()
+    }
+
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, LedgerError> {
+        unused()
+    }
+
+    async fn verify_audit(
+        &self,
+        _: Option<&WorkspaceId>,
+        _: Option<&AuditHead>,
+        _: Timestamp,
+    ) -> Result<AuditVerdict, LedgerError> {
         unused()
     }
 }
@@ -317,7 +330,12 @@ impl JobCache for World {
         Ok(Duration::ZERO)
     }
 
-    async fn cached_job(&self, _: JobId, _: Option<&RateLimit>) -> Result<(Option<Job>, Decision), CacheError> {
+    async fn cached_job(
+        &self,
+        _: &WorkspaceId,
+        _: JobId,
+        _: Option<&RateLimit>,
+    ) -> Result<(Option<Job>, Decision), CacheError> {
         unused()
     }
 }

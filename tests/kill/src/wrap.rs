@@ -55,8 +55,8 @@ impl Jobs for Trapped<Arc<dyn Jobs>> {
         self.around("ledger.insert_jobs", self.inner.insert_jobs(jobs)).await
     }
 
-    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
-        self.around("ledger.jobs", self.inner.jobs(ids)).await
+    async fn jobs(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
+        self.around("ledger.jobs", self.inner.jobs(workspace, ids)).await
     }
 
     async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
@@ -133,8 +133,13 @@ impl JobCache for Trapped<Arc<dyn JobCache>> {
         self.around("cache.put_jobs", self.inner.put_claimed(job, account)).await
     }
 
-    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Result<(Option<Job>, Decision), CacheError> {
-        self.inner.cached_job(id, limit).await
+    async fn cached_job(
+        &self,
+        workspace: &WorkspaceId,
+        id: JobId,
+        limit: Option<&RateLimit>,
+    ) -> Result<(Option<Job>, Decision), CacheError> {
+        self.inner.cached_job(workspace, id, limit).await
     }
 }
 

@@ -4,7 +4,13 @@ mod calls;
 mod items;
 mod table;
 
-use std::{iter, sync::Arc};
+use std::{
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -19,7 +25,7 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{Sdk, failure};
-use crate::ledger::{END, Found, If, Key, List, RecordLedger, Records, Write, Written};
+use crate::ledger::{END, Found, If, Key, List, Record, RecordLedger, Records, Write, Written, chain};
 
 /// The smallest page of a list. Records that have expired or moved are skipped, so a page may give fewer.
 const LEAST_PAGE: usize = 20;
@@ -64,6 +70,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | --- | --- |
 /// | one write | 1 PutItem, or 1 TransactWriteItems for a deletion |
 /// | several writes, up to 100 items | 1 TransactWriteItems. 1 more for each record that is to expire and is gone or lies in several items |
+/// | entries of a chain, with or without writes | 1 GetItem of the chain's head before, and the head is 1 more item. 1 more TransactWriteItems each time another process was quicker at the same of the list's 16 chains |
 /// | get | 1 GetItem, or 1 BatchGetItem for every 100 records; 1 Query for every MB of further parts |
 /// | list | 1 Query and 1 BatchGetItem for every 100 |
 /// | due records | 16 Queries at once, then 1 BatchGetItem for every 100 |
@@ -77,12 +84,16 @@ pub struct DynamoRecords {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     client: OnceCell<Client>,
+    /// The chain that the next write adds to. Each process begins at one of its own.
+    next_chain: AtomicU8,
 }
 
 impl DynamoLedger {
     /// The ledger in this table.
     pub fn new(sdk: Arc<Sdk>, table: impl Into<String>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
-        Self { records: DynamoRecords { sdk, table: table.into(), clock, ids, client: OnceCell::new() } }
+        let next_chain = AtomicU8::new(ids.uuid().into_bytes()[15]);
+        let (table, client) = (table.into(), OnceCell::new());
+        Self { records: DynamoRecords { sdk, table, clock, ids, client, next_chain } }
     }
 
     /// Creates the table with its indexes and TTL, billed by use, unless it exists. Returns when it is active.
@@ -104,22 +115,36 @@ impl Records for DynamoRecords {
         Ok(found)
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+    async fn write(&self, writes: Vec<Write>, mut entries: Vec<Record>) -> Result<Written, LedgerError> {
         // How many items each record has that is to expire. DynamoDB tells it when it refuses another number.
         let mut parts = vec![1; writes.len()];
+        let number = self.next_chain.fetch_add(1, Ordering::Relaxed) % chain::CHAINS;
+        let mut heads = self.heads(&entries, number).await?;
         loop {
-            let mut actions = Vec::with_capacity(writes.len());
-            let mut owners = Vec::with_capacity(writes.len());
-            for (place, write) in writes.iter().enumerate() {
-                actions.extend(self.actions(write, parts[place])?);
+            let linked = chain::link(&entries, number, &heads)?;
+            let mut actions = Vec::with_capacity(writes.len() + linked.len());
+            let mut owners = Vec::with_capacity(actions.capacity());
+            for (place, write) in writes.iter().chain(&linked).enumerate() {
+                actions.extend(self.actions(write, parts.get(place).copied().unwrap_or(1))?);
                 owners.resize(actions.len(), place);
             }
             let refused = self.write_together(&actions).await?;
             if refused.is_empty() {
                 return Ok(Written::Done);
             }
+            let mut known = Vec::new();
             for (action, there) in refused {
                 let place = owners[action];
+                if let Some(place) = place.checked_sub(writes.len() + entries.len()) {
+                    // Another process has added an entry to the chain.
+                    let moved = chain::lists(&entries).into_iter().nth(place).map(str::to_owned);
+                    heads.extend(moved.zip(Some(self.found(Some(&there)).await?)));
+                    continue;
+                }
+                if let Some(place) = place.checked_sub(writes.len()) {
+                    known.push(place);
+                    continue;
+                }
                 if !matches!(writes[place], Write::Expire(..)) {
                     return Ok(Written::Refused(self.found(Some(&there)).await?));
                 }
@@ -127,6 +152,7 @@ impl Records for DynamoRecords {
                 let more = items::is_alive(&there, self.clock.now()) && count > parts[place];
                 parts[place] = if more { count } else { 0 };
             }
+            known.into_iter().rev().for_each(|place| drop(entries.remove(place)));
         }
     }
 
@@ -192,6 +218,13 @@ impl DynamoRecords {
         self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
     }
 
+    /// The heads of the chains that these entries are added to.
+    async fn heads(&self, entries: &[Record], number: u8) -> Result<chain::Heads, LedgerError> {
+        let lists: Vec<String> = chain::lists(entries).into_iter().map(str::to_owned).collect();
+        let found = self.get(lists.iter().map(|list| chain::head_key(list, number)).collect()).await?;
+        Ok(lists.into_iter().zip(found).collect())
+    }
+
     /// The first entries of each partition of an index, up to `limit` of each.
     async fn first(&self, limit: usize, search: impl Fn(u8) -> Search) -> Result<Vec<Item>, LedgerError> {
         let searches: Vec<Search> = (0..SHARDS).map(search).collect();
@@ -240,7 +273,8 @@ impl DynamoRecords {
         let text = |name| items::string(item, name).ok().map(ToOwned::to_owned);
         let expires_at =
             item.contains_key("expires_micros").then(|| items::time(item, "expires_micros")).transpose()?;
-        Ok(Some(Found { body, version: text("version"), expires_at, place: text("list_sk") }))
+        let (list, place) = (text("list_pk"), text("list_sk"));
+        Ok(Some(Found { body, version: text("version"), expires_at, list, place }))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{Job, JobId, Provider};
+use domain::{Job, JobId, Provider, WorkspaceId};
 use engine::{
     Recent,
     ports::{
@@ -31,7 +31,7 @@ pub struct MemoryCache {
 
 struct Kept {
     claims: Recent<JobId, ()>,
-    jobs: Recent<JobId, Job>,
+    jobs: Recent<(WorkspaceId, JobId), Job>,
     /// Each for a minute.
     rollouts: Recent<Provider, u8>,
     consents: Recent<String, Consent>,
@@ -87,8 +87,9 @@ impl JobCache for MemoryCache {
         let now = self.clock.now();
         let known = &mut self.kept().jobs;
         for job in jobs {
-            if known.recall(&job.job_id, now).is_none_or(|kept| kept.revision <= job.revision) {
-                known.remember(job.job_id, job.clone(), now);
+            let key = (job.workspace_id.clone(), job.job_id);
+            if known.recall(&key, now).is_none_or(|kept| kept.revision <= job.revision) {
+                known.remember(key, job.clone(), now);
             }
         }
         Ok(())
@@ -101,10 +102,10 @@ impl JobCache for MemoryCache {
         Ok(left.and_then(|left| left.try_into().ok()).unwrap_or_default())
     }
 
-    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>> {
+    async fn cached_job(&self, workspace: &WorkspaceId, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>> {
         let (now, mut kept) = (self.clock.now(), self.kept());
         let decision = kept.rate_counts.count(limit, now);
-        Ok((kept.jobs.recall(&id, now), decision))
+        Ok((kept.jobs.recall(&(workspace.clone(), id), now), decision))
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use threads::{Failure, Threads};
 
-use crate::ledger::{Found, If, Key, List, Record, RecordLedger, Records, Write, Written};
+use crate::ledger::{Found, If, Key, List, Record, RecordLedger, Records, Write, Written, chain};
 
 /// The ledger in a SQLite file (WAL, every commit synced): a running server and the command line
 /// may work on it side by side. Writes that wait at the same time are committed together.
@@ -34,7 +34,9 @@ impl SqliteLedger {
 }
 
 /// The columns of a [`Found`].
-const FOUND: &str = "SELECT body, version, expires_at, place FROM records";
+const FOUND: &str = "SELECT body, version, expires_at, list, place FROM records";
+/// SQLite writes one after the other, so one chain is enough.
+const CHAIN: u8 = 0;
 
 impl Records for SqliteRecords {
     const SHARED: bool = false;
@@ -44,7 +46,7 @@ impl Records for SqliteRecords {
         self.threads.read(move |connection| keys.iter().map(|key| find(connection, key, now)).collect()).await
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Written, LedgerError> {
+    async fn write(&self, writes: Vec<Write>, entries: Vec<Record>) -> Result<Written, LedgerError> {
         let now = self.clock.now().as_microsecond();
         self.threads
             .write(move |connection| {
@@ -53,7 +55,8 @@ impl Records for SqliteRecords {
                         return Ok(refused);
                     }
                 }
-                writes.iter().try_for_each(|write| apply(connection, write, now))?;
+                let linked = link(connection, &entries, now)?;
+                writes.iter().chain(&linked).try_for_each(|write| apply(connection, write, now))?;
                 Ok(Written::Done)
             })
             .await
@@ -111,7 +114,7 @@ impl Records for SqliteRecords {
 
 /// The record of a key, unless it has expired.
 fn find(connection: &Connection, key: &Key, now: i64) -> Result<Option<Found>, Failure> {
-    let query = "SELECT body, version, expires_at, place FROM records
+    let query = "SELECT body, version, expires_at, list, place FROM records
          WHERE partition = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
     Ok(connection.prepare_cached(query)?.query_row(params![key.partition, key.kind, now], found).optional()?)
 }
@@ -134,6 +137,21 @@ fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Wr
         _ => false,
     };
     Ok((!holds).then_some(Written::Refused(there)))
+}
+
+/// The writes that add entries to the chain of their list. No other write comes between the read of the head and them.
+fn link(connection: &Connection, entries: &[Record], now: i64) -> Result<Vec<Write>, Failure> {
+    let mut new = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if find(connection, &entry.key, now)?.is_none() {
+            new.push(entry.clone());
+        }
+    }
+    let mut heads = chain::Heads::new();
+    for list in chain::lists(&new) {
+        heads.insert(list.to_owned(), find(connection, &chain::head_key(list, CHAIN), now)?);
+    }
+    chain::link(&new, CHAIN, &heads).map_err(Failure::new)
 }
 
 fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure> {
@@ -180,7 +198,7 @@ fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure
 
 fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
     let expires_at = row.get::<_, Option<i64>>(2)?.map(time).transpose()?;
-    Ok(Found { body: row.get(0)?, version: row.get(1)?, expires_at, place: row.get(3)? })
+    Ok(Found { body: row.get(0)?, version: row.get(1)?, expires_at, list: row.get(3)?, place: row.get(4)? })
 }
 
 fn time(micros: i64) -> rusqlite::Result<Timestamp> {

@@ -13,8 +13,13 @@ pub trait Records: Send + Sync {
     /// The records of these keys, in order.
     fn get(&self, keys: Vec<Key>) -> impl Future<Output = Result<Vec<Option<Found>>, LedgerError>> + Send;
 
-    /// Writes all or nothing.
-    fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<Written, LedgerError>> + Send;
+    /// Writes all or nothing. With it, `entries` become the last of a chain of their lists: see [`super::chain`]. An entry
+    /// that is there already stays as it is.
+    fn write(
+        &self,
+        writes: Vec<Write>,
+        entries: Vec<Record>,
+    ) -> impl Future<Output = Result<Written, LedgerError>> + Send;
 
     /// A list's records, the last place first, from below the place `before` on, at most `limit`.
     fn list(
@@ -102,6 +107,8 @@ pub struct Found {
     pub version: Option<String>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
+    /// The name of its list.
+    pub list: Option<String>,
     /// Its place in its list.
     pub place: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{Job, JobId, Provider};
+use domain::{Job, JobId, Provider, WorkspaceId};
 use engine::ports::{
     CONSENT_WITHIN, CacheError, CacheHealth, Claims, Consent, Consents, Counted, Decision, JobCache, Locks,
     RATE_LIMIT_WINDOW, RateLimit, RateLimits, RolloutCache, Sealed,
@@ -92,8 +92,8 @@ impl JobCache for RedisCache {
         Ok(Duration::from_millis(left.try_into().unwrap_or_default()))
     }
 
-    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>> {
-        let get = Call::new("HGET", (key(id, "job"), "body"));
+    async fn cached_job(&self, workspace: &WorkspaceId, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>> {
+        let get = Call::new("HGET", (job_key(workspace, id), "body"));
         let ((body,), decision): ((Option<String>,), _) = self.counting(limit, [get]).await?;
         // A version that this program cannot read is one that it does not have.
         Ok((body.and_then(|body| serde_json::from_str(&body).ok()), decision))
@@ -173,7 +173,12 @@ impl CacheHealth for RedisCache {
 fn put(job: &Job) -> Call {
     let body = serde_json::to_string(job).expect("a job is always JSON");
     let seconds = if job.state.has_ended() { ENDED } else { OPEN };
-    PUT_JOB.call(&[key(job.job_id, "job")], (job.revision, job.state.status().as_str(), body, seconds))
+    PUT_JOB.call(&[job_key(&job.workspace_id, job.job_id)], (job.revision, job.state.status().as_str(), body, seconds))
+}
+
+/// It holds the workspace, so that another workspace's job is not there.
+fn job_key(workspace: &WorkspaceId, id: JobId) -> String {
+    key(format!("{workspace}#{id}"), "job")
 }
 
 fn rollout_key(provider: Provider) -> String {

@@ -6,7 +6,7 @@
 //! | key | type | holds |
 //! | --- | --- | --- |
 //! | `orc:{JOB}:claim` | string | the payload hash that claimed the idempotency key, for 15 minutes |
-//! | `orc:{JOB}:job` | hash | `revision`, `status` and `body`, the job as JSON |
+//! | `orc:{WORKSPACE#JOB}:job` | hash | `revision`, `status` and `body`, the job as JSON |
 //! | `orc:{W#WORKSPACE}:rate`, `orc:{W#WORKSPACE}:rate:K#KEY` | hash | requests of a workspace and of a key, in this minute and the one before |
 //! | `orc:{W#WORKSPACE#PROVIDER#ACCOUNT}:hold` | string | exists while the provider limits the rate of an account |
 //! | `orc:{budget}:window` | hash | tokens by bucket and workspace, and reservations, for a minute |

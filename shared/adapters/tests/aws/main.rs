@@ -1,6 +1,7 @@
 //! The AWS adapters against the contract of their ports, on a server that speaks DynamoDB and SQS,
 //! and what only they promise: few calls, and the right end when answers are lost or parts refused.
 
+mod audit;
 mod keys;
 
 use std::{
@@ -136,16 +137,17 @@ async fn what_is_too_long_for_an_item_lies_in_several() {
     let (first, _) = job(seed, "long", clock.now());
     let long = Contents(Sealed("x".repeat(1_390_000) + "end"));
     assert_eq!(ledger.insert_jobs(&[(first.clone(), long.clone())]).await.unwrap(), Insert::Done);
-    assert_eq!(proxy.calls(), ["TransactWriteItems"], "all parts or none");
+    assert_eq!(proxy.calls(), ["GetItem", "TransactWriteItems"], "all parts or none");
     assert!(ledger.contents(first.job_id).await.unwrap() == Some(long.clone()));
     assert_eq!(proxy.calls(), ["GetItem", "Query"], "an answer holds one MB");
-    let both = ledger.job_with_contents(first.job_id).await.unwrap();
+    let both = ledger.job_with_contents(&first.workspace_id, first.job_id).await.unwrap();
     assert!(both == Some((first.clone(), Some(long.clone()))));
     assert_eq!(proxy.calls(), ["BatchGetItem", "Query"]);
 
     let failed = ended(&first, clock.now());
     assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
-    assert_eq!(proxy.calls(), ["TransactWriteItems"; 2], "the first tells how many parts there are");
+    let calls = ["GetItem", "TransactWriteItems", "TransactWriteItems"];
+    assert_eq!(proxy.calls(), calls, "the first tells how many parts there are");
     clock.advance(Duration::from_hours(6 * 24));
     let retried = failed.retried(clock.now()).unwrap();
     assert_eq!(ledger.save(&retried).await.unwrap(), Save::Done);
@@ -171,7 +173,7 @@ async fn what_is_too_long_for_an_item_lies_in_several() {
     for _ in 0..2 {
         ledger.put_outbox(&entry).await.unwrap();
     }
-    assert!(ledger.outbox(&again.workspace_id, 10).await.unwrap() == [entry]);
+    assert!(ledger.outbox(&again.workspace_id, None, 10).await.unwrap() == [entry]);
 }
 
 #[tokio::test]
@@ -185,21 +187,26 @@ async fn operations_cost_few_calls() {
     let jobs: Vec<_> = (0..10).map(|n| job(seed, &format!("{n}"), now)).collect();
     assert_eq!(ledger.insert_jobs(&jobs).await.unwrap(), Insert::Done);
     assert_eq!(ledger.insert_jobs(&jobs).await.unwrap(), Insert::Taken);
-    assert_eq!(proxy.calls(), ["TransactWriteItems"; 2]);
+    // The head of the audit's chain is read first.
+    let audited = ["GetItem", "TransactWriteItems"];
+    assert_eq!(proxy.calls(), [audited, audited].concat());
     let ids: Vec<_> = jobs.iter().map(|(job, _)| job.job_id).collect();
-    assert_eq!(ledger.jobs(&ids).await.unwrap().len(), 10);
-    assert_eq!(ledger.jobs(&[ids[0], ids[0]]).await.unwrap().len(), 2);
+    assert_eq!(ledger.jobs(&jobs[0].0.workspace_id, &ids).await.unwrap().len(), 10);
+    assert_eq!(ledger.jobs(&jobs[0].0.workspace_id, &[ids[0], ids[0]]).await.unwrap().len(), 2);
     assert_eq!(proxy.calls(), ["BatchGetItem", "GetItem"]);
-    assert_eq!(ledger.job_with_contents(ids[0]).await.unwrap(), Some(jobs[0].clone()).map(|(job, it)| (job, Some(it))));
+    assert_eq!(
+        ledger.job_with_contents(&jobs[0].0.workspace_id, ids[0]).await.unwrap(),
+        Some(jobs[0].clone()).map(|(job, it)| (job, Some(it)))
+    );
     assert_eq!(proxy.calls(), ["BatchGetItem"]);
     let nudged = jobs[0].0.nudged(now).unwrap();
     assert_eq!(ledger.save(&nudged).await.unwrap(), Save::Done);
     assert_eq!(proxy.calls(), ["PutItem"]);
     let failed = ended(&nudged, now);
     assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
-    assert_eq!(proxy.calls(), ["TransactWriteItems"]);
+    assert_eq!(proxy.calls(), audited);
     assert_eq!(ledger.save(&failed.retried(now).unwrap()).await.unwrap(), Save::Done);
-    assert_eq!(proxy.calls(), ["TransactWriteItems"]);
+    assert_eq!(proxy.calls(), audited);
     let workspace = jobs[0].0.workspace_id.clone();
     let filter = JobFilter { workspace, status: None, after: None, limit: 11 };
     assert_eq!(ledger.list_jobs(&filter).await.unwrap().len(), 10);
@@ -238,7 +245,7 @@ async fn a_page_reads_as_much_among_a_thousand_jobs_as_among_sixty() {
             assert_eq!(ledger.insert_jobs(jobs).await.unwrap(), Insert::Done);
         }
         let middle = &jobs[jobs.len() / 2].0;
-        let middle = Position { created_at: middle.created_at, job_id: middle.job_id };
+        let middle = Position::from(middle);
         proxy.calls();
         for (status, after) in [(None, None), (None, Some(middle)), (Some(domain::JobStatus::Pending), Some(middle))] {
             entries.store(0, Ordering::SeqCst);
@@ -258,9 +265,9 @@ async fn a_write_whose_answer_is_lost_is_done_once() {
     let lost = Arc::new(AtomicUsize::new(0));
     let proxy = AwsProxy::start(server.address(), {
         let lost = lost.clone();
-        move |_, _| {
+        move |call, _| {
             let less = |left: usize| left.checked_sub(1);
-            let one = lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+            let one = call != "GetItem" && lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
             if one { Reaction::Lose } else { Reaction::Forward }
         }
     });
@@ -276,10 +283,8 @@ async fn a_write_whose_answer_is_lost_is_done_once() {
     lost.store(1, Ordering::SeqCst);
     let failed = ended(&nudged, now);
     assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
-    assert_eq!(
-        proxy.calls(),
-        ["TransactWriteItems", "TransactWriteItems", "PutItem", "PutItem", "TransactWriteItems", "TransactWriteItems"]
-    );
+    let audited = ["GetItem", "TransactWriteItems", "TransactWriteItems"];
+    assert_eq!(proxy.calls(), [&audited[..], &["PutItem", "PutItem"], &audited].concat());
 
     // Every answer is lost, so nobody can say; who asks again learns that it was done.
     let (second, contents) = job(seed, "silence", now);
@@ -307,7 +312,7 @@ async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
         let conflicts = conflicts.clone();
         move |call, _| {
             let less = |left: usize| left.checked_sub(1);
-            if conflicts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
+            if call == "GetItem" || conflicts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_err() {
                 return Reaction::Forward;
             }
             let exception =
@@ -321,7 +326,7 @@ async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
     let (now, seed) = (SystemClock.now(), seed());
     let first = job(seed, "conflict", now);
     assert_eq!(ledger.insert_jobs(std::slice::from_ref(&first)).await.unwrap(), Insert::Done);
-    assert_eq!(proxy.calls(), ["TransactWriteItems"; 3]);
+    assert_eq!(proxy.calls()[1..], ["TransactWriteItems"; 3]);
     conflicts.store(2, Ordering::SeqCst);
     let nudged = first.0.nudged(now).unwrap();
     assert_eq!(ledger.save(&nudged).await.unwrap(), Save::Done);
@@ -334,7 +339,7 @@ async fn a_conflict_of_transactions_is_tried_again_and_not_for_ever() {
         let said = failed.unwrap().to_string();
         assert!(said.contains(call) && said.contains("TransactionConflict") && !said.contains("secret"), "{said}");
     }
-    assert_eq!(proxy.calls().len(), 12, "six tries each");
+    assert_eq!(proxy.calls().len(), 6 + 1 + 6, "six tries each, and a look at the chain's head");
 }
 
 #[tokio::test]
@@ -352,7 +357,7 @@ async fn what_a_read_leaves_out_is_asked_for_again() {
     let jobs = [job(seed(), "a", SystemClock.now()), job(seed(), "b", SystemClock.now())];
     direct.insert_jobs(&jobs).await.unwrap();
     let ledger = ledger(proxy.address, Arc::new(SystemClock));
-    let found = ledger.jobs(&[jobs[0].0.job_id, jobs[1].0.job_id]).await.unwrap();
+    let found = ledger.jobs(&jobs[0].0.workspace_id, &[jobs[0].0.job_id, jobs[1].0.job_id]).await.unwrap();
     assert_eq!(found, [Some(jobs[0].0.clone()), Some(jobs[1].0.clone())]);
     assert_eq!(proxy.calls(), ["BatchGetItem"; 2]);
 }

@@ -25,6 +25,7 @@ fn job() -> Job {
             workspace_id: "local".parse().unwrap(),
             actor: ActorHash::of(&"local".parse().unwrap(), &"ana".parse().unwrap()),
             key_id: None,
+            asked_by: None,
             allowed_by: vec![Rule::Deployment],
             provider: Provider::Google,
             payload_hash: crate::payload_hash(Provider::Google, &action, &params),

@@ -14,7 +14,8 @@ mod schema;
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    ActionId, Answered, AuditEvent, Intent, Plan, PlanId, PlannedAction, Question, RequestHash, Warning, WorkspaceId,
+    ActionId, ActorHash, Answered, AuditEvent, Intent, Plan, PlanId, PlannedAction, Question, RequestHash, Warning,
+    WorkspaceId,
 };
 use futures_util::future::{join, try_join_all};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -126,7 +127,7 @@ impl Planner {
         let Asked { answer, draft } = self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
         let mut draft = draft?;
         let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
-        draft.warnings = self.look_over(&caller.workspace, asks, &draft.actions).await?;
+        draft.warnings = self.look_over(&caller.workspace, caller.bound_actor.as_ref(), asks, &draft.actions).await?;
         // Stored without the reasons, which belong to this request only.
         let mut questions = draft.questions.clone();
         for (question, why) in unusable {
@@ -162,13 +163,14 @@ impl Planner {
     async fn look_over(
         &self,
         workspace: &WorkspaceId,
+        bound_actor: Option<&ActorHash>,
         request: Request<'_>,
         actions: &[PlannedAction],
     ) -> Result<Vec<Warning>, Problem> {
         let words = record::words(request.prompt, request.answers);
         let found = actions.iter().enumerate().map(async |(place, planned)| {
             let (action, call) = self.catalogue.parse(None, planned.action.as_str(), &planned.params)?;
-            let proposal = Proposal { workspace, action, call: &*call, words: Some(&words), job: None };
+            let proposal = Proposal { workspace, bound_actor, action, call: &*call, words: Some(&words), job: None };
             let found = self.lookout.warnings(proposal).await?;
             let under = |warning: Warning| warning.under(&format!("/actions/{place}/params"));
             Ok::<_, Problem>(found.into_iter().map(under).collect::<Vec<_>>())

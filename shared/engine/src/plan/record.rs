@@ -102,10 +102,14 @@ impl PlanStore {
         Ok(Some(self.vault.open_json(workspace, Purpose::Plan, id, &stored.sealed).await?))
     }
 
-    /// The person's own words that a plan of this workspace was made from, while it is kept.
-    pub(crate) async fn words(&self, workspace: &WorkspaceId, id: PlanId) -> Result<String, Problem> {
+    /// The person's own words that a plan of this workspace was made from, while it is kept. For a caller that is bound
+    /// to an actor, another actor's plan is not there.
+    pub(crate) async fn words(&self, caller: &Caller, id: PlanId) -> Result<String, Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
-        let record: Record = self.open(workspace, id).await?.ok_or_else(gone)?;
+        let record: Record = self.open(&caller.workspace, id).await?.ok_or_else(gone)?;
+        if record.actor.as_ref().is_some_and(|actor| !caller.is_for(actor)) {
+            return Err(gone());
+        }
         Ok(words(&record.prompt, &record.answers))
     }
 

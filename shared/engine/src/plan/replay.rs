@@ -41,7 +41,7 @@ impl Planner {
         let request = Request { prompt, context, answers: &answers, timezone: None, began: created_at };
         let now = match self.understand(&self.gate.permissions_in(workspace).await?, request, answer) {
             Ok(mut draft) => {
-                draft.warnings = self.look_over(workspace, request, &draft.actions).await?;
+                draft.warnings = self.look_over(workspace, None, request, &draft.actions).await?;
                 without_ids(&draft.with_id(id, &RequestHash::of(prompt, context)))
             }
             Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),

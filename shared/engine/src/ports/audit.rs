@@ -1,13 +1,12 @@
 //! The audit.
 
 use async_trait::async_trait;
-use domain::{AuditEntry, WorkspaceId};
+use domain::{AuditEntry, AuditHead, AuditVerdict, WorkspaceId};
 use jiff::Timestamp;
-use uuid::Uuid;
 
-use super::LedgerError;
+use super::{LedgerError, Position};
 
-/// The audit.
+/// The audit. Each entry that is written gets its [`domain::AuditLink`].
 #[async_trait]
 pub trait Audit: Send + Sync {
     /// Adds an entry. An entry whose id is there already stays as it is.
@@ -15,6 +14,18 @@ pub trait Audit: Send + Sync {
 
     /// The audit, newest first. Entries end 400 days after the event.
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError>;
+
+    /// The last entries of the chains of each workspace, and of the whole deployment's own.
+    async fn audit_heads(&self) -> Result<Vec<AuditHead>, LedgerError>;
+
+    /// Walks through all entries of a workspace, or of none, and tells the first that does not fit. A head that was
+    /// `logged` must still be there, unless it has expired. Entries that have expired at `now` are not missed.
+    async fn verify_audit(
+        &self,
+        workspace: Option<&WorkspaceId>,
+        logged: Option<&AuditHead>,
+        now: Timestamp,
+    ) -> Result<AuditVerdict, LedgerError>;
 }
 
 /// Which entries of the audit to list.
@@ -23,16 +34,13 @@ pub struct AuditFilter {
     /// The workspace; none for entries about the whole deployment.
     pub workspace: Option<WorkspaceId>,
     /// Only those older than this one, the last of the page before.
-    pub after: Option<AuditPosition>,
+    pub after: Option<Position>,
     /// At most this many.
     pub limit: usize,
 }
 
-/// An entry's place in the audit: by time, then id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AuditPosition {
-    /// When it happened.
-    pub at: Timestamp,
-    /// Its id.
-    pub entry_id: Uuid,
+impl From<&AuditEntry> for Position {
+    fn from(entry: &AuditEntry) -> Self {
+        Self { at: entry.at, id: entry.entry_id }
+    }
 }

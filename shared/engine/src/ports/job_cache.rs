@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Job, JobId};
+use domain::{Job, JobId, WorkspaceId};
 
 use super::{CacheError, Counted, RateLimit};
 
@@ -17,6 +17,7 @@ pub trait JobCache: Send + Sync {
     /// [`super::RateLimits::hold`].
     async fn put_claimed(&self, job: &Job, account: &str) -> Result<Duration, CacheError>;
 
-    /// The job as it was cached last. Counts the request in the same round trip, if there is a limit.
-    async fn cached_job(&self, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>>;
+    /// The workspace's job as it was cached last; a job of another workspace is not there. Counts the request in the same
+    /// round trip, if there is a limit.
+    async fn cached_job(&self, workspace: &WorkspaceId, id: JobId, limit: Option<&RateLimit>) -> Counted<Option<Job>>;
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{ContentHash, Job, JobId, JobStatus, WorkspaceId};
 use jiff::Timestamp;
 
-use super::{LedgerError, Sealed};
+use super::{LedgerError, Position, Sealed};
 
 /// Jobs with their sealed contents.
 #[async_trait]
@@ -12,12 +12,13 @@ pub trait Jobs: Send + Sync {
     /// Writes new jobs with their sealed contents: all of them, or none when any of their ids is taken.
     async fn insert_jobs(&self, jobs: &[(Job, Contents)]) -> Result<Insert, LedgerError>;
 
-    /// The jobs of these ids, in order; none where there is no such job.
-    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError>;
+    /// The workspace's jobs of these ids, in order; none where there is no such job. A job of another workspace is not
+    /// read, so that nobody learns of it by the time that takes.
+    async fn jobs(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError>;
 
-    /// The job of this id.
-    async fn job(&self, id: JobId) -> Result<Option<Job>, LedgerError> {
-        Ok(self.jobs(&[id]).await?.pop().flatten())
+    /// The workspace's job of this id.
+    async fn job(&self, workspace: &WorkspaceId, id: JobId) -> Result<Option<Job>, LedgerError> {
+        Ok(self.jobs(workspace, &[id]).await?.pop().flatten())
     }
 
     /// Writes the next version of a job over the version before it (`revision - 1`), and nothing
@@ -34,8 +35,12 @@ pub trait Jobs: Send + Sync {
 
     /// A job with its sealed contents, until they are erased. A worker starts from both, so a ledger reads
     /// them in one call where it can.
-    async fn job_with_contents(&self, id: JobId) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
-        let Some(job) = self.job(id).await? else { return Ok(None) };
+    async fn job_with_contents(
+        &self,
+        workspace: &WorkspaceId,
+        id: JobId,
+    ) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
+        let Some(job) = self.job(workspace, id).await? else { return Ok(None) };
         Ok(Some((job, self.contents(id).await?)))
     }
 
@@ -98,11 +103,8 @@ pub struct JobFilter {
     pub limit: usize,
 }
 
-/// A job's place in the list: by time of acceptance, then id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// When the job was accepted.
-    pub created_at: Timestamp,
-    /// Its id.
-    pub job_id: JobId,
+impl From<&Job> for Position {
+    fn from(job: &Job) -> Self {
+        Self { at: job.created_at, id: job.job_id.0 }
+    }
 }

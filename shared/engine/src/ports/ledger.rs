@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{Audit, Connections, Jobs, Keys, LedgerError, Outbox, Plans, Settings};
 
@@ -17,6 +18,15 @@ pub trait Upkeep: Send + Sync {
     async fn ping(&self) -> Result<(), LedgerError>;
 }
 
+/// A place in a list: by time, then id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Its id.
+    pub id: Uuid,
+}
+
 /// Every aggregate of the ledger in one store.
 ///
 /// When a write returns, it is durable. Every write names its precondition. Records end by
@@ -25,7 +35,7 @@ pub trait Upkeep: Send + Sync {
 ///
 /// An audited change is written in the same transaction as its entry: a version of a job with [`domain::Job::audit`],
 /// a key with [`domain::KeyRecord::audit`], the rest with the entry
-/// that comes with it.
+/// that comes with it. Each entry becomes the last of a chain: see [`domain::AuditLink`].
 pub trait Ledger: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep {}
 
 impl<T: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep> Ledger for T {}

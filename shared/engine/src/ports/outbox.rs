@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use domain::{JobId, WorkspaceId};
 use jiff::Timestamp;
 
-use super::{LedgerError, Sealed};
+use super::{LedgerError, Position, Sealed};
 
 /// The sandbox's outbox: what its jobs would have sent.
 #[async_trait]
@@ -12,8 +12,13 @@ pub trait Outbox: Send + Sync {
     /// Adds an entry; once per job, however often it is repeated.
     async fn put_outbox(&self, entry: &OutboxEntry) -> Result<(), LedgerError>;
 
-    /// A workspace's entries, newest first, at most `limit`.
-    async fn outbox(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<OutboxEntry>, LedgerError>;
+    /// A workspace's entries, newest first, at most `limit`; only those older than `after`.
+    async fn outbox(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<OutboxEntry>, LedgerError>;
 }
 
 /// What a job would have sent.
@@ -29,4 +34,10 @@ pub struct OutboxEntry {
     pub sealed: Sealed,
     /// When it is to be erased.
     pub expires_at: Timestamp,
+}
+
+impl From<&OutboxEntry> for Position {
+    fn from(entry: &OutboxEntry) -> Self {
+        Self { at: entry.written_at, id: entry.job_id.0 }
+    }
 }

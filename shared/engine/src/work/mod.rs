@@ -64,9 +64,9 @@ impl Worker {
 
     async fn work_job(&self, message: &str, id: JobId, workspace: WorkspaceId, until: Timestamp) -> Disposition {
         let (before, job, contents) = loop {
-            let (job, contents) = match self.jobs.ledger.job_with_contents(id).await {
-                Ok(Some((job, contents))) if job.workspace_id == workspace => (job, contents),
-                Ok(_) => {
+            let (job, contents) = match self.jobs.ledger.job_with_contents(&workspace, id).await {
+                Ok(Some(found)) => found,
+                Ok(None) => {
                     tracing::warn!("a message names a job that is not there");
                     return Disposition::Acknowledge;
                 }
@@ -133,7 +133,7 @@ impl Worker {
 
     async fn settle_dead_job(&self, message: &str, job_id: JobId, workspace: &WorkspaceId) -> Disposition {
         let now = self.clock.now();
-        match self.jobs.ledger.job(job_id).await {
+        match self.jobs.ledger.job(workspace, job_id).await {
             // Somebody works on it after all.
             Ok(Some(job)) if job.lease.as_ref().is_some_and(|lease| lease.until > now) => Disposition::Leave,
             // To wait is not to crash, and a wait has a message of its own.

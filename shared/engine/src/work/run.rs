@@ -581,7 +581,7 @@ impl Run<'_> {
             }
             // The sweeper may have touched a job that a worker was slow with. The job is still this
             // worker's as long as nobody has claimed it since.
-            match self.worker.jobs.ledger.job(next.job_id).await? {
+            match self.worker.jobs.ledger.job(&next.workspace_id, next.job_id).await? {
                 Some(now) if now.is_held_as(&self.job) && now.revision >= next.revision => {
                     next.revision = now.revision + 1;
                 }

@@ -5,7 +5,7 @@ use crate::endpoint::prelude::*;
 
 endpoint! {
     path: "/ai/jobs/{job_id}/cancel", function: Jobs, scope: ActionsExecute, tag: "jobs",
-    problems: [JobNotFound, JobNotRetriable],
+    problems: [ActionNotAllowed, JobNotFound, JobNotRetriable],
     example: || json!({ "response": job_example() }),
 }
 

@@ -6,7 +6,7 @@ use super::job_view::{JobView, job_example};
 use crate::endpoint::prelude::*;
 
 endpoint! {
-    path: "/ai/jobs/{job_id}", function: Jobs, scope: ActionsPreview, tag: "jobs", problems: [JobNotFound],
+    path: "/ai/jobs/{job_id}", function: Jobs, scope: ActionsPreview, tag: "jobs", problems: [ActionNotAllowed, JobNotFound],
     example: || json!({ "response": job_example() }),
 }
 

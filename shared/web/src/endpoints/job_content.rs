@@ -5,7 +5,7 @@ use engine::job_contents::JobContent;
 use crate::endpoint::prelude::*;
 
 endpoint! {
-    path: "/ai/jobs/{job_id}/content", function: Jobs, scope: ActionsPreview, tag: "jobs", problems: [JobNotFound],
+    path: "/ai/jobs/{job_id}/content", function: Jobs, scope: ActionsPreview, tag: "jobs", problems: [ActionNotAllowed, JobNotFound],
     example: || example(include_str!("job_content.json")),
 }
 

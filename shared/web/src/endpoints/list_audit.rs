@@ -1,6 +1,5 @@
 //! `GET /audit`: the audit log of the workspace.
 
-use engine::ports::AuditPosition;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -31,9 +30,12 @@ struct AuditView {
     by: String,
     /// The public part of the API key that was used or changed.
     key_id: Option<String>,
-    /// The SHA-256 of `workspace:actor`, in hex.
+    /// Whom it is for: the SHA-256 of `workspace:actor`, in hex.
     #[serde(rename(deserialize = "actor"))]
     actor_sha256: Option<String>,
+    /// Who asked for it: the same of the actor that the key is bound to, or of the key's id; null for what a worker did.
+    #[serde(rename(deserialize = "by_actor"))]
+    by_actor_sha256: Option<String>,
     /// The rules that allowed it; for a refusal, the rule that refused.
     #[schema(example = json!(["deployment", "rollout 100"]), required = true)]
     #[serde(default)]
@@ -50,6 +52,14 @@ struct AuditView {
     content_sha256: Option<String>,
     /// The new value of a setting.
     value: Option<String>,
+    /// The chain of the workspace that the entry is in; null for an entry from before there were chains.
+    chain: Option<u8>,
+    /// The entry's number in its chain, from 1.
+    sequence: Option<u64>,
+    /// The `hash` of the entry before it in its chain.
+    previous_hash: Option<String>,
+    /// The SHA-256 of the stored entry with `previous_hash`.
+    hash: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -62,20 +72,23 @@ struct AuditQuery {
     limit: Option<usize>,
 }
 
-/// Lists the workspace's requests of the last 400 days, with the rules that decided; newest first.
+/// Lists the workspace's requests of the last 400 days, with the rules that decided; newest first. For a key that is bound
+/// to an actor or narrowed to actions, only those; then a page may be short although another follows.
 #[utoipa::path(
     get, path = ENDPOINT.path, params(AuditQuery),
     responses((status = 200, description = "A page of the audit log", body = AuditList))
 )]
 async fn handler(State(web): State<Web>, may: Authorized, Query(query): Query<AuditQuery>) -> Answer<AuditList> {
     let limit = paging::limit(query.limit)?;
-    let after = paging::read_cursor(query.cursor)?.map(|(at, entry_id)| AuditPosition { at, entry_id });
-    let page = web.engine.auditor.page(Some(may.caller.workspace), after, limit).await.map_err(Problem::from)?;
+    let after = paging::read_cursor(query.cursor)?;
+    let caller = &may.caller;
+    let page = web.engine.auditor.page(Some(caller.workspace.clone()), Some(caller), after, limit).await;
+    let page = page.map_err(Problem::from)?;
     // A stored entry has the fields of its view, but leaves out those that are not set.
     let data = serde_json::from_value(json!(page.entries));
     Ok(Out(AuditList {
         has_more: page.next.is_some(),
-        next_cursor: page.next.map(|next| paging::cursor(next.at, next.entry_id)),
+        next_cursor: page.next.map(paging::cursor),
         data: data.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?,
     }))
 }

@@ -1,7 +1,6 @@
-//! `GET /ai/jobs`: the jobs of the workspace.
+//! `GET /ai/jobs`: the caller's jobs.
 
-use domain::{JobId, JobStatus};
-use engine::ports::Position;
+use domain::JobStatus;
 
 use super::job_view::{JobView, job_example};
 use crate::{endpoint::prelude::*, paging};
@@ -33,7 +32,8 @@ struct ListQuery {
     limit: Option<usize>,
 }
 
-/// Lists the workspace's jobs, the newest request first, and the jobs of one request in its order.
+/// Lists the workspace's jobs, the newest request first, and the jobs of one request in its order. For a key that is bound
+/// to an actor or narrowed to actions, only those; then a page may be short although another follows.
 #[utoipa::path(
     get, path = ENDPOINT.path, params(ListQuery),
     responses((status = 200, description = "A page of jobs", body = JobList))
@@ -41,9 +41,8 @@ struct ListQuery {
 async fn handler(State(web): State<Web>, may: Authorized, Query(query): Query<ListQuery>) -> Answer<JobList> {
     let limit = paging::limit(query.limit)?;
     let after = paging::read_cursor(query.cursor)?;
-    let after = after.map(|(created_at, id)| Position { created_at, job_id: JobId(id) });
     let page = web.engine.jobs.list(&may.caller, query.status, after, limit).await?;
     let data = JobView::all(&web, &may.caller, page.jobs).await?;
-    let next_cursor = page.next.map(|next| paging::cursor(next.created_at, next.job_id.0));
+    let next_cursor = page.next.map(paging::cursor);
     Ok(Out(JobList { data, has_more: next_cursor.is_some(), next_cursor }))
 }

@@ -7,7 +7,7 @@ use crate::endpoint::prelude::*;
 
 endpoint! {
     path: "/ai/jobs/{job_id}/resolve", function: Jobs, scope: ActionsExecute, tag: "jobs",
-    problems: [JobNotFound, JobNotRetriable],
+    problems: [ActionNotAllowed, JobNotFound, JobNotRetriable],
     example: || json!({ "request": { "outcome": "sent" }, "response": job_example() }),
 }
 

@@ -5,7 +5,7 @@ use crate::endpoint::prelude::*;
 
 endpoint! {
     path: "/ai/jobs/{job_id}/retry", function: Jobs, scope: ActionsExecute, tag: "jobs",
-    problems: [ActorMismatch, ActionNotAllowed, JobNotFound, JobNotRetriable],
+    problems: [ActionNotAllowed, JobNotFound, JobNotRetriable],
     example: || json!({ "response": job_example() }),
 }
 

@@ -88,7 +88,7 @@ impl Counted {
     async fn costs(&self) -> Vec<(&'static str, u64)> {
         let (ledger, now) = (&self.ledger, self.now);
         let old = self.job(15);
-        let after = Position { created_at: old.created_at, job_id: old.job_id };
+        let after = Position::from(&old);
         let list = |status, after| {
             let filter = JobFilter { workspace: self.workspace.clone(), status, after, limit: 5 };
             async move { ledger.list_jobs(&filter).await.map(|page| assert_eq!(page.len(), 5)) }
@@ -98,7 +98,7 @@ impl Counted {
         let audit = AuditFilter { workspace: Some(self.workspace.clone()), after: None, limit: 5 };
         vec![
             ("insert", self.steps(ledger.insert_jobs(&[(new.clone(), contents())])).await),
-            ("jobs", self.steps(ledger.jobs(&[old.job_id, new.job_id])).await),
+            ("jobs", self.steps(ledger.jobs(&self.workspace, &[old.job_id, new.job_id])).await),
             ("contents", self.steps(ledger.contents(old.job_id)).await),
             ("save", self.steps(ledger.save(&claimed)).await),
             ("first page", self.steps(list(None, None)).await),
@@ -112,7 +112,7 @@ impl Counted {
             ("erase what has expired", self.steps(ledger.erase_expired(now)).await),
             ("audit", self.steps(ledger.list_audit(&audit)).await),
             ("plan", self.steps(ledger.plan(&self.workspace, PlanId(SystemIds.uuid()), now)).await),
-            ("outbox", self.steps(ledger.outbox(&self.workspace, 5)).await),
+            ("outbox", self.steps(ledger.outbox(&self.workspace, None, 5)).await),
             ("key", self.steps(self.key()).await),
             ("ping", self.steps(ledger.ping()).await),
         ]
