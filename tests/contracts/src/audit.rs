@@ -267,8 +267,18 @@ pub async fn shows_every_change(ledger: Adapter, intruder: &dyn Intruder, now: T
         restore().await;
     }
     let loose = |text: &str| format!("{}}}", text.split_once(",\"chain\":").expect("a link").0);
-    let copies: [(&str, Stored); 5] = [
+    for places in [[20, 21], [0, 1], [38, 39]] {
+        for place in places {
+            let body = whole[place].body.replacen("command-line", "keyless", 1);
+            intruder.write(&ours, &Stored { body, ..whole[place].clone() }).await;
+        }
+        names(verify(None).await, &whole[places[0]], Tampered::Changed, &format!("{places:?} are changed"));
+        restore().await;
+    }
+    let copies: [(&str, Stored); 7] = [
         ("a copy", behind(&whole[12])),
+        ("a copy with an edit", Stored { body: whole[12].body.replace("command-line", "key"), ..behind(&whole[12]) }),
+        ("no entry at all", Stored { body: "{}".to_owned(), ..behind(&whole[12]) }),
         ("a copy without a link", Stored { body: loose(&whole[12].body), ..behind(&whole[12]) }),
         (
             "a text of the intruder's",

@@ -140,7 +140,7 @@ pub(super) async fn verify<R: Records>(
 struct Walk {
     now: Timestamp,
     chains: BTreeMap<u8, Chain>,
-    /// The places of entries whose text does not have its hash.
+    /// The places of entries whose text does not have its hash, until a chain wants one.
     broken: BTreeSet<String>,
     /// The places of entries without a link that are behind no entry with one yet.
     unlinked: Vec<String>,
@@ -234,7 +234,6 @@ impl Walk {
 
     /// An entry whose text is not as it was written, so that it cannot tell which it is.
     fn see_broken(&mut self, place: String) {
-        self.tampered(&place, Tampered::Changed);
         self.broken.insert(place);
         (0..=u8::MAX).for_each(|number| self.follow(number));
     }
@@ -259,8 +258,9 @@ impl Walk {
             && let Some(wanted) = &chain.wanted
         {
             let sequence = wanted.sequence;
-            if wanted.at.as_ref().is_some_and(|(place, _)| self.broken.remove(place)) {
+            if let Some(place) = wanted.at.as_ref().and_then(|(place, _)| self.broken.take(place)) {
                 chain.wanted = unknown(sequence - 1);
+                self.tampered(&place, Tampered::Changed);
                 continue;
             }
             let Some(found) = chain.ahead.get_mut(&sequence) else { return };
@@ -290,6 +290,12 @@ impl Walk {
             let same = hash.is_none_or(|hash| hash == seen.link.hash);
             self.tampered(&seen.place, if same { Tampered::Reordered } else { Tampered::Changed });
             return self.pass(number, &seen);
+        }
+        if at.is_none()
+            && let Some(place) = self.broken.pop_last()
+        {
+            chain.wanted = unknown(sequence - 1);
+            return self.tampered(&place, Tampered::Changed);
         }
         let has_expired = |place: &String| time(place).is_some_and(|at| audit_expires_at(at) <= self.now);
         let is_cut = at.as_ref().is_some_and(|(place, _)| has_expired(place));
@@ -328,6 +334,9 @@ impl Walk {
         }
         for place in mem::take(&mut self.unlinked) {
             self.see_unlinked(place);
+        }
+        for place in mem::take(&mut self.broken) {
+            self.tampered(&place, Tampered::Inserted);
         }
         let heads: BTreeMap<u8, Head> = heads.into_iter().filter_map(|(number, head)| Some((number, head?))).collect();
         for (number, chain) in mem::take(&mut self.chains) {

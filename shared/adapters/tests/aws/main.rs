@@ -354,7 +354,8 @@ async fn what_a_read_leaves_out_is_asked_for_again() {
             if again { Reaction::Forward } else { Reaction::Answer(200, nothing) }
         }
     });
-    let jobs = [job(seed(), "a", SystemClock.now()), job(seed(), "b", SystemClock.now())];
+    let seed = seed();
+    let jobs = ["a", "b"].map(|key| job(seed, key, SystemClock.now()));
     direct.insert_jobs(&jobs).await.unwrap();
     let ledger = ledger(proxy.address, Arc::new(SystemClock));
     let found = ledger.jobs(&jobs[0].0.workspace_id, &[jobs[0].0.job_id, jobs[1].0.job_id]).await.unwrap();
