@@ -102,7 +102,8 @@ pub struct Disconnected {
     pub provider: Provider,
     /// An account was connected, and now is not.
     pub disconnected: bool,
-    /// The provider revoked the tokens too.
+    /// The provider revoked the tokens too. It is not asked while another workspace has connected the same account, since
+    /// it would end that connection as well.
     pub revoked: bool,
     /// Where the account's owner can revoke them, if the provider did not.
     pub revoke_at: Option<&'static str>,
