@@ -56,7 +56,7 @@ const view = (entry) =>
   el(
     'li',
     { class: 'card entry', 'data-test': 'outbox-entry', 'data-job-id': entry.job_id },
-    el('h3', {}, foreign(entry.title || '(no title)')),
+    el('h3', {}, foreign(entry.title || (entry.unreadable ? '(cannot be read)' : '(no title)'))),
     list(entry.recipients).length > 0 &&
       el('p', {}, el('span', { class: 'muted' }, 'to '), foreign(list(entry.recipients).map(asText).join(', '))),
     el(

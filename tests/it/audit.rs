@@ -27,7 +27,7 @@ fn verify(folder: &Path, more: &[&str]) -> (bool, String) {
 
 /// The heads that were logged, with their names.
 fn heads(log: &str) -> Vec<&str> {
-    log.lines().filter_map(|line| Some(line.split_once("audit.head=")?.1.split_whitespace().next()?)).collect()
+    log.lines().filter_map(|line| line.split_once("audit.head=")?.1.split_whitespace().next()).collect()
 }
 
 #[tokio::test]

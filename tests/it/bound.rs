@@ -361,8 +361,8 @@ async fn a_foreign_job_takes_the_same_looks_as_one_that_never_was() {
         assert_eq!(looks(&inside, &stranger, id, &seen).await, unknown, "cached: {cached}");
     }
     // To another actor of the workspace it is not there either, after as many looks.
-    let bound = Some(ActorHash::of(&owner.workspace, &"bob".parse().unwrap()));
-    let bob = Caller { bound_actor: bound.clone(), default_actor: bound.unwrap(), ..caller("local") };
+    let bound = ActorHash::of(&owner.workspace, &"bob".parse().unwrap());
+    let bob = Caller { bound_actor: Some(bound.clone()), default_actor: bound, ..caller("local") };
     let count = |looks: Vec<Vec<&str>>| -> Vec<usize> {
         let asked = |looks: Vec<&str>| looks.iter().filter(|look| !look.starts_with("found")).count();
         looks.into_iter().map(asked).collect()

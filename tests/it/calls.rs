@@ -48,7 +48,7 @@ struct Program {
 }
 
 /// Round trips and calls; apart, what a process asks every 5 s at most of Redis, the rollout's percent, and every
-/// minute of the ledger, the settings of a workspace; and the flushes of metrics.
+/// 10 s of the ledger, the settings of a workspace; and the flushes of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cost {
     settings: usize,
@@ -124,11 +124,11 @@ impl World {
                         Reaction::Answer(200, json!({}))
                     };
                 }
-                // A look at a workspace's settings, which a process takes once a minute.
-                let key = body["Key"]["pk"]["S"].as_str().unwrap_or_default();
-                // The same of keys; and the count of open jobs, every 15 seconds.
-                let counts = body["Select"] == "COUNT";
-                if key.starts_with("WORKSPACE#") || (key.starts_with("KEY#") && call == "GetItem") || counts {
+                // A look at a workspace's settings, which a process takes every 10 s; the same of keys, which a worker
+                // takes for each job, too; the day of a key's use; and the count of open jobs, every 15 s.
+                let key = ["Key", "Item"].iter().find_map(|name| body[*name]["pk"]["S"].as_str()).unwrap_or_default();
+                let apart = key.starts_with("WORKSPACE#") || key.starts_with("USED#");
+                if apart || (key.starts_with("KEY#") && call == "GetItem") || body["Select"] == "COUNT" {
                     calls.lock().unwrap().push("settings".to_owned());
                     return Reaction::Forward;
                 }
@@ -370,7 +370,11 @@ async fn with_a_key(world: &World) {
     assert_eq!(program.warm_cost("plan2, with a key"), Cost { redis: 1, dynamodb: 6, ..ONE });
     assert_eq!(program.server.get("/ai/jobs").await.status, 200);
     assert_eq!(program.warm_cost("list, with a key"), Cost { redis: 1, dynamodb: 2, ..ONE });
+    program.cost("before the jobs");
     program.work(10).await;
+    let cost = program.cost("ten jobs side by side, with a key");
+    assert_eq!((cost.dynamodb, cost.sqs), (40, 10));
+    assert!((10..=20).contains(&cost.settings), "the key for each, and the workspace's settings: {cost:?}");
 }
 
 /// The most that a request costs: the first of a process, on a Redis that knows neither the gate's

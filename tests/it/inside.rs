@@ -14,6 +14,7 @@ use engine::{
     plan::{GivenAnswer, PlanRequest, Planned},
     ports::{Answer, Finish, JobFilter, Model, ModelError, ModelRequest, Usage},
 };
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use telemetry::TraceContext;
 
@@ -102,6 +103,11 @@ impl Inside {
     pub async fn execute_as(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
         let request = ExecuteRequest { trace: Some(TraceContext::begin(1, 1)), ..request };
         self.engine.executor.execute(caller, request).await
+    }
+
+    /// The time in so many seconds.
+    pub fn clock_in(&self, seconds: i64) -> Timestamp {
+        self.parts.clock.now() + SignedDuration::from_secs(seconds)
     }
 
     /// How many jobs there are, up to 100.

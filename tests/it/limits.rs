@@ -121,25 +121,39 @@ async fn a_request_counts_however_early_it_fails() {
 }
 
 #[tokio::test]
-async fn without_redis_everything_goes_on_without_limits() {
+async fn without_redis_everything_goes_on_and_the_process_counts_by_itself() {
     let mut redis = RedisServer::start(false);
     let url = redis.url();
     let folder = tempfile::tempdir().unwrap();
-    let key = make_key(folder.path(), "acme");
-    let server = Server::start(folder.path(), &[("REDIS_URL", &url), ("LIMIT_REQUESTS_PER_KEY", "2")]);
-    let client = server.with_key(&key);
+    let keys = ["acme", "acme", "other"].map(|workspace| make_key(folder.path(), workspace));
+    let limits = [("LIMIT_REQUESTS_PER_KEY", "4"), ("LIMIT_REQUESTS_PER_WORKSPACE", "6")];
+    let server = Server::start(folder.path(), &[&[("REDIS_URL", url.as_str())], &limits[..]].concat());
+    let [client, second, other] = keys.each_ref().map(|key| server.with_key(key));
     let accepted = client.post("/ai/execute", &request(&gmail("a", "Hello"))).await;
     assert_eq!(accepted.status, 202, "{}", accepted.body);
     let path = format!("/ai/jobs/{}", accepted.body["job_ids"][0].as_str().unwrap());
-    assert_eq!(client.get(&path).await.status, 200);
-    is_limited(&client.get(&path).await, 2);
     redis.kill();
-    for n in 0..3 {
-        assert_eq!(client.post("/ai/execute", &request(&gmail(&format!("b{n}"), "Hello"))).await.status, 202);
-        assert_eq!(client.get(&path).await.status, 200);
-        assert_eq!(client.get("/ai/jobs").await.status, 200);
+    // Four of a key's and six of its workspace's, whichever call would have counted.
+    assert_eq!(client.post("/ai/execute", &request(&gmail("b", "Hello"))).await.status, 202);
+    assert_eq!(client.get(&path).await.status, 200);
+    assert_eq!(client.get("/ai/jobs").await.status, 200);
+    assert_eq!(client.get(&path).await.status, 200);
+    for _ in 0..2 {
+        is_limited(&client.post("/ai/execute", &request(&gmail("c", "Hello"))).await, 4);
+        is_limited(&client.get(&path).await, 4);
+        is_limited(&client.get("/ai/jobs").await, 4);
+        is_limited(&client.post("/ai/execute", &json!({})).await, 4);
+        is_limited(&client.post("/ai/plan2", &json!({ "prompt": "hi" })).await, 4);
     }
+    for _ in 0..2 {
+        assert_eq!(second.get("/ai/jobs").await.status, 200);
+    }
+    is_limited(&second.get("/ai/jobs").await, 6);
+    assert_eq!(other.get("/ai/jobs").await.status, 200, "another workspace is another");
+    assert_eq!(server.get("/healthz").await.status, 200);
     assert!(server.log().contains("a request was not counted"), "{}", server.log());
+    let jobs = run(folder.path(), &[], &["audit", "--workspace", "acme"]);
+    assert_eq!(jobs.matches("job.accepted").count(), 2, "what was refused is not done");
 }
 
 #[tokio::test]

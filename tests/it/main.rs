@@ -34,6 +34,8 @@ mod plans;
 mod prompt;
 mod quoted;
 mod refusals;
+mod revocation;
+mod sealing;
 mod template;
 mod told;
 mod trace;

@@ -552,7 +552,7 @@ def given_up(stack):
         purge()
         change(stack, crashed, state="claimed", attempts=5, fence=5, crashes=5)
         change(stack, unknown, state="sending", attempts=1, fence=1)
-        change(stack, old, created_at="2026-01-01T00:00:00Z")
+        change(stack, old, crashes=10)
         for job_id in (crashed, unknown, old):
             dead_letter(stack, job_id)
         for job_id, code in ((crashed, "internal"), (unknown, "outcome-unknown"), (old, "internal")):

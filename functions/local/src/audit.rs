@@ -71,12 +71,11 @@ async fn verify(
         for logged in logged {
             let verdict = engine.auditor.verify(workspace.as_ref(), logged).await?;
             let (fit, unchained) = (verdict.fit, verdict.unchained);
+            let before =
+                if unchained > 0 { format!(", {unchained} are from before the chains") } else { String::new() };
             match &verdict.tampering {
                 Some(tampering) => println!("{name}\ttampered\t{tampering}"),
-                None if unchained > 0 => {
-                    println!("{name}\tok\t{fit} entries fit, {unchained} are from before the chains\t{}", verdict.head)
-                }
-                None => println!("{name}\tok\t{fit} entries fit\t{}", verdict.head),
+                None => println!("{name}\tok\t{fit} entries fit{before}\t{}", verdict.head),
             }
             is_whole &= verdict.tampering.is_none();
         }

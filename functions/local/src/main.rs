@@ -6,6 +6,7 @@ mod connections;
 mod eval;
 mod keys;
 mod replay;
+mod reseal;
 mod rollout;
 mod serve;
 mod workspaces;
@@ -54,6 +55,9 @@ enum Run {
     Workspaces(workspaces::Workspaces),
     /// Print the audit of a workspace, or check that nobody has changed it.
     Audit(audit::Audit),
+    /// Seal everything in the ledger again with the first key of TOKEN_KEY, so that the others can be removed. It may be
+    /// stopped and started again. A server may run at the same time, with the same TOKEN_KEY.
+    Reseal,
     /// Work jobs of a shared queue (QUEUE_URL) and ledger (LEDGER_TABLE), without serving the API.
     Worker,
     /// Create the table LEDGER_TABLE as infra/template.yaml does, for a local DynamoDB.
@@ -91,6 +95,7 @@ async fn run(config: &Config, command: Run) -> Result<ExitCode, Box<dyn Error>> 
         Run::Keys(command) => keys::run(config, command).await?,
         Run::Rollout(command) => rollout::run(&app::engine(config)?, command).await?,
         Run::Workspaces(command) => workspaces::run(&app::engine(config)?, command).await?,
+        Run::Reseal => return reseal::run(config).await,
     }
     Ok(ExitCode::SUCCESS)
 }

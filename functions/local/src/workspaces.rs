@@ -8,7 +8,7 @@ use engine::Engine;
 
 use crate::keys::known;
 
-/// Permissions of workspaces. A change takes effect within a minute.
+/// Permissions of workspaces. A change takes effect at once, or within 10 seconds with LEDGER_TABLE.
 #[derive(Subcommand)]
 pub enum Workspaces {
     /// Allow a workspace only these actions, of those in ALLOW_ACTIONS_DEFAULT. Without any, it may run none.

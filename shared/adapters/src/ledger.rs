@@ -3,7 +3,7 @@
 pub(crate) mod chain;
 mod records;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use domain::{
@@ -12,11 +12,12 @@ use domain::{
 };
 use engine::ports::{
     Audit, AuditFilter, Connections, Contents, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry, Plans,
-    Position, Save, Sealed, Settings, StoredConnection, StoredPlan, Upkeep,
+    Position, Purpose, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan,
+    Upkeep,
 };
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
-pub use records::{END, Found, If, Key, List, Record, Records, Write, Written, place};
+use jiff::{Timestamp, civil::Date};
+pub use records::{END, Found, If, Key, List, Record, Records, SCANNED, Scanned, Write, Written, place};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -30,6 +31,7 @@ use uuid::Uuid;
 /// | a mail in the outbox | `JOB#<job id>`, `OUTBOX` | sealed | `W#<workspace>#OUTBOX`, by time of writing |
 /// | plan | `PLAN#<workspace>#<plan id>`, `PLAN` | sealed | |
 /// | API key | `KEY#<key id>`, `KEY` | its record | `KEYS`, by time of making |
+/// | its last day of use | `USED#<key id>`, `USED` | the day, which is the version | |
 /// | connected account | `CONNECTION#<workspace>#<provider>`, `CONNECTION` | its record, tokens and address sealed | `ACCOUNT#<provider>#<account>`, by workspace |
 /// | settings of a workspace | `WORKSPACE#<workspace>`, `WORKSPACE` | the settings | |
 /// | entry of the audit | `AUDIT#<workspace, or nothing>#<place>`, `AUDIT` | the entry, linked to the one before | `AUDIT#<workspace, or nothing>`, by time |
@@ -44,7 +46,7 @@ pub struct RecordLedger<R> {
 
 impl<R: Records> RecordLedger<R> {
     async fn get(&self, key: Key) -> Result<Option<Found>, LedgerError> {
-        Ok(self.records.get(vec![key]).await?.pop().flatten())
+        Ok(self.records.get(vec![key], None).await?.pop().flatten())
     }
 
     async fn read<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, LedgerError> {
@@ -96,8 +98,9 @@ impl<R: Records> Jobs for RecordLedger<R> {
     }
 
     async fn jobs(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
-        let found = self.records.get(ids.iter().copied().map(job_key).collect()).await?;
-        found.iter().map(|found| read_own(workspace, found.as_ref())).collect()
+        let list = Some(jobs_list(workspace, None).name);
+        let found = self.records.get(ids.iter().copied().map(job_key).collect(), list).await?;
+        found.iter().map(|found| found.as_ref().map(read).transpose()).collect()
     }
 
     async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
@@ -116,7 +119,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
     }
 
     async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError> {
-        let found = self.records.get(ids.iter().copied().map(contents_key).collect()).await?;
+        let found = self.records.get(ids.iter().copied().map(contents_key).collect(), None).await?;
         Ok(found.into_iter().map(|found| Some(Contents(Sealed(found?.body)))).collect())
     }
 
@@ -125,19 +128,32 @@ impl<R: Records> Jobs for RecordLedger<R> {
         workspace: &WorkspaceId,
         id: JobId,
     ) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
-        let mut found = self.records.get(vec![job_key(id), contents_key(id)]).await?;
+        let mut found = self.records.get(vec![job_key(id), contents_key(id)], None).await?;
         let sealed = found.pop().flatten();
-        let Some(job) = read_own(workspace, found.pop().flatten().as_ref())? else { return Ok(None) };
+        let Some(job) = found.pop().flatten().as_ref().map(read::<Job>).transpose()? else { return Ok(None) };
+        if job.workspace_id != *workspace {
+            return Ok(None);
+        }
         Ok(Some((job, sealed.map(|found| Contents(Sealed(found.body))))))
     }
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
         let list = jobs_list(&filter.workspace, filter.status);
-        read_all(&self.records.list(list, before(filter.after), filter.limit).await?)
+        let mut before = before(filter.after);
+        let mut jobs = Vec::new();
+        loop {
+            let asked = filter.limit - jobs.len();
+            let found = self.records.list(list.clone(), before, asked).await?;
+            jobs.extend(found.iter().filter_map(readable::<Job>));
+            // A record that cannot be read leaves its place in the page to the next one.
+            let more = found.last().filter(|_| found.len() == asked && jobs.len() < filter.limit);
+            let Some(place) = more.and_then(|found| found.place.clone()) else { return Ok(jobs) };
+            before = place;
+        }
     }
 
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
-        read_all(&self.records.due(before, limit).await?)
+        Ok(self.records.due(before, limit).await?.iter().filter_map(readable).collect())
     }
 
     async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
@@ -226,8 +242,7 @@ impl<R: Records> Outbox for RecordLedger<R> {
             })
         };
         let found = self.records.list(outbox_list(workspace), before(after), limit).await?;
-        let entries: Option<Vec<_>> = found.into_iter().map(entry).collect();
-        entries.ok_or_else(|| LedgerError::permanent("a record of the outbox has an invalid format"))
+        Ok(found.into_iter().filter_map(entry).collect())
     }
 }
 
@@ -253,6 +268,23 @@ impl<R: Records> Keys for RecordLedger<R> {
         key.revoked_at.get_or_insert(now);
         self.put_audited(key_record(&key)?, &key.audit()).await?;
         Ok(true)
+    }
+
+    async fn last_used(&self, ids: &[KeyId]) -> Result<Vec<Option<Date>>, LedgerError> {
+        let found = self.records.get(ids.iter().map(used_key).collect(), None).await?;
+        Ok(found.into_iter().map(|found| found?.body.parse().ok()).collect())
+    }
+
+    async fn put_last_used(&self, id: &KeyId, day: Date) -> Result<(), LedgerError> {
+        let (there, day) = (self.get(used_key(id)).await?, day.to_string());
+        let condition = match there {
+            Some(there) if there.body >= day => return Ok(()),
+            Some(there) => If::Version(there.body),
+            None => If::Free,
+        };
+        let record = Record { version: Some(day.clone()), ..Record::new(used_key(id), day) };
+        // Whoever was quicker wrote the same day.
+        self.records.write(vec![Write::Put(record, condition)], Vec::new()).await.map(drop)
     }
 }
 
@@ -368,6 +400,85 @@ impl<R: Records> Upkeep for RecordLedger<R> {
     }
 }
 
+#[async_trait]
+impl<R: Records> SealedTexts for RecordLedger<R> {
+    async fn sealed_texts(&self, after: Option<String>) -> Result<SealedPage, LedgerError> {
+        let (records, next) = self.records.scan(SEALED, after).await?;
+        let owned = records.iter().filter(|(key, _)| ["CONTENTS", "OUTBOX"].contains(&key.kind));
+        let owners: Vec<&String> = owned.map(|(key, _)| &key.partition).collect();
+        let jobs = owners.iter().map(|partition| key((*partition).clone(), "JOB")).collect();
+        let jobs = owners.into_iter().zip(self.records.get(jobs, None).await?);
+        let workspaces: HashMap<&String, WorkspaceId> =
+            jobs.filter_map(|(partition, job)| Some((partition, read::<Job>(&job?).ok()?.workspace_id))).collect();
+        let mut page = SealedPage { next, ..SealedPage::default() };
+        for (key, found) in &records {
+            match sealed_in(key, found, workspaces.get(&key.partition)) {
+                Some(texts) => page.texts.extend(texts),
+                None => page.unreadable += 1,
+            }
+        }
+        Ok(page)
+    }
+
+    async fn replace_sealed(&self, text: &SealedText, with: &Sealed) -> Result<bool, LedgerError> {
+        let key = sealed_key(text);
+        let Some(Found { body, .. }) = self.get(key.clone()).await? else { return Ok(false) };
+        // No two sealed texts are equal, and none needs an escape in JSON.
+        let changed = body.replace(&text.sealed.0, &with.0);
+        if changed == body {
+            return Ok(false);
+        }
+        Ok(matches!(self.records.write(vec![Write::Body(key, [body, changed])], Vec::new()).await?, Written::Done))
+    }
+}
+
+/// The kinds of records with sealed texts.
+const SEALED: &[&str] = &["JOB", "CONTENTS", "OUTBOX", "PLAN", "CONNECTION"];
+
+/// The sealed texts of a record; none if it cannot be read, or nobody knows whose it is.
+fn sealed_in(key: &Key, found: &Found, workspace: Option<&WorkspaceId>) -> Option<Vec<SealedText>> {
+    let (_, id) = key.partition.split_once('#')?;
+    let text = |purpose, workspace: &WorkspaceId, id: &str, sealed: &str| SealedText {
+        workspace: workspace.clone(),
+        purpose,
+        id: id.to_owned(),
+        sealed: Sealed(sealed.to_owned()),
+    };
+    Some(match key.kind {
+        "CONTENTS" => vec![text(Purpose::JobParams, workspace?, id, &found.body)],
+        "OUTBOX" => vec![text(Purpose::Outbox, workspace?, id, &found.body)],
+        "PLAN" => {
+            let (workspace, id) = id.split_once('#')?;
+            vec![text(Purpose::Plan, &workspace.parse().ok()?, id, &found.body)]
+        }
+        "CONNECTION" => {
+            let stored: StoredConnection = read(found).ok()?;
+            vec![text(Purpose::Connection, &stored.workspace, &stored.sealed_for(), &stored.sealed.0)]
+        }
+        _ => {
+            let job: Job = read(found).ok()?;
+            let parts = [(Purpose::JobResult, job.sealed_result), (Purpose::ProviderSays, job.sealed_provider_says)];
+            let parts = parts.into_iter().filter_map(|(purpose, sealed)| Some((purpose, sealed?)));
+            parts.map(|(purpose, sealed)| text(purpose, &job.workspace_id, id, &sealed)).collect()
+        }
+    })
+}
+
+/// The record that holds a sealed text.
+fn sealed_key(SealedText { workspace, purpose, id, .. }: &SealedText) -> Key {
+    match purpose {
+        Purpose::JobParams => key(format!("JOB#{id}"), "CONTENTS"),
+        Purpose::Outbox => key(format!("JOB#{id}"), "OUTBOX"),
+        Purpose::Plan => key(format!("PLAN#{workspace}#{id}"), "PLAN"),
+        Purpose::Connection => {
+            let provider = id.split('/').next().unwrap_or_default();
+            key(format!("CONNECTION#{workspace}#{provider}"), "CONNECTION")
+        }
+        // A pending consent lies in the cache.
+        Purpose::JobResult | Purpose::ProviderSays | Purpose::Consent => key(format!("JOB#{id}"), "JOB"),
+    }
+}
+
 fn job_record(job: &Job) -> Result<Record, LedgerError> {
     let is_open = !job.state.has_ended();
     let list = jobs_list(&job.workspace_id, Some(job.state.status()));
@@ -425,6 +536,10 @@ fn key_key(id: &KeyId) -> Key {
     key(format!("KEY#{id}"), "KEY")
 }
 
+fn used_key(id: &KeyId) -> Key {
+    key(format!("USED#{id}"), "USED")
+}
+
 fn connection_key(workspace: &WorkspaceId, provider: Provider) -> Key {
     key(format!("CONNECTION#{workspace}#{}", provider.as_str()), "CONNECTION")
 }
@@ -472,10 +587,10 @@ fn read<T: DeserializeOwned>(found: &Found) -> Result<T, LedgerError> {
     serde_json::from_str(&found.body).map_err(|error| unreadable(&error))
 }
 
-/// A job, if it is the workspace's. The body of another's is not looked at.
-fn read_own(workspace: &WorkspaceId, found: Option<&Found>) -> Result<Option<Job>, LedgerError> {
-    let list = jobs_list(workspace, None).name;
-    found.filter(|found| found.list.as_ref() == Some(&list)).map(read).transpose()
+/// A record of a list, or none, with a line in the log: one that cannot be read must not hide the others.
+fn readable<T: DeserializeOwned>(found: &Found) -> Option<T> {
+    let place = found.place.as_deref().unwrap_or_default();
+    read(found).inspect_err(|error| tracing::error!(%error, ledger.place = place, "a record is left out")).ok()
 }
 
 fn read_all<T: DeserializeOwned>(found: &[Found]) -> Result<Vec<T>, LedgerError> {

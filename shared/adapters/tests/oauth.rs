@@ -411,9 +411,11 @@ async fn what_is_put_in_anothers_place_does_not_open() {
         let provider = moved.provider;
         let over = if provider == Provider::Google { over.replace(moved.version) } else { None };
         assert_eq!(world.accounts.connections.put_connection(&moved, over).await.unwrap(), Save::Done);
-        for found in [world.accounts.ready(&ours, provider).await, world.accounts.known(&ours, provider).await] {
-            assert!(matches!(found, Err(ConnectionError::Vault(VaultError::DoesNotOpen))), "{moved:?}: {found:?}");
-        }
+        let found = world.accounts.ready(&ours, provider).await;
+        assert!(matches!(found, Err(ConnectionError::Vault(VaultError::DoesNotOpen))), "{moved:?}: {found:?}");
+        let known = world.accounts.known(&ours, provider).await.unwrap();
+        let Connection::NeedsReauth(access) = known else { panic!("{moved:?}: {known:?}") };
+        assert!(access.token.expose_secret().is_empty() && access.address.is_none());
     }
     assert_eq!(world.oauth.0.load(Ordering::SeqCst), 0);
 }

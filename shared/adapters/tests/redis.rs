@@ -167,17 +167,18 @@ async fn what_is_kept_expires() {
     let server = RedisServer::start(false);
     let cache = cache(&server.url());
     let job = jobs(1).remove(0);
-    let kept_for = |part: &str| {
-        let answer = server.command(&format!("TTL orc:{{{}}}:{part}", job.job_id));
+    let (claim, cached) = (format!("{{{}}}:claim", job.job_id), format!("{{{}#{}}}:job", job.workspace_id, job.job_id));
+    let kept_for = |key: &str| {
+        let answer = server.command(&format!("TTL orc:{key}"));
         answer.trim_start_matches(':').parse::<i64>().unwrap()
     };
     cache.claim_keys(&ids(std::slice::from_ref(&job)), None).await.unwrap();
-    assert!((890..=900).contains(&kept_for("claim")), "a claim holds 15 minutes");
+    assert!((890..=900).contains(&kept_for(&claim)), "a claim holds 15 minutes");
     cache.put_jobs(std::slice::from_ref(&job)).await.unwrap();
-    assert!((20..=30).contains(&kept_for("job")), "a version that goes out of date unnoticed is soon forgotten");
+    assert!((20..=30).contains(&kept_for(&cached)), "a version that goes out of date unnoticed is soon forgotten");
     cache.put_jobs(&[job.cancelled(SystemClock.now()).unwrap()]).await.unwrap();
-    assert!((890..=900).contains(&kept_for("job")));
-    let hash = server.command(&format!("HMGET orc:{{{}}}:job revision status", job.job_id));
+    assert!((890..=900).contains(&kept_for(&cached)));
+    let hash = server.command(&format!("HMGET orc:{cached} revision status"));
     assert_eq!(hash, "*2\r\n$1\r\n2\r\n$5\r\nerror");
 }
 

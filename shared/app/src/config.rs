@@ -38,6 +38,9 @@ pub(crate) const LOCAL: &str = "local";
 pub(crate) const VISIBILITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a rollout percentage is cached in the process, beside the minute in Redis.
 const ROLLOUT_GOOD_FOR: SignedDuration = SignedDuration::from_secs(5);
+/// How long a key and a workspace's settings are cached in the process, where the ledger is a table. The embedded ledger
+/// is read each time: that is quick, and the command line may have changed the file.
+const TABLE_GOOD_FOR: SignedDuration = SignedDuration::from_secs(10);
 
 /// Where the program runs. It decides the defaults, and which variables must be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,11 +134,18 @@ pub struct PlannerConfig {
 pub enum SealingConfig {
     /// A key file in the data folder.
     KeyFile,
-    /// `TOKEN_KEY`, 32 bytes in hex or base64.
+    /// `TOKEN_KEY`, 32 bytes in hex or base64; or several keys, comma separated: the first one seals, and all open.
     Key(Secret),
     /// `KMS_KEY_ID`, a key's id, ARN or alias: data keys of AWS KMS.
     #[cfg(feature = "aws")]
     Kms(String),
+}
+
+impl SealingConfig {
+    /// Whether AWS KMS seals.
+    pub const fn is_kms(&self) -> bool {
+        !matches!(self, Self::KeyFile | Self::Key(_))
+    }
 }
 
 /// The queue of jobs.
@@ -225,6 +235,7 @@ impl Config {
         }
         let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
         let public_url = env.url("PUBLIC_URL");
+        let ledger_table = env.text("LEDGER_TABLE");
         let words = [("sandbox", Via::Sandbox), ("live", Via::Live)];
         let options = Options {
             allowlist: env.allowlist(local),
@@ -233,6 +244,7 @@ impl Config {
             require_plan: env.choice("REQUIRE_PLAN", FLAG).unwrap_or(false),
             rollout,
             rollout_good_for: ROLLOUT_GOOD_FOR,
+            ledger_good_for: if ledger_table.is_some() { TABLE_GOOD_FOR } else { SignedDuration::ZERO },
             provider_mode: env.choice("PROVIDER_MODE", words).or((!local).then_some(Via::Live)),
             pasted: PastedTokens { workspace: LOCAL.parse().expect("the constant is a workspace id"), tokens },
             max_tokens_per_minute: env.number("AI_MAX_TOKENS_PER_MIN", 8000, 1..=1_000_000_000),
@@ -257,7 +269,7 @@ impl Config {
             redis_url,
             queue,
             dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
-            ledger_table: env.text("LEDGER_TABLE"),
+            ledger_table,
             data: env.text("ORCHESTRATOR_DATA").unwrap_or_else(|| ".orchestrator".to_owned()).into(),
             port,
             public_url,

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{hashed_uuid, serde_text::serde_as_text};
+use crate::{hashed_uuid, serde_text::serde_as_text, unicode::reorders};
 
 /// A string that is not the identifier it was taken for; says what one looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +121,16 @@ text_id! {
 }
 
 text_id! {
+    /// What people call an API key: 1 to 64 visible characters or spaces.
+    KeyName,
+    |text| {
+        let plain = |c| (visible(c) || c == ' ') && !reorders(c);
+        (1..=64).contains(&text.chars().count()) && text.trim() == text && text.chars().all(plain)
+    },
+    "a key's name is 1 to 64 characters, without control characters or spaces at its ends"
+}
+
+text_id! {
     /// A short name for what a person wants, such as `send_email`: 1 to 64 of `a-z`, `0-9` and `_`.
     Intent,
     |text| (1..=64).contains(&text.len()) && is_plain(text, "_"),
@@ -166,6 +176,16 @@ mod tests {
         assert!("日本".repeat(100).parse::<ActorId>().is_ok());
         for bad in ["", "a b", "a\u{7}", "a\n", &"a".repeat(256)] {
             assert!(bad.parse::<ActorId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_keys_name_is_one_line_that_reads_as_it_is_written() {
+        for good in ["ci", "Nightly report", "Büro 2", "夜間バッチ", "a", &"ä".repeat(64)] {
+            assert!(good.parse::<KeyName>().is_ok(), "{good}");
+        }
+        for bad in ["", " ", " a", "a ", "a\tb", "a\nb", "a\u{1b}[31m", "a\u{202e}b", &"a".repeat(65)] {
+            assert!(bad.parse::<KeyName>().is_err(), "{bad:?}");
         }
     }
 

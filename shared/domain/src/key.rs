@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ActorHash, Allowlist, AuditBy, AuditEntry, AuditEvent, InvalidId, KeyId, Scope, WorkspaceId, hashed_uuid,
+    ActorHash, Allowlist, AuditBy, AuditEntry, AuditEvent, InvalidId, KeyId, KeyName, Scope, WorkspaceId, hashed_uuid,
     sha256_hex,
 };
 
@@ -44,6 +44,12 @@ pub struct KeyRecord {
     pub created_at: Timestamp,
     /// When the key was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// When the key expires; a key without an end is good until it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<KeyName>,
 }
 
 impl ApiKey {
@@ -144,6 +150,14 @@ mod tests {
         fn any_text_is_a_key_or_refused(text in "\\PC{0,80}|orc_[a-zA-Z0-9é]{10,14}_[a-zA-Z0-9é]{40,50}") {
             let _ = text.parse::<ApiKey>();
         }
+    }
+
+    #[test]
+    fn a_key_from_before_there_were_ends_has_none() {
+        let before = r#"{ "key_id": "aB3dE6gH9jK2", "workspace_id": "acme", "scopes": ["actions:preview"],
+            "bound_actor": null, "secret_sha256": "00", "created_at": "2026-01-01T00:00:00Z", "revoked_at": null }"#;
+        let key: KeyRecord = serde_json::from_str(before).unwrap();
+        assert_eq!((key.expires_at, key.name), (None, None));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use effect::Effect;
 pub use grounding::{Mention, disarmed, doubtful_addresses, in_ascii, mentions};
 pub use hash::{ActorHash, ContentHash, PayloadHash, hashed_uuid, payload_hash, sha256, sha256_hex};
 pub use html::{Html, asks_for_html, clean_html};
-pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, PlanId, WorkspaceId};
+pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, KeyName, PlanId, WorkspaceId};
 pub use job::{
     CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobEvent, JobStatus, Lease, NewJob, Outcome, State, WaitingFor,
 };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Caller, Problem, ProblemCode,
-    accounts::{Accounts, Connection, Tokens, reauth_required},
+    accounts::{Accounts, Connection, Tokens, cannot_be_read, reauth_required},
     audit::Auditor,
     catalogue::Catalogue,
     gate::{Gate, Permissions},
@@ -235,7 +235,10 @@ impl Connector {
             address: connection.address().map(Address::addr_spec),
             scopes: connection.access().map(|access| access.scopes.clone()).unwrap_or_default(),
             needs_reauth: matches!(connection, Connection::NeedsReauth(_)),
-            problem: match connection {
+            problem: match &connection {
+                Connection::NeedsReauth(access) if access.address.is_none() => {
+                    Some(cannot_be_read(provider, &self.public_url))
+                }
                 Connection::NeedsReauth(_) => Some(reauth_required(provider, &self.public_url)),
                 Connection::Live(_) => self.accounts.setup_problem(&caller.workspace, provider).await?,
                 Connection::Sandbox(_) | Connection::None => None,

@@ -1,6 +1,10 @@
 //! Builds the use cases from their parts.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use domain::{Allowlist, Provider, RecipientDomains, Via};
 use jiff::SignedDuration;
@@ -20,8 +24,10 @@ use crate::{
     limits::{Limits, RateLimiter},
     plan::{PlanStore, Planner},
     ports::{Budget, CachePorts, Clock, Ids, LedgerPorts, Model, OAuth, Queue, Vault},
+    rate_counts::RateCounts,
     recent::Recent,
     refusals::Refusals,
+    reseal::Resealer,
     settings::OperatorSettings,
     sweep::Sweeper,
     warnings::Lookout,
@@ -72,6 +78,8 @@ pub struct Options {
     pub rollout: BTreeMap<Provider, u8>,
     /// How long this process goes by a rollout that it has read.
     pub rollout_good_for: SignedDuration,
+    /// How long this process goes by a key, and by a workspace's settings, that it has read.
+    pub ledger_good_for: SignedDuration,
     /// Whether all actions go to the providers or to the sandbox; if not set, to the providers that are connected.
     pub provider_mode: Option<Via>,
     /// Tokens that were pasted by hand.
@@ -104,6 +112,8 @@ pub struct Engine {
     pub actions: CatalogueView,
     /// Finds jobs whose message was lost, and erases what has expired.
     pub sweeper: Sweeper,
+    /// Seals the ledger's texts again after a change of the key.
+    pub resealer: Resealer,
     /// Tells callers apart by their API keys, and makes and ends keys.
     pub keys: Arc<KeyStore>,
     /// Records refused callers.
@@ -138,6 +148,8 @@ impl Engine {
             counts: cache.rate_limits.clone(),
             limits: options.limits.clone(),
             seen: Recent::default(),
+            clock: clock.clone(),
+            floor: Mutex::new(RateCounts::default()),
         });
         let auditor =
             Arc::new(Auditor { audit: ledger.audit, limiter: limiter.clone(), clock: clock.clone(), ids: ids.clone() });
@@ -146,8 +158,9 @@ impl Engine {
             limiter: limiter.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
-            read: Recent::default(),
+            read: Recent::good_for(options.ledger_good_for),
             missing: Recent::good_for(MISSING_FOR),
+            used: Recent::good_for(SignedDuration::from_hours(24)),
         });
         let refusals = Refusals::new(auditor.clone(), clock.clone());
         let settings = Arc::new(OperatorSettings {
@@ -156,7 +169,7 @@ impl Engine {
             auditor: auditor.clone(),
             defaults: options.rollout,
             rollouts: Recent::good_for(options.rollout_good_for),
-            workspaces: Recent::default(),
+            workspaces: Recent::good_for(options.ledger_good_for),
         });
         let every_action = || catalogue.iter().map(|action| action.spec().action_id()).collect();
         let gate = Arc::new(Gate {
@@ -184,6 +197,7 @@ impl Engine {
         let lookout =
             Arc::new(Lookout { internal: options.internal_domains, jobs: jobs.clone(), clock: clock.clone() });
         let (outbox, upkeep) = (ledger.outbox, ledger.upkeep);
+        let resealer = Resealer { texts: ledger.sealed_texts, vault: vault.clone() };
         let plans = Arc::new(PlanStore {
             plans: ledger.plans,
             auditor: auditor.clone(),
@@ -211,6 +225,7 @@ impl Engine {
                 accounts: accounts.clone(),
                 jobs: jobs.clone(),
                 auditor: auditor.clone(),
+                limiter: limiter.clone(),
                 clock: clock.clone(),
                 vault: vault.clone(),
                 max_open_jobs: options.limits.open_jobs,
@@ -238,6 +253,7 @@ impl Engine {
                 accounts: accounts.clone(),
                 jobs: jobs.clone(),
                 auditor: auditor.clone(),
+                limiter: limiter.clone(),
                 clock: clock.clone(),
                 vault: vault.clone(),
                 outbox,
@@ -272,6 +288,7 @@ impl Engine {
                 ids: ids.clone(),
                 visibility_timeout: options.visibility_timeout,
             },
+            resealer,
             health: Health { jobs, clock: clock.clone(), upkeep, cache: cache.health },
             keys,
             refusals,

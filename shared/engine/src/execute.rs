@@ -28,7 +28,7 @@ use crate::{
     gate::{Gate, Permissions},
     job_contents::JobSummary,
     job_store::JobStore,
-    limits::allowed,
+    limits::RateLimiter,
     plan::PlanStore,
     ports::{ActionSpec, Call, Claims, Clock, Contents, Insert, LedgerError, Purpose, Vault},
     recent::Recent,
@@ -92,6 +92,7 @@ pub struct Executor {
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) jobs: Arc<JobStore>,
     pub(crate) auditor: Arc<Auditor>,
+    pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) max_open_jobs: usize,
@@ -292,13 +293,14 @@ impl Executor {
     ) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         // If the cache fails, assume the keys are known and ask the ledger.
-        let claimed = self.claims.claim_keys(&ids, caller.ticket.take().as_ref()).await;
+        let limit = caller.ticket.take();
+        let claimed = self.claims.claim_keys(&ids, limit.as_ref()).await;
         let (all_new, decision) = match claimed {
             Ok((new, decision)) => (!new.contains(&false), Ok(decision)),
             Err(error) => (false, Err(error)),
         };
         // A claim of a refused request makes no job: the next try asks the ledger.
-        allowed(decision)?;
+        self.limiter.allowed(limit.as_ref(), decision)?;
         let mut known: Vec<Option<Job>> = vec![None; jobs.len()];
         let mut look = !all_new;
         for _ in 0..ROUNDS {

@@ -43,7 +43,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// What a caller may run: the workspace's settings as they were within the last minute.
+    /// What a caller may run.
     pub(crate) async fn permissions(&self, caller: &Caller) -> Result<Permissions, LedgerError> {
         let mut permissions = self.permissions_in(&caller.workspace).await?;
         permissions.0.extend(caller.key_id.as_ref().map(|_| (Rule::Key, caller.allow.clone())));
@@ -58,13 +58,13 @@ impl Gate {
         Ok(Permissions(rules))
     }
 
-    /// What a job may run now, which may be less than when it was accepted. Workspace and key are looked up again,
-    /// as they were within the last minute; a revoked key allows nothing, so that a job that was queued with a
-    /// stolen key does not run after the key was revoked.
+    /// What a job may run now, which may be less than when it was accepted. The key is read from the ledger, not from
+    /// memory: a revoked key allows nothing, so that a job that was queued with a stolen key does not run after the key
+    /// was revoked. A key that has expired since was good when it asked.
     pub(crate) async fn permissions_of(&self, job: &Job) -> Result<Permissions, LedgerError> {
         let mut permissions = self.permissions_in(&job.workspace_id).await?;
         if let Some(id) = &job.key_id {
-            let key = self.keys.record(id).await?.filter(|key| key.revoked_at.is_none());
+            let key = self.keys.keys.key(id).await?.filter(|key| key.revoked_at.is_none());
             permissions.0.push((Rule::Key, key.map_or_else(|| Some(Allowlist::default()), |key| key.allow)));
         }
         Ok(permissions)

@@ -118,7 +118,7 @@ impl JobService {
         // The contents are read once it is known whose they are: they may be long, so their reading takes time.
         let job = self.stored(caller, id).await?;
         let now = self.clock.now();
-        let result = self.result(&job).await?.unwrap_or_default();
+        let result = self.opened(caller, &job).await?.result.unwrap_or_default();
         let known = |name: &str| result[name].as_str().map(str::to_owned);
         let mut content = JobContent {
             job_id: id,

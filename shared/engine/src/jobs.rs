@@ -13,7 +13,7 @@ use crate::{
     catalogue::Catalogue,
     gate::Gate,
     job_store::JobStore,
-    limits::allowed,
+    limits::RateLimiter,
     paging::Paging,
     ports::{Clock, JobFilter, Outbox, OutboxEntry, Position, Purpose, Save, Sealed, Vault},
 };
@@ -33,6 +33,17 @@ pub struct JobPage {
 /// How many entries of the outbox are shown.
 const OUTBOX: usize = 100;
 
+/// The sealed parts of a job, opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// A completed job's result.
+    pub result: Option<Value>,
+    /// What the provider said of a job that it refused, for callers who may see contents.
+    pub provider_says: Option<String>,
+    /// A part does not open, and is left out.
+    pub is_partial: bool,
+}
+
 /// Looks jobs up; cancels, retries and resolves them.
 ///
 /// A caller reaches the jobs of its workspace; of its actor alone, if it is bound to one; of its actions alone, if it is
@@ -43,6 +54,7 @@ pub struct JobService {
     pub(crate) gate: Arc<Gate>,
     pub(crate) jobs: Arc<JobStore>,
     pub(crate) auditor: Arc<Auditor>,
+    pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) outbox: Arc<dyn Outbox>,
@@ -59,9 +71,7 @@ impl JobService {
             Ok((cached, decision)) => (cached, Ok(decision)),
             Err(error) => (None, Err(error)),
         };
-        if limit.is_some() {
-            allowed(decision)?;
-        }
+        self.limiter.allowed(limit.as_ref(), decision)?;
         if cached.as_ref().is_some_and(|job| caller.knows(job)) {
             return own(caller, cached);
         }
@@ -107,26 +117,24 @@ impl JobService {
         Ok(JobPage { jobs, next })
     }
 
-    /// A completed job's result with its sealed part.
-    pub async fn result(&self, job: &Job) -> Result<Option<Value>, Problem> {
-        let Some(mut result) = job.result.clone() else { return Ok(None) };
-        if let (Some(sealed), Some(fields)) = (&job.sealed_result, result.as_object_mut()) {
-            let (sealed, purpose) = (Sealed(sealed.clone()), Purpose::JobResult);
-            let rest = self.vault.open_json(&job.workspace_id, purpose, job.job_id, &sealed).await?;
-            fields.extend::<Map<_, _>>(rest);
+    /// A job's sealed parts, opened. A part that does not open is left out, and hides nothing else.
+    pub async fn opened(&self, caller: &Caller, job: &Job) -> Result<Opened, Problem> {
+        let mut opened = Opened { result: job.result.clone(), provider_says: None, is_partial: false };
+        let (workspace, id) = (&job.workspace_id, job.job_id);
+        if let (Some(sealed), Some(Value::Object(fields))) = (&job.sealed_result, &mut opened.result) {
+            let sealed = Sealed(sealed.clone());
+            let rest = self.vault.open_part::<Map<_, _>>(workspace, Purpose::JobResult, id, &sealed).await?;
+            opened.is_partial |= rest.is_none();
+            fields.extend(rest.unwrap_or_default());
         }
-        Ok(Some(result))
-    }
-
-    /// What the provider said of a job that it refused, for callers who may see contents.
-    pub async fn provider_says(&self, caller: &Caller, job: &Job) -> Result<Option<String>, Problem> {
-        match &job.sealed_provider_says {
-            Some(sealed) if caller.scopes.contains(&Scope::ActionsPreview) => {
-                let (purpose, sealed) = (Purpose::ProviderSays, Sealed(sealed.clone()));
-                Ok(Some(self.vault.open_json(&job.workspace_id, purpose, job.job_id, &sealed).await?))
-            }
-            _ => Ok(None),
+        if let Some(sealed) = &job.sealed_provider_says
+            && caller.scopes.contains(&Scope::ActionsPreview)
+        {
+            let sealed = Sealed(sealed.clone());
+            opened.provider_says = self.vault.open_part(workspace, Purpose::ProviderSays, id, &sealed).await?;
+            opened.is_partial |= opened.provider_says.is_none();
         }
+        Ok(opened)
     }
 
     /// What an action does to the world; none if the catalogue has it no more.
@@ -169,8 +177,8 @@ impl JobService {
         self.auditor.audited(caller, AuditEvent::ResolveRefused, resolved).await
     }
 
-    /// The caller's outbox, newest first, opened.
-    pub async fn outbox(&self, caller: &Caller) -> Result<Vec<(OutboxEntry, Value)>, Problem> {
+    /// The caller's outbox, newest first, opened; none where an entry does not open.
+    pub async fn outbox(&self, caller: &Caller) -> Result<Vec<(OutboxEntry, Option<Value>)>, Problem> {
         let mut paging = Paging::new(None, OUTBOX);
         while let Some((after, limit)) = paging.next() {
             let entries = self.outbox.outbox(&caller.workspace, after, limit).await?;
@@ -186,8 +194,8 @@ impl JobService {
         let mut opened = Vec::new();
         for entry in paging.finish().0 {
             let id = entry.job_id;
-            let params = self.vault.open_json(&caller.workspace, Purpose::Outbox, id, &entry.sealed).await?;
-            opened.push((entry, params));
+            let recorded = self.vault.open_part(&caller.workspace, Purpose::Outbox, id, &entry.sealed).await?;
+            opened.push((entry, recorded));
         }
         Ok(opened)
     }

@@ -1,14 +1,14 @@
 //! API keys: tells callers apart by their credentials, and makes and ends keys.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use domain::{ActorHash, ActorId, Allowlist, ApiKey, KeyId, KeyRecord, Scope, WorkspaceId};
-use jiff::SignedDuration;
+use domain::{ActorHash, ActorId, Allowlist, ApiKey, KeyId, KeyName, KeyRecord, Scope, WorkspaceId};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use subtle::ConstantTimeEq as _;
 use telemetry::labels::AuthFailure;
 
 use crate::{
-    Caller,
+    Caller, Problem, ProblemCode,
     limits::{RateLimiter, Ticket},
     ports::{Clock, Ids, Keys, LedgerError},
     recent::Recent,
@@ -29,6 +29,10 @@ pub struct NewKey {
     pub actor: Option<ActorId>,
     /// The actions that it may run; those of its workspace, if not set.
     pub allow: Option<Allowlist>,
+    /// How long it is good for; until it is revoked, if not set.
+    pub lifetime: Option<Duration>,
+    /// What people call it.
+    pub name: Option<KeyName>,
 }
 
 /// Tells callers apart by their API keys, and makes and ends keys.
@@ -37,15 +41,18 @@ pub struct KeyStore {
     pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
-    /// The keys that were read last: a revoked key may go on for this long, a minute.
+    /// The keys that were read last. A revoked key is found earlier, when its request is counted.
     pub(crate) read: Recent<KeyId, KeyRecord>,
     /// The ids without a key that were looked up last, so that forged keys cost one read of the ledger in a while.
     pub(crate) missing: Recent<KeyId, ()>,
+    /// The last day of use of each key, as far as this process has recorded it.
+    pub(crate) used: Recent<KeyId, Date>,
 }
 
 impl KeyStore {
     /// The caller that an `Authorization` header stands for. A missing, malformed, unknown
-    /// or revoked key is refused alike. The request is charged through `ticket`.
+    /// or revoked key is refused alike; only the owner of an expired key is told so. The request is charged through
+    /// `ticket`.
     pub async fn authenticate(&self, authorization: Option<&str>, ticket: Ticket) -> Result<Caller, Box<Refusal>> {
         let text = authorization.ok_or_else(|| Refusal::of_credential(AuthFailure::Missing))?;
         let bearer = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -56,14 +63,21 @@ impl KeyStore {
         };
         // In constant time, so that no guess tells how much of it was right.
         let same = record.secret_sha256.as_bytes().ct_eq(key.secret_sha256().as_bytes());
-        let failure = if bool::from(same) {
-            record.revoked_at.map(|_| AuthFailure::Revoked)
-        } else {
+        let now = self.clock.now();
+        let failure = if !bool::from(same) {
             Some(AuthFailure::WrongSecret)
+        } else if record.revoked_at.is_some() {
+            Some(AuthFailure::Revoked)
+        } else {
+            record.expires_at.filter(|end| *end <= now).map(|_| AuthFailure::Expired)
         };
         if let Some(failure) = failure {
+            let refusal = match record.expires_at {
+                Some(end) if failure == AuthFailure::Expired => Refusal::of_expired(end),
+                _ => Refusal::of_credential(failure),
+            };
             let (key, workspace) = (Some(record.key_id), Some(record.workspace_id));
-            return Err(Refusal { key, workspace, ..*Refusal::of_credential(failure) }.into());
+            return Err(Refusal { key, workspace, ..*refusal }.into());
         }
         let own_name = || {
             let name = record.key_id.as_str().parse().expect("a key's id is visible characters");
@@ -81,8 +95,8 @@ impl KeyStore {
         })
     }
 
-    /// A key as it was within the last minute.
-    pub(crate) async fn record(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+    /// A key as it was read last.
+    async fn record(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
         let now = self.clock.now();
         if let Some(record) = self.read.recall(id, now) {
             return Ok(Some(record));
@@ -103,9 +117,36 @@ impl KeyStore {
         self.keys.keys().await
     }
 
-    /// Ends a key; false when there is none of this id.
-    pub async fn revoke(&self, id: &KeyId) -> Result<bool, LedgerError> {
-        self.keys.revoke_key(id, self.clock.now()).await
+    /// The last day of use of each of these keys, in UTC.
+    pub async fn last_used(&self, ids: &[KeyId]) -> Result<Vec<Option<Date>>, LedgerError> {
+        self.keys.last_used(ids).await
+    }
+
+    /// Records that a key is used today, for a task beside the request; none if this process has recorded it.
+    pub fn first_use_today(self: &Arc<Self>, id: &KeyId) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let now = self.clock.now();
+        let today = now.to_zoned(TimeZone::UTC).date();
+        if self.used.recall(id, now) == Some(today) {
+            return None;
+        }
+        self.used.remember(id.clone(), today, now);
+        let (store, id) = (Arc::clone(self), id.clone());
+        Some(async move {
+            if let Err(error) = store.keys.put_last_used(&id, today).await {
+                tracing::warn!(%error, key.id = %id, "the day of a key's last use was not recorded");
+                store.used.take(&id, now);
+            }
+        })
+    }
+
+    /// Ends a key. None when there is none of this id; else whether the cache was told, so that all servers that share it
+    /// refuse the key at once.
+    pub async fn revoke(&self, id: &KeyId) -> Result<Option<bool>, LedgerError> {
+        let now = self.clock.now();
+        let Some(record) = self.keys.key(id).await? else { return Ok(None) };
+        self.keys.revoke_key(id, now).await?;
+        self.read.take(id, now);
+        Ok(Some(self.limiter.counts.revoke(&record.workspace_id, id).await.is_ok()))
     }
 
     /// Makes a key.
@@ -116,6 +157,11 @@ impl KeyStore {
     }
 }
 
+/// The refusal of a credential, which does not say what is wrong with it.
+pub(crate) fn unauthenticated() -> Problem {
+    Problem::new(ProblemCode::Unauthenticated, "send Authorization: Bearer with an API key")
+}
+
 /// Makes a key and stores its record. The key itself is in the answer and nowhere else.
 pub async fn create_key(keys: &dyn Keys, clock: &dyn Clock, ids: &dyn Ids, new: NewKey) -> Result<ApiKey, LedgerError> {
     loop {
@@ -124,7 +170,7 @@ pub async fn create_key(keys: &dyn Keys, clock: &dyn Clock, ids: &dyn Ids, new: 
         for part in random.chunks_exact_mut(16) {
             part.copy_from_slice(ids.uuid().as_bytes());
         }
-        let key = ApiKey::of(&random);
+        let (key, now) = (ApiKey::of(&random), clock.now());
         let record = KeyRecord {
             key_id: key.id().clone(),
             bound_actor: new.actor.as_ref().map(|actor| ActorHash::of(&new.workspace, actor)),
@@ -132,8 +178,10 @@ pub async fn create_key(keys: &dyn Keys, clock: &dyn Clock, ids: &dyn Ids, new: 
             scopes: new.scopes.clone(),
             allow: new.allow.clone(),
             secret_sha256: key.secret_sha256(),
-            created_at: clock.now(),
+            created_at: now,
             revoked_at: None,
+            expires_at: new.lifetime.map(|lifetime| now.checked_add(lifetime).unwrap_or(Timestamp::MAX)),
+            name: new.name.clone(),
         };
         // An id is taken already with a chance of one in 62^12.
         if keys.put_key(&record).await? {

@@ -1,7 +1,7 @@
 //! The use cases, and the ports they need of the world.
 //!
 //! A use case is one struct in one file or folder: [`plan::Planner`], [`execute::Executor`], [`work::Worker`],
-//! [`jobs::JobService`], [`catalogue::CatalogueView`], [`connect::Connector`], [`sweep::Sweeper`]. Each holds what most
+//! [`jobs::JobService`], [`catalogue::CatalogueView`], [`connect::Connector`], [`sweep::Sweeper`], [`reseal::Resealer`]. Each holds what most
 //! of them share, and the ports that it alone uses; [`Engine`] holds them all, built once from [`Parts`]. They know no
 //! HTTP, no database and no provider; time, ids and chance come in through [`ports`], so that tests can set them.
 
@@ -21,6 +21,7 @@ pub mod plan;
 pub mod ports;
 pub mod preview;
 pub mod refusals;
+pub mod reseal;
 pub mod settings;
 pub mod sweep;
 pub mod work;
@@ -32,6 +33,7 @@ mod message;
 mod object;
 mod paging;
 mod problem;
+mod rate_counts;
 mod recent;
 mod texts;
 mod warnings;
@@ -41,4 +43,5 @@ pub use engine::{Engine, Options, Parts};
 pub use message::{JobMessage, UnreadableMessage};
 pub use object::Object;
 pub use problem::{Problem, ProblemCode, Quota};
+pub use rate_counts::RateCounts;
 pub use recent::Recent;

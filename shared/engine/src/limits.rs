@@ -1,4 +1,5 @@
-//! Rate limits of keys and workspaces; without keys there are none.
+//! Rate limits of keys and workspaces; without keys there are none. Where the cache does not answer, this process counts
+//! alone. Counting also finds keys that were revoked a moment ago.
 //!
 //! A request is counted once. Its [`Ticket`] holds the charge, and the first call that reaches the cache takes it:
 //! most requests are charged by [`RateLimiter::charge`] before they begin; the claim of idempotency keys and the look
@@ -11,7 +12,9 @@ use jiff::Timestamp;
 
 use crate::{
     Problem, ProblemCode, Quota,
-    ports::{CacheError, Decision, RATE_LIMIT_WINDOW, RateLimit, RateLimits},
+    keys::unauthenticated,
+    ports::{CacheError, Clock, Decision, RATE_LIMIT_WINDOW, RateLimit, RateLimits},
+    rate_counts::RateCounts,
     recent::Recent,
 };
 
@@ -52,6 +55,9 @@ pub struct RateLimiter {
     pub(crate) limits: Limits,
     /// The requests of each key to this process within a minute, refused ones too.
     pub(crate) seen: Recent<KeyId, u32>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// What this process has counted while the cache did not answer.
+    pub(crate) floor: Mutex<RateCounts>,
 }
 
 impl RateLimiter {
@@ -63,21 +69,22 @@ impl RateLimiter {
         key: &KeyId,
         now: Timestamp,
     ) -> Result<(), Problem> {
+        let charge = RateLimit {
+            key: key.clone(),
+            per_key: self.limits.requests_per_key,
+            workspace: workspace.clone(),
+            per_workspace: self.limits.requests_per_workspace,
+        };
         let seen = self.seen.recall(key, now).unwrap_or_default();
         if seen >= FLOOD.saturating_mul(self.limits.requests_per_key) {
             let limit = self.limits.requests_per_key;
-            return allowed(Ok(Decision::Refused { retry_after: RATE_LIMIT_WINDOW, limit }));
+            return self.allowed(Some(&charge), Ok(Decision::Refused { retry_after: RATE_LIMIT_WINDOW, limit }));
         }
         match seen {
             0 => self.seen.remember(key.clone(), 1, now),
             _ => self.seen.change(key, |seen| *seen += 1),
         }
-        *ticket.lock() = Some(RateLimit {
-            key: key.clone(),
-            per_key: self.limits.requests_per_key,
-            workspace: workspace.clone(),
-            per_workspace: self.limits.requests_per_workspace,
-        });
+        *ticket.lock() = Some(charge);
         Ok(())
     }
 
@@ -85,24 +92,34 @@ impl RateLimiter {
     pub async fn charge(&self, ticket: &Ticket) -> Result<(), Problem> {
         match ticket.take() {
             None => Ok(()),
-            Some(limit) => allowed(self.counts.count(&limit).await),
+            Some(limit) => self.allowed(Some(&limit), self.counts.count(&limit).await),
         }
     }
-}
 
-/// Refuses a request over its limit. A cache that does not answer counts nothing, and holds nobody up.
-pub(crate) fn allowed(decision: Result<Decision, CacheError>) -> Result<(), Problem> {
-    match decision {
-        Ok(Decision::Allowed) => Ok(()),
-        Ok(Decision::Refused { limit, retry_after }) => {
-            let detail = format!("more than {limit} requests in a minute; try again after the time in Retry-After");
-            let quota = Quota { name: "requests", limit: limit.into(), window: RATE_LIMIT_WINDOW, left: 0 };
-            let problem = Problem::new(ProblemCode::RateLimited, detail);
-            Err(Problem { retry_after: Some(retry_after), quota: Some(quota), ..problem })
+    /// Refuses a request over its limit, or of a revoked key. A cache that does not answer holds nobody up: then the
+    /// same limits apply to what this process counts.
+    pub(crate) fn allowed(
+        &self,
+        limit: Option<&RateLimit>,
+        decision: Result<Decision, CacheError>,
+    ) -> Result<(), Problem> {
+        if limit.is_none() {
+            return Ok(());
         }
-        Err(error) => {
+        let decision = decision.unwrap_or_else(|error| {
             tracing::warn!(%error, "a request was not counted");
-            Ok(())
+            let mut floor = self.floor.lock().unwrap_or_else(PoisonError::into_inner);
+            floor.count(limit, self.clock.now())
+        });
+        match decision {
+            Decision::Allowed => Ok(()),
+            Decision::Refused { limit, retry_after } => {
+                let detail = format!("more than {limit} requests in a minute; try again after the time in Retry-After");
+                let quota = Quota { name: "requests", limit: limit.into(), window: RATE_LIMIT_WINDOW, left: 0 };
+                let problem = Problem::new(ProblemCode::RateLimited, detail);
+                Err(Problem { retry_after: Some(retry_after), quota: Some(quota), ..problem })
+            }
+            Decision::Revoked => Err(unauthenticated()),
         }
     }
 }

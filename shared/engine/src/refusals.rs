@@ -7,11 +7,13 @@ use std::{
 };
 
 use domain::{AuditBy, AuditEntry, AuditEvent, KeyId, Rule, Scope, WorkspaceId};
+use jiff::Timestamp;
 use telemetry::{labels::AuthFailure, names::AUTH_FAILURES};
 
 use crate::{
     Caller, Problem, ProblemCode,
     audit::Auditor,
+    keys::unauthenticated,
     ports::{Clock, LedgerError},
     recent::Recent,
 };
@@ -40,7 +42,13 @@ impl Refusal {
 
     /// The refusal of a credential: the answer is the same whatever is wrong with it.
     pub(crate) fn of_credential(failure: AuthFailure) -> Box<Self> {
-        Self::of(failure, Problem::new(ProblemCode::Unauthenticated, "send Authorization: Bearer with an API key"))
+        Self::of(failure, unauthenticated())
+    }
+
+    /// The refusal of a key that has ended, which only its owner is told.
+    pub(crate) fn of_expired(end: Timestamp) -> Box<Self> {
+        let detail = format!("this API key expired at {end}; ask the operator for a new one");
+        Self::of(AuthFailure::Expired, Problem::new(ProblemCode::Unauthenticated, detail))
     }
 }
 

@@ -71,7 +71,7 @@ impl OperatorSettings {
         self.rollouts.recall_or(&provider, self.auditor.clock.now(), load).await.ok()
     }
 
-    /// Narrows what a workspace may do to these actions, or no longer. Servers follow within a minute.
+    /// Narrows what a workspace may do to these actions, or no longer. Servers follow when they read it again.
     pub async fn allow(&self, workspace: &WorkspaceId, allow: Option<Allowlist>) -> Result<(), LedgerError> {
         let event = AuditEvent::WorkspaceChanged;
         let mut entry = self.auditor.entry(Some(workspace.clone()), event, AuditBy::CommandLine);
@@ -84,7 +84,7 @@ impl OperatorSettings {
         Ok(self.ledger.workspace(workspace).await?.unwrap_or_default())
     }
 
-    /// A workspace's settings, as they were within the last minute.
+    /// A workspace's settings, as they were read last.
     pub(crate) async fn recent_workspace(&self, workspace: &WorkspaceId) -> Result<WorkspaceSettings, LedgerError> {
         self.workspaces.recall_or(workspace, self.auditor.clock.now(), self.workspace(workspace)).await
     }

@@ -73,6 +73,8 @@ pub enum AuthFailure {
     WrongSecret,
     /// The key was revoked.
     Revoked,
+    /// The key has ended.
+    Expired,
     /// The key lacks the scope of the route.
     Scope,
     /// Without keys: another machine, or another site's page.

@@ -47,6 +47,10 @@ impl FromRequestParts<Web> for ByUseCase {
             Ok(caller) => caller,
             Err(refusal) => return Err(refusals.record(*refusal, origin).await.into()),
         };
+        // Beside the request, which neither waits for it nor fails with it.
+        if let Some(record) = caller.key_id.as_ref().and_then(|id| web.engine.keys.first_use_today(id)) {
+            tokio::spawn(record);
+        }
         let span = tracing::Span::current();
         span.record("workspace.id", caller.workspace.as_str());
         span.record("key.id", caller.key_id.as_ref().map(KeyId::as_str));

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use domain::{ActorHash, ApiKey, KeyRecord, Scope};
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
-use crate::support::{Adapter, entries, minute, workspace};
+use crate::support::{Adapter, at_once, entries, minute, workspace};
 
 /// A key is stored once, found, listed and revoked, and both ends are audited.
 pub async fn keeps_and_revokes_keys(ledger: Adapter, now: Timestamp, seed: Uuid) {
@@ -23,6 +23,8 @@ pub async fn keeps_and_revokes_keys(ledger: Adapter, now: Timestamp, seed: Uuid)
             secret_sha256: key.secret_sha256(),
             created_at: minute(now, i64::from(n)),
             revoked_at: None,
+            expires_at: (n == 1).then(|| minute(now, 1000)),
+            name: (n == 1).then(|| "Nightly report".parse().expect("a name")),
         }
     };
     let (first, mut other) = (make(1), make(2));
@@ -49,4 +51,30 @@ pub async fn keeps_and_revokes_keys(ledger: Adapter, now: Timestamp, seed: Uuid)
     let of_first = [revoked.audit(), first.audit()];
     assert!(of_first.iter().all(|entry| told.contains(entry)), "both are audited, with the time they have");
     assert_eq!(told.iter().filter(|entry| entry.key_id.as_ref() == Some(&revoked.key_id)).count(), 2);
+}
+
+/// The last day of a key's use only moves forward, whoever records it, and its key stays as it is.
+pub async fn records_the_last_day_of_use(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let [first, other] = [1, 2].map(|n: u8| {
+        let mut random = [n; 64];
+        random[1..17].copy_from_slice(seed.as_bytes());
+        ApiKey::of(&random).id().clone()
+    });
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let (yesterday, tomorrow) = (today.yesterday().expect("a day"), today.tomorrow().expect("a day"));
+    let used = async || ledger.last_used(&[other.clone(), first.clone()]).await.expect("reads");
+    assert_eq!(used().await, [None, None]);
+    for (day, expected) in
+        [(yesterday, yesterday), (yesterday, yesterday), (today, today), (yesterday, today), (tomorrow, tomorrow)]
+    {
+        ledger.put_last_used(&first, day).await.expect("writes");
+        assert_eq!(used().await, [None, Some(expected)]);
+    }
+    at_once((0..8).map(|_| {
+        let (ledger, other) = (ledger.clone(), other.clone());
+        async move { ledger.put_last_used(&other, today).await.expect("writes") }
+    }))
+    .await;
+    assert_eq!(used().await, [Some(today), Some(tomorrow)]);
+    assert_eq!(ledger.key(&first).await.expect("reads"), None, "a use makes no key");
 }

@@ -20,6 +20,7 @@ pub mod plans;
 pub mod proxies;
 pub mod rate_limits;
 pub mod rollout_cache;
+pub mod sealed_texts;
 pub mod servers;
 pub mod settings;
 
@@ -73,8 +74,10 @@ macro_rules! ledger_tests {
             plans::keeps_plans_until_they_expire,
             outbox::keeps_one_entry_per_job,
             keys::keeps_and_revokes_keys,
+            keys::records_the_last_day_of_use,
             connections::writes_and_deletes_only_over_a_version,
             connections::knows_where_an_account_is_connected,
+            sealed_texts::finds_and_replaces_each,
             settings::keeps_the_rollout_of_each_provider,
             settings::keeps_the_settings_of_each_workspace,
             audit::lists_the_audit_newest_first_in_pages,
@@ -108,6 +111,7 @@ macro_rules! cache_tests {
             claims::give_each_key_to_one_claim,
             job_cache::keeps_the_latest_version,
             rate_limits::count_keys_and_workspaces,
+            rate_limits::refuse_revoked_keys,
             rate_limits::hold_accounts,
             locks::have_one_owner,
             consents::are_taken_once,
@@ -124,6 +128,7 @@ macro_rules! cache_over_time_tests {
             $adapter;
             claims::end_after_15_minutes,
             rate_limits::slide_with_the_clock,
+            rate_limits::forget_revoked_keys_in_two_minutes,
             rate_limits::end_holds_with_the_clock,
             locks::end_by_themselves,
             consents::end_after_ten_minutes,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{ApiKey, WorkspaceId};
-use engine::ports::{Cache, Clock, Decision, RATE_LIMIT_WINDOW, RateLimit};
+use engine::ports::{Cache, Clock, Decision, RATE_LIMIT_WINDOW, REVOKED_FOR, RateLimit};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -73,6 +73,45 @@ pub async fn count_keys_and_workspaces(cache: Arc<dyn Cache>, now: Timestamp, se
     );
 }
 
+/// A revoked key is refused from now on, whichever call counts and whatever is left of its limit, and no other is.
+pub async fn refuse_revoked_keys(cache: Arc<dyn Cache>, now: Timestamp, seed: Uuid) {
+    let (ours, other) = (workspace("revoked", seed), workspace("others", seed));
+    let limit = |n: u8, workspace: &WorkspaceId| {
+        let mut random = [n; 64];
+        random[1..17].copy_from_slice(seed.as_bytes());
+        RateLimit { key: ApiKey::of(&random).id().clone(), per_key: 2, workspace: workspace.clone(), per_workspace: 9 }
+    };
+    let (revoked, beside, elsewhere) = (limit(1, &ours), limit(2, &ours), limit(3, &other));
+    assert_eq!(cache.count(&revoked).await.expect("a count"), Decision::Allowed);
+    for _ in 0..2 {
+        cache.revoke(&revoked.workspace, &revoked.key).await.expect("a revocation");
+    }
+    let job = sample_job(&ours, "revoked", now);
+    for _ in 0..20 {
+        assert_eq!(cache.count(&revoked).await.expect("a count"), Decision::Revoked);
+        let (_, decision) = cache.claim_keys(&[job.job_id], Some(&revoked)).await.expect("claims");
+        assert_eq!(decision, Decision::Revoked);
+        assert_eq!(
+            cache.cached_job(&job.workspace_id, job.job_id, Some(&revoked)).await.expect("a look").1,
+            Decision::Revoked
+        );
+    }
+    for good in [&beside, &elsewhere] {
+        assert_eq!(cache.count(good).await.expect("a count"), Decision::Allowed, "refused requests do not count");
+    }
+}
+
+/// By then nobody goes by the key as it was.
+pub async fn forget_revoked_keys_in_two_minutes(cache: Arc<dyn Cache>, clock: Arc<ManualClock>, seed: Uuid) {
+    let workspace = workspace("forgotten", seed);
+    let limit = RateLimit { key: ApiKey::of(&[8; 64]).id().clone(), per_key: 9, workspace, per_workspace: 9 };
+    cache.revoke(&limit.workspace, &limit.key).await.expect("a revocation");
+    clock.advance(REVOKED_FOR.saturating_sub(Duration::from_millis(1)));
+    assert_eq!(cache.count(&limit).await.expect("a count"), Decision::Revoked);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(cache.count(&limit).await.expect("a count"), Decision::Allowed);
+}
+
 /// The previous minute counts by the part of it still inside the window.
 pub async fn slide_with_the_clock(cache: Arc<dyn Cache>, clock: Arc<ManualClock>, seed: Uuid) {
     // Whatever was counted before is over.
@@ -89,6 +128,7 @@ pub async fn slide_with_the_clock(cache: Arc<dyn Cache>, clock: Arc<ManualClock>
             match cache.count(&limit).await.expect("a count") {
                 Decision::Allowed => granted += 1,
                 Decision::Refused { retry_after, .. } => return (granted, retry_after),
+                Decision::Revoked => panic!("nobody revoked it"),
             }
         }
     };

@@ -186,7 +186,9 @@ pub(crate) async fn entries(ledger: &Adapter, workspace: Option<&WorkspaceId>) -
 /// The same entries as they were before they were added to a chain.
 pub(crate) fn unlinked(mut entries: Vec<AuditEntry>) -> Vec<AuditEntry> {
     assert!(entries.iter().all(|entry| entry.link.is_some()), "each is in a chain");
-    entries.iter_mut().for_each(|entry| entry.link = None);
+    for entry in &mut entries {
+        entry.link = None;
+    }
     entries
 }
 

@@ -19,10 +19,11 @@ use engine::{
         LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, OAuthSpec, Outbox,
         OutboxEntry, Place, Plans, Position, ProviderError, ProviderSpec, Purpose, Queue, QueueError, QueuedMessage,
         RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed,
-        Settings, StoredConnection, StoredPlan, Upkeep, Vault, VaultError, Wording,
+        SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan, Upkeep, Vault, VaultError,
+        Wording,
     },
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde_json::{Value, json};
 use telemetry::Metrics;
 use uuid::Uuid;
@@ -82,6 +83,7 @@ pub fn engine(world: &World) -> Engine {
             settings: Arc::<World>::clone(&world),
             audit: Arc::<World>::clone(&world),
             upkeep: Arc::new(Unused),
+            sealed_texts: Arc::new(Unused),
         },
         cache: CachePorts {
             claims: Arc::<World>::clone(&world),
@@ -106,6 +108,7 @@ pub fn engine(world: &World) -> Engine {
             require_plan: false,
             rollout: [(Provider::Google, 100)].into(),
             rollout_good_for: SignedDuration::ZERO,
+            ledger_good_for: SignedDuration::ZERO,
             provider_mode: sandbox.then_some(Via::Sandbox),
             pasted: PastedTokens { workspace: "nobody".parse().expect("a workspace"), tokens: [].into() },
             max_tokens_per_minute: 0,
@@ -492,6 +495,14 @@ impl Keys for Unused {
     async fn revoke_key(&self, _: &KeyId, _: Timestamp) -> Result<bool, LedgerError> {
         unused()
     }
+
+    async fn last_used(&self, _: &[KeyId]) -> Result<Vec<Option<Date>>, LedgerError> {
+        unused()
+    }
+
+    async fn put_last_used(&self, _: &KeyId, _: Date) -> Result<(), LedgerError> {
+        unused()
+    }
 }
 
 #[async_trait]
@@ -506,8 +517,23 @@ impl Upkeep for Unused {
 }
 
 #[async_trait]
+impl SealedTexts for Unused {
+    async fn sealed_texts(&self, _: Option<String>) -> Result<SealedPage, LedgerError> {
+        unused()
+    }
+
+    async fn replace_sealed(&self, _: &SealedText, _: &Sealed) -> Result<bool, LedgerError> {
+        unused()
+    }
+}
+
+#[async_trait]
 impl RateLimits for Unused {
     async fn count(&self, _: &RateLimit) -> Result<Decision, CacheError> {
+        unused()
+    }
+
+    async fn revoke(&self, _: &WorkspaceId, _: &KeyId) -> Result<(), CacheError> {
         unused()
     }
 

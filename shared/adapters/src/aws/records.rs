@@ -25,7 +25,9 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::{Sdk, failure};
-use crate::ledger::{END, Found, If, Key, List, Record, RecordLedger, Records, Write, Written, chain};
+use crate::ledger::{
+    END, Found, If, Key, List, Record, RecordLedger, Records, SCANNED, Scanned, Write, Written, chain,
+};
 
 /// The smallest page of a list. Records that have expired or moved are skipped, so a page may give fewer.
 const LEAST_PAGE: usize = 20;
@@ -76,6 +78,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | due records | 16 Queries at once, then 1 BatchGetItem for every 100 |
 /// | the record that waits longest | 16 Queries of one entry, at once |
 /// | count | 1 Query for each list, at once |
+/// | scan | 1 Scan for every 20 items, which only a change of the sealing key asks for |
 ///
 /// A call that conflicts with another transaction is tried six times, with growing pauses.
 pub struct DynamoRecords {
@@ -105,12 +108,15 @@ impl DynamoLedger {
 impl Records for DynamoRecords {
     const SHARED: bool = true;
 
-    async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, LedgerError> {
+    async fn get(&self, keys: Vec<Key>, list: Option<String>) -> Result<Vec<Option<Found>>, LedgerError> {
         let names: Vec<Name> = keys.into_iter().map(|key| (key.partition, key.kind.to_owned())).collect();
         let items = self.items(names.clone()).await?;
         let mut found = Vec::with_capacity(names.len());
         for name in &names {
-            found.push(self.found(items.get(name)).await?);
+            let is_listed = |item: &&Item| {
+                list.as_deref().is_none_or(|list| items::string(item, "list_pk").is_ok_and(|of| of == list))
+            };
+            found.push(self.found(items.get(name).filter(is_listed)).await?);
         }
         Ok(found)
     }
@@ -152,7 +158,9 @@ impl Records for DynamoRecords {
                 let more = items::is_alive(&there, self.clock.now()) && count > parts[place];
                 parts[place] = if more { count } else { 0 };
             }
-            known.into_iter().rev().for_each(|place| drop(entries.remove(place)));
+            for place in known.into_iter().rev() {
+                entries.remove(place);
+            }
         }
     }
 
@@ -174,6 +182,25 @@ impl Records for DynamoRecords {
         }
         listed.truncate(limit);
         Ok(listed)
+    }
+
+    async fn scan(&self, kinds: &'static [&'static str], after: Option<String>) -> Result<Scanned, LedgerError> {
+        let start = after.as_deref().and_then(|after| after.split_once('\n')).map(|(pk, sk)| items::key(pk, sk));
+        let scan = self.client().await.scan().table_name(&self.table).consistent_read(true);
+        let scan = scan.limit(i32::try_from(SCANNED).unwrap_or(i32::MAX)).set_exclusive_start_key(start);
+        let page = scan.send().await.map_err(failed("Scan"))?;
+        let mut scanned = Vec::new();
+        for item in page.items.unwrap_or_default() {
+            let (partition, sk) = items::name(&item)?;
+            // Further parts of a long body have other kinds.
+            if let Some(kind) = kinds.iter().copied().find(|kind| *kind == sk)
+                && let Some(found) = self.found(Some(&item)).await?
+            {
+                scanned.push((Key { partition, kind }, found));
+            }
+        }
+        let next = page.last_evaluated_key.as_ref().map(items::name).transpose()?;
+        Ok((scanned, next.map(|(pk, sk)| format!("{pk}\n{sk}"))))
     }
 
     async fn count(&self, lists: Vec<List>, at_most: usize) -> Result<usize, LedgerError> {
@@ -221,7 +248,7 @@ impl DynamoRecords {
     /// The heads of the chains that these entries are added to.
     async fn heads(&self, entries: &[Record], number: u8) -> Result<chain::Heads, LedgerError> {
         let lists: Vec<String> = chain::lists(entries).into_iter().map(str::to_owned).collect();
-        let found = self.get(lists.iter().map(|list| chain::head_key(list, number)).collect()).await?;
+        let found = self.get(lists.iter().map(|list| chain::head_key(list, number)).collect(), None).await?;
         Ok(lists.into_iter().zip(found).collect())
     }
 
@@ -250,6 +277,15 @@ impl DynamoRecords {
             }
             Write::Delete(key, condition) => vec![self.delete(key, condition)],
             Write::Expire(key, end) => (0..parts).map(|part| self.expire(key, part, parts, *end)).collect(),
+            Write::Body(key, bodies) => {
+                let [before, body] = bodies.each_ref().map(|body| items::cut(body));
+                let (before, body) = (before?, body?);
+                if before.len() != body.len() {
+                    return Err(LedgerError::permanent("a body is replaced by one of another length"));
+                }
+                let parts = before.into_iter().zip(body).enumerate();
+                parts.map(|(part, bodies)| self.replace(key, part, bodies)).collect()
+            }
         })
     }
 
@@ -273,8 +309,7 @@ impl DynamoRecords {
         let text = |name| items::string(item, name).ok().map(ToOwned::to_owned);
         let expires_at =
             item.contains_key("expires_micros").then(|| items::time(item, "expires_micros")).transpose()?;
-        let (list, place) = (text("list_pk"), text("list_sk"));
-        Ok(Some(Found { body, version: text("version"), expires_at, list, place }))
+        Ok(Some(Found { body, version: text("version"), expires_at, place: text("list_sk") }))
     }
 }
 

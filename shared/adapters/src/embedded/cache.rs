@@ -7,9 +7,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{Job, JobId, Provider, WorkspaceId};
+use domain::{Job, JobId, KeyId, Provider, WorkspaceId};
 use engine::{
-    Recent,
+    RateCounts, Recent,
     ports::{
         CONSENT_WITHIN, CacheError, CacheHealth, Claims, Clock, Consent, Consents, Counted, Decision, JobCache, Locks,
         RateLimit, RateLimits, RolloutCache,
@@ -18,7 +18,7 @@ use engine::{
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{later, rate_limit::RateCounts};
+use super::later;
 
 /// How long a claim is valid, and how long a job is cached after its last change.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(15);
@@ -115,6 +115,11 @@ impl RateLimits for MemoryCache {
         Ok(self.kept().rate_counts.count(Some(rate_limit), self.clock.now()))
     }
 
+    async fn revoke(&self, _: &WorkspaceId, key: &KeyId) -> Result<(), CacheError> {
+        self.kept().rate_counts.revoke(key, self.clock.now());
+        Ok(())
+    }
+
     async fn hold(&self, account: &str, wait: Duration) -> Result<(), CacheError> {
         let (now, known) = (self.clock.now(), &mut self.kept().holds);
         known.retain(|_, until| *until > now);
@@ -176,10 +181,8 @@ impl CacheHealth for MemoryCache {
 
 #[cfg(test)]
 mod tests {
-    use contracts::{ManualClock, sample_job};
-    use domain::WorkspaceId;
-
     use super::*;
+    use contracts::{ManualClock, sample_job};
 
     #[tokio::test]
     async fn the_memory_does_not_grow_with_the_jobs() {

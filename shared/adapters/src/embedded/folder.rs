@@ -64,23 +64,26 @@ impl FolderLock {
     }
 }
 
-/// Creates a folder that only its owner can use, or makes it so if it holds nothing but what is ours. Another one that
-/// others can enter is refused: something else may need it as it is.
+/// Creates a folder that only its owner can use, or makes it so if it holds nothing but what is ours. Another one stays as
+/// it is, since something else may need it so; it is refused if others can write to it.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let found = folder.metadata()?;
     owned(folder, &found)?;
-    if found.permissions().mode() & 0o077 != 0 {
-        close(folder)?;
+    let mode = found.permissions().mode();
+    if mode & 0o077 != 0 {
+        close(folder, mode)?;
     }
     Ok(())
 }
 
-fn close(folder: &Path) -> io::Result<()> {
+fn close(folder: &Path, mode: u32) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         if !OURS.iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
-            return Err(refused(folder, "other users may enter it", "chmod 700"));
+            // Our files are private wherever they are, but whoever may write could put others in their place.
+            let is_safe = mode & 0o022 == 0;
+            return if is_safe { Ok(()) } else { Err(refused(folder, "other users may write to it", "chmod 700")) };
         }
     }
     fs::set_permissions(folder, PermissionsExt::from_mode(0o700))
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_can_enter_is_made_private_or_refused_with_what_to_do() {
+    fn a_folder_that_others_can_use_is_made_private_or_refused_with_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let open_to = |mode| fs::set_permissions(folder.path(), PermissionsExt::from_mode(mode)).unwrap();
         let mode = || folder.path().metadata().unwrap().permissions().mode() & 0o7777;
@@ -150,9 +153,12 @@ mod tests {
         fs::write(&other, "").unwrap();
         for open in modes {
             open_to(open);
-            let refusal = FolderLock::acquire(folder.path()).unwrap_err().to_string();
-            let command = format!("chmod 700 {}", folder.path().display());
-            assert!(refusal.contains("other users") && refusal.contains(&command), "{open:o}: {refusal}");
+            let locked = FolderLock::acquire(folder.path());
+            assert_eq!(locked.is_err(), [0o770, 0o1777, 0o702].contains(&open), "{open:o}");
+            if let Err(refusal) = locked {
+                let (refusal, command) = (refusal.to_string(), format!("chmod 700 {}", folder.path().display()));
+                assert!(refusal.contains("other users") && refusal.contains(&command), "{open:o}: {refusal}");
+            }
             assert_eq!(mode(), open, "something else may need it as it is");
         }
         open_to(0o700);

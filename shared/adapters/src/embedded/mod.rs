@@ -4,7 +4,6 @@ mod budget;
 mod cache;
 mod folder;
 mod queue;
-mod rate_limit;
 #[cfg(feature = "sqlite")]
 mod records;
 

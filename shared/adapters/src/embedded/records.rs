@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use threads::{Failure, Threads};
 
-use crate::ledger::{Found, If, Key, List, Record, RecordLedger, Records, Write, Written, chain};
+use crate::ledger::{Found, If, Key, List, Record, RecordLedger, Records, SCANNED, Scanned, Write, Written, chain};
 
 /// The ledger in a SQLite file (WAL, every commit synced): a running server and the command line
 /// may work on it side by side. Writes that wait at the same time are committed together.
@@ -34,16 +34,18 @@ impl SqliteLedger {
 }
 
 /// The columns of a [`Found`].
-const FOUND: &str = "SELECT body, version, expires_at, list, place FROM records";
+const FOUND: &str = "SELECT body, version, expires_at, place FROM records";
 /// SQLite writes one after the other, so one chain is enough.
 const CHAIN: u8 = 0;
 
 impl Records for SqliteRecords {
     const SHARED: bool = false;
 
-    async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Found>>, LedgerError> {
+    async fn get(&self, keys: Vec<Key>, list: Option<String>) -> Result<Vec<Option<Found>>, LedgerError> {
         let now = self.clock.now().as_microsecond();
-        self.threads.read(move |connection| keys.iter().map(|key| find(connection, key, now)).collect()).await
+        self.threads
+            .read(move |connection| keys.iter().map(|key| find(connection, key, list.as_deref(), now)).collect())
+            .await
     }
 
     async fn write(&self, writes: Vec<Write>, entries: Vec<Record>) -> Result<Written, LedgerError> {
@@ -71,6 +73,24 @@ impl Records for SqliteRecords {
         );
         let now = self.clock.now().as_microsecond();
         self.threads.all(query, (list.name, before, now, whole(limit), list.status), found).await
+    }
+
+    async fn scan(&self, kinds: &'static [&'static str], after: Option<String>) -> Result<Scanned, LedgerError> {
+        let query = format!(
+            "SELECT body, version, expires_at, place, number, partition, kind FROM records
+             WHERE number > ?1 AND kind IN ('{}') AND (expires_at IS NULL OR expires_at > ?2) ORDER BY number LIMIT ?3",
+            kinds.join("', '")
+        );
+        let after: i64 = after.map_or(Ok(0), |after| after.parse()).map_err(LedgerError::permanent)?;
+        let row = |row: &Row<'_>| Ok((row.get::<_, i64>(4)?, row.get(5)?, row.get::<_, String>(6)?, found(row)?));
+        let now = self.clock.now().as_microsecond();
+        let rows = self.threads.all(query, (after, now, whole(SCANNED)), row).await?;
+        let next = rows.last().filter(|_| rows.len() == SCANNED).map(|(number, ..)| number.to_string());
+        let named = rows.into_iter().filter_map(|(_, partition, kind, found)| {
+            let kind = kinds.iter().copied().find(|known| *known == kind)?;
+            Some((Key { partition, kind }, found))
+        });
+        Ok((named.collect(), next))
     }
 
     async fn count(&self, lists: Vec<List>, at_most: usize) -> Result<usize, LedgerError> {
@@ -112,11 +132,11 @@ impl Records for SqliteRecords {
     }
 }
 
-/// The record of a key, unless it has expired.
-fn find(connection: &Connection, key: &Key, now: i64) -> Result<Option<Found>, Failure> {
-    let query = "SELECT body, version, expires_at, list, place FROM records
-         WHERE partition = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
-    Ok(connection.prepare_cached(query)?.query_row(params![key.partition, key.kind, now], found).optional()?)
+/// The record of a key, unless it has expired or is not in the list.
+fn find(connection: &Connection, key: &Key, list: Option<&str>, now: i64) -> Result<Option<Found>, Failure> {
+    let query = "SELECT body, version, expires_at, place FROM records
+         WHERE partition = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?3) AND (?4 IS NULL OR list = ?4)";
+    Ok(connection.prepare_cached(query)?.query_row(params![key.partition, key.kind, now, list], found).optional()?)
 }
 
 /// The answer if the precondition of a write fails.
@@ -124,13 +144,18 @@ fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Wr
     let (key, condition) = match write {
         Write::Put(Record { key, .. }, condition) | Write::Delete(key, condition) => (key, condition),
         Write::Expire(..) => return Ok(None),
+        Write::Body(key, [before, _]) => {
+            let there = find(connection, key, None, now)?;
+            let holds = there.as_ref().is_some_and(|there| there.body == *before);
+            return Ok((!holds).then_some(Written::Refused(there)));
+        }
     };
     let expected = match condition {
         If::Any => return Ok(None),
         If::Free => None,
         If::Version(version) => Some(version),
     };
-    let there = find(connection, key, now)?;
+    let there = find(connection, key, None, now)?;
     let holds = match (&there, expected) {
         (None, None) => true,
         (Some(there), Some(version)) => there.version.as_ref() == Some(version),
@@ -143,13 +168,13 @@ fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Wr
 fn link(connection: &Connection, entries: &[Record], now: i64) -> Result<Vec<Write>, Failure> {
     let mut new = Vec::with_capacity(entries.len());
     for entry in entries {
-        if find(connection, &entry.key, now)?.is_none() {
+        if find(connection, &entry.key, None, now)?.is_none() {
             new.push(entry.clone());
         }
     }
     let mut heads = chain::Heads::new();
     for list in chain::lists(&new) {
-        heads.insert(list.to_owned(), find(connection, &chain::head_key(list, CHAIN), now)?);
+        heads.insert(list.to_owned(), find(connection, &chain::head_key(list, CHAIN), None, now)?);
     }
     chain::link(&new, CHAIN, &heads).map_err(Failure::new)
 }
@@ -192,13 +217,17 @@ fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure
             let end = end.map(Timestamp::as_microsecond);
             connection.prepare_cached(expire)?.execute(params![key.partition, key.kind, end, now])?;
         }
+        Write::Body(key, [_, body]) => {
+            let update = "UPDATE records SET body = ?3 WHERE partition = ?1 AND kind = ?2";
+            connection.prepare_cached(update)?.execute(params![key.partition, key.kind, body])?;
+        }
     }
     Ok(())
 }
 
 fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
     let expires_at = row.get::<_, Option<i64>>(2)?.map(time).transpose()?;
-    Ok(Found { body: row.get(0)?, version: row.get(1)?, expires_at, list: row.get(3)?, place: row.get(4)? })
+    Ok(Found { body: row.get(0)?, version: row.get(1)?, expires_at, place: row.get(3)? })
 }
 
 fn time(micros: i64) -> rusqlite::Result<Timestamp> {

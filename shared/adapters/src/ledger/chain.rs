@@ -56,13 +56,13 @@ pub(crate) fn head_key(list: &str, chain: u8) -> Key {
 /// [`lists`].
 pub(crate) fn link(entries: &[Record], chain: u8, heads: &Heads) -> Result<Vec<Write>, LedgerError> {
     let mut writes = Vec::with_capacity(entries.len() + 1);
-    let mut last: BTreeMap<&str, Option<Head>> = BTreeMap::new();
+    let mut ends: BTreeMap<&str, Option<Head>> = BTreeMap::new();
     for name in lists(entries) {
-        last.insert(name, heads.get(name).and_then(Option::as_ref).map(read).transpose()?);
+        ends.insert(name, heads.get(name).and_then(Option::as_ref).map(read).transpose()?);
     }
     for entry in entries {
         let Some((list, place)) = &entry.list else { continue };
-        let previous = last.get(list.name.as_str()).and_then(Option::as_ref);
+        let previous = ends.get(list.name.as_str()).and_then(Option::as_ref);
         let sequence = previous.map_or(1, |previous| previous.sequence + 1);
         let fields = entry.body.strip_suffix('}').unwrap_or(&entry.body);
         let before =
@@ -71,9 +71,9 @@ pub(crate) fn link(entries: &[Record], chain: u8, heads: &Heads) -> Result<Vec<W
         let hash = hash(&text);
         let body = format!(r#"{text},"hash":"{hash}"}}"#);
         writes.push(Write::Put(Record { body, ..entry.clone() }, If::Free));
-        last.insert(&list.name, Some(Head { sequence, place: place.clone(), hash }));
+        ends.insert(&list.name, Some(Head { sequence, place: place.clone(), hash }));
     }
-    for (name, head) in last {
+    for (name, head) in ends {
         let Some(head) = head else { continue };
         let mut record = Record::new(head_key(name, chain), json(&head)?);
         record.version = Some(head.sequence.to_string());
@@ -118,7 +118,7 @@ pub(super) async fn verify<R: Records>(
 ) -> Result<AuditVerdict, LedgerError> {
     let list = audit_list(workspace);
     let read_heads = async || {
-        let found = records.get((0..CHAINS).map(|chain| head_key(&list.name, chain)).collect()).await?;
+        let found = records.get((0..CHAINS).map(|chain| head_key(&list.name, chain)).collect(), None).await?;
         let head = |found: &Option<Found>| found.as_ref().map(read::<Head>).transpose();
         (0..CHAINS).zip(&found).map(|(chain, found)| Ok((chain, head(found)?))).collect::<Result<Vec<_>, LedgerError>>()
     };
@@ -126,7 +126,9 @@ pub(super) async fn verify<R: Records>(
     let mut before = END.to_owned();
     loop {
         let page = records.list(list.clone(), before, AT_ONCE).await?;
-        page.iter().for_each(|found| walk.see(found));
+        for found in &page {
+            walk.see(found);
+        }
         match page.last().and_then(|last| last.place.clone()) {
             Some(place) => before = place,
             None => break,
@@ -235,7 +237,9 @@ impl Walk {
     /// An entry whose text is not as it was written, so that it cannot tell which it is.
     fn see_broken(&mut self, place: String) {
         self.broken.insert(place);
-        (0..=u8::MAX).for_each(|number| self.follow(number));
+        for number in 0..=u8::MAX {
+            self.follow(number);
+        }
     }
 
     /// An entry from before there were chains, unless there is an older one with a link.
@@ -279,12 +283,12 @@ impl Walk {
         let Some(chain) = self.chains.get_mut(&number) else { return };
         let Some(Wanted { sequence, at }) = chain.wanted.take() else { return };
         let hash = at.as_ref().map(|(_, hash)| hash.clone());
-        let another = chain.ahead.remove(&sequence).and_then(|mut found| {
+        let another = chain.ahead.remove(&sequence).map(|mut found| {
             // The one with the right hash, if there is one, is only at a wrong place.
             let turn = found.iter().position(|seen| Some(&seen.link.hash) == hash.as_ref()).unwrap_or(0);
             let seen = found.swap_remove(turn);
             chain.ahead.extend((!found.is_empty()).then_some((sequence, found)));
-            Some(seen)
+            seen
         });
         if let Some(seen) = another {
             let same = hash.is_none_or(|hash| hash == seen.link.hash);
@@ -322,7 +326,9 @@ impl Walk {
         let (late, early): (Vec<_>, Vec<_>) =
             unlinked.into_iter().partition(|place| time(place).is_none_or(|at| at > since));
         self.unlinked = early;
-        late.iter().for_each(|place| self.tampered(place, Tampered::Inserted));
+        for place in &late {
+            self.tampered(place, Tampered::Inserted);
+        }
     }
 
     fn finish(mut self, workspace: Option<&WorkspaceId>, heads: Vec<(u8, Option<Head>)>) -> AuditVerdict {

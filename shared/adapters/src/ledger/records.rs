@@ -10,8 +10,13 @@ pub trait Records: Send + Sync {
     /// Whether workers of other processes share the records while this one runs.
     const SHARED: bool;
 
-    /// The records of these keys, in order.
-    fn get(&self, keys: Vec<Key>) -> impl Future<Output = Result<Vec<Option<Found>>, LedgerError>> + Send;
+    /// The records of these keys, in order. With a list, none that is not in it: its body is not read, so that nobody
+    /// learns of it by the time that takes.
+    fn get(
+        &self,
+        keys: Vec<Key>,
+        list: Option<String>,
+    ) -> impl Future<Output = Result<Vec<Option<Found>>, LedgerError>> + Send;
 
     /// Writes all or nothing. With it, `entries` become the last of a chain of their lists: see [`super::chain`]. An entry
     /// that is there already stays as it is.
@@ -28,6 +33,13 @@ pub trait Records: Send + Sync {
         before: String,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Found>, LedgerError>> + Send;
+
+    /// Every record of these kinds, some at a time: the first ones or those behind `after`, and where the next ones begin.
+    fn scan(
+        &self,
+        kinds: &'static [&'static str],
+        after: Option<String>,
+    ) -> impl Future<Output = Result<Scanned, LedgerError>> + Send;
 
     /// How many records are in these lists, counted to `at_most`. It may be some milliseconds behind.
     fn count(&self, lists: Vec<List>, at_most: usize) -> impl Future<Output = Result<usize, LedgerError>> + Send;
@@ -95,6 +107,12 @@ pub fn place(time: Timestamp, id: impl std::fmt::Display) -> String {
     format!("{:020}#{id}", time.as_microsecond().max(0))
 }
 
+/// A part of a [`Records::scan`], and where the next one begins.
+pub type Scanned = (Vec<(Key, Found)>, Option<String>);
+
+/// At most this many records are in a part of a [`Records::scan`]: each may be long.
+pub const SCANNED: usize = 20;
+
 /// Behind every [`place`].
 pub const END: &str = "~";
 
@@ -107,8 +125,6 @@ pub struct Found {
     pub version: Option<String>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// The name of its list.
-    pub list: Option<String>,
     /// Its place in its list.
     pub place: Option<String>,
 }
@@ -122,6 +138,9 @@ pub enum Write {
     Delete(Key, If),
     /// Sets when a record expires. Does nothing if the record is missing or has expired.
     Expire(Key, Option<Timestamp>),
+    /// Replaces the body of a record, if it still is the first of these, by the second, which is as long. Nothing else
+    /// changes.
+    Body(Key, [String; 2]),
 }
 
 /// The precondition of a write.

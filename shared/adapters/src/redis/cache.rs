@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{Job, JobId, Provider, WorkspaceId};
+use domain::{Job, JobId, KeyId, Provider, WorkspaceId};
 use engine::ports::{
     CONSENT_WITHIN, CacheError, CacheHealth, Claims, Consent, Consents, Counted, Decision, JobCache, Locks,
-    RATE_LIMIT_WINDOW, RateLimit, RateLimits, RolloutCache, Sealed,
+    RATE_LIMIT_WINDOW, REVOKED_FOR, RateLimit, RateLimits, RolloutCache, Sealed,
 };
 use redis::{FromRedisValue, Value, from_redis_value};
 use uuid::Uuid;
@@ -49,10 +49,11 @@ impl RedisCache {
         rate_limit: Option<&RateLimit>,
         calls: impl IntoIterator<Item = Call>,
     ) -> Counted<T> {
-        // Both in one slot, so that what one of them refuses does not count for the other.
+        // All in one slot, so that what one of them refuses does not count for the other.
         let count = |RateLimit { workspace, key, per_key, per_workspace }: &RateLimit| {
             let slot = format!("W#{workspace}");
-            let keys = [super::key(&slot, &format!("rate:K#{key}")), super::key(&slot, "rate")];
+            let (of_key, of_all) = (super::key(&slot, &format!("rate:K#{key}")), super::key(&slot, "rate"));
+            let keys = [of_key, of_all, revoked_key(workspace, key)];
             COUNT_REQUEST.call(&keys, (milliseconds(RATE_LIMIT_WINDOW), per_key, per_workspace))
         };
         let all = rate_limit.map(count).into_iter().chain(calls);
@@ -60,10 +61,13 @@ impl RedisCache {
         let mut decision = Decision::Allowed;
         if let Some(rate_limit) = rate_limit {
             let (refused, wait): (u8, u64) = read(answers.remove(0))?;
-            let limit = if refused == 1 { rate_limit.per_key } else { rate_limit.per_workspace };
-            if refused > 0 {
-                decision = Decision::Refused { limit, retry_after: Duration::from_millis(wait) };
-            }
+            let refusal = |limit| Decision::Refused { limit, retry_after: Duration::from_millis(wait) };
+            decision = match refused {
+                0 => Decision::Allowed,
+                1 => refusal(rate_limit.per_key),
+                2 => refusal(rate_limit.per_workspace),
+                _ => Decision::Revoked,
+            };
         }
         Ok((read(Value::Array(answers))?, decision))
     }
@@ -105,6 +109,11 @@ impl RateLimits for RedisCache {
     async fn count(&self, rate_limit: &RateLimit) -> Result<Decision, CacheError> {
         let ((), decision) = self.counting(Some(rate_limit), []).await?;
         Ok(decision)
+    }
+
+    async fn revoke(&self, workspace: &WorkspaceId, key: &KeyId) -> Result<(), CacheError> {
+        let set = Call::new("SET", (revoked_key(workspace, key), 1, "EX", REVOKED_FOR.as_secs()));
+        Ok(self.0.query_one(set).await?)
     }
 
     async fn hold(&self, account: &str, wait: Duration) -> Result<(), CacheError> {
@@ -179,6 +188,10 @@ fn put(job: &Job) -> Call {
 /// It holds the workspace, so that another workspace's job is not there.
 fn job_key(workspace: &WorkspaceId, id: JobId) -> String {
     key(format!("{workspace}#{id}"), "job")
+}
+
+fn revoked_key(workspace: &WorkspaceId, key: &KeyId) -> String {
+    self::key(format!("W#{workspace}"), &format!("revoked:K#{key}"))
 }
 
 fn rollout_key(provider: Provider) -> String {

@@ -8,6 +8,7 @@
 //! | `orc:{JOB}:claim` | string | the payload hash that claimed the idempotency key, for 15 minutes |
 //! | `orc:{WORKSPACE#JOB}:job` | hash | `revision`, `status` and `body`, the job as JSON |
 //! | `orc:{W#WORKSPACE}:rate`, `orc:{W#WORKSPACE}:rate:K#KEY` | hash | requests of a workspace and of a key, in this minute and the one before |
+//! | `orc:{W#WORKSPACE}:revoked:K#KEY` | string | exists for two minutes after a key was revoked |
 //! | `orc:{W#WORKSPACE#PROVIDER#ACCOUNT}:hold` | string | exists while the provider limits the rate of an account |
 //! | `orc:{budget}:window` | hash | tokens by bucket and workspace, and reservations, for a minute |
 //! | `orc:{budget}:asked` | sorted set | active workspaces, by the end of their activity |

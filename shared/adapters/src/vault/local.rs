@@ -1,4 +1,4 @@
-//! The vault with one key of our own: from the key file, from `TOKEN_KEY`, or from a stored secret.
+//! The vault with keys of our own: from the key file, from `TOKEN_KEY`, or from a stored secret.
 
 use std::{
     fs::File,
@@ -24,22 +24,22 @@ use crate::{
     secret::Secret,
 };
 
-/// AES-256-GCM with one key, held in memory.
+/// AES-256-GCM with keys held in memory: the first one seals, and each opens what it sealed.
 ///
 /// A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`. The key id is the first 8 hex
 /// digits of the key's SHA-256; workspace, purpose and id are the associated data.
 pub struct LocalVault {
     secret: Secret,
-    /// The key and its id, of the secret as it was first used. It never changes afterwards: another key would not open the texts that the
-    /// first one sealed.
-    key: OnceCell<(String, SealingKey)>,
+    /// The keys with their ids, of the secret as it was first used. They never change afterwards: other keys might not open
+    /// the texts that these sealed.
+    keys: OnceCell<Vec<(String, SealingKey)>>,
 }
 
 /// There is no usable key. No message contains any of its bytes.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The text is not a key.
-    #[error("a key is 32 bytes, written as base64 or as 64 hex digits")]
+    /// The text is not a key, nor a list of keys.
+    #[error("a key is 32 bytes, written as base64 or as 64 hex digits; several keys are separated by commas")]
     NotAKey,
     /// Other users can read the file.
     #[error("{} can be read by other users; make it private (chmod 600), or replace the key if they may have read it", .0.display())]
@@ -58,18 +58,19 @@ pub enum KeyError {
 }
 
 impl LocalVault {
-    /// A vault with a key in the form of `TOKEN_KEY`: 32 bytes as base64 (either alphabet) or as 64 hex digits.
+    /// A vault with keys in the form of `TOKEN_KEY`: each 32 bytes as base64 (either alphabet) or as 64 hex digits, with
+    /// commas or line breaks between them.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
-        read_key(text).ok_or(KeyError::NotAKey)?;
+        read_keys(text).ok_or(KeyError::NotAKey)?;
         Ok(Self::from_secret(Secret::Given(text.into())))
     }
 
-    /// A vault whose key is a secret in that form. It is read when a text is first sealed or opened.
+    /// A vault whose keys are a secret in that form. It is read when a text is first sealed or opened.
     pub fn from_secret(secret: Secret) -> Self {
-        Self { secret, key: OnceCell::new() }
+        Self { secret, keys: OnceCell::new() }
     }
 
-    /// A vault with the key in the file `key` of a folder. Missing ones are created, private to their
+    /// A vault with the keys in the file `key` of a folder. Missing ones are created, private to their
     /// owner; processes that do so at the same time end up with the same key. A file
     /// or folder that other users can read, or that belongs to one, is refused.
     pub fn from_file(folder: &Path) -> Result<Self, KeyError> {
@@ -85,38 +86,55 @@ impl LocalVault {
         if found.permissions().mode() & 0o077 != 0 {
             return Err(KeyError::Exposed(path));
         }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(128));
-        file.take(128).read_to_end(&mut bytes).map_err(failed)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES));
+        file.take(MOST_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
         let text = std::str::from_utf8(&bytes).ok();
         text.and_then(|text| Self::from_text(text).ok()).ok_or(KeyError::NotAKeyFile(path))
     }
 
-    async fn key(&self) -> Result<&(String, SealingKey), VaultError> {
+    /// The keys; there is at least one.
+    async fn keys(&self) -> Result<&[(String, SealingKey)], VaultError> {
         let read = async || {
             let text = self.secret.get().await.map_err(VaultError::unavailable)?;
-            let key = read_key(text.expose_secret()).ok_or_else(|| VaultError::unavailable(KeyError::NotAKey))?;
-            Ok((sha256_hex(&*key)[..8].to_owned(), SealingKey::new(&key)))
+            let keys = read_keys(text.expose_secret()).ok_or_else(|| VaultError::unavailable(KeyError::NotAKey))?;
+            Ok(keys.iter().map(|key| (sha256_hex(&**key)[..8].to_owned(), SealingKey::new(key))).collect())
         };
-        self.key.get_or_try_init(read).await
+        Ok(self.keys.get_or_try_init(read).await?)
     }
 }
 
 #[async_trait]
 impl Vault for LocalVault {
     async fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError> {
-        let (id, key) = self.key().await?;
+        let (id, key) = &self.keys().await?[0];
         Ok(Sealed(format!("v1.{id}.{}", key.seal(place, plaintext)?)))
     }
 
     async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
-        let (id, key) = self.key().await?;
-        let text = sealed.0.strip_prefix("v1.").and_then(|rest| rest.strip_prefix(id)?.strip_prefix('.'));
-        key.open(place, text.ok_or(VaultError::DoesNotOpen)?)
+        let parts = sealed.0.strip_prefix("v1.").and_then(|rest| rest.split_once('.'));
+        let (sealed_by, text) = parts.ok_or(VaultError::DoesNotOpen)?;
+        // Two keys may have the same short id.
+        let mut keys = self.keys().await?.iter().filter(|(id, _)| id == sealed_by);
+        keys.find_map(|(_, key)| key.open(place, text).ok()).ok_or(VaultError::DoesNotOpen)
+    }
+
+    async fn reseal(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Option<Sealed>, VaultError> {
+        let text = Zeroizing::new(self.open(place, sealed).await?);
+        let (id, _) = &self.keys().await?[0];
+        let is_current = sealed.0.starts_with(&format!("v1.{id}."));
+        if is_current { Ok(None) } else { Ok(Some(self.seal(place, &text).await?)) }
     }
 }
 
+/// The most bytes of a key file.
+const MOST_BYTES: usize = 4096;
+
+fn read_keys(text: &str) -> Option<Vec<Zeroizing<[u8; 32]>>> {
+    let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
+    items.map(read_key).collect::<Option<Vec<_>>>().filter(|keys| !keys.is_empty())
+}
+
 fn read_key(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let text = text.trim();
     let mut key = Zeroizing::new([0; 32]);
     if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
         for (place, byte) in key.iter_mut().enumerate() {
@@ -184,6 +202,41 @@ mod tests {
             ["", "x", &HEX[..62], &HEX.replace('f', "g"), &HEX.replace("00", "+0"), &two_bytes_short, &"ä".repeat(32)]
         {
             assert!(matches!(LocalVault::from_text(text), Err(KeyError::NotAKey)), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_several_keys_the_first_seals_and_all_open() {
+        let [old, new, other] = [1, 2, 3].map(|byte| STANDARD.encode([byte; 32]));
+        let vault = |text: &str| LocalVault::from_text(text).unwrap();
+        let workspace = workspace();
+        let place = Place::new(&workspace, Purpose::Plan, "1");
+        let by_old = vault(&old).seal(&place, b"text").await.unwrap();
+        for list in [
+            format!("{new},{old}"),
+            format!("{new} , {old},"),
+            format!(",{new},,{old}"),
+            format!("{new}\n{old}\n"),
+            format!("{new}\r\n{old}"),
+            format!("{new},{other},{old}"),
+            format!("{new},{new},{old}"),
+        ] {
+            let both = vault(&list);
+            assert_eq!(both.open(&place, &by_old).await.unwrap(), b"text", "{list}");
+            let sealed = both.seal(&place, b"text").await.unwrap();
+            assert!(opens(&vault(&new), &sealed).await && !opens(&vault(&old), &sealed).await, "{list}");
+            let again = both.reseal(&place, &by_old).await.unwrap().unwrap();
+            assert!(opens(&vault(&new), &again).await && again.0.len() == by_old.0.len(), "{list}");
+            assert_eq!(both.reseal(&place, &again).await.unwrap(), None, "once is enough");
+        }
+        assert!(!opens(&vault(&format!("{new},{other}")), &by_old).await);
+        let elsewhere = Place::new(&workspace, Purpose::Plan, "2");
+        let moved = vault(&format!("{new},{old}")).reseal(&elsewhere, &by_old).await;
+        assert!(matches!(moved, Err(VaultError::DoesNotOpen)), "a text does not move to another place");
+        for wrong in
+            [format!("{new},x"), format!("{new};{old}"), format!("{new} {old}"), ",".to_owned(), format!("{new}{old}")]
+        {
+            assert!(matches!(LocalVault::from_text(&wrong), Err(KeyError::NotAKey)), "{wrong}");
         }
     }
 

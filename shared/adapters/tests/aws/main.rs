@@ -378,7 +378,8 @@ async fn an_index_that_is_not_there_yet_is_told_by_its_name() {
         assert!(error.contains("the index waiting_jobs is missing, or DynamoDB is still filling it"), "{error}");
         let error = ledger.overdue_jobs(SystemClock.now(), 1).await.unwrap_err().to_string();
         assert!(error.contains("the index open_jobs"), "{error}");
-        let error = ledger.job(job(seed(), "a", SystemClock.now()).0.job_id).await.unwrap_err().to_string();
+        let asked = job(seed(), "a", SystemClock.now()).0;
+        let error = ledger.job(&asked.workspace_id, asked.job_id).await.unwrap_err().to_string();
         assert!(!error.contains("index"), "{error}");
     }
 }

@@ -117,13 +117,20 @@ pub struct Accounts {
 
 impl Accounts {
     /// A workspace's account as it is known, to show and check it: the provider is not asked, and the token may have
-    /// ended.
+    /// ended. An account whose tokens cannot be read has to be connected again.
     pub async fn known(&self, workspace: &WorkspaceId, provider: Provider) -> Result<Connection, ConnectionError> {
         if let Some(connection) = self.at_once(workspace, provider) {
             return Ok(connection);
         }
         match self.connections.connection(workspace, provider).await? {
-            Some(stored) => Ok(show(&stored, &self.open(&stored).await?)),
+            Some(stored) => match self.open(&stored).await {
+                Ok(tokens) => Ok(show(&stored, &tokens)),
+                Err(error @ VaultError::Unavailable(_)) => Err(error.into()),
+                Err(error) => {
+                    tracing::error!(%error, oauth.provider = %provider, "a connection cannot be read");
+                    Ok(Connection::NeedsReauth(unreadable(stored)))
+                }
+            },
             None => Ok(self.not_connected()),
         }
     }
@@ -219,6 +226,17 @@ impl Accounts {
 fn show(stored: &StoredConnection, tokens: &Tokens) -> Connection {
     let access = tokens.access(stored);
     if stored.needs_reauth { Connection::NeedsReauth(access) } else { Connection::Live(access) }
+}
+
+/// An account whose tokens cannot be read: it has no address.
+fn unreadable(stored: StoredConnection) -> Access {
+    Access { token: String::new().into(), scopes: stored.scopes, address: None, account: Some(stored.account) }
+}
+
+/// The error of an account, and of its jobs, whose tokens cannot be read.
+pub(crate) fn cannot_be_read(provider: Provider, url: &str) -> JobError {
+    let message = "The connection cannot be read.".to_owned();
+    JobError { code: JobErrorCode::Internal, message, ..reauth_required(provider, url) }
 }
 
 /// The error of jobs whose account has to be connected again.

@@ -37,8 +37,7 @@ impl Tokens {
 
     /// Opens the tokens of a connection; tokens that were sealed for another one do not open.
     pub async fn open(vault: &dyn Vault, stored: &StoredConnection) -> Result<Self, VaultError> {
-        let place = format!("{}/{}", stored.provider, stored.account);
-        vault.open_json(&stored.workspace, Purpose::Connection, place, &stored.sealed).await
+        vault.open_json(&stored.workspace, Purpose::Connection, stored.sealed_for(), &stored.sealed).await
     }
 
     /// The access to the account.

@@ -65,3 +65,10 @@ pub struct StoredConnection {
     /// When its owner last consented.
     pub connected_at: Timestamp,
 }
+
+impl StoredConnection {
+    /// The id for which its tokens are sealed: provider and account.
+    pub fn sealed_for(&self) -> String {
+        format!("{}/{}", self.provider, self.account)
+    }
+}

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{KeyId, KeyRecord};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
 use super::LedgerError;
 
@@ -20,4 +20,11 @@ pub trait Keys: Send + Sync {
 
     /// Ends a key; false when there is none of this id. A key that was revoked before keeps its time.
     async fn revoke_key(&self, id: &KeyId, now: Timestamp) -> Result<bool, LedgerError>;
+
+    /// The last day of use of each of these keys, in order; none of a key that was not used.
+    async fn last_used(&self, ids: &[KeyId]) -> Result<Vec<Option<Date>>, LedgerError>;
+
+    /// Records that a key was used on a day, unless that day or a later one is recorded. It never touches the key itself,
+    /// which may be revoked at the same time.
+    async fn put_last_used(&self, id: &KeyId, day: Date) -> Result<(), LedgerError>;
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Audit, Connections, Jobs, Keys, LedgerError, Outbox, Plans, Settings};
+use super::{Audit, Connections, Jobs, Keys, LedgerError, Outbox, Plans, SealedTexts, Settings};
 
 /// Upkeep of a whole ledger.
 #[async_trait]
@@ -36,9 +36,9 @@ pub struct Position {
 /// An audited change is written in the same transaction as its entry: a version of a job with [`domain::Job::audit`],
 /// a key with [`domain::KeyRecord::audit`], the rest with the entry
 /// that comes with it. Each entry becomes the last of a chain: see [`domain::AuditLink`].
-pub trait Ledger: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep {}
+pub trait Ledger: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep + SealedTexts {}
 
-impl<T: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep> Ledger for T {}
+impl<T: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep + SealedTexts> Ledger for T {}
 
 /// The ledger, port by port.
 #[derive(Clone)]
@@ -52,6 +52,7 @@ pub struct LedgerPorts {
     pub settings: Arc<dyn Settings>,
     pub audit: Arc<dyn Audit>,
     pub upkeep: Arc<dyn Upkeep>,
+    pub sealed_texts: Arc<dyn SealedTexts>,
 }
 
 impl LedgerPorts {
@@ -65,7 +66,8 @@ impl LedgerPorts {
             connections: ledger.clone(),
             settings: ledger.clone(),
             audit: ledger.clone(),
-            upkeep: ledger,
+            upkeep: ledger.clone(),
+            sealed_texts: ledger,
         }
     }
 }

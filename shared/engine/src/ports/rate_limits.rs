@@ -10,11 +10,17 @@ use super::CacheError;
 /// The window of a [`RateLimit`].
 pub const RATE_LIMIT_WINDOW: Duration = Duration::from_mins(1);
 
+/// How long a revoked key is known here: longer than any process goes by a key that it has read.
+pub const REVOKED_FOR: Duration = Duration::from_mins(2);
+
 /// Counts of requests, and holds of accounts.
 #[async_trait]
 pub trait RateLimits: Send + Sync {
     /// Counts a request.
     async fn count(&self, limit: &RateLimit) -> Result<Decision, CacheError>;
+
+    /// Tells everybody who counts requests that a key of this workspace was revoked.
+    async fn revoke(&self, workspace: &WorkspaceId, key: &KeyId) -> Result<(), CacheError>;
 
     /// Notes that a provider wants no request for an account for this long. A longer hold stands.
     async fn hold(&self, account: &str, wait: Duration) -> Result<(), CacheError>;
@@ -39,7 +45,7 @@ pub struct RateLimit {
 /// What was asked for, and whether the request is within its limits.
 pub type Counted<T> = Result<(T, Decision), CacheError>;
 
-/// Whether a request is within its limits. The strictest is the greatest.
+/// Whether a request is within its limits, of a key that is still good. The strictest is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Decision {
     /// It is.
@@ -51,6 +57,8 @@ pub enum Decision {
         /// The limit that was reached.
         limit: u32,
     },
+    /// Its key was revoked a moment ago. The request is not counted.
+    Revoked,
 }
 
 impl Decision {

@@ -19,6 +19,12 @@ pub trait Vault: Send + Sync {
 
     /// Decrypts a text that was sealed for this very place. Fails on any other, and on a changed byte.
     async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError>;
+
+    /// The same text, sealed with the key that seals now; none if that key sealed it already. A vault whose keys need no
+    /// replacement has nothing to do.
+    async fn reseal(&self, _place: &Place<'_>, _sealed: &Sealed) -> Result<Option<Sealed>, VaultError> {
+        Ok(None)
+    }
 }
 
 /// Where a sealed text belongs.
@@ -64,10 +70,29 @@ impl dyn Vault + '_ {
         // The error's text may quote what was sealed.
         serde_json::from_slice(&text).map_err(|error| VaultError::Unreadable(error.line(), error.column()))
     }
+
+    /// The same for a part of an answer: none, with a line in the log, if no try will ever open it. It must not hide the
+    /// rest.
+    pub async fn open_part<T: DeserializeOwned>(
+        &self,
+        workspace: &WorkspaceId,
+        purpose: Purpose,
+        id: impl Display,
+        sealed: &Sealed,
+    ) -> Result<Option<T>, VaultError> {
+        match self.open_json(workspace, purpose, &id, sealed).await {
+            Ok(value) => Ok(Some(value)),
+            Err(error @ VaultError::Unavailable(_)) => Err(error),
+            Err(error) => {
+                tracing::error!(%error, sealed.purpose = purpose.as_str(), sealed.id = %id, "a sealed part is left out");
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// What a sealed text is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Purpose {
     /// A job's params.

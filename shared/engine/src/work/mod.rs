@@ -126,12 +126,12 @@ impl Worker {
     /// workers crash, so nobody takes it up again.
     pub async fn settle_dead(&self, message: &str) -> Disposition {
         match read(message) {
-            Ok((job_id, workspace, span)) => self.settle_dead_job(message, job_id, &workspace).instrument(span).await,
+            Ok((job_id, workspace, span)) => self.settle_dead_job(&workspace, job_id).instrument(span).await,
             Err(disposition) => disposition,
         }
     }
 
-    async fn settle_dead_job(&self, message: &str, job_id: JobId, workspace: &WorkspaceId) -> Disposition {
+    async fn settle_dead_job(&self, workspace: &WorkspaceId, job_id: JobId) -> Disposition {
         let now = self.clock.now();
         match self.jobs.ledger.job(workspace, job_id).await {
             // Somebody works on it after all.
@@ -139,12 +139,24 @@ impl Worker {
             // To wait is not to crash, and a wait has a message of its own.
             Ok(Some(job)) if job.not_before.is_some_and(|then| then > now) => Disposition::Acknowledge,
             // No worker ever had it: the queue delivered it to workers that were not free.
-            Ok(Some(job)) if job.attempts == 0 && !job.state.has_ended() && now < job.gives_up_at() => {
-                self.again(message, workspace, Duration::ZERO).await
-            }
+            Ok(Some(job)) if job.attempts == 0 && job.crashes < MAX_CRASHES => self.put_back(&job).await,
             Ok(Some(job)) => self.give_up_on(job).await,
             Ok(None) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,
+        }
+    }
+
+    /// Queues a job again. It counts as a crash, in case its workers did not live to claim it.
+    async fn put_back(&self, job: &Job) -> Disposition {
+        let Ok(next) = job.nudged(self.clock.now()) else { return Disposition::Acknowledge };
+        let next = Job { crashes: job.crashes + 1, ..next };
+        match self.jobs.ledger.save(&next).await {
+            Ok(Save::Done) => {
+                self.jobs.enqueue(&[next], Duration::ZERO).await;
+                Disposition::Acknowledge
+            }
+            // A worker has it after all, or the ledger does not answer.
+            _ => Disposition::Leave,
         }
     }
 

@@ -20,7 +20,7 @@ use telemetry::{
 use super::{Worker, words::provider_words};
 use crate::{
     ProblemCode,
-    accounts::{Connection, ConnectionError, client_refused, how_to_connect, reauth_required},
+    accounts::{Connection, ConnectionError, cannot_be_read, client_refused, how_to_connect, reauth_required},
     job_store::account_of,
     jobs::seal_result,
     ports::{
@@ -163,9 +163,7 @@ impl Run<'_> {
             ConnectionError::Setup(code) => Stop::Fail(client_refused(self.job.provider, code), None),
             ConnectionError::Vault(_) => {
                 tracing::error!(job.id = %self.job.job_id, "the connection's sealed text does not open");
-                let reauth = reauth_required(self.job.provider, &self.worker.public_url);
-                let message = "The connection cannot be read.".to_owned();
-                self.reconnect(JobError { code: JobErrorCode::Internal, message, ..reauth }, None)
+                self.reconnect(cannot_be_read(self.job.provider, &self.worker.public_url), None)
             }
         }
     }

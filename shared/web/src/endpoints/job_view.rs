@@ -1,7 +1,7 @@
 //! A job as callers see it; shared by the endpoints of jobs.
 
-use domain::{Effect, Job, JobError, JobStatus, WaitingFor};
-use engine::{Caller, job_contents::JobSummary};
+use domain::{Effect, Job, JobError, JobStatus, Scope, WaitingFor};
+use engine::{Caller, job_contents::JobSummary, jobs::Opened};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -43,6 +43,9 @@ pub(crate) struct JobView {
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
+    /// A sealed part of the job cannot be read, and is left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unreadable: bool,
 }
 
 /// Why a job ended without a result.
@@ -70,15 +73,16 @@ impl JobView {
 
     async fn with(web: &Web, caller: &Caller, job: Job, summary: Option<JobSummary>) -> Result<Self, Problem> {
         let service = &web.engine.jobs;
-        let result = service.result(&job).await?;
-        let provider_says = service.provider_says(caller, &job).await?;
+        let Opened { result, provider_says, is_partial } = service.opened(caller, &job).await?;
+        let erased_at = job.contents_erased_at(web.engine.clock.now());
+        let has_no_summary = summary.is_none() && erased_at.is_none() && caller.scopes.contains(&Scope::ActionsPreview);
         let duration = job.duration().map(|took| took.unsigned_abs().as_millis());
         Ok(Self {
             duration_ms: duration.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
             job_id: job.job_id.0,
             status: job.state.status(),
             summary,
-            contents_erased_at: job.contents_erased_at(web.engine.clock.now()),
+            contents_erased_at: erased_at,
             waiting_for: job.waiting_for,
             waiting_until: job.waiting_until(),
             effect: service.effect(&job),
@@ -92,6 +96,7 @@ impl JobView {
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
+            unreadable: is_partial || has_no_summary,
         })
     }
 }

@@ -42,6 +42,9 @@ struct OutboxEntry {
     content_type: String,
     /// The exact text that would have gone out.
     body: String,
+    /// The entry cannot be read: of its fields, only the job's id and the time are known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unreadable: bool,
 }
 
 /// Lists the actions that sandbox mode recorded instead of carrying them out.
@@ -51,14 +54,36 @@ struct OutboxEntry {
 )]
 async fn handler(State(web): State<Web>, may: Authorized) -> Answer<Outbox> {
     let entries = web.engine.jobs.outbox(&may.caller).await?;
-    let data = entries.into_iter().map(|(entry, mut recorded)| {
-        recorded["job_id"] = json!(entry.job_id);
-        recorded["written_at"] = json!(entry.written_at);
-        for name in ["to", "subject"] {
-            recorded[name] = recorded["params"][name].clone();
-        }
-        serde_json::from_value(recorded)
-            .map_err(|error| Problem::new(ProblemCode::Internal, format!("an outbox entry lacks a field: {error}")))
+    let data = entries.into_iter().map(|(entry, recorded)| {
+        let known = |mut recorded: Value| {
+            recorded["job_id"] = json!(entry.job_id);
+            recorded["written_at"] = json!(entry.written_at);
+            for name in ["to", "subject"] {
+                recorded[name] = recorded["params"][name].clone();
+            }
+            serde_json::from_value(recorded).ok()
+        };
+        recorded.and_then(known).unwrap_or_else(|| OutboxEntry::unreadable(entry.job_id.0, entry.written_at))
     });
-    Ok(Out(Outbox { data: data.collect::<Result<_, _>>()? }))
+    Ok(Out(Outbox { data: data.collect() }))
+}
+
+impl OutboxEntry {
+    fn unreadable(job_id: Uuid, written_at: Timestamp) -> Self {
+        Self {
+            job_id,
+            written_at,
+            provider: String::new(),
+            action: String::new(),
+            from: None,
+            title: String::new(),
+            recipients: Vec::new(),
+            params: json!({}),
+            to: Value::Null,
+            subject: None,
+            content_type: String::new(),
+            body: String::new(),
+            unreadable: true,
+        }
+    }
 }

@@ -154,6 +154,20 @@ impl DynamoRecords {
         TransactWriteItem::builder().update(update.build().expect("it has all that is required")).build()
     }
 
+    /// Replaces the body of one of a record's items, if it still is the first of these, as an action of a transaction.
+    pub(super) fn replace(&self, key: &Key, part: usize, (before, body): (&str, &str)) -> TransactWriteItem {
+        let now = (":now", items::micros(self.clock.now()));
+        let values = items::item([(":before", items::text(before)), (":body", items::text(body)), now]);
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(items::key(&key.partition, &items::part_sk(key.kind, part))))
+            .update_expression("SET body = :body")
+            .condition_expression(format!("body = :before AND {ALIVE}"))
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(IF_REFUSED);
+        TransactWriteItem::builder().update(update.build().expect("it has all that is required")).build()
+    }
+
     /// Executes all of these actions, or none. If none, returns the places of those whose condition failed, each with the
     /// item that exists, empty if none.
     ///

@@ -63,12 +63,7 @@ pub fn within(whole: &str, part: impl Display) -> String {
 /// A record as items: more than one if its body is too long. Only the first has the other attributes.
 pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
     let Record { key: Key { partition, kind }, body, version, expires_at, list, due_at, waits_since } = record;
-    // A long body is sealed, and so ASCII, which can be cut anywhere.
-    let parts = body.as_bytes().chunks(PART).map(std::str::from_utf8).collect::<Result<Vec<_>, _>>();
-    let parts = parts.map_err(|_| LedgerError::permanent("a long record is not ASCII"))?;
-    if parts.len() > MOST_PARTS {
-        return Err(LedgerError::permanent("a record is too long for one transaction"));
-    }
+    let parts = cut(body)?;
     let mut items: Vec<Item> = (0..parts.len().max(1)).map(|part| key(partition, &part_sk(kind, part))).collect();
     for (place, item) in items.iter_mut().enumerate() {
         item.insert("body".to_owned(), text(parts.get(place).copied().unwrap_or_default()));
@@ -93,6 +88,16 @@ pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
     ];
     items[0].extend(of_first.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Ok(items)
+}
+
+/// A body in parts. A long body is sealed, and so ASCII, which can be cut anywhere.
+pub fn cut(body: &str) -> Result<Vec<&str>, LedgerError> {
+    let parts = body.as_bytes().chunks(PART).map(std::str::from_utf8).collect::<Result<Vec<_>, _>>();
+    let parts = parts.map_err(|_| LedgerError::permanent("a long record is not ASCII"))?;
+    if parts.len() > MOST_PARTS {
+        return Err(LedgerError::permanent("a record is too long for one transaction"));
+    }
+    Ok(parts)
 }
 
 /// The sort key of a part. There are at most ten, so they sort in order.

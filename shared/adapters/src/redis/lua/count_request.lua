@@ -1,14 +1,19 @@
--- KEYS: the counts of an API key and of its workspace. ARGV: milliseconds of the window, both limits.
+-- KEYS: the counts of an API key and of its workspace, and what exists if the key was revoked. ARGV: milliseconds of the
+-- window, both limits.
 -- Sliding window: requests of the window before count by the fraction of it that is still inside. A refused request is
--- not counted. Returns which limit refused it (0 if neither), and the milliseconds to wait. A repetition counts twice,
--- which is harmless.
+-- not counted. Returns which limit refused it (0 if neither, 3 if the key was revoked), and the milliseconds to wait. A
+-- repetition counts twice, which is harmless.
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  return { 3, 0 }
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local window = tonumber(ARGV[1])
 local current = math.floor(now / window)
 local elapsed = now - current * window
 local counts, refused, wait = {}, 0, 0
-for i, key in ipairs(KEYS) do
+for i = 1, 2 do
+  local key = KEYS[i]
   local limit = tonumber(ARGV[i + 1])
   local kept = redis.call('HMGET', key, 'window', 'count', 'before')
   local at, count, before = tonumber(kept[1] or current), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
@@ -32,8 +37,8 @@ end
 if refused > 0 then
   return { refused, math.max(1, math.ceil(wait)) }
 end
-for i, key in ipairs(KEYS) do
-  redis.call('HSET', key, 'window', current, 'count', counts[i][1] + 1, 'before', counts[i][2])
-  redis.call('PEXPIRE', key, window * 2)
+for i, count in ipairs(counts) do
+  redis.call('HSET', KEYS[i], 'window', current, 'count', count[1] + 1, 'before', count[2])
+  redis.call('PEXPIRE', KEYS[i], window * 2)
 end
 return { 0, 0 }

@@ -2,16 +2,28 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use engine::ports::{Decision, RATE_LIMIT_WINDOW, RateLimit};
-use jiff::Timestamp;
+use domain::KeyId;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    ports::{Decision, RATE_LIMIT_WINDOW, REVOKED_FOR, RateLimit},
+    recent::Recent,
+};
 
 /// The requests of keys and workspaces in the current minute and the one before, as `count_request.lua` counts them
 /// in Redis.
-#[derive(Default)]
-pub(super) struct RateCounts {
+pub struct RateCounts {
     counts: HashMap<String, Count>,
     /// The minute of the last cleanup.
     swept: i64,
+    revoked: Recent<KeyId, ()>,
+}
+
+impl Default for RateCounts {
+    fn default() -> Self {
+        let revoked = Recent::good_for(SignedDuration::try_from(REVOKED_FOR).unwrap_or(SignedDuration::MAX));
+        Self { counts: HashMap::new(), swept: 0, revoked }
+    }
 }
 
 struct Count {
@@ -21,8 +33,17 @@ struct Count {
 }
 
 impl RateCounts {
+    /// Refuses requests of this key from now on.
+    pub fn revoke(&mut self, key: &KeyId, now: Timestamp) {
+        self.revoked.remember(key.clone(), (), now);
+    }
+
+    /// Counts a request that has a limit.
     pub fn count(&mut self, rate_limit: Option<&RateLimit>, now: Timestamp) -> Decision {
         let Some(rate_limit) = rate_limit else { return Decision::Allowed };
+        if self.revoked.recall(&rate_limit.key, now).is_some() {
+            return Decision::Revoked;
+        }
         let now = now.as_millisecond();
         let minute = now.div_euclid(WINDOW);
         if self.swept != minute {
