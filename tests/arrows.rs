@@ -33,6 +33,7 @@ const NAME_A_MAIL: &[&str] = &[
     // Prompts of tests.
     "shared/engine/src/evaluation.rs",
     "shared/engine/src/plan/condition.rs",
+    "shared/engine/src/plan/content.rs",
     // Examples of the OpenAPI document.
     "shared/engine/src/catalogue.rs",
     "shared/engine/src/plan/request.rs",

@@ -373,7 +373,7 @@ async fn with_a_key(world: &World) {
     program.cost("before the jobs");
     program.work(10).await;
     let cost = program.cost("ten jobs side by side, with a key");
-    assert_eq!((cost.dynamodb, cost.sqs), (40, 10));
+    assert_eq!((cost.dynamodb, cost.sqs), (50, 10));
     assert!((10..=20).contains(&cost.settings), "the key for each, and the workspace's settings: {cost:?}");
 }
 

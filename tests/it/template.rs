@@ -235,7 +235,10 @@ fn one_or_more(value: &Value) -> Vec<&Value> {
 
 #[test]
 fn a_functions_rights_are_bound_to_kinds_of_records_and_none_makes_keys() {
-    let ledger = include_str!("../../shared/adapters/src/ledger.rs");
+    let ledger = concat!(
+        include_str!("../../shared/adapters/src/ledger.rs"),
+        include_str!("../../shared/adapters/src/ledger/chain.rs")
+    );
     let resources = resources();
     let functions: Vec<_> = of_type(&resources, "AWS::Serverless::Function").collect();
     assert_eq!(functions.len(), 8);
@@ -244,7 +247,7 @@ fn a_functions_rights_are_bound_to_kinds_of_records_and_none_makes_keys() {
             let kind = key.strip_suffix('*').unwrap_or_else(|| panic!("{id}: {key} is no pattern"));
             assert!(!kind.is_empty() && !kind.contains('*'), "{id}: {key}");
             // Partitions of the indexes, and the name that a ping reads.
-            let of_index = ["W#", "OPEN#", "WAITS#"].contains(&kind);
+            let of_index = ["W#", "OPEN#", "WAITS#", "ACCOUNT#", "CHAINS"].contains(&kind);
             let is_known = of_index || kind == "PING" || ledger.contains(&format!("\"{kind}{{"));
             assert!(is_known && (!of_index || !index.is_empty()), "{id}: the ledger has no {kind} there");
             let reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"].contains(&action);

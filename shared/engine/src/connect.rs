@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use domain::{ActorHash, Address, AuditEntry, AuditEvent, JobError, KeyId, Provider, WorkspaceId, sha256_hex};
+use domain::{ActorHash, AuditEntry, AuditEvent, JobError, KeyId, Provider, WorkspaceId, sha256_hex};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ pub struct ConnectionView {
     pub connected: bool,
     /// `live`, `sandbox`, `needs_reauth` or `not_connected`.
     pub mode: &'static str,
-    /// The account's address, if it is known.
+    /// The account's address, or another name that it signs in with, such as a phone number, if it is known.
     pub address: Option<String>,
     /// The scopes that the account's owner granted, in the provider's words.
     pub scopes: Vec<String>,
@@ -186,7 +186,7 @@ impl Connector {
     }
 
     /// Finishes a connection: takes the state, gets the tokens and stores them. Gives the address that is connected now.
-    pub async fn finish(&self, provider: Provider, callback: Callback) -> Result<Address, Problem> {
+    pub async fn finish(&self, provider: Provider, callback: Callback) -> Result<String, Problem> {
         let (workspace, pending) = self.pending(provider, &callback).await?;
         if let Some(error) = callback.error {
             let word = |b: u8| b.is_ascii_lowercase() || b == b'_';
@@ -232,11 +232,11 @@ impl Connector {
             provider,
             connected: matches!(connection, Connection::Live(_)),
             mode: connection.mode(),
-            address: connection.address().map(Address::addr_spec),
+            address: connection.name(),
             scopes: connection.access().map(|access| access.scopes.clone()).unwrap_or_default(),
             needs_reauth: matches!(connection, Connection::NeedsReauth(_)),
             problem: match &connection {
-                Connection::NeedsReauth(access) if access.address.is_none() => {
+                Connection::NeedsReauth(access) if access.name.is_none() => {
                     Some(cannot_be_read(provider, &self.public_url))
                 }
                 Connection::NeedsReauth(_) => Some(reauth_required(provider, &self.public_url)),
@@ -305,12 +305,12 @@ impl Connector {
         pending: &PendingConsent,
         granted: Granted,
         identity: Identity,
-    ) -> Result<Address, Problem> {
+    ) -> Result<String, Problem> {
         let provider = pending.provider;
-        let Identity { account, address } = identity;
+        let Identity { account, name } = identity;
         let expires_at = self.clock.now().checked_add(granted.expires_in).unwrap_or(Timestamp::MAX);
         let refresh = granted.refresh_token.ok_or_else(|| invalid("the provider gave no refresh token"))?;
-        let tokens = Tokens { access: granted.access_token, refresh, expires_at, address };
+        let tokens = Tokens { access: granted.access_token, refresh, expires_at, name };
         let sealed = tokens.seal(&*self.vault, workspace, provider, &account).await?;
         let mut next = StoredConnection {
             workspace: workspace.clone(),
@@ -348,7 +348,7 @@ impl Connector {
                 (entry.actor, entry.by_actor) = (Some(pending.actor.clone()), Some(pending.actor.clone()));
                 entry.value = Some(next.scopes.join(" "));
                 self.audit(provider, entry).await;
-                return Ok(tokens.address);
+                return Ok(tokens.name);
             }
             next.version = self.ids.uuid();
         }

@@ -51,7 +51,7 @@ const PROVIDER: ProviderSpec = ProviderSpec {
         implies: &[],
         pasted_scopes: &[],
         is_issuer: |_, _| false,
-        address: |_| None,
+        name: |_| None,
     },
     apis: &[],
     revoke_page: "",

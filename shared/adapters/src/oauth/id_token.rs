@@ -1,7 +1,7 @@
 //! Reads id tokens (OpenID Connect Core, section 2).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{Address, sha256_hex};
+use domain::{Address, is_hidden, sha256_hex};
 use engine::ports::{Exchange, IdClaims, Identity};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use super::OAuthClient;
 use crate::providers::spec;
 
+/// The longest name of an account.
+const LONGEST_NAME: usize = 254;
 /// The most that the provider's clock may differ from ours.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
@@ -72,9 +74,14 @@ pub(super) fn identity(
     if claims.email_verified.is_some_and(|verified| verified != true && verified != "true") {
         claims.of_provider.email = None;
     }
-    let address = (oauth.address)(&claims.of_provider).and_then(|address| address.parse::<Address>().ok());
+    let is_shown = |name: &&str| {
+        !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(|c: char| c.is_control() || is_hidden(c))
+    };
+    let name = (oauth.name)(&claims.of_provider)
+        .filter(is_shown)
+        .map(|name| name.parse::<Address>().map_or_else(|_| name.to_owned(), |address| address.addr_spec()));
     let account = sha256_hex(format!("{}\n{}", claims.of_provider.iss, claims.sub).as_bytes());
-    Ok((Identity { account, address: address.ok_or("names no address")? }, claims.of_provider.iss))
+    Ok((Identity { account, name: name.ok_or("has no name of the account")? }, claims.of_provider.iss))
 }
 
 /// The header, the claims and the signature.
@@ -135,13 +142,22 @@ mod tests {
     fn a_token_for_us_now_and_this_request_names_the_account() {
         for provider in [Provider::Google, Provider::Microsoft] {
             let ana = identity(provider, &json!({ "exp": 1001 })).unwrap();
-            assert_eq!((ana.address.addr_spec().as_str(), ana.account.len()), ("ana@example.com", 64));
+            assert_eq!((ana.name.as_str(), ana.account.len()), ("ana@example.com", 64));
             let other = identity(provider, &json!({ "sub": "18" })).unwrap();
             assert_ne!(ana.account, other.account, "the address does not make the account");
         }
         assert!(identity(Provider::Google, &json!({ "iss": "accounts.google.com", "aud": ["us"] })).is_ok());
-        let named = identity(Provider::Microsoft, &json!({ "email": null, "preferred_username": "bo@contoso.com" }));
-        assert_eq!(named.unwrap().address.addr_spec(), "bo@contoso.com");
+        for name in [
+            "bo@contoso.com",
+            "bo_contoso.com#EXT#@fabrikam.onmicrosoft.com",
+            "live.com#bo@example.com",
+            "+49 170 1234567",
+            "bo.doe",
+            "Zoë",
+        ] {
+            let named = identity(Provider::Microsoft, &json!({ "email": null, "preferred_username": name }));
+            assert_eq!(named.unwrap().name, name, "it is shown as what it is");
+        }
     }
 
     #[test]
@@ -187,9 +203,15 @@ mod tests {
             (Google, json!({ "nonce": "m" }), "is not for this request"),
             (Google, json!({ "nonce": null }), "is not for this request"),
             (Google, json!({ "sub": "" }), "names nobody"),
-            (Google, json!({ "email": null, "preferred_username": "ana@example.com" }), "names no address"),
-            (Google, json!({ "email_verified": false }), "names no address"),
-            (Google, json!({ "email": "ana@example.com\r\nBcc: x@example.com" }), "names no address"),
+            (Google, json!({ "email": null, "preferred_username": "ana@example.com" }), "has no name of the account"),
+            (Google, json!({ "email_verified": false }), "has no name of the account"),
+            (Microsoft, json!({ "email": null, "preferred_username": "" }), "has no name of the account"),
+            (
+                Microsoft,
+                json!({ "email": null, "preferred_username": "bo\u{202e}@contoso.com" }),
+                "has no name of the account",
+            ),
+            (Google, json!({ "email": "ana@example.com\r\nBcc: x@example.com" }), "has no name of the account"),
             (Google, json!({ "exp": "soon" }), "cannot be read"),
         ] {
             assert_eq!(identity(provider, &change).unwrap_err(), why, "{change}");

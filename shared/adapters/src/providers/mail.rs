@@ -86,6 +86,9 @@ pub(super) const REQUESTS: &str = "send, email, e-mail, mail, write, tell, let, 
     a mail, an email, an e-mail, a message, a note, a short, a quick, a reminder, a thank, a thank-you, quick note, note, to, subject, reply-to, \
     replies, recipient, recipients";
 
+/// Words for a mail.
+pub(super) const NOUNS: &[&str] = &["mail, email, e-mail, correo, courriel"];
+
 /// Sentences that hand something over begin like this.
 pub(super) const HANDING_OVER: &[&str] = &[
     "send, email, e-mail, mail, write, answer, reply to, respond to, forward, share, give, pass, show, copy",

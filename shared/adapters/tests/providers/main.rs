@@ -51,7 +51,7 @@ impl Mail {
         let stamp =
             RenderContext { from, date: Some("2026-11-05T09:08:07Z".parse().unwrap()), id: Some("id-1".to_owned()) };
         let rendered = call.render(&stamp).unwrap();
-        let access = Access { token: token.into(), scopes: Vec::new(), address: None, account: None };
+        let access = Access { token: token.into(), scopes: Vec::new(), address: None, name: None, account: None };
         Self { call, rendered, access }
     }
 

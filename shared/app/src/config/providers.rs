@@ -38,5 +38,5 @@ pub(super) fn pasted_token(env: &mut Env<'_>, spec: &ProviderSpec, local: bool) 
     env.refuse(!local, &format!("{name} works only on your own machine: connect the account instead"));
     let scopes = env.text(&format!("{name}_SCOPES")).unwrap_or_else(|| spec.oauth.pasted_scopes.join(" "));
     let scopes = scopes.split_whitespace().map(str::to_owned).collect();
-    Some(Access { token, scopes, address: None, account: None })
+    Some(Access { token, scopes, address: None, name: None, account: None })
 }

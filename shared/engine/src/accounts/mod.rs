@@ -54,6 +54,14 @@ impl Connection {
         }
     }
 
+    /// The account's address, or another name of it.
+    pub fn name(&self) -> Option<String> {
+        match self {
+            Self::Live(access) | Self::NeedsReauth(access) => access.name.clone(),
+            Self::Sandbox(_) | Self::None => self.address().map(Address::addr_spec),
+        }
+    }
+
     /// The access to a provider's account, good or not.
     pub const fn access(&self) -> Option<&Access> {
         match self {
@@ -230,7 +238,13 @@ fn show(stored: &StoredConnection, tokens: &Tokens) -> Connection {
 
 /// An account whose tokens cannot be read: it has no address.
 fn unreadable(stored: StoredConnection) -> Access {
-    Access { token: String::new().into(), scopes: stored.scopes, address: None, account: Some(stored.account) }
+    Access {
+        token: String::new().into(),
+        scopes: stored.scopes,
+        address: None,
+        name: None,
+        account: Some(stored.account),
+    }
 }
 
 /// The error of an account, and of its jobs, whose tokens cannot be read.

@@ -71,7 +71,7 @@ impl Accounts {
                     // A refresh token that does not rotate is not in the answer.
                     refresh: granted.refresh_token.unwrap_or(tokens.refresh),
                     expires_at: self.clock.now().checked_add(granted.expires_in).unwrap_or(Timestamp::MAX),
-                    address: tokens.address,
+                    name: tokens.name,
                 };
                 StoredConnection {
                     sealed: tokens.seal(&*self.vault, &seen.workspace, seen.provider, &seen.account).await?,

@@ -1,6 +1,6 @@
 //! The tokens of a connected account, and how they are sealed.
 
-use domain::{Address, Provider, WorkspaceId};
+use domain::{Provider, WorkspaceId};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
@@ -18,9 +18,9 @@ pub struct Tokens {
     pub refresh: SecretString,
     /// When the bearer token ends.
     pub expires_at: Timestamp,
-    /// The account's address.
-    #[serde(serialize_with = "without_name")]
-    pub address: Address,
+    /// The account's address, or another name that it signs in with.
+    #[serde(rename = "address")]
+    pub name: String,
 }
 
 impl Tokens {
@@ -45,7 +45,8 @@ impl Tokens {
         Access {
             token: self.access.clone(),
             scopes: stored.scopes.clone(),
-            address: Some(self.address.clone()),
+            address: self.name.parse().ok(),
+            name: Some(self.name.clone()),
             account: Some(stored.account.clone()),
         }
     }
@@ -53,8 +54,4 @@ impl Tokens {
 
 fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose_secret())
-}
-
-fn without_name<S: Serializer>(address: &Address, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&address.addr_spec())
 }

@@ -291,7 +291,6 @@ impl Reading<'_> {
     /// answer, may say it.
     fn is_made_up(&self, action: &ActionSpec, params: &Value) -> bool {
         let Request { prompt, context, answers, .. } = self.request;
-        let Instructions { handing_over, telling, .. } = action.instructions;
         let says = |answered: &Answered| {
             let ClarificationKind::Text = answered.question.kind else { return false };
             answered.question.text != action.wording.ask_text
@@ -300,11 +299,7 @@ impl Reading<'_> {
         let is_used = |mention: &&Mention| !mention.quoted && params.contains(&mention.address.addr_spec());
         context.is_none()
             && !answers.iter().any(says)
-            && self
-                .mentioned
-                .iter()
-                .filter(is_used)
-                .any(|mention| is_only_named(prompt, mention, handing_over, telling))
+            && self.mentioned.iter().filter(is_used).any(|mention| is_only_named(prompt, mention, &action.instructions))
     }
 
     /// Asks a question, unless it was answered, or asked before.

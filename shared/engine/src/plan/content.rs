@@ -4,6 +4,7 @@
 use domain::Mention;
 
 use super::condition::{after, holds, is_joint, is_mark, opening, sentence_end, sentence_start, word_starts};
+use crate::ports::Instructions;
 
 /// Words before a thing that is only named, in English, German, Spanish and French.
 const NAMED: [&str; 5] = [
@@ -36,11 +37,11 @@ const SAID: [&str; 4] = [
 /// Words for a text, which is said where a clause follows (`the news that we won`), or where it is one of several
 /// (`a note about lunch`).
 const TOLD: [&str; 4] = [
-    "mail, email, e-mail, news, message, info, information, reminder, word, note, line, letter, invitation, invite, notice, update, \
+    "news, message, info, information, reminder, word, note, line, letter, invitation, invite, notice, update, \
      text, answer, question, request, fact, feedback, heads-up, heads",
-    "mail, e-mail, nachricht, info, notiz, hinweis, antwort, erinnerung, einladung",
-    "correo, mail, noticia, mensaje, aviso, nota, respuesta, recordatorio, invitación",
-    "mail, e-mail, courriel, nouvelle, message, info, rappel, note, réponse, mot, invitation",
+    "nachricht, info, notiz, hinweis, antwort, erinnerung, einladung",
+    "noticia, mensaje, aviso, nota, respuesta, recordatorio, invitación",
+    "nouvelle, message, info, rappel, note, réponse, mot, invitation",
 ];
 const RELATIVE: [&str; 4] = ["that, who, which, whom, whose", "die, der, das", "que, quien", "que, qui, dont"];
 /// Words that say which text is meant: it is a certain one.
@@ -74,8 +75,9 @@ const TEXTS: [&str; 1] = [
 ];
 
 /// Whether the sentence around an address names what it hands over, and no text of the request says what that is.
-/// `handing` and `telling` are how such sentences begin; a teller is often followed by a clause, which says it.
-pub(super) fn is_only_named(text: &str, mention: &Mention, handing: &[&str], telling: &[&str]) -> bool {
+/// A sentence that tells is often followed by a clause, which says it.
+pub(super) fn is_only_named(text: &str, mention: &Mention, asks: &Instructions) -> bool {
+    let Instructions { handing_over: handing, telling, nouns, .. } = *asks;
     let (start, end) = (sentence_start(text, mention.start), sentence_end(text, mention.end));
     let opening = opening(&text[start..mention.start]);
     let is_verb = |at: &usize| (*at == 0 || is_joint(&opening[..*at])) && after(&opening[*at..], handing).is_some();
@@ -94,7 +96,8 @@ pub(super) fn is_only_named(text: &str, mention: &Mention, handing: &[&str], tel
     let behind = after(behind, &["know, wissen"]).unwrap_or(behind).trim_start();
     let between = between.trim();
     let is_sent_to = ["to", "an", "a", "à"].iter().any(|to| between.split_whitespace().next_back() == Some(to));
-    let says = |named: &str| named.contains(is_mark) || named.contains("http") || holds(named, &SAID) || is_told(named);
+    let says =
+        |named: &str| named.contains(is_mark) || named.contains("http") || holds(named, &SAID) || is_told(named, nouns);
     let clause = [" once ", " when ", " after ", " as soon "].iter().filter_map(|word| behind.find(word)).min();
     let is_clause = || holds(&behind[..clause.unwrap_or(behind.len())], &VERBS) && !holds(behind, &RELATIVE);
     let encloses = |part: &str| {
@@ -123,10 +126,10 @@ pub(super) fn is_only_named(text: &str, mention: &Mention, handing: &[&str], tel
 }
 
 /// Whether a text is spoken of that a clause gives, or that is not a certain one.
-fn is_told(named: &str) -> bool {
+fn is_told(named: &str, nouns: &[&str]) -> bool {
     const NEAR: usize = 3;
     let words: Vec<&str> = named.split_whitespace().collect();
-    let place = words.iter().position(|word| holds(word, &TOLD));
+    let place = words.iter().position(|word| holds(word, &TOLD) || holds(word, nouns));
     place.is_some_and(|at| {
         let is_certain = words[at.saturating_sub(NEAR)..at].iter().any(|word| holds(word, &CERTAIN));
         !is_certain || words[at..].iter().any(|word| holds(word, &RELATIVE))
@@ -138,9 +141,11 @@ mod tests {
     use super::*;
 
     fn only_named(text: &str) -> bool {
-        let handing = ["send, email, mail, forward, share", "schick, schicke", "envía", "envoie"];
-        let telling = ["tell, let", "sag, schreib", "dile a", "dis à"];
-        domain::mentions(text).iter().any(|mention| is_only_named(text, mention, &handing, &telling))
+        const HANDING: [&str; 4] = ["send, email, mail, forward, share", "schick, schicke", "envía", "envoie"];
+        const TELLING: [&str; 4] = ["tell, let", "sag, schreib", "dile a", "dis à"];
+        let asks =
+            Instructions { handing_over: &HANDING, telling: &TELLING, nouns: &["email"], ..Instructions::default() };
+        domain::mentions(text).iter().any(|mention| is_only_named(text, mention, &asks))
     }
 
     #[test]

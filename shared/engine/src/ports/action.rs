@@ -81,6 +81,8 @@ pub struct Instructions {
     pub handing_over: &'static [&'static str],
     /// The same of sentences that tell something.
     pub telling: &'static [&'static str],
+    /// Words for what it makes.
+    pub nouns: &'static [&'static str],
 }
 
 /// A request with the plan that it should become.
@@ -203,8 +205,10 @@ pub struct Access {
     pub token: SecretString,
     /// The scopes it was granted, as the provider names them.
     pub scopes: Vec<String>,
-    /// The account's address, where it is known.
+    /// The account's address, where it is known and has one.
     pub address: Option<Address>,
+    /// Its address, or another name that it signs in with; none where nothing is known of it.
+    pub name: Option<String>,
     /// The account as its connection names it; none for a pasted token.
     pub account: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Address, Provider};
+use domain::Provider;
 use secrecy::SecretString;
 
 use super::Cause;
@@ -78,8 +78,8 @@ pub struct Granted {
 pub struct Identity {
     /// Identifies the account without revealing it: a hash of the provider's own id.
     pub account: String,
-    /// The account's address.
-    pub address: Address,
+    /// The account's address, or another name that it signs in with, such as a phone number.
+    pub name: String,
 }
 
 /// Why there is no token. The text is ours, or an error code of the provider.

@@ -58,8 +58,8 @@ pub struct OAuthSpec {
     pub pasted_scopes: &'static [&'static str],
     /// Whether the id token's issuer is this provider's. The origin is that of the authorization endpoint.
     pub is_issuer: fn(&IdClaims, origin: &str) -> bool,
-    /// The account's address.
-    pub address: fn(&IdClaims) -> Option<&str>,
+    /// The account's address, or another name that it signs in with.
+    pub name: fn(&IdClaims) -> Option<&str>,
 }
 
 /// The claims of an id token that differ between providers (OpenID Connect Core, section 2).

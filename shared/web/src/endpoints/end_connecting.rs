@@ -45,8 +45,8 @@ async fn handler(
         let Segment(provider) = provider?;
         let Query(Callback { state, code, error }) = query?;
         let cookie = consent_cookie::get(&web, provider, &headers);
-        let address = web.engine.connector.finish(provider, connect::Callback { state, cookie, code, error }).await?;
-        let connected = format!("This workspace now acts as {}. You can close this page.", address.addr_spec());
+        let name = web.engine.connector.finish(provider, connect::Callback { state, cookie, code, error }).await?;
+        let connected = format!("This workspace now acts as {name}. You can close this page.");
         let page = page("The account is connected", &[&connected], ("/dev/action-runner.html", "Action runner"));
         // The cookie works once.
         Ok::<_, Refused>(([(header::SET_COOKIE, consent_cookie::set(&web, provider, "", 0))], page))

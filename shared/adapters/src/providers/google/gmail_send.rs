@@ -48,6 +48,7 @@ pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
             reading_requests: mail::READING_REQUESTS,
             handing_over: mail::HANDING_OVER,
             telling: mail::TELLING,
+            nouns: mail::NOUNS,
         },
         wording: mail::WORDING,
     };

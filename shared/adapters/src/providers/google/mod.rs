@@ -34,7 +34,7 @@ pub(super) const SPEC: ProviderSpec = ProviderSpec {
         ],
         pasted_scopes: &["https://www.googleapis.com/auth/gmail.send"],
         is_issuer: |claims, origin| claims.iss == origin || origin.strip_prefix("https://") == Some(&claims.iss),
-        address: |claims| claims.email.as_deref(),
+        name: |claims| claims.email.as_deref(),
     },
     apis: &[ApiAddress { variable: GMAIL, default: "https://gmail.googleapis.com" }],
     revoke_page: "https://myaccount.google.com/connections",

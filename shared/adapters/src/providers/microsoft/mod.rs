@@ -34,7 +34,7 @@ pub(super) const SPEC: ProviderSpec = ProviderSpec {
         is_issuer: |claims, origin| {
             claims.tid.as_ref().is_some_and(|tenant| claims.iss == format!("{origin}/{tenant}/v2.0"))
         },
-        address: |claims| claims.email.as_deref().or(claims.preferred_username.as_deref()),
+        name: |claims| claims.email.as_deref().or(claims.preferred_username.as_deref()),
     },
     apis: &[ApiAddress { variable: GRAPH, default: "https://graph.microsoft.com/v1.0" }],
     revoke_page: "https://myapplications.microsoft.com",
