@@ -287,6 +287,10 @@ async fn nothing_connects_before_the_first_command_and_no_error_tells_the_passwo
     kept(&format!("redis://:other@127.0.0.1:{}", server.port())).ping().await.unwrap();
     let invalid = kept("redis://u:s3cret@h:port").ping().await.unwrap_err().to_string();
     assert!(!invalid.contains("s3cret"), "{invalid}");
+    for url in ["redis://u:s3cret@redis.example.com", "redis://203.0.113.7:6379/1", "redis://[2001:db8::1]"] {
+        let refused = kept(url).ping().await.unwrap_err().to_string();
+        assert!(refused.contains("without TLS") && !refused.contains("s3cret"), "{url}: {refused}");
+    }
     let tls = cache("rediss://127.0.0.1:1").ping().await.unwrap_err().to_string();
     assert!(tls.contains("refused"), "it needs no provider of the process: {tls}");
 }

@@ -135,7 +135,10 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     let catalogue = Catalogue::new(specs(), providers::actions(&apis));
     let actions = catalogue.iter().map(|action| (action.spec().provider.as_str(), action.spec().id));
     let mut metrics = Metrics::install(Vocabulary::new(actions, web::routes().into_keys()));
-    let redis = config.redis_url.clone().map(|url| Arc::new(RedisConnection::with_secret(url, clock.clone())));
+    let redis = config
+        .redis_url
+        .clone()
+        .map(|url| Arc::new(RedisConnection::with_secret(url, clock.clone()).allow_plaintext(config.redis_plaintext)));
     let (cache, budget): (_, Arc<dyn Budget>) = match &redis {
         None => (
             CachePorts::of(Arc::new(MemoryCache::new(clock.clone()))),

@@ -77,6 +77,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// `REDIS_URL`, for cache, rate limits, token budget and metrics; by default they are in memory. Required on Lambda.
     pub redis_url: Option<Secret>,
+    /// `ALLOW_PLAINTEXT`, for a `REDIS_URL` that is stored elsewhere.
+    pub redis_plaintext: bool,
     /// `QUEUE_URL`, an SQS queue's URL, or `redis` for a list in Redis; by default the queue is in memory. Required on
     /// Lambda.
     pub queue: QueueConfig,
@@ -267,6 +269,7 @@ impl Config {
             options,
             origins: env.origins(),
             redis_url,
+            redis_plaintext: env.allow_plaintext,
             queue,
             dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
             ledger_table,

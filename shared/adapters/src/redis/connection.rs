@@ -45,6 +45,8 @@ const MAX_IDLE_S: i64 = 60;
 pub struct RedisConnection {
     /// Read for each new connection, so that a rotation takes effect.
     url: Secret,
+    /// Whether it may lead out of this network without TLS.
+    plaintext: bool,
     /// The wall clock, which goes on while the process is frozen.
     clock: Arc<dyn Clock>,
     /// When it was last used, in seconds since 1970.
@@ -95,9 +97,15 @@ impl RedisConnection {
         Ok(Self::with_secret(Secret::Given(url.into()), Arc::new(SystemClock)))
     }
 
-    /// The same with a stored URL. If it is invalid, every command fails.
+    /// The same with a stored URL. If it is invalid, or leads out of this network without TLS, every command fails.
     pub fn with_secret(url: Secret, clock: Arc<dyn Clock>) -> Self {
-        Self { url, clock, used_at: AtomicI64::default(), current: Mutex::default() }
+        Self { url, plaintext: false, clock, used_at: AtomicI64::default(), current: Mutex::default() }
+    }
+
+    /// Whether it may lead out of this network without TLS.
+    #[must_use]
+    pub fn allow_plaintext(self, allowed: bool) -> Self {
+        Self { plaintext: allowed, ..self }
     }
 
     /// Sends one command, as [`RedisConnection::query`] does.
@@ -180,7 +188,8 @@ impl RedisConnection {
         if now - self.used_at.swap(now, Ordering::Relaxed) > MAX_IDLE_S {
             self.replace();
         }
-        let attempt = self.current().get_or_insert_with(|| connect(self.url.clone()).boxed().shared()).clone();
+        let attempt =
+            self.current().get_or_insert_with(|| connect(self.url.clone(), self.plaintext).boxed().shared()).clone();
         let connected = attempt.clone().await;
         if connected.is_err() {
             self.drop_attempt(&attempt);
@@ -223,8 +232,8 @@ fn server(url: &str) -> Result<(ConnectionInfo, bool), InvalidRedisUrl> {
     Ok((info.set_redis_settings(settings), is_cluster))
 }
 
-async fn connect(secret: Secret) -> RedisResult<Live> {
-    let connected = try_connect(&secret).await;
+async fn connect(secret: Secret, plaintext: bool) -> RedisResult<Live> {
+    let connected = try_connect(&secret, plaintext).await;
     let refused = [ErrorKind::AuthenticationFailed, ErrorKind::InvalidClientConfig];
     if connected.as_ref().is_err_and(|error| refused.contains(&error.kind())) {
         secret.doubt().await;
@@ -232,10 +241,14 @@ async fn connect(secret: Secret) -> RedisResult<Live> {
     connected
 }
 
-async fn try_connect(secret: &Secret) -> RedisResult<Live> {
+async fn try_connect(secret: &Secret, plaintext: bool) -> RedisResult<Live> {
     let url = secret.get().await.map_err(|error| (ErrorKind::Io, "no URL", error.to_string()))?;
     let (server, is_cluster) =
         server(url.expose_secret()).map_err(|error| (ErrorKind::InvalidClientConfig, error.0))?;
+    if !plaintext && matches!(server.addr(), ConnectionAddr::Tcp(..)) && !http::is_private(url.expose_secret()) {
+        let says = "the URL leaves this network without TLS: use rediss://, or set ALLOW_PLAINTEXT=true";
+        return Err((ErrorKind::Io, says).into());
+    }
     if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
         http::install_tls();
     }

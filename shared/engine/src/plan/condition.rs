@@ -80,7 +80,7 @@ pub(super) fn is_another_request(text: &str, mention: &Mention, requests: &[&str
     let is_asked = |at: usize| {
         let lead = opening[..at].trim_end();
         let is_free = lead.is_empty()
-            || (lead.ends_with(':') && !lead.contains(' '))
+            || lead.ends_with(':')
             || (is_joint(lead) && [&STATEMENTS[..], &CONDITIONS].iter().any(|leads| after(lead, leads).is_some()))
             || after(lead, &ADVERBIALS).is_some();
         is_free && after(&opening[at..], requests).is_some()
