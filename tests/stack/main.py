@@ -601,6 +601,7 @@ def seldom(stack):
     """What a function does when nothing is at hand, when it is asked again, or when a job has to wait."""
     several = ["replayed 1", "replayed 2"]
     check(accept(stack, *several) == accept(stack, *several), "two actions again are the same two jobs")
+    check(len(stack.expect(200, "GET", "/ai/jobs?limit=5", key="app")["data"]) == 5, "a list has as many jobs as it may")
     stack.keys["globex"] = stack.orchestrator("keys", "create", "--workspace", "globex", "--scopes", "audit:read")
     entries = stack.expect(200, "GET", "/audit", key="globex")["data"]
     check(len(entries) == 1, "an audit may have one entry", entries)
