@@ -141,6 +141,28 @@ async fn exit_codes_tell_failed_from_unknown_and_unreachable() {
 }
 
 #[tokio::test]
+async fn health_is_one_line_and_an_exit_code() {
+    let (folder, fakes) = (tempfile::tempdir().unwrap(), Fakes::start().await.unwrap());
+    let server = Server::start(folder.path(), &[]);
+    let running = server.url.clone();
+    let port = running.rsplit(':').next().unwrap();
+    for (name, value) in [("ORCHESTRATOR_URL", running.as_str()), ("PORT", port), ("SETTINGS", &format!("PORT={port}"))]
+    {
+        let mut command = asks("", &["health"]);
+        let Output { status, stdout, .. } = command.env(name, value).env("HOST", "0.0.0.0").output().unwrap();
+        assert!(status.success() && stdout == format!("{running} runs\n").as_bytes(), "{name}: {status}");
+    }
+    drop(server);
+    // Its backlog accepts a connection, and nobody answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    for url in [&running, &silent, &fakes.gmail_url(), "http://127.0.0.1:1", "nowhere"] {
+        let (code, out, says) = ask(url, &["health"]).await;
+        assert!(code == 1 && out.is_empty() && says.lines().count() == 1, "{url}: {code}: {out}{says}");
+    }
+}
+
+#[tokio::test]
 async fn actions_come_from_standard_input_and_a_watch_tells_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{Reply, Server, command, gmail, reply, run};
+use crate::support::{Reply, Server, command, gmail, refused, reply, run};
 
 /// Runs `orchestrator keys …` in a folder and gives back what it prints.
 fn keys(folder: &Path, arguments: &[&str]) -> String {
@@ -125,4 +125,46 @@ async fn a_bound_key_acts_for_its_actor_alone_and_a_revoked_one_for_nobody() {
     let server = Server::start(folder.path(), &[]);
     assert_eq!(get(&server, "/actions", &key).await.status, 401);
     assert_eq!(server.get("/actions").await.status, 401, "a server that had keys does not open without them");
+}
+
+/// Listens on every network.
+const EVERYWHERE: [(&str, &str); 1] = [("HOST", "0.0.0.0")];
+
+#[tokio::test]
+async fn without_a_key_a_server_listens_on_loopback_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    for made in ["no key yet", "still none"] {
+        let output = refused(folder.path(), &EVERYWHERE);
+        let says = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{made}");
+        assert!(says.contains("HOST is 0.0.0.0") && says.contains("orchestrator keys create"), "{made}: {says}");
+    }
+    for loopback in ["localhost", "127.0.0.2"] {
+        let server = Server::start(folder.path(), &[("HOST", loopback)]);
+        assert_eq!(server.get("/actions").await.status, 200, "{loopback}");
+        let foreign = reply(server.request("GET", "/actions").header("host", "api.example.com")).await;
+        assert_eq!(foreign.status, 403, "{loopback}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_key_a_server_may_listen_everywhere_and_never_opens_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = keys(folder.path(), &["create", "--workspace", "acme", "--scopes", "actions:preview"]);
+    let server = Server::start(folder.path(), &EVERYWHERE);
+    let own = &server.url;
+    assert!(own.starts_with("http://127.0.0.1:"), "{own}: a browser can open it");
+    // Another address of this machine, and the name and the page of another one.
+    let elsewhere = format!("{}/actions", own.replace("127.0.0.1", "127.0.0.3"));
+    for (credential, status) in [(key.as_str(), 200), ("none", 401)] {
+        let request = server.request_url("GET", &elsewhere).bearer_auth(credential);
+        let request = request.header("host", "api.example.com").header("origin", "https://app.example.com");
+        assert_eq!(reply(request).await.status, status, "{credential}");
+    }
+    keys(folder.path(), &["revoke", key.split('_').nth(1).unwrap()]);
+    assert_eq!(get(&server, "/actions", &key).await.status, 401, "its last key is revoked");
+    assert_eq!(server.get("/actions").await.status, 401);
+    drop(server);
+    let server = Server::start(folder.path(), &EVERYWHERE);
+    assert_eq!(server.get("/actions").await.status, 401, "a revoked key closes it too");
 }

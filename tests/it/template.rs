@@ -167,10 +167,11 @@ fn every_setting_of_the_template_is_read_with_one_default() {
 }
 
 /// Variables of the README that make no sense on AWS: this machine's own, and what Lambda or the template decides.
-const LOCAL: [&str; 9] = [
+const LOCAL: [&str; 10] = [
     "ORCHESTRATOR_DATA",
     "ORCHESTRATOR_KEY",
     "ORCHESTRATOR_URL",
+    "HOST",
     "PORT",
     "TOKEN_KEY",
     "LOG_FORMAT",

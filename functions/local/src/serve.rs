@@ -1,6 +1,6 @@
 //! `orchestrator serve` and `orchestrator worker`.
 
-use std::{error::Error, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use app::{Config, QueueConfig, WorkerTiming, run_dead_letters, run_housekeeping, run_worker};
 use engine::Engine;
@@ -20,10 +20,11 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(25);
 /// Serves until SIGTERM or Ctrl-C, then finishes requests and jobs in progress. A job that does not finish in time is
 /// resumed at the next start.
 pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port))
+    let (host, port) = (config.listen.ip(), config.listen.port());
+    let listener = TcpListener::bind(config.listen)
         .await
-        .map_err(|error| format!("port {} of 127.0.0.1 cannot be used ({error}); set PORT", config.port))?;
-    let url = format!("http://{}", listener.local_addr()?);
+        .map_err(|error| format!("port {port} of {host} cannot be used ({error}); set PORT or HOST"))?;
+    let url = app::url_of(listener.local_addr()?);
     let (engine, router, lock) = app::build(config, &url).await?;
     if lock.is_some() {
         let open = engine.sweeper.pick_up().await?;

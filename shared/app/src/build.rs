@@ -45,7 +45,7 @@ const METRICS_NAME: &str = "metrics";
 pub struct BuildError(String);
 
 /// Builds the server: the use cases, every route, and with the embedded ledger a lock that keeps other servers out of
-/// its folder. `public_url` is its own address.
+/// its folder. `public_url` is its own address. A server without keys that others could reach is not built.
 pub async fn build(config: &Config, public_url: &str) -> Result<(Arc<Engine>, Router, Option<FolderLock>), BuildError> {
     let lock = match config.ledger_table {
         None => Some(FolderLock::acquire(&config.data).map_err(failed("the data folder"))?),
@@ -57,8 +57,15 @@ pub async fn build(config: &Config, public_url: &str) -> Result<(Arc<Engine>, Ro
     }
     let engine = Arc::new(Engine::new(parts));
     let authenticator = authenticator(&engine).await?;
+    let keyless = matches!(authenticator, Authenticator::Keyless { .. });
+    let host = config.listen.ip();
+    if keyless && !host.is_loopback() {
+        let create = create_key(LOCAL);
+        return Err(BuildError(format!(
+            "HOST is {host}, where others reach this server, and it has no key. First run: {create}; or leave HOST unset"
+        )));
+    }
     if let Some(lock) = &lock {
-        let keyless = matches!(authenticator, Authenticator::Keyless { .. });
         lock.set_keyless(keyless).map_err(failed("the data folder"))?;
     }
     if let Authenticator::Keyless { workspace, .. } = &authenticator {
@@ -77,9 +84,16 @@ async fn warn_of_open_door(engine: &Engine, workspace: &WorkspaceId) {
     };
     tracing::warn!(
         "every program of every user of this machine can send through the connected account ({accounts}), since this \
-         server has no keys; to close the door, run: orchestrator keys create --workspace {workspace} --scopes \
-         actions:preview,actions:execute,connections:write; then restart the server"
+         server has no keys; to close the door, run: {}; then restart the server",
+        create_key(workspace.as_str())
     );
+}
+
+/// The command that makes a key for all that the page does.
+fn create_key(workspace: &str) -> String {
+    format!(
+        "orchestrator keys create --workspace {workspace} --scopes actions:preview,actions:execute,connections:write"
+    )
 }
 
 /// All routes over these use cases. `public_url` is their address.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -88,9 +89,10 @@ pub struct Config {
     pub ledger_table: Option<String>,
     /// `ORCHESTRATOR_DATA`, the folder of the embedded ledger; default `.orchestrator`.
     pub data: PathBuf,
-    /// `PORT`; default 8787, and 0 means any free one.
-    pub port: u16,
-    /// `PUBLIC_URL`, this API's own address; default `http://127.0.0.1:PORT`. On Lambda there is no default: links have
+    /// `HOST`, the IP address to listen on, or `localhost`; default 127.0.0.1. One that is not loopback needs a key in
+    /// the ledger. And `PORT`; default 8787, and 0 means any free one.
+    pub listen: SocketAddr,
+    /// `PUBLIC_URL`, this API's own address; default `http://HOST:PORT`. On Lambda there is no default: links have
     /// no host, and an OAuth client requires it.
     pub public_url: Option<String>,
     /// The OAuth clients that connect accounts: `GOOGLE_CLIENT_ID` and `GOOGLE_CLIENT_SECRET`, with the endpoints
@@ -167,15 +169,34 @@ pub enum QueueConfig {
 pub struct ConfigErrors(Vec<String>);
 
 /// The API of the orchestrator that the command line calls: `ORCHESTRATOR_URL`, its address, by default
-/// `http://127.0.0.1:PORT`; and `ORCHESTRATOR_KEY`, the API key, none for a server without keys. Proxies and
-/// certificates are those of [`Config::network`], but a server on this machine is called without a proxy.
+/// that of the server whose `HOST` and `PORT` these are; and `ORCHESTRATOR_KEY`, the API key, none for a server without
+/// keys. Proxies and certificates are those of [`Config::network`], but a server on this machine is called without a proxy.
 pub fn client() -> Result<Api, ConfigErrors> {
-    let mut env = Env::new(&variable);
-    let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
-    let url = env.url("ORCHESTRATOR_URL").unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
+    read_client(&variable)
+}
+
+fn read_client(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Api, ConfigErrors> {
+    let settings = lookup("SETTINGS").unwrap_or_default();
+    let lookup = |name: &str| setting(&settings, name).or_else(|| lookup(name));
+    let mut env = Env::new(&lookup);
+    let own = url_of(env.listen());
     let key = env.text("ORCHESTRATOR_KEY").map(SecretString::from);
     let network = env.network();
+    let (url, network) = match env.url("ORCHESTRATOR_URL") {
+        Some(url) => (url, network),
+        None => (own, network.direct()),
+    };
     env.finish(Api::new(url, key, network))
+}
+
+/// Where this machine reaches a server that listens here: at the loopback address, if it listens on all.
+pub fn url_of(listen: SocketAddr) -> String {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, listen.port()))
 }
 
 impl Config {
@@ -235,7 +256,7 @@ impl Config {
         for name in ["LEDGER_TABLE", "DEAD_LETTER_QUEUE_URL", "KMS_KEY_ID"] {
             env.refuse_without_aws(env.text(name).is_some(), name);
         }
-        let port = env.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
+        let listen = env.listen();
         let public_url = env.url("PUBLIC_URL");
         let ledger_table = env.text("LEDGER_TABLE");
         let words = [("sandbox", Via::Sandbox), ("live", Via::Live)];
@@ -259,7 +280,7 @@ impl Config {
             // One call may be two requests, such as one that reads a draft's state and one that sends it.
             provider_timeout: ClientOptions::PROVIDER.total * 2,
             public_url: match &public_url {
-                None if local => format!("http://127.0.0.1:{port}"),
+                None if local => url_of(listen),
                 given => given.clone().unwrap_or_default(),
             },
             visibility_timeout: VISIBILITY_TIMEOUT,
@@ -274,7 +295,7 @@ impl Config {
             dead_letter_queue: env.url("DEAD_LETTER_QUEUE_URL"),
             ledger_table,
             data: env.text("ORCHESTRATOR_DATA").unwrap_or_else(|| ".orchestrator".to_owned()).into(),
-            port,
+            listen,
             public_url,
             oauth,
             apis,
@@ -405,6 +426,17 @@ impl<'a> Env<'a> {
         value.unwrap_or(default)
     }
 
+    /// The address to listen on: `HOST` and `PORT`.
+    fn listen(&mut self) -> SocketAddr {
+        let host = match self.text("HOST").as_deref() {
+            None | Some("localhost") => Ok(Ipv4Addr::LOCALHOST.into()),
+            Some(host) => host.parse::<IpAddr>(),
+        };
+        self.refuse(host.is_err(), "HOST must be an IP address, such as 0.0.0.0 for every network, or localhost");
+        let port = self.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
+        SocketAddr::new(host.unwrap_or(Ipv4Addr::LOCALHOST.into()), port)
+    }
+
     /// A URL with http or https, without its trailing slash.
     fn url(&mut self, name: &str) -> Option<String> {
         let text = self.text(name)?;
@@ -504,7 +536,10 @@ mod tests {
     fn the_defaults_are_the_rules_planner_and_the_sandbox() {
         let config = read(&[]).unwrap();
         assert!(config.planner.is_none() && config.options.provider_mode.is_none());
-        assert_eq!((config.port, config.options.max_tokens_per_minute), (8787, 8000));
+        assert_eq!(
+            (config.listen.to_string().as_str(), config.options.max_tokens_per_minute),
+            ("127.0.0.1:8787", 8000)
+        );
         assert_eq!(config.options.public_url, "http://127.0.0.1:8787");
         assert!(config.options.allowlist.is_none(), "everything in the catalogue");
         assert!(config.oauth.is_empty() && config.apis.is_empty() && config.options.pasted.tokens.is_empty());
@@ -588,12 +623,35 @@ mod tests {
         ];
         let config = read(&settings).unwrap();
         let limits = config.options.limits;
-        assert_eq!((limits.open_jobs, limits.prompt_bytes, config.port), (7, 9, DEFAULT_PORT));
+        assert_eq!((limits.open_jobs, limits.prompt_bytes, config.listen.port()), (7, 9, DEFAULT_PORT));
         assert_eq!(config.apis["GMAIL_BASE_URL"], "http://127.0.0.1/?a=b");
         assert!(config.options.require_plan);
         for (wrong, named) in [("LIMIT_OPEN_JOBS", "SETTINGS"), ("PORT=1;x", "SETTINGS"), ("PORT=x", "PORT")] {
             let error = read(&[("SETTINGS", wrong)]).unwrap_err().to_string();
             assert!(error.contains(named), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_name_where_the_server_listens_and_is_called() {
+        for (host, listens, called) in [
+            ("", "127.0.0.1:9", "http://127.0.0.1:9"),
+            ("localhost", "127.0.0.1:9", "http://127.0.0.1:9"),
+            (" 127.0.0.2 ", "127.0.0.2:9", "http://127.0.0.2:9"),
+            ("::1", "[::1]:9", "http://[::1]:9"),
+            ("0.0.0.0", "0.0.0.0:9", "http://127.0.0.1:9"),
+            ("::", "[::]:9", "http://[::1]:9"),
+            ("192.0.2.1", "192.0.2.1:9", "http://192.0.2.1:9"),
+            ("2001:db8::1", "[2001:db8::1]:9", "http://[2001:db8::1]:9"),
+        ] {
+            let variables = |name: &str| (name == "SETTINGS").then(|| format!("HOST={host};PORT=9"));
+            let config = Config::read(Runtime::Local, &variables).unwrap();
+            assert_eq!((config.listen.to_string().as_str(), config.options.public_url.as_str()), (listens, called));
+            assert_eq!(read_client(&variables).unwrap().url(), called);
+        }
+        for wrong in ["*", "all", "example.com", "0.0.0.0:80", "256.0.0.1", "0", "[::]", "127.0.0.1,::1", "10.0.0.0/8"]
+        {
+            assert!(read(&[("HOST", wrong)]).unwrap_err().to_string().contains("HOST must be"), "{wrong}");
         }
     }
 

@@ -8,6 +8,6 @@ mod worker;
 #[cfg(feature = "aws")]
 pub use build::create_table;
 pub use build::{BuildError, build, dead_letters, engine, function, is_beside_keyless_server, parts, router};
-pub use config::{Config, ConfigErrors, PlannerConfig, QueueConfig, Runtime, SealingConfig, client};
+pub use config::{Config, ConfigErrors, PlannerConfig, QueueConfig, Runtime, SealingConfig, client, url_of};
 pub use process::{keep_memory_private, open_files};
 pub use worker::{WorkerTiming, run_dead_letters, run_housekeeping, run_worker};

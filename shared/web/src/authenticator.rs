@@ -1,5 +1,7 @@
 //! Authentication. Without keys, only loopback requests from our own page or from programs are accepted.
 
+use std::net::Ipv4Addr;
+
 use axum::http::{HeaderMap, Method, header};
 use domain::{ActorHash, Scope, WorkspaceId};
 use engine::{Caller, Engine, Problem, ProblemCode, limits::Ticket, refusals::Refusal};
@@ -95,7 +97,8 @@ fn is_loopback(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };
-    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+    let is_loopback = name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    is_loopback || name.eq_ignore_ascii_case("localhost") || name == "[::1]"
 }
 
 #[cfg(test)]
@@ -104,12 +107,20 @@ mod tests {
 
     #[test]
     fn only_loopback_names_are_loopback() {
-        for host in ["127.0.0.1", "127.0.0.1:8787", "localhost:1", "LOCALHOST", "[::1]", "[::1]:8787"] {
+        for host in ["127.0.0.1", "127.0.0.1:8787", "localhost:1", "LOCALHOST", "127.0.0.2:80", "[::1]", "[::1]:8787"] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in
-            ["", "example.com", "127.0.0.1.example.com", "localhost.example.com:80", "0.0.0.0", "[::2]:1", "::1"]
-        {
+        for host in [
+            "",
+            "example.com",
+            "127.0.0.1.example.com",
+            "localhost.example.com:80",
+            "0.0.0.0",
+            "128.0.0.1",
+            "127.1",
+            "[::2]:1",
+            "::1",
+        ] {
             assert!(!is_loopback(host), "{host}");
         }
     }

@@ -31,11 +31,14 @@ const WAIT: &str = "20";
 /// How often a list or a status is polled.
 const POLL_EVERY: Duration = Duration::from_secs(2);
 
+/// How long a server may take to say that it runs.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The end of `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was done, because the plan asks \
      a question, warns of something or has no action; 4 the outcome of a send is unknown.\n\n\
-     plan, execute, job, jobs, actions and connect call the server at ORCHESTRATOR_URL (default http://127.0.0.1:PORT) \
-     with the API key in ORCHESTRATOR_KEY.";
+     plan, execute, job, jobs, actions, connect and health call the server at ORCHESTRATOR_URL (default that of HOST and \
+     PORT) with the API key in ORCHESTRATOR_KEY.";
 
 /// The commands.
 #[derive(Subcommand)]
@@ -121,6 +124,8 @@ pub enum Ask {
         #[command(flatten)]
         how: Output,
     },
+    /// Tell in one line whether the server runs, for a container's health check. Whether its stores answer, /readyz tells.
+    Health,
 }
 
 /// The output's format.
@@ -167,6 +172,7 @@ pub async fn run(api: &Api, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         Ask::Connect { provider, no_wait, how } => connect(api, provider, !no_wait, how).await,
+        Ask::Health => health(api).await,
     }
 }
 
@@ -311,6 +317,19 @@ async fn connect(api: &Api, provider: Provider, wait: bool, how: Output) -> Resu
     }
     say(how, &status, |out| print::connection(out, &status))?;
     Ok(ExitCode::from(if is_connected(&status) { 0 } else { NOT_DONE }))
+}
+
+/// Asks nothing of the stores: what watches a container restarts it if this fails, and that mends no store.
+async fn health(api: &Api) -> Result<ExitCode, Box<dyn Error>> {
+    match time::timeout(HEALTH_TIMEOUT, api.get(&["healthz"], &[])).await {
+        Ok(Ok(health)) if health["status"] == "ok" => {
+            println!("{} runs", api.url());
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Ok(_)) => Err(format!("{} is no orchestrator", api.url()).into()),
+        Ok(Err(error)) => Err(error.to_string().replace("\n  ", "; ").into()),
+        Err(_) => Err(format!("{} does not answer within {} s", api.url(), HEALTH_TIMEOUT.as_secs()).into()),
+    }
 }
 
 /// Polls until the job ends.

@@ -4,7 +4,7 @@
 //! prints `working` and the API `listening` when they have begun. It ends with its standard input,
 //! so that it does not outlive whoever started it.
 
-use std::{error::Error, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Duration};
+use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use adapters::{
     redis::{RedisConnection, RedisQueue},
@@ -127,7 +127,7 @@ async fn work(engine: Arc<Engine>, arguments: &Arguments) -> Result<(), Box<dyn 
 }
 
 async fn serve(engine: Arc<Engine>, config: &Config) -> Result<(), Box<dyn Error>> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)).await?;
+    let listener = TcpListener::bind(config.listen).await?;
     let router = app::router(config, engine, &format!("http://{}", listener.local_addr()?)).await?;
     let mut terminate = signal(SignalKind::terminate())?;
     println!("listening");
