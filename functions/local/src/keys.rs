@@ -81,6 +81,7 @@ pub async fn run(config: &Config, command: Keys) -> Result<(), Box<dyn Error>> {
                 let why = if told { "REDIS_URL is not set" } else { "Redis does not answer" };
                 eprintln!("{why}: servers that have just read the key accept its requests for up to 10 seconds more.");
             }
+            println!("{id} is revoked");
         }
     }
     Ok(())
