@@ -42,7 +42,11 @@ impl Client {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
         let request = request.body(Full::new(body)).expect("a request");
-        self.sender.ready().await.expect("the server keeps the connection");
+        // The server ends a connection that asks nothing for ten seconds.
+        if self.sender.ready().await.is_err() {
+            let url = format!("http://{}", self.host);
+            *self = Self::connect(&url, self.key.as_deref()).await;
+        }
         let response = self.sender.send_request(request).await.expect("an answer");
         let status = response.status();
         (status, response.into_body().collect().await.expect("a whole answer").to_bytes())
