@@ -1,5 +1,7 @@
 //! Validates a planner's answer, which is read as if an enemy had written it.
 
+use std::collections::{BTreeSet, HashMap};
+
 use domain::{
     Address, AnswerValue, Answered, Ask, ClarificationKind, ClientRequestId, Intent, Mention, PlannedAction, Question,
     Violation, asks_for_html, clean_html, disarmed, doubtful_addresses, in_ascii, is_hidden, mentions, pointer_token,
@@ -98,6 +100,8 @@ struct Reading<'a> {
     /// The addresses of answers: never quoted, never conditional.
     answered: Vec<Address>,
     plan: Draft,
+    /// By action, the addresses to which the prompt hands over what it only names.
+    unsaid: HashMap<&'static str, BTreeSet<String>>,
     /// The addresses that the answer has a use for, or that were asked about or refused.
     accounted: Vec<Address>,
     /// Why actions of the answer are not in the plan.
@@ -135,6 +139,7 @@ pub(super) fn read(
         mentioned: mentions(request.prompt),
         answered: answered.collect(),
         plan,
+        unsaid: HashMap::new(),
         accounted: Vec::new(),
         denials: Vec::new(),
     };
@@ -261,7 +266,6 @@ impl Reading<'_> {
         for field in text_fields(&action.params_schema()) {
             let Some(text) = params.get(&field.name).and_then(Value::as_str) else { continue };
             let is_blank = text.chars().all(|c| c.is_whitespace() || is_hidden(c));
-            let is_missing = is_blank || (field.is_required && self.is_made_up(action.spec(), params));
             match field.kind {
                 TextKind::Html if is_blank => {}
                 TextKind::Html if asks_for_html(&words(self.request.prompt, self.request.answers)) => {
@@ -273,7 +277,7 @@ impl Reading<'_> {
                         self.denials.push(LEFT_OUT.to_owned());
                     }
                 }
-                TextKind::Text if field.is_required && is_missing => {
+                TextKind::Text if field.is_required && (is_blank || self.is_made_up(action.spec(), params)) => {
                     let topic = format!("{}-{place}", field.name);
                     let question = Question::new(ClarificationKind::Text, None, &topic, action.spec().wording.ask_text);
                     match self.answer(&question).and_then(AnswerValue::text).map(str::to_owned) {
@@ -289,17 +293,28 @@ impl Reading<'_> {
 
     /// Whether the request only names what the action should say. What stands beside the prompt, or was said in an
     /// answer, may say it.
-    fn is_made_up(&self, action: &ActionSpec, params: &Value) -> bool {
+    fn is_made_up(&mut self, action: &ActionSpec, params: &Value) -> bool {
         let Request { prompt, context, answers, .. } = self.request;
         let says = |answered: &Answered| {
             let ClarificationKind::Text = answered.question.kind else { return false };
             answered.question.text != action.wording.ask_text
         };
+        if context.is_some() || answers.iter().any(says) {
+            return false;
+        }
+        let mentioned = &self.mentioned;
+        let unsaid = self.unsaid.entry(action.id).or_insert_with(|| {
+            let mut unsaid = BTreeSet::new();
+            for mention in mentioned.iter().filter(|mention| !mention.quoted) {
+                let address = mention.address.addr_spec();
+                if !unsaid.contains(&address) && is_only_named(prompt, mention, &action.instructions) {
+                    unsaid.insert(address);
+                }
+            }
+            unsaid
+        });
         let params = params.to_string();
-        let is_used = |mention: &&Mention| !mention.quoted && params.contains(&mention.address.addr_spec());
-        context.is_none()
-            && !answers.iter().any(says)
-            && self.mentioned.iter().filter(is_used).any(|mention| is_only_named(prompt, mention, &action.instructions))
+        unsaid.iter().any(|address| params.contains(address))
     }
 
     /// Asks a question, unless it was answered, or asked before.

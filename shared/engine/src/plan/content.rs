@@ -74,11 +74,14 @@ const TEXTS: [&str; 1] = [
     "subject, title, text, body, message, words, following, heading, line, headline, sentence, good news, bad news, news",
 ];
 
+/// The most characters behind an address that are looked at: a prompt may hold thousands of addresses in one sentence.
+const LONGEST_THING: usize = 300;
+
 /// Whether the sentence around an address names what it hands over, and no text of the request says what that is.
 /// A sentence that tells is often followed by a clause, which says it.
 pub(super) fn is_only_named(text: &str, mention: &Mention, asks: &Instructions) -> bool {
     let Instructions { handing_over: handing, telling, nouns, .. } = *asks;
-    let (start, end) = (sentence_start(text, mention.start), sentence_end(text, mention.end));
+    let start = sentence_start(text, mention.start);
     let opening = opening(&text[start..mention.start]);
     let is_verb = |at: &usize| (*at == 0 || is_joint(&opening[..*at])) && after(&opening[*at..], handing).is_some();
     let hands = word_starts(&opening).filter(is_verb).last();
@@ -87,11 +90,13 @@ pub(super) fn is_only_named(text: &str, mention: &Mention, asks: &Instructions) 
         (None, Some(rest)) => ("", true, rest),
         (None, None) => return false,
     };
+    let end = sentence_end(text, mention.end);
     let is_more = |other: &str| !other.contains('@') && other.split_whitespace().count() > 2;
     if is_more(&text[..start]) || is_more(&text[end..]) {
         return false;
     }
-    let behind = text[mention.end..end].to_lowercase().replace('’', "'");
+    let behind: String = text[mention.end..end].chars().take(LONGEST_THING).flat_map(char::to_lowercase).collect();
+    let behind = behind.replace('’', "'");
     let behind = behind.trim_start_matches(|c: char| !c.is_alphabetic() && !is_mark(c));
     let behind = after(behind, &["know, wissen"]).unwrap_or(behind).trim_start();
     let between = between.trim();
