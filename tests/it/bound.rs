@@ -72,6 +72,25 @@ fn ids(list: &Value) -> Vec<&str> {
     list["data"].as_array().unwrap().iter().map(|one| one["job_id"].as_str().unwrap()).collect()
 }
 
+/// Jobs of Gmail's: one that was sent, one whose outcome is unknown, one that failed, one that waits.
+async fn each_fate(fakes: &Fakes, client: &Client, actor: Option<&str>) -> Vec<String> {
+    let mut jobs = Vec::new();
+    for (key, fault) in [
+        ("sent", None),
+        ("unknown", Some(Fault::AcceptThenClose)),
+        ("failed", Some(Fault::Forbidden)),
+        ("waits", Some(Fault::TooManyRequests { retry_after_s: Some(600) })),
+    ] {
+        if let Some(fault) = fault {
+            fakes.script(fault.on("gmail.messages.send"));
+        }
+        let id = job_id(&execute(client, &gmail(key, "Bob's"), actor).await);
+        client.job_when(&id, "tried", |job| job["attempts"] == 1 && job["status"] != "running").await;
+        jobs.push(id);
+    }
+    jobs
+}
+
 #[tokio::test]
 async fn for_a_bound_key_there_are_no_jobs_of_other_actors() {
     let fakes = Fakes::start().await.unwrap();
@@ -84,19 +103,7 @@ async fn for_a_bound_key_there_are_no_jobs_of_other_actors() {
     // One in the outbox, one that was sent, one whose outcome is unknown, one that failed, one that waits.
     let mut jobs = vec![job_id(&execute(&bob, &outlook("outbox"), None).await)];
     bob.ended(&jobs[0]).await;
-    for (key, fault) in [
-        ("sent", None),
-        ("unknown", Some(Fault::AcceptThenClose)),
-        ("failed", Some(Fault::Forbidden)),
-        ("waits", Some(Fault::TooManyRequests { retry_after_s: Some(600) })),
-    ] {
-        if let Some(fault) = fault {
-            fakes.script(fault.on("gmail.messages.send"));
-        }
-        let id = job_id(&execute(&bob, &gmail(key, "Bob's"), None).await);
-        bob.job_when(&id, "tried", |job| job["attempts"] == 1 && job["status"] != "running").await;
-        jobs.push(id);
-    }
+    jobs.extend(each_fate(&fakes, &bob, None).await);
     let holdings = async |client: &Client| {
         let mut told = Vec::new();
         for path in ["/ai/jobs?limit=100", "/ai/jobs?status=error", "/dev/outbox", "/audit?limit=100"] {
@@ -155,20 +162,7 @@ async fn a_narrowed_key_reaches_jobs_of_its_actions_alone() {
     let (all, narrow) = (make_key(folder, &[]), make_key(folder, &["--allow", "outlook.send"]));
     let server = Server::start_live(folder, &fakes, GMAIL_SEND, &[]);
     let (all, narrow) = (server.with_key(&all), server.with_key(&narrow));
-    let mut jobs = Vec::new();
-    for (key, fault) in [
-        ("sent", None),
-        ("unknown", Some(Fault::AcceptThenClose)),
-        ("failed", Some(Fault::Forbidden)),
-        ("waits", Some(Fault::TooManyRequests { retry_after_s: Some(600) })),
-    ] {
-        if let Some(fault) = fault {
-            fakes.script(fault.on("gmail.messages.send"));
-        }
-        let id = job_id(&execute(&all, &gmail(key, "Hello"), Some("ann")).await);
-        all.job_when(&id, "tried", |job| job["attempts"] == 1 && job["status"] != "running").await;
-        jobs.push(id);
-    }
+    let jobs = each_fate(&fakes, &all, Some("ann")).await;
     let before = all.get("/ai/jobs").await.body;
     for id in &jobs {
         for (way, reply) in ways(&narrow, id).await {

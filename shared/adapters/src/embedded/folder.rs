@@ -81,7 +81,7 @@ fn close(folder: &Path, mode: u32) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         if !OURS.iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
-            // Our files are private wherever they are, but whoever may write could put others in their place.
+            // Our files are private wherever they are, but a user with write permission could replace them.
             let is_safe = mode & 0o022 == 0;
             return if is_safe { Ok(()) } else { Err(refused(folder, "other users may write to it", "chmod 700")) };
         }
