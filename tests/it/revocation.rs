@@ -137,6 +137,13 @@ async fn revoke_in(mut world: World, redis_is_away: bool) {
     }
     assert_eq!(fakes.deliveries().len(), 0);
     assert_eq!(own.get("/actions").await.status, 200, "another key is another");
+    let scrape = own.get("/metrics").await.body;
+    let counted = scrape
+        .as_str()
+        .unwrap()
+        .lines()
+        .find_map(|line| line.strip_prefix("ai_auth_failures_total{reason=\"revoked\"} ")?.parse::<u32>().ok());
+    assert!(counted.is_some_and(|counted| counted >= 100), "each of the hundred is counted: {counted:?}");
 
     if redis_is_away {
         return;
@@ -154,6 +161,7 @@ async fn revoke_in(mut world: World, redis_is_away: bool) {
     assert_eq!(told[..3], last, "{audit}");
     let count = |event: &str| told.iter().filter(|told| **told == event).count();
     assert_eq!((count("job.accepted"), count("job.failed"), count("key.revoked")), (10, 10, 1), "{audit}");
+    assert!(count("request.refused") > 0, "{audit}");
 }
 
 #[tokio::test]

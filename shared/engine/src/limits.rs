@@ -34,17 +34,28 @@ pub struct Limits {
     pub prompt_bytes: usize,
 }
 
-/// What a request still owes the rate limits; nothing without a key. Clones share it.
+/// What a request still owes the rate limits, and the key that it came with; nothing without a key. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Ticket(Arc<Mutex<Option<RateLimit>>>);
+pub struct Ticket(Arc<Mutex<Charge>>);
+
+#[derive(Debug, Default)]
+struct Charge {
+    due: Option<RateLimit>,
+    key: Option<(KeyId, WorkspaceId)>,
+}
 
 impl Ticket {
     /// Takes the charge, for a call that counts the request along with its own work.
     pub(crate) fn take(&self) -> Option<RateLimit> {
-        self.lock().take()
+        self.lock().due.take()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<RateLimit>> {
+    /// The key that the request was admitted with, and the key's workspace.
+    pub fn key(&self) -> Option<(KeyId, WorkspaceId)> {
+        self.lock().key.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Charge> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,7 +95,7 @@ impl RateLimiter {
             0 => self.seen.remember(key.clone(), 1, now),
             _ => self.seen.change(key, |seen| *seen += 1),
         }
-        *ticket.lock() = Some(charge);
+        *ticket.lock() = Charge { due: Some(charge), key: Some((key.clone(), workspace.clone())) };
         Ok(())
     }
 

@@ -45,6 +45,12 @@ impl Refusal {
         Self::of(failure, unauthenticated())
     }
 
+    /// The refusal of a key that was revoked a moment ago.
+    pub fn of_revoked(key: KeyId, workspace: WorkspaceId) -> Box<Self> {
+        let refusal = Self::of_credential(AuthFailure::Revoked);
+        Box::new(Self { key: Some(key), workspace: Some(workspace), ..*refusal })
+    }
+
     /// The refusal of a key that has ended, which only its owner is told.
     pub(crate) fn of_expired(end: Timestamp) -> Box<Self> {
         let detail = format!("this API key expired at {end}; ask the operator for a new one");

@@ -10,7 +10,12 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use engine::{Problem, ProblemCode, limits::Ticket, ports::Ids, refusals::Origin};
+use engine::{
+    Problem, ProblemCode,
+    limits::Ticket,
+    ports::Ids,
+    refusals::{Origin, Refusal},
+};
 use futures_util::FutureExt as _;
 use telemetry::{
     TraceContext, labels,
@@ -133,6 +138,9 @@ async fn observed(web: &Web, request: Request, next: Next, context: &RequestCont
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
     let served = served(web, request, next, context, route).await;
     let response = served.unwrap_or_else(|problem| Refused::from(problem).into_response());
+    if let Some(refusal) = revoked_meanwhile(&response, context) {
+        web.engine.refusals.record(*refusal, Origin { route, address: context.address }).await;
+    }
     let response = with_problem(response, id, &web.public_url);
     let took = web.engine.clock.now().duration_since(began).unsigned_abs();
     let status = response.status();
@@ -164,6 +172,13 @@ async fn served(
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     web.engine.limiter.charge(&context.ticket).await?;
     response.map_err(|_| Problem::new(ProblemCode::Internal, "a handler panicked"))
+}
+
+/// The refusal of a key that was valid when the request began, and revoked when it was counted.
+fn revoked_meanwhile(response: &Response, context: &RequestContext) -> Option<Box<Refusal>> {
+    let Refused(problem) = response.extensions().get()?;
+    let (key, workspace) = context.ticket.key().filter(|_| problem.code == ProblemCode::Unauthenticated)?;
+    Some(Refusal::of_revoked(key, workspace))
 }
 
 /// Writes the body of a problem.
