@@ -170,9 +170,9 @@ impl Program {
         let (sqs, dynamodb): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| is_sqs(call));
         let (gate, redis): (Vec<_>, Vec<_>) =
             trips.into_iter().partition(|trip| trip.iter().all(|command| command.starts_with("GET flags:")));
-        let (flush, redis): (Vec<_>, Vec<_>) = redis
-            .into_iter()
-            .partition(|trip| trip.iter().all(|command| command.starts_with("EVAL orc:{metrics}:flush:")));
+        let (flush, redis): (Vec<_>, Vec<_>) = redis.into_iter().partition(|trip| {
+            trip.iter().all(|command| command.contains("orc:{metrics:") && command.contains(":batch:"))
+        });
         let is_heads_lock =
             |trip: &Vec<String>| trip.iter().all(|command| command.starts_with("SET orc:{audit-heads}"));
         let redis: Vec<_> = redis.into_iter().filter(|trip| !is_heads_lock(trip)).collect();

@@ -4,13 +4,14 @@ use std::{
     collections::BTreeSet,
     io::Write,
     process::{Command, Stdio},
+    time::Instant,
 };
 
-use contracts::servers::RedisServer;
-use serde_json::json;
+use contracts::{proxies::RedisProxy, servers::RedisServer};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Client, Server, gmail, reply};
+use crate::support::{Client, Server, gmail, reply, until};
 
 async fn scrape(client: &Client, accept: &str) -> (String, String) {
     let answer = reply(client.request("GET", "/metrics").header("accept", accept)).await;
@@ -96,6 +97,75 @@ async fn two_instances_are_one_deployment_and_redis_gone_is_no_error() {
         let answered = value(&text, "ai_http_requests_total{route=\"/healthz\",method=\"GET\",status=\"200\"}");
         assert_eq!(answered, Some("2"), "what Redis refused was kept: {text}");
     }
+}
+
+#[tokio::test]
+async fn after_redis_went_silent_the_next_request_but_one_is_at_full_speed_and_no_count_is_lost() {
+    let redis = RedisServer::start(false);
+    let proxy = RedisProxy::start(redis.port());
+    let folder = tempfile::tempdir().unwrap();
+    let url = proxy.url();
+    let server = Server::start(folder.path(), &[("REDIS_URL", &url)]);
+    let answered = async || {
+        let began = Instant::now();
+        assert_eq!(server.get("/healthz").await.status, 200);
+        began.elapsed()
+    };
+    answered().await;
+    let mut asked = 1;
+    for _ in 0..3 {
+        proxy.forget();
+        let first = answered().await;
+        assert!(first >= telemetry::FLUSH_TIMEOUT, "it waits for the connection that died: {first:?}");
+        let second = answered().await;
+        assert!(second < telemetry::FLUSH_TIMEOUT, "{second:?}");
+        asked += 2;
+        let text = scrape(&server, "").await.1;
+        let counted = value(&text, "ai_http_requests_total{route=\"/healthz\",method=\"GET\",status=\"200\"}");
+        assert_eq!(counted, Some(&*asked.to_string()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn counts_can_be_log_lines_for_cloudwatch_and_then_none_goes_to_redis() {
+    let redis = RedisServer::start(false);
+    let folder = tempfile::tempdir().unwrap();
+    let url = redis.url();
+    let variables =
+        [("REDIS_URL", url.as_str()), ("EMF", "true"), ("EMF_NAMESPACE", "acme/mail"), ("LOG_FORMAT", "json")];
+    let server = Server::start(folder.path(), &variables);
+    let job = server.execute(gmail("emf", "Hello")).await;
+    assert_eq!(server.ended(&job).await["status"], "completed");
+    until("the end is not counted", || server.output().contains("\"status\":\"completed\"")).await;
+    let output = server.output();
+    let told: String = output.lines().filter(|line| line.starts_with('{')).flat_map(|line| [line, "\n"]).collect();
+    // The schema of the specification, as AWS publishes it.
+    let check = "import json, jsonschema, sys\n\
+                 schema = json.load(open(sys.argv[1]))\n\
+                 jsonschema.Draft7Validator.check_schema(schema)\n\
+                 for line in sys.stdin:\n\
+                 \x20   line = json.loads(line)\n\
+                 \x20   jsonschema.validate(line, schema)\n\
+                 \x20   for directive in line['_aws']['CloudWatchMetrics']:\n\
+                 \x20       targets = [name for names in directive['Dimensions'] for name in names]\n\
+                 \x20       assert all(isinstance(line[name], str) and 0 < len(line[name]) <= 1024 for name in targets), line\n\
+                 \x20       for metric in directive['Metrics']:\n\
+                 \x20           value = line[metric['Name']]\n\
+                 \x20           values = value if isinstance(value, list) else [value]\n\
+                 \x20           assert 0 < len(values) <= 100 and all(type(value) in (int, float) for value in values), line";
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/emf.schema.json");
+    let (valid, says) = reads(Command::new("python3").args(["-c", check, schema]), &told);
+    assert!(valid, "{says}\n{told}");
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let has = |status: &str| lines.iter().any(|line| line["ai_jobs_total"] == 1 && line["status"] == status);
+    assert!(has("enqueued") && has("completed"), "{told}");
+    assert!(lines.iter().all(|line| line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "acme/mail"), "{told}");
+    assert!(!redis.command("KEYS *").contains("metrics"), "nothing is flushed to Redis");
+
+    let text = scrape(&server, "").await.1;
+    assert!(!text.contains("\nai_jobs_total{") && !text.contains("\nai_metrics_store_up "), "{text}");
+    assert_eq!(value(&text, "ai_queue_depth"), Some("0"), "{text}");
+    is_valid(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

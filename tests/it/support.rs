@@ -22,6 +22,7 @@ pub struct Server {
     client: Client,
     process: Child,
     log: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
     reader: Option<thread::JoinHandle<()>>,
 }
 
@@ -66,15 +67,21 @@ impl Server {
                 break url.to_owned();
             }
         };
+        let output = Arc::new(Mutex::new(String::new()));
         // Without a reader, a full pipe would stop the program.
-        thread::spawn(move || lines.for_each(drop));
+        let text = Arc::clone(&output);
+        thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| {
+                *text.lock().unwrap_or_else(PoisonError::into_inner) += &(line + "\n");
+            });
+        });
         let options = adapters::http::ClientOptions {
             connect: Duration::from_secs(5),
             total: Duration::from_mins(1),
             keep_alive: true,
         };
         let http = adapters::http::client(options);
-        Self { client: Client { url, http, key: None }, process, log, reader: Some(reader) }
+        Self { client: Client { url, http, key: None }, process, log, output, reader: Some(reader) }
     }
 
     /// Starts the program with a Google account whose token has `scope`, at `fakes`.
@@ -130,6 +137,11 @@ impl Server {
         })
         .await;
         ended.is_some_and(|status| status.success())
+    }
+
+    /// What it has written to standard output since it listens.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it has logged so far.

@@ -53,6 +53,8 @@ impl ClientOptions {
 pub struct Network {
     proxies: Vec<Proxy>,
     roots: RootCertStore,
+    /// The roots beside Mozilla's, in PEM.
+    more_roots: Vec<u8>,
 }
 
 /// The text names no proxy that can be used.
@@ -69,7 +71,8 @@ impl Default for Network {
     /// Without proxies, by Mozilla's roots alone.
     fn default() -> Self {
         // Static data: nothing is read or parsed at start.
-        Self { proxies: Vec::new(), roots: RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() } }
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        Self { proxies: Vec::new(), roots, more_roots: Vec::new() }
     }
 }
 
@@ -93,7 +96,13 @@ impl Network {
         let certificates =
             CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| NoCertificate)?;
         let (added, _) = self.roots.add_parsable_certificates(certificates);
+        self.more_roots.extend_from_slice(pem);
         if added == 0 { Err(NoCertificate) } else { Ok(()) }
+    }
+
+    /// The certificates beside Mozilla's, in PEM, for libraries that do not take a client.
+    pub fn more_roots(&self) -> &[u8] {
+        &self.more_roots
     }
 
     /// The same way without proxies.

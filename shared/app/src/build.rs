@@ -18,9 +18,9 @@ use domain::{ActorHash, WorkspaceId};
 use engine::{
     Engine, Parts,
     catalogue::Catalogue,
-    ports::{BUDGET_WINDOW, Budget, CachePorts, LedgerPorts, Model, Queue, Vault},
+    ports::{BUDGET_WINDOW, Budget, CachePorts, Clock as _, LedgerPorts, Model, Queue, Vault},
 };
-use telemetry::{FLUSH_TIMEOUT, Metrics, Vocabulary};
+use telemetry::{EmfLog, FLUSH_TIMEOUT, MetricStore, Metrics, Vocabulary};
 use web::{Authenticator, Function, Web};
 
 use crate::{
@@ -149,24 +149,28 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     let catalogue = Catalogue::new(specs(), providers::actions(&apis));
     let actions = catalogue.iter().map(|action| (action.spec().provider.as_str(), action.spec().id));
     let mut metrics = Metrics::install(Vocabulary::new(actions, web::routes().into_keys()));
-    let redis = config
-        .redis_url
-        .clone()
-        .map(|url| Arc::new(RedisConnection::with_secret(url, clock.clone()).allow_plaintext(config.redis_plaintext)));
+    let redis = config.redis_url.clone().map(|url| {
+        let connection = RedisConnection::with_secret(url, clock.clone()).allow_plaintext(config.redis_plaintext);
+        Arc::new(connection.with_roots(config.network.more_roots().to_vec()))
+    });
     let (cache, budget): (_, Arc<dyn Budget>) = match &redis {
         None => (
             CachePorts::of(Arc::new(MemoryCache::new(clock.clone()))),
             Arc::new(MemoryBudget::new(clock.clone(), BUDGET_WINDOW)),
         ),
-        Some(redis) => {
-            let store = RedisMetrics::new(redis.clone(), METRICS_NAME, ids.clone());
-            metrics = metrics.with_store(Arc::new(store), FLUSH_TIMEOUT);
-            (
-                CachePorts::of(Arc::new(RedisCache::new(redis.clone()))),
-                Arc::new(RedisBudget::new(redis.clone(), BUDGET_NAME, BUDGET_WINDOW)),
-            )
-        }
+        Some(redis) => (
+            CachePorts::of(Arc::new(RedisCache::new(redis.clone()))),
+            Arc::new(RedisBudget::new(redis.clone(), BUDGET_NAME, BUDGET_WINDOW)),
+        ),
     };
+    let counts: Option<Arc<dyn MetricStore>> = match (&config.emf_namespace, &redis) {
+        (Some(namespace), _) => Some(Arc::new(EmfLog::new(namespace.clone(), || SystemClock.now()))),
+        (None, Some(redis)) => Some(Arc::new(RedisMetrics::new(redis.clone(), METRICS_NAME, &*ids))),
+        (None, None) => None,
+    };
+    if let Some(counts) = counts {
+        metrics = metrics.with_store(counts, FLUSH_TIMEOUT);
+    }
     let queue: Arc<dyn Queue> = match (&config.queue, redis) {
         #[cfg(feature = "aws")]
         (QueueConfig::Sqs(url), _) => sqs(config, url),

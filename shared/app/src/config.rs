@@ -103,7 +103,7 @@ pub struct Config {
     pub apis: BTreeMap<&'static str, String>,
     /// The way to the model, the providers and their OAuth endpoints: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` for both,
     /// `NO_PROXY`, each in lower case too, which counts first, as in curl; and `SSL_CERT_FILE`, certificates in PEM that
-    /// count beside Mozilla's.
+    /// count beside Mozilla's, for `REDIS_URL` too.
     pub network: Network,
     /// The encryption of contents: `TOKEN_KEY` or `KMS_KEY_ID`; default a key file. Lambda requires one of the two.
     pub sealing: SealingConfig,
@@ -113,6 +113,9 @@ pub struct Config {
     pub handler: String,
     /// `RUST_LOG`, a filter of the tracing crates; default `info`.
     pub log_filter: String,
+    /// `EMF`, `true` or `false`: whether counts are log lines in CloudWatch's Embedded Metric Format, on standard output,
+    /// instead of sums in Redis; default `false`. Their namespace is `EMF_NAMESPACE`; default `ai-orchestrator`.
+    pub emf_namespace: Option<String>,
     /// `LOG_FORMAT`, `text` for people, or `json` for a line of JSON an event; default `text`.
     pub log_json: bool,
     /// Region and credentials, from where AWS's SDK finds them; shared by all clients.
@@ -304,6 +307,7 @@ impl Config {
             dev_ui: env.choice("ENABLE_DEV_UI", FLAG).unwrap_or(local),
             handler: env.text("_HANDLER").unwrap_or_default(),
             log_filter: env.text("RUST_LOG").unwrap_or_else(|| "info".to_owned()),
+            emf_namespace: env.emf_namespace(),
             log_json: env.choice("LOG_FORMAT", [("text", false), ("json", true)]).unwrap_or(false),
             #[cfg(feature = "aws")]
             sdk: env.sdk.clone(),
@@ -405,6 +409,14 @@ impl<'a> Env<'a> {
             (None, Some(id)) => SealingConfig::Kms(id),
             _ => SealingConfig::KeyFile,
         }
+    }
+
+    fn emf_namespace(&mut self) -> Option<String> {
+        let namespace = self.text("EMF_NAMESPACE").unwrap_or_else(|| "ai-orchestrator".to_owned());
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
+        let valid = namespace.len() <= 255 && namespace.bytes().all(plain) && !namespace.starts_with("AWS/");
+        self.refuse(!valid, "EMF_NAMESPACE must be at most 255 letters, digits and .-_/#:, and not begin with AWS/");
+        self.choice("EMF", FLAG).unwrap_or(false).then_some(namespace)
     }
 
     /// One of these words.
@@ -751,6 +763,8 @@ mod tests {
             ("OPENAI_API_KEY", "sk-secret"),
             ("ALL_PROXY", "socks5://user:sk-secret@proxy.example.com"),
             ("SSL_CERT_FILE", "/nowhere"),
+            ("EMF", "yes"),
+            ("EMF_NAMESPACE", "AWS/Lambda"),
         ])
         .unwrap_err()
         .to_string();
@@ -765,6 +779,8 @@ mod tests {
             "FLAGS_GOOGLE_ROLLOUT_PERCENT",
             "ALL_PROXY",
             "SSL_CERT_FILE",
+            "EMF must",
+            "EMF_NAMESPACE",
         ] {
             assert!(error.contains(name), "{name} is missing in: {error}");
         }

@@ -7,16 +7,17 @@ use tokio::sync::{Mutex, MutexGuard};
 /// Coalesces flushes. A caller that arrives during a flush waits for its end, then one of the waiters flushes for all.
 /// No caller waits for more than two flushes.
 #[derive(Debug, Default)]
-pub struct FlushCoalescer {
+pub struct FlushCoalescer<T> {
     /// The number of flushes begun.
     begun: AtomicU64,
-    flushing: Mutex<()>,
+    /// What one flush leaves to the next.
+    flushing: Mutex<T>,
 }
 
-impl FlushCoalescer {
+impl<T> FlushCoalescer<T> {
     /// Waits for the right to flush; none after a flush that began later than this call, since it served this caller.
     /// The flush ends when the guard is dropped.
-    pub async fn lead(&self) -> Option<MutexGuard<'_, ()>> {
+    pub async fn lead(&self) -> Option<MutexGuard<'_, T>> {
         // A read-modify-write, so that it synchronizes with the one that begins the next flush: that flush sees
         // everything recorded before this call.
         let before = self.begun.fetch_add(0, Ordering::AcqRel);
@@ -45,7 +46,7 @@ mod tests {
 
     #[test]
     fn one_waiter_flushes_for_all_that_waited_and_for_no_later_one() {
-        let coalescer = FlushCoalescer::default();
+        let coalescer = FlushCoalescer::<()>::default();
         let Poll::Ready(Some(first)) = poll(pin!(coalescer.lead())) else { panic!("no flush is running") };
         let (mut second, mut third) = (pin!(coalescer.lead()), pin!(coalescer.lead()));
         assert!(poll(second.as_mut()).is_pending() && poll(third.as_mut()).is_pending());

@@ -133,7 +133,7 @@ pub enum FlushOutcome {
     Ok,
     /// The store added nothing. The counts go with the next flush.
     Refused,
-    /// The store may have added the counts, so they are dropped.
+    /// Its answer was lost. The next flush sends the counts again, and the store adds them once.
     Lost,
 }
 

@@ -8,6 +8,7 @@ pub mod logs;
 pub mod names;
 
 mod coalescer;
+mod emf;
 mod metrics;
 mod print;
 mod recorder;
@@ -15,8 +16,9 @@ mod store;
 mod trace;
 mod vocabulary;
 
+pub use emf::EmfLog;
 pub use metrics::{FLUSH_TIMEOUT, Metrics};
 pub use print::{CONTENT_TYPE, Gauges};
-pub use store::{Increment, MetricStore, NotAdded, StoreDown};
+pub use store::{Batch, Increment, MetricStore, NotAdded, StoreDown};
 pub use trace::TraceContext;
 pub use vocabulary::Vocabulary;

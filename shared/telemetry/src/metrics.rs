@@ -1,7 +1,7 @@
 //! The process's metrics: recording, flushing to the shared store, and the text of a scrape.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,13 +16,16 @@ use crate::{
     labels::FlushOutcome,
     names::{self, Kind, Metric},
     print::{Gauges, Totals, print},
-    recorder::{Recorder, Series, Taken, place_of},
-    store::{Increment, MetricStore, NotAdded},
+    recorder::{Recorder, Series, place_of},
+    store::{Batch, Increment, MetricStore, NotAdded},
     vocabulary::Vocabulary,
 };
 
 /// The longest delay that a flush may add to an answer.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The most counts of a batch. ElastiCache Serverless takes at most 3,999 arguments, and a count is three of a script.
+const BATCH_SIZE: usize = 1000;
 
 /// This process's counts, and the store that sums the counts of all instances. Clones share both. The default records
 /// nothing, for tests of other things.
@@ -35,9 +38,17 @@ pub struct Metrics {
 struct Shared {
     store: Arc<dyn MetricStore>,
     flush_timeout: Duration,
-    coalescer: FlushCoalescer,
+    coalescer: FlushCoalescer<Unsent>,
     /// The last flush failed: logged once, not with every request.
     failing: AtomicBool,
+}
+
+/// What the store has not confirmed yet.
+#[derive(Default)]
+struct Unsent {
+    batches: VecDeque<Batch>,
+    /// The number of the last batch.
+    last: u64,
 }
 
 impl Metrics {
@@ -54,45 +65,36 @@ impl Metrics {
         Self { shared: Some(Arc::new(Shared { store, flush_timeout, coalescer, failing })), ..self }
     }
 
-    /// Adds the recorded counts to the shared store in one round trip. Call it at the end of every
+    /// Adds the recorded counts to the shared store, in one round trip for each thousand. Call it at the end of every
     /// invocation, before the answer: Lambda freezes the process after it.
     ///
-    /// Counts that the store refused go with the next flush. Counts that it may have added are dropped, and the drop is
-    /// counted, so totals are too low rather than too high.
+    /// A batch that the store has not confirmed goes with the next flush, under its number, so that it is added once.
+    /// What is recorded meanwhile stays with the recorder until the store has confirmed it.
     pub async fn flush(&self) {
         let Some(shared) = &self.shared else { return };
         let deadline = Instant::now() + shared.flush_timeout;
         // After a timeout, the counts go with the next flush.
-        let Ok(Some(_lead)) = timeout_at(deadline, shared.coalescer.lead()).await else { return };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        let taken = self.recorder.take();
-        let mut increments: Vec<Increment> =
-            taken.iter().flat_map(|(series, counts)| series.increments(counts)).collect();
-        if increments.is_empty() {
-            return;
-        }
-        // A flush that arrives counts itself.
-        let ok = <&str>::from(FlushOutcome::Ok).to_owned();
-        increments.push(Increment { metric: names::FLUSHES.name, field: ok, by: 1 });
-        // If the caller goes and this future is dropped, the flush counts as lost.
-        let mut unsettled = Unsettled(taken);
-        match shared.store.add(&increments, left).await {
-            Ok(()) => {
-                unsettled.0.clear();
+        let Ok(Some(mut unsent)) = timeout_at(deadline, shared.coalescer.lead()).await else { return };
+        let flushed = async {
+            shared.send(&mut unsent.batches, deadline).await?;
+            unsent.add(self.recorder.take().iter().flat_map(|(series, counts)| series.increments(counts)));
+            shared.send(&mut unsent.batches, deadline).await
+        };
+        match flushed.await {
+            Ok(0) => {}
+            Ok(_) => {
                 if shared.failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("metrics are flushed again");
                 }
             }
             Err(error) => {
-                if matches!(error, NotAdded::Refused(_)) {
-                    unsettled.0.drain(..).for_each(|(series, counts)| series.put_back(&counts));
-                    names::FLUSHES.count(&[FlushOutcome::Refused.into()]);
-                }
+                let outcome = match error {
+                    NotAdded::Refused(_) => FlushOutcome::Refused,
+                    NotAdded::Lost(_) => FlushOutcome::Lost,
+                };
+                names::FLUSHES.count(&[outcome.into()]);
                 if !shared.failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(%error, "metrics are not flushed");
+                    tracing::warn!(%error, "metrics are not flushed; the next flush tries again");
                 }
             }
         }
@@ -126,28 +128,47 @@ impl Metrics {
         Some(totals)
     }
 
-    /// All metrics in Prometheus's text format. If the store does not answer, its counts are left out: this process's
-    /// own counts would look as if all instances had restarted.
+    /// All metrics in Prometheus's text format. If the store does not answer or cannot be read, its counts are left out:
+    /// this process's own counts would look as if all instances had restarted.
     pub async fn scrape(&self, gauges: impl Future<Output = Gauges>) -> String {
+        if self.shared.as_ref().is_some_and(|shared| !shared.store.is_readable()) {
+            return print(&gauges.await, None, None);
+        }
         let (gauges, totals) = tokio::join!(gauges, self.totals());
-        print(&gauges, totals.as_ref())
+        print(&gauges, totals.as_ref(), Some(totals.is_some()))
     }
 }
 
-/// Counts on their way to the store, until the outcome is known.
-struct Unsettled(Vec<Taken>);
-
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        if !self.0.is_empty() {
-            // The count of lost flushes is the exception: it is kept, and may be too high.
-            let lost = FlushOutcome::Lost.into();
-            for (series, counts) in self.0.iter().filter(|(series, _)| series.metric.name == names::FLUSHES.name) {
-                if series.labels == lost {
-                    series.put_back(counts);
-                }
+impl Shared {
+    /// Sends batches until none is left; returns how many there were.
+    async fn send(&self, batches: &mut VecDeque<Batch>, deadline: Instant) -> Result<usize, NotAdded> {
+        let mut sent = 0;
+        while let Some(batch) = batches.front() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NotAdded::Refused("no time is left".to_owned()));
             }
-            names::FLUSHES.count(&[lost]);
+            // If the caller goes and this future is dropped, the batch stays for the next flush.
+            self.store.add(batch, left).await?;
+            batches.pop_front();
+            sent += 1;
+        }
+        Ok(sent)
+    }
+}
+
+impl Unsent {
+    /// Makes batches of what was recorded. A flush that arrives counts itself.
+    fn add(&mut self, increments: impl Iterator<Item = Increment>) {
+        let mut increments: Vec<Increment> = increments.collect();
+        if increments.is_empty() {
+            return;
+        }
+        let ok = <&str>::from(FlushOutcome::Ok).to_owned();
+        increments.push(Increment { metric: names::FLUSHES.name, field: ok, by: 1 });
+        for increments in increments.chunks(BATCH_SIZE) {
+            self.last += 1;
+            self.batches.push_back(Batch { number: self.last, increments: increments.to_vec() });
         }
     }
 }
@@ -157,7 +178,7 @@ mod tests {
     use std::{
         collections::BTreeMap,
         future::{pending, ready},
-        sync::Mutex as StdMutex,
+        sync::{Mutex as StdMutex, atomic::AtomicU64},
     };
 
     use async_trait::async_trait;
@@ -172,6 +193,7 @@ mod tests {
     #[derive(Default)]
     struct Sums {
         fields: StdMutex<BTreeMap<(&'static str, String), u64>>,
+        last: AtomicU64,
         fails: StdMutex<Option<NotAdded>>,
         hangs: AtomicBool,
     }
@@ -188,18 +210,23 @@ mod tests {
 
     #[async_trait]
     impl MetricStore for Sums {
-        async fn add(&self, increments: &[Increment], within: Duration) -> Result<(), NotAdded> {
+        async fn add(&self, batch: &Batch, within: Duration) -> Result<(), NotAdded> {
+            assert!(within <= FLUSH_TIMEOUT && !within.is_zero());
+            let failure = self.fails.lock().unwrap().clone();
+            if matches!(failure, Some(NotAdded::Refused(_))) {
+                return failure.map_or(Ok(()), Err);
+            }
+            // A lost answer is that of a batch that arrived.
+            if self.last.swap(batch.number, Ordering::Relaxed) < batch.number {
+                assert!(batch.increments.len() <= BATCH_SIZE);
+                for Increment { metric, field, by } in &batch.increments {
+                    *self.fields.lock().unwrap().entry((metric, field.clone())).or_default() += by;
+                }
+            }
             if self.hangs.load(Ordering::Relaxed) {
-                assert!(within <= FLUSH_TIMEOUT && !within.is_zero());
                 return pending().await;
             }
-            if let Some(failure) = self.fails.lock().unwrap().clone() {
-                return Err(failure);
-            }
-            for Increment { metric, field, by } in increments {
-                *self.fields.lock().unwrap().entry((metric, field.clone())).or_default() += by;
-            }
-            Ok(())
+            failure.map_or(Ok(()), Err)
         }
 
         async fn read(&self, metrics: &[&'static str]) -> Result<Vec<Vec<(String, u64)>>, StoreDown> {
@@ -229,7 +256,7 @@ mod tests {
 
     // One test, because the process has one recorder.
     #[tokio::test]
-    async fn refused_counts_are_kept_and_counts_that_may_have_arrived_are_dropped() {
+    async fn every_count_arrives_once_whatever_became_of_its_first_flush() {
         let alone = installed();
         let gauges = Gauges { queue_depth: Some(3), queue_oldest_age: None };
         let text = alone.scrape(ready(gauges)).await;
@@ -267,8 +294,25 @@ mod tests {
         sums.fail(None);
         names::IDEMPOTENCY.count(&[Idempotency::New.into()]);
         shared.flush().await;
-        assert_eq!(sums.of(&names::IDEMPOTENCY, "new"), 2);
-        assert_eq!((sums.of(&names::FLUSHES, "refused"), sums.of(&names::FLUSHES, "ok")), (2, 2));
+        assert_eq!(sums.of(&names::IDEMPOTENCY, "new"), 2, "what waited and what is new");
+        assert_eq!((sums.of(&names::FLUSHES, "refused"), sums.of(&names::FLUSHES, "ok")), (2, 3));
+
+        // More counts than one batch takes.
+        let routes = ["GET", "POST", "DELETE", "HEAD", "OPTIONS"];
+        let statuses =
+            ["200", "202", "204", "302", "303", "307", "400", "401", "403", "404", "405", "409", "413", "415"];
+        for (method, status) in routes.iter().flat_map(|method| statuses.map(|status| (*method, status))) {
+            for bucket in names::ANSWER_BUCKETS {
+                let took = Duration::from_secs_f64(*bucket);
+                names::HTTP_REQUEST_DURATION.observe(&["/ai/plan2", method, status], took);
+            }
+        }
+        let before = sums.last.load(Ordering::Relaxed);
+        shared.flush().await;
+        assert!(sums.last.load(Ordering::Relaxed) >= before + 2, "several batches");
+        for bucket in ["/ai/plan2|GET|200|0.001", "/ai/plan2|OPTIONS|413|25.0"] {
+            assert_eq!(sums.of(&names::HTTP_REQUEST_DURATION, bucket), 1, "{bucket}");
+        }
 
         sums.fail(Some(lost()));
         names::IDEMPOTENCY.count(&[Idempotency::New.into()]);
@@ -276,7 +320,7 @@ mod tests {
         sums.fail(None);
         names::IDEMPOTENCY.count(&[Idempotency::Replayed.into()]);
         shared.flush().await;
-        assert_eq!((sums.of(&names::IDEMPOTENCY, "new"), sums.of(&names::IDEMPOTENCY, "replayed")), (2, 1));
+        assert_eq!((sums.of(&names::IDEMPOTENCY, "new"), sums.of(&names::IDEMPOTENCY, "replayed")), (3, 1));
         assert_eq!(sums.of(&names::FLUSHES, "lost"), 1);
 
         sums.hangs.store(true, Ordering::Relaxed);
@@ -288,7 +332,7 @@ mod tests {
             // A second flush waits for the first, but not beyond the timeout.
             () = shared.flush() => assert!(began.elapsed() >= FLUSH_TIMEOUT),
         }
-        // The first flush was dropped with its caller, so it counts as lost.
+        // The first flush was dropped with its caller.
         let text = shared.scrape(ready(Gauges::default())).await;
         assert!(
             text.contains("\nai_metrics_store_up 0\n") && text.contains("# TYPE ai_jobs_total counter\n"),
@@ -298,16 +342,16 @@ mod tests {
 
         sums.hangs.store(false, Ordering::Relaxed);
         shared.flush().await;
-        assert_eq!(sums.of(&names::FLUSHES, "lost"), 2);
+        assert_eq!(sums.of(&names::IDEMPOTENCY, "new"), 4, "it was added once");
 
         let hostile = "\"} 1\nai_jobs_total{workspace=\"acme";
         names::HTTP_REQUEST_DURATION.observe(&[hostile, hostile, "999"], Duration::from_micros(1_500));
-        names::HTTP_REQUEST_DURATION.observe(&["/ai/plan2", "POST", "200"], Duration::ZERO);
+        names::HTTP_REQUEST_DURATION.observe(&["/ai/plan2", "POST", "503"], Duration::ZERO);
         shared.flush().await;
         let text = shared.scrape(ready(Gauges::default())).await;
         for line in [
             "ai_http_request_duration_seconds_sum{route=\"other\",method=\"other\",status=\"other\"} 0.0015",
-            "ai_http_request_duration_seconds_bucket{route=\"/ai/plan2\",method=\"POST\",status=\"200\",le=\"10.0\"} 1",
+            "ai_http_request_duration_seconds_bucket{route=\"/ai/plan2\",method=\"POST\",status=\"503\",le=\"10.0\"} 1",
         ] {
             assert!(text.lines().any(|printed| printed == line), "{line} in {text}");
         }

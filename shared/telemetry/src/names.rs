@@ -90,7 +90,7 @@ metrics! {
     PROVIDER_REQUESTS = Kind::Counter, "ai_provider_requests_total" [PROVIDER, OPERATION, PROVIDER_OUTCOME]: "Requests to providers, by how they ended.";
     HTTP_REQUESTS = Kind::Counter, "ai_http_requests_total" [ROUTE, METHOD, STATUS]: "HTTP requests answered.";
     HTTP_REQUEST_DURATION = Kind::Histogram(ANSWER_BUCKETS), "ai_http_request_duration_seconds" [ROUTE, METHOD, STATUS]: "Time to answer an HTTP request, in seconds.";
-    FLUSHES = Kind::Counter, "ai_metrics_flush_total" [FLUSH_OUTCOME]: "Flushes of counts to the shared store. The counts of a lost flush are missing.";
+    FLUSHES = Kind::Counter, "ai_metrics_flush_total" [FLUSH_OUTCOME]: "Flushes of counts to the shared store, by how they ended. What was not confirmed goes with the next one.";
     STORE_UP = Kind::Gauge, "ai_metrics_store_up" []: "Whether the store of the counts answers. While it is down, counters and histograms are left out.";
 }
 

@@ -25,13 +25,14 @@ pub struct Gauges {
 /// The counts of every series, by metric and labels.
 pub(crate) type Totals = BTreeMap<(&'static str, String), Vec<u64>>;
 
-/// Every metric with its HELP and TYPE. Without totals, counters and histograms have no samples.
-pub(crate) fn print(gauges: &Gauges, totals: Option<&Totals>) -> String {
+/// Every metric with its HELP and TYPE. Without totals, counters and histograms have no samples. `store_up` is none where
+/// the counts are kept elsewhere.
+pub(crate) fn print(gauges: &Gauges, totals: Option<&Totals>, store_up: Option<bool>) -> String {
     let mut text = String::new();
     let gauges = [
         (names::QUEUE_DEPTH.name, gauges.queue_depth.map(|depth| depth.to_string())),
         (names::QUEUE_OLDEST_AGE.name, gauges.queue_oldest_age.map(|age| seconds(age.as_micros()))),
-        (names::STORE_UP.name, Some(u8::from(totals.is_some()).to_string())),
+        (names::STORE_UP.name, store_up.map(|up| u8::from(up).to_string())),
     ];
     for metric in names::ALL {
         write_help_line(&mut text, metric.name, None, None, metric.help);
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn a_store_s_label_cannot_end_its_line() {
         let totals = Totals::from([((names::IDEMPOTENCY.name, "a\"} 1\n\\".to_owned()), vec![2])]);
-        let text = print(&Gauges::default(), Some(&totals));
+        let text = print(&Gauges::default(), Some(&totals), Some(true));
         let line = r#"ai_idempotency_total{outcome="a\"} 1\n\\"} 2"#;
         assert!(text.lines().any(|printed| printed == line), "{text}");
     }

@@ -10,11 +10,26 @@ use async_trait::async_trait;
 /// another `|` and the bucket's upper bound, or `sum`.
 #[async_trait]
 pub trait MetricStore: Send + Sync {
-    /// Adds all increments or none, in one round trip, within this time.
-    async fn add(&self, increments: &[Increment], within: Duration) -> Result<(), NotAdded>;
+    /// Adds all increments of a batch or none, in one round trip, within this time. A batch that was added before is not
+    /// added again.
+    async fn add(&self, batch: &Batch, within: Duration) -> Result<(), NotAdded>;
 
-    /// Reads the fields of these metrics, in order, in one round trip.
+    /// Reads the fields of these metrics, in order, in one round trip. A field may come several times, to be summed.
     async fn read(&self, metrics: &[&'static str]) -> Result<Vec<Vec<(String, u64)>>, StoreDown>;
+
+    /// Whether the counts can be read. A log's cannot.
+    fn is_readable(&self) -> bool {
+        true
+    }
+}
+
+/// Increments that are added together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Rises with each batch of a process, which sends its batches one after the other.
+    pub number: u64,
+    /// What to add.
+    pub increments: Vec<Increment>,
 }
 
 /// An addition to one count.
@@ -34,8 +49,8 @@ pub enum NotAdded {
     /// The store certainly added none.
     #[error("refused: {0}")]
     Refused(String),
-    /// The store may have added them.
-    #[error("lost: {0}")]
+    /// The answer was lost, so the store may have added them.
+    #[error("the answer was lost: {0}")]
     Lost(String),
 }
 

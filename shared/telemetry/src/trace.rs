@@ -28,6 +28,30 @@ impl TraceContext {
         valid.then_some(Self { trace, parent: u64::try_from(parent).ok()?, flags: u8::from(flags % 2 == 1) })
     }
 
+    /// Reads the trace header of AWS X-Ray, `Root=1-58406520-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1`,
+    /// also with other fields, in any order. X-Ray's trace id is the same 32 digits, cut in two. A header without a parent
+    /// is of a trace's first service, whose parent is then the end of the trace id.
+    pub fn read_xray(text: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let mut fields = text.split(';').filter_map(|field| field.trim().split_once('='));
+            fields.find(|(known, _)| *known == name).map(|(_, value)| value)
+        };
+        let (time, rest) = field("Root")?.strip_prefix("1-")?.split_once('-')?;
+        let (time, rest) = (hex(time, 8)?, hex(rest, 24)?);
+        let trace = time << 96 | rest;
+        let parent = match field("Parent") {
+            Some(parent) => u64::try_from(hex(parent, 16)?).ok()?,
+            None => u64::try_from(rest & u128::from(u64::MAX)).ok()?,
+        };
+        let valid = trace != 0 && parent != 0;
+        valid.then_some(Self { trace, parent, flags: u8::from(field("Sampled") == Some("1")) })
+    }
+
+    /// The trace id as AWS X-Ray writes it: `1-`, 8 digits, `-`, and the other 24.
+    pub fn xray_id(self) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "1-{:08x}-{:024x}", self.trace >> 96, self.trace & (u128::MAX >> 32)))
+    }
+
     /// The trace id: 32 hexadecimal digits.
     pub fn id(self) -> impl fmt::Display {
         fmt::from_fn(move |f| write!(f, "{:032x}", self.trace))
@@ -60,6 +84,51 @@ mod tests {
         assert_eq!(TraceContext::read(&format!("cc{}-what-comes-later", &VALID[2..])), Some(read));
         let begun = TraceContext::begin(0, 0);
         assert_eq!(TraceContext::read(&begun.to_string()), Some(begun));
+    }
+
+    #[test]
+    fn a_header_of_xray_is_the_trace_with_the_same_digits() {
+        const ROOT: &str = "Root=1-58406520-a006649127e371903a2de979";
+        for (header, traceparent) in [
+            ("Root=1-58406520-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1", "53995c3f42cd8ad8-01"),
+            (
+                "Parent=53995c3f42cd8ad8;Sampled=0;Lineage=2:a87bd80c:15;Root=1-58406520-a006649127e371903a2de979",
+                "53995c3f42cd8ad8-00",
+            ),
+            (
+                "Root=1-58406520-a006649127e371903a2de979; Parent=53995c3f42cd8ad8; Sampled=?; Self=1-2-3",
+                "53995c3f42cd8ad8-00",
+            ),
+            (ROOT, "27e371903a2de979-00"),
+        ] {
+            let read = TraceContext::read_xray(header).unwrap_or_else(|| panic!("{header}"));
+            assert_eq!(read.to_string(), format!("00-58406520a006649127e371903a2de979-{traceparent}"), "{header}");
+            assert_eq!(format!("Root={}", read.xray_id()), ROOT);
+        }
+        for wrong in [
+            "",
+            "Root=",
+            "Sampled=1",
+            "1-58406520-a006649127e371903a2de979",
+            "Root=2-58406520-a006649127e371903a2de979",
+            "Root=1-58406520a006649127e371903a2de979",
+            "Root=1-5840652-0a006649127e371903a2de979",
+            "Root=1-58406520-A006649127E371903A2DE979",
+            "Root=1-58406520-a006649127e371903a2de97",
+            "Root=1-00000000-000000000000000000000000;Parent=53995c3f42cd8ad8",
+            "Root=1-58406520-a006649127e371903a2de979;Parent=0000000000000000",
+            "Root=1-58406520-a006649127e371903a2de979;Parent=short",
+            "root=1-58406520-a006649127e371903a2de979",
+            "Root=1-é8406520-a006649127e371903a2de979",
+        ] {
+            assert_eq!(TraceContext::read_xray(wrong), None, "{wrong}");
+        }
+        // Every trace of ours has an id of X-Ray's form, and leads back.
+        for trace in [1, u128::MAX, 1 << 96, u128::MAX >> 32, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736] {
+            let ours = TraceContext::begin(trace, 7);
+            let theirs = TraceContext::read_xray(&format!("Root={};Parent=0000000000000007;Sampled=1", ours.xray_id()));
+            assert_eq!(theirs, Some(ours));
+        }
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn repeat(bencher: &mut Bencher<'_>, runtime: &Runtime, side_by_side: u32, work:
 }
 
 fn metrics(criterion: &mut Criterion, runtime: &Runtime, connection: &Arc<RedisConnection>) {
-    let store = RedisMetrics::new(Arc::clone(connection), "metrics", Arc::new(SystemIds));
+    let store = RedisMetrics::new(Arc::clone(connection), "metrics", &SystemIds);
     let routes: Vec<&'static str> = web::routes().into_keys().collect();
     let metrics = Metrics::install(Vocabulary::new(ACTIONS, routes.iter().copied()));
     let metrics = metrics.with_store(Arc::new(store), Duration::from_secs(30));

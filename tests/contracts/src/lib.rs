@@ -35,7 +35,7 @@ mod vault;
 
 pub use budget::{budget, budget_over_time};
 pub use emulate::Emulate;
-pub use metrics::metric_store;
+pub use metrics::{metric_store, metric_sums};
 pub use ministack::Ministack;
 pub use queue::{queue, queue_over_time};
 pub use support::{CountingIds, ManualClock, sample_job, seed};

@@ -12,8 +12,8 @@ use adapters::{
     redis::{RedisConnection, RedisMetrics},
     system::SystemIds,
 };
-use contracts::servers::RedisServer;
-use telemetry::{MetricStore, names};
+use contracts::{metric_sums, servers::RedisServer};
+use telemetry::names;
 
 const PROCESSES: usize = 8;
 /// How often each process is killed and restarted.
@@ -65,10 +65,9 @@ async fn sums_are_exact_after_100_000_increments_of_eight_processes_that_are_kil
             });
         }
     });
-    let store = RedisMetrics::new(Arc::new(RedisConnection::new(&url).unwrap()), "metrics", Arc::new(SystemIds));
-    let read =
-        store.read(&[names::PLANNER_REQUESTS.name, names::PLANNER_DURATION.name, names::FLUSHES.name]).await.unwrap();
-    let read: Vec<BTreeMap<String, u64>> = read.into_iter().map(|fields| fields.into_iter().collect()).collect();
+    let store = RedisMetrics::new(Arc::new(RedisConnection::new(&url).unwrap()), "metrics", &SystemIds);
+    let metrics = [names::PLANNER_REQUESTS.name, names::PLANNER_DURATION.name, names::FLUSHES.name];
+    let read = metric_sums(&store, &metrics).await;
     let flushes = (PROCESSES * LIVES * FLUSHES) as u64;
     let plans = flushes * PLANS as u64;
     assert_eq!(plans, 100_000);

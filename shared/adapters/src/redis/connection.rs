@@ -15,8 +15,8 @@ use futures_util::{
 };
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo,
-    Pipeline, RedisError, RedisResult, ServerErrorKind, Value, aio::MultiplexedConnection,
-    cluster::ClusterClientBuilder, cluster_async::ClusterConnection, from_redis_value,
+    Pipeline, RedisError, RedisResult, ServerErrorKind, TlsCertificates, Value, aio::MultiplexedConnection,
+    cluster::ClusterClientBuilder, cluster_async::ClusterConnection, from_redis_value, io::tcp::TcpSettings,
 };
 use reqwest::Url;
 use secrecy::ExposeSecret;
@@ -45,14 +45,22 @@ const MAX_IDLE_S: i64 = 60;
 pub struct RedisConnection {
     /// Read for each new connection, so that a rotation takes effect.
     url: Secret,
-    /// Whether it may lead out of this network without TLS.
-    plaintext: bool,
+    way: Way,
     /// The wall clock, which goes on while the process is frozen.
     clock: Arc<dyn Clock>,
     /// When it was last used, in seconds since 1970.
     used_at: AtomicI64,
     /// The connection, or the attempt to connect that all queries wait for.
     current: Mutex<Option<Attempt>>,
+}
+
+/// How the server may be reached.
+#[derive(Debug, Clone, Default)]
+struct Way {
+    /// Whether the way may lead out of this network without TLS.
+    plaintext: bool,
+    /// Certificates in PEM that count beside Mozilla's.
+    roots: Vec<u8>,
 }
 
 type Attempt = Shared<BoxFuture<'static, RedisResult<Live>>>;
@@ -99,13 +107,21 @@ impl RedisConnection {
 
     /// The same with a stored URL. If it is invalid, or leads out of this network without TLS, every command fails.
     pub fn with_secret(url: Secret, clock: Arc<dyn Clock>) -> Self {
-        Self { url, plaintext: false, clock, used_at: AtomicI64::default(), current: Mutex::default() }
+        Self { url, way: Way::default(), clock, used_at: AtomicI64::default(), current: Mutex::default() }
     }
 
     /// Whether it may lead out of this network without TLS.
     #[must_use]
-    pub fn allow_plaintext(self, allowed: bool) -> Self {
-        Self { plaintext: allowed, ..self }
+    pub fn allow_plaintext(mut self, allowed: bool) -> Self {
+        self.way.plaintext = allowed;
+        self
+    }
+
+    /// Lets a server in whose certificate is of these, in PEM.
+    #[must_use]
+    pub fn with_roots(mut self, pem: Vec<u8>) -> Self {
+        self.way.roots = pem;
+        self
     }
 
     /// Sends one command, as [`RedisConnection::query`] does.
@@ -189,7 +205,7 @@ impl RedisConnection {
             self.replace();
         }
         let attempt =
-            self.current().get_or_insert_with(|| connect(self.url.clone(), self.plaintext).boxed().shared()).clone();
+            self.current().get_or_insert_with(|| connect(self.url.clone(), self.way.clone()).boxed().shared()).clone();
         let connected = attempt.clone().await;
         if connected.is_err() {
             self.drop_attempt(&attempt);
@@ -232,8 +248,8 @@ fn server(url: &str) -> Result<(ConnectionInfo, bool), InvalidRedisUrl> {
     Ok((info.set_redis_settings(settings), is_cluster))
 }
 
-async fn connect(secret: Secret, plaintext: bool) -> RedisResult<Live> {
-    let connected = try_connect(&secret, plaintext).await;
+async fn connect(secret: Secret, way: Way) -> RedisResult<Live> {
+    let connected = try_connect(&secret, &way).await;
     let refused = [ErrorKind::AuthenticationFailed, ErrorKind::InvalidClientConfig];
     if connected.as_ref().is_err_and(|error| refused.contains(&error.kind())) {
         secret.doubt().await;
@@ -241,26 +257,47 @@ async fn connect(secret: Secret, plaintext: bool) -> RedisResult<Live> {
     connected
 }
 
-async fn try_connect(secret: &Secret, plaintext: bool) -> RedisResult<Live> {
+async fn try_connect(secret: &Secret, way: &Way) -> RedisResult<Live> {
     let url = secret.get().await.map_err(|error| (ErrorKind::Io, "no URL", error.to_string()))?;
     let (server, is_cluster) =
         server(url.expose_secret()).map_err(|error| (ErrorKind::InvalidClientConfig, error.0))?;
-    if !plaintext && matches!(server.addr(), ConnectionAddr::Tcp(..)) && !http::is_private(url.expose_secret()) {
+    if !way.plaintext && matches!(server.addr(), ConnectionAddr::Tcp(..)) && !http::is_private(url.expose_secret()) {
         let says = "the URL leaves this network without TLS: use rediss://, or set ALLOW_PLAINTEXT=true";
         return Err((ErrorKind::Io, says).into());
     }
-    if matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
+    let is_tls = matches!(server.addr(), ConnectionAddr::TcpTls { .. });
+    if is_tls {
         http::install_tls();
     }
+    let mut opened = open(server.clone(), is_cluster, None).await;
+    if opened.is_err() && is_tls && !way.roots.is_empty() {
+        // The library takes Mozilla's roots or others, not both.
+        let roots = TlsCertificates { client_tls: None, root_cert: Some(way.roots.clone()) };
+        opened = open(server, is_cluster, Some(roots)).await;
+    }
+    opened
+}
+
+async fn open(server: ConnectionInfo, is_cluster: bool, roots: Option<TlsCertificates>) -> RedisResult<Live> {
+    let tcp = TcpSettings::default();
+    // The kernel ends a connection whose other side confirms nothing.
+    #[cfg(target_os = "linux")]
+    let tcp = tcp.set_user_timeout(ANSWER_TIMEOUT);
     if is_cluster {
-        let builder = ClusterClientBuilder::new([server]).connection_timeout(CONNECT_TIMEOUT);
+        let builder = ClusterClientBuilder::new([server]).connection_timeout(CONNECT_TIMEOUT).tcp_settings(tcp);
         let builder = builder.response_timeout(ANSWER_TIMEOUT).retries(2).min_retry_wait(10).max_retry_wait(100);
+        let builder = roots.into_iter().fold(builder, ClusterClientBuilder::certs);
         Ok(Live::Cluster(builder.build()?.get_async_connection().await?))
     } else {
+        let server = server.set_tcp_settings(tcp);
+        let client = match roots {
+            Some(roots) => Client::build_with_tls(server, roots)?,
+            None => Client::open(server)?,
+        };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(ANSWER_TIMEOUT));
-        Ok(Live::Single(Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await?))
+        Ok(Live::Single(client.get_multiplexed_async_connection_with_config(&config).await?))
     }
 }
 

@@ -13,8 +13,8 @@
 //! | `orc:{budget}:window` | hash | tokens by bucket and workspace, and reservations, for a minute |
 //! | `orc:{budget}:asked` | sorted set | active workspaces, by the end of their activity |
 //! | `orc:{budget}:held` | string | exists while the model throttles |
-//! | `orc:{metrics}:METRIC` | hash | a metric's counts by label values, and for a histogram by bucket or `sum` |
-//! | `orc:{metrics}:flush:ID` | string | exists for some seconds after a flush, so that it is applied once |
+//! | `orc:{metrics:N}:METRIC` | hash | a metric's counts by label values, and for a histogram by bucket or `sum`; N is 0 to 15, by instance |
+//! | `orc:{metrics:N}:batch:INSTANCE` | string | the number of an instance's last batch of counts, for a day, so that each is added once |
 //! | `orc:{QUEUE}:ready` | list | ids of waiting messages, the oldest on the right |
 //! | `orc:{QUEUE}:delayed` | sorted set | ids of delayed messages, by the time when they become visible |
 //! | `orc:{QUEUE}:flight` | sorted set | ids of delivered messages, by the time of their redelivery |
