@@ -61,6 +61,7 @@ async fn main() {
             actor_id: None,
             timezone: Some("Europe/Berlin".to_owned()),
             trace: Some(telemetry::TraceContext::begin(1, 1)),
+            deadline: None,
         };
         let planned = engine.planner.plan(&caller, request).await.expect("a plan");
         assert_eq!(planned.plan.actions.len(), 3);

@@ -92,6 +92,7 @@ impl Inside {
             actor_id: actor.map(|actor| actor.parse().unwrap()),
             timezone: Some("Europe/Berlin".to_owned()),
             trace: Some(TraceContext::begin(1, 1)),
+            deadline: None,
         };
         self.engine.planner.plan(&self.caller, request).await
     }

@@ -624,7 +624,16 @@ impl Model for SlowModel {
 
 #[tokio::test]
 async fn planning_ends_within_its_seconds_by_the_clock() {
-    for (takes, wanted) in [(24, vec![25_000]), (10, vec![25_000, 14_500])] {
+    for (takes, deadline, wanted) in [
+        (24, None, vec![25_000]),
+        (10, None, vec![25_000, 14_500]),
+        (10, Some(40), vec![25_000, 14_500]),
+        (10, Some(29), vec![25_000, 14_500]),
+        (10, Some(25), vec![21_000, 10_500]),
+        (3, Some(10), vec![6_000, 2_500]),
+        (5, Some(10), vec![6_000]),
+        (1, Some(3), vec![0]),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().display().to_string();
         let config =
@@ -655,6 +664,7 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
                 actor_id: None,
                 timezone: None,
                 trace: Some(telemetry::TraceContext::begin(1, 1)),
+                deadline: deadline.map(|seconds| began + Duration::from_secs(seconds)),
             };
             engine.planner.plan(&caller, request).await
         });
@@ -666,7 +676,7 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
         let problem = asked.await.unwrap().unwrap_err();
         assert_eq!(problem.code, engine::ProblemCode::PlannerUnavailable);
         let timeouts: Vec<u128> = model.timeouts.lock().unwrap().iter().map(Duration::as_millis).collect();
-        assert_eq!(timeouts, wanted, "each try may take what is left of 25 s");
+        assert_eq!(timeouts, wanted, "each try may take what is left of 25 s, and of the request but 4 s");
         assert!(clock.now().duration_since(began).unsigned_abs() < Duration::from_secs(25));
     }
 }

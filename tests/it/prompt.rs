@@ -55,6 +55,7 @@ async fn todays_date_is_that_of_the_callers_time_zone() {
             actor_id: None,
             timezone: Some(zone.to_owned()),
             trace: Some(telemetry::TraceContext::begin(1, 1)),
+            deadline: None,
         };
         let _ = inside.engine.planner.plan(&inside.caller, request).await;
         let told = inside.model.last().instructions;

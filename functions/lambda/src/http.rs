@@ -1,20 +1,27 @@
 use axum::{Router, extract::Request};
+use jiff::Timestamp;
 use lambda_http::{
     Error, RequestExt,
     http::{Uri, uri::PathAndQuery},
     request::RequestContext,
     tower::util::MapRequest,
 };
-use web::{CallerAddress, CorrelationId};
+use telemetry::TraceContext;
+use web::{CallerAddress, CorrelationId, Invocation};
 
-/// Serves what an HTTP API brings: the request's id becomes the correlation id, the caller's address is the one that the
-/// API saw, and the stage is no part of the path.
+/// Serves what an HTTP API brings: the request's id becomes the correlation id, X-Ray's trace the request's unless it
+/// brings its own, the caller's address is the one that the API saw, and the stage is no part of the path.
 pub async fn serve(router: Router) -> Result<(), Error> {
     lambda_http::run(MapRequest::new(router, request)).await
 }
 
 fn request(event: lambda_http::Request) -> Request {
-    let id = event.lambda_context_ref().map(|context| context.request_id.clone());
+    let context = event.lambda_context_ref();
+    let id = context.map(|context| context.request_id.clone());
+    let invocation = context.map(|context| Invocation {
+        trace: context.xray_trace_id.as_deref().and_then(TraceContext::read_xray),
+        deadline: context.deadline.try_into().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+    });
     let (stage, address) = match event.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => (context.stage.clone(), context.http.source_ip.clone()),
         _ => (None, None),
@@ -25,6 +32,9 @@ fn request(event: lambda_http::Request) -> Request {
     }
     if let Some(id) = id {
         request.extensions_mut().insert(CorrelationId(id));
+    }
+    if let Some(invocation) = invocation {
+        request.extensions_mut().insert(invocation);
     }
     if let Some(address) = address.and_then(|address| address.parse().ok()) {
         request.extensions_mut().insert(CallerAddress(address));
@@ -43,7 +53,29 @@ fn without_stage(uri: &Uri, stage: &str) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
+    use lambda_http::Context;
+
     use super::*;
+
+    #[test]
+    fn the_invocation_tells_its_trace_and_its_deadline() {
+        let root = "Root=1-58406520-a006649127e371903a2de979";
+        for (header, traceparent) in [
+            (Some(format!("{root};Parent=53995c3f42cd8ad8;Sampled=1")), "53995c3f42cd8ad8-01"),
+            (Some(format!("{root};Sampled=0")), "27e371903a2de979-00"),
+            (Some("garbage".to_owned()), ""),
+            (None, ""),
+        ] {
+            let mut context = Context::default();
+            (context.deadline, context.xray_trace_id) = (1_798_761_629_000, header);
+            let request = request(lambda_http::Request::default().with_lambda_context(context));
+            let Invocation { trace, deadline } = *request.extensions().get().unwrap();
+            let told = trace.map(|trace| trace.to_string()).unwrap_or_default();
+            let expected = format!("00-58406520a006649127e371903a2de979-{traceparent}");
+            assert_eq!(told, if traceparent.is_empty() { "" } else { &expected });
+            assert_eq!(deadline, "2027-01-01T00:00:29Z".parse().ok());
+        }
+    }
 
     #[test]
     fn a_stage_is_no_part_of_the_path() {

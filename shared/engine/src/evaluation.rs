@@ -190,7 +190,7 @@ impl Planner {
         let mut tries = 0;
         let Asked { answer, draft } = loop {
             let began = self.clock.now();
-            let request = Request { prompt, context: None, answers: &[], timezone: None, began };
+            let request = Request { prompt, context: None, answers: &[], timezone: None, began, deadline: None };
             let asked = self.ask_for_plan(workspace, &permissions, request, &Ticket::default()).await;
             verdict.seconds = self.clock.now().duration_since(began).unsigned_abs().as_secs_f64();
             tries += 1;

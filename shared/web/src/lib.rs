@@ -22,7 +22,7 @@ mod static_files;
 
 pub use authenticator::Authenticator;
 pub use endpoint::Function;
-pub use middleware::{CallerAddress, CorrelationId};
+pub use middleware::{CallerAddress, CorrelationId, Invocation};
 pub use openapi::document as openapi_document;
 pub use router::{router, router_of, routes};
 pub use state::Web;

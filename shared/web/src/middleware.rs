@@ -17,6 +17,7 @@ use engine::{
     refusals::{Origin, Refusal},
 };
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 use telemetry::{
     TraceContext, labels,
     names::{HTTP_REQUEST_DURATION, HTTP_REQUESTS},
@@ -51,6 +52,15 @@ pub struct CorrelationId(pub String);
 #[derive(Debug, Clone, Copy)]
 pub struct CallerAddress(pub IpAddr);
 
+/// What the platform says of the invocation that a request is, as an extension of whatever runs before the router.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Invocation {
+    /// The platform's own trace.
+    pub trace: Option<TraceContext>,
+    /// When it ends without an answer.
+    pub deadline: Option<Timestamp>,
+}
+
 /// What a request carries to its handler, as an extension.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
@@ -58,6 +68,8 @@ pub(crate) struct RequestContext {
     pub trace: TraceContext,
     /// The caller sent the trace, in its `traceparent` header.
     pub trace_given: bool,
+    /// When the request ends without an answer, where that is known.
+    pub deadline: Option<Timestamp>,
     /// What the request owes its rate limits.
     pub ticket: Ticket,
     /// Where it came from.
@@ -68,10 +80,12 @@ impl RequestContext {
     fn of(request: &Request, ids: &dyn Ids) -> Self {
         let header = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
         let given = header.and_then(TraceContext::read);
+        let invocation = request.extensions().get::<Invocation>().copied().unwrap_or_default();
         let begin = || TraceContext::begin(ids.uuid().as_u128(), ids.uuid().as_u64_pair().1);
         Self {
-            trace: given.unwrap_or_else(begin),
+            trace: given.or(invocation.trace).unwrap_or_else(begin),
             trace_given: given.is_some(),
+            deadline: invocation.deadline,
             ticket: Ticket::default(),
             address: request.extensions().get().map(|CallerAddress(address)| *address),
         }
@@ -116,7 +130,11 @@ async fn answer(State(web): State<Web>, mut request: Request, next: Next) -> Res
         trace.id = %context.trace.id(),
         workspace.id = Empty,
         key.id = Empty,
+        xray.id = Empty,
     );
+    if let Some(Invocation { trace: Some(trace), .. }) = request.extensions().get() {
+        span.record("xray.id", trace.xray_id().to_string());
+    }
     request.extensions_mut().insert(context.clone());
     let mut response = observed(&web, request, next, &context, &id).instrument(span).await;
     let https_only = web.is_https().then_some((header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));

@@ -158,6 +158,35 @@ async fn each_function_serves_its_rows_and_always_wants_a_key() {
     assert_eq!(ask(&mut Function::start("metrics", &variables).await, page).await.0, 200);
 }
 
+#[tokio::test]
+async fn a_request_belongs_to_the_trace_of_x_ray_unless_it_brings_its_own() {
+    let mut variables = nowhere();
+    variables.push(("RUST_LOG", "web=debug".to_owned()));
+    let mut metrics = Function::start("metrics", &variables).await;
+    let own = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let xray = "58406520a006649127e371903a2de979";
+    for (traceparent, trace) in
+        [(None, xray), (Some(format!("00-{own}-00f067aa0ba902b7-01")), own), (Some("00-garbage".to_owned()), xray)]
+    {
+        let before = metrics.log().lines().count();
+        let mut event = request("GET", "$default", "/healthz", None, None);
+        if let Some(traceparent) = traceparent {
+            event["headers"]["traceparent"] = traceparent.into();
+        }
+        assert_eq!(ask(&mut metrics, event).await.0, 200);
+        let answered = |log: &str| log.lines().skip(before).find(|line| line.contains("answered")).map(str::to_owned);
+        let line = loop {
+            match answered(&metrics.log()) {
+                Some(line) => break line,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["trace.id"], trace, "{line}");
+        assert_eq!(line["xray.id"], "1-58406520-a006649127e371903a2de979", "{line}");
+    }
+}
+
 /// Real servers, with a key, and the functions' variables for them.
 struct World {
     _redis: RedisServer,

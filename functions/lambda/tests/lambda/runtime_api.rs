@@ -1,8 +1,10 @@
 use std::{
     collections::BTreeMap,
+    io::{BufRead, BufReader},
     net::Ipv4Addr,
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -23,12 +25,16 @@ use tokio::{
 /// How long an invocation may take, and an answer be waited for.
 const TIME: Duration = Duration::from_secs(50);
 
+/// The trace header of every invocation.
+const TRACE: &str = "Root=1-58406520-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1";
+
 /// What an invocation came to: the function's answer, or its error.
 pub type Answer = Result<Value, Value>;
 
 /// The program as one of the functions, with a Lambda Runtime API of its own on loopback. It ends with this value.
 pub struct Function {
     process: Child,
+    log: Arc<Mutex<String>>,
     events: mpsc::UnboundedSender<(String, Value)>,
     waiting: Waiting,
     count: usize,
@@ -54,8 +60,18 @@ impl Function {
             .route("/2018-06-01/runtime/invocation/{id}/{end}", post(ended))
             .with_state(api);
         tokio::spawn(async { axum::serve(listener, router).await });
-        let process = command(handler, variables).env("AWS_LAMBDA_RUNTIME_API", address.to_string()).spawn().unwrap();
-        Self { process, events, waiting, count: 0 }
+        let mut command = command(handler, variables);
+        command.env("AWS_LAMBDA_RUNTIME_API", address.to_string()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, text) = (BufReader::new(process.stderr.take().unwrap()).lines(), Arc::clone(&log));
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| *text.lock().unwrap() += &(line + "\n")));
+        Self { process, log, events, waiting, count: 0 }
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// Gives it an event, and waits for what it makes of it.
@@ -66,7 +82,8 @@ impl Function {
         self.waiting.lock().unwrap().insert(id.clone(), answer);
         self.events.send((id, event)).unwrap();
         let answer = tokio::time::timeout(TIME, answered).await;
-        answer.unwrap_or_else(|_| panic!("no answer; the process: {:?}", self.process.try_wait())).unwrap()
+        let state = |_| panic!("no answer; the process: {:?}: {}", self.process.try_wait(), self.log());
+        answer.unwrap_or_else(state).unwrap()
     }
 }
 
@@ -105,6 +122,7 @@ async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", (now + i64::try_from(TIME.as_millis()).unwrap()).to_string()),
+        ("lambda-runtime-trace-id", TRACE.to_owned()),
         ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:it".to_owned()),
     ];
     (headers.map(|(name, value)| (HeaderName::from_static(name), value)), event.to_string())

@@ -46,6 +46,7 @@ pub(crate) struct Request<'a> {
     pub answers: &'a [Answered],
     pub timezone: Option<&'a str>,
     pub began: Timestamp,
+    pub deadline: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]

@@ -41,6 +41,8 @@ use crate::{
 
 /// How long planning may take in all, a second try included: an HTTP API on AWS waits 30 s.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
+/// What remains of a request's time after its planning, to settle, write the plan and answer.
+const RESERVE: SignedDuration = SignedDuration::from_secs(4);
 /// The most bytes of a request's context.
 const MAX_CONTEXT_BYTES: usize = 32 * 1024;
 /// A second try with less time than this would not come to an answer.
@@ -123,7 +125,7 @@ impl Planner {
         let (answers, unusable) = self.answered(&caller.workspace, &hash, request.answers).await?;
         let permissions = self.gate.permissions(caller).await?;
         let (prompt, context, timezone) = (&*request.prompt, request.context.as_deref(), request.timezone.as_deref());
-        let asks = Request { prompt, context, answers: &answers, timezone, began };
+        let asks = Request { prompt, context, answers: &answers, timezone, began, deadline: request.deadline };
         let Asked { answer, draft } = self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
         let mut draft = draft?;
         let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
@@ -217,7 +219,7 @@ impl Planner {
         asks: Request<'_>,
         ticket: &Ticket,
     ) -> Result<Asked, Problem> {
-        let Request { prompt, context, answers, timezone, began } = asks;
+        let Request { prompt, context, answers, timezone, began, .. } = asks;
         if prompt.trim().is_empty() {
             return Err(Problem::invalid("/prompt", "must say what to do"));
         }
@@ -263,7 +265,11 @@ impl Planner {
         mut request: ModelRequest,
         reserved: Option<Reservation>,
     ) -> Result<Asked, ModelError> {
-        let left = || (asks.began + PATIENCE).duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
+        let mut end = asks.began + PATIENCE;
+        if let Some(deadline) = asks.deadline {
+            end = end.min(deadline - RESERVE);
+        }
+        let left = || end.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
         request.timeout = left();
         let first = self.ask(&request, reserved, permissions, asks).await;
         let is_in_time = left() >= WORTH_A_TRY;

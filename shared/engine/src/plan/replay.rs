@@ -38,7 +38,7 @@ impl Planner {
         let Record { plan, prompt, context, answers, answer, catalogue, model, created_at, .. } =
             self.plans.open(workspace, id).await?.ok_or_else(gone)?;
         let (prompt, context) = (prompt.as_str(), context.as_deref());
-        let request = Request { prompt, context, answers: &answers, timezone: None, began: created_at };
+        let request = Request { prompt, context, answers: &answers, timezone: None, began: created_at, deadline: None };
         let now = match self.understand(&self.gate.permissions_in(workspace).await?, request, answer) {
             Ok(mut draft) => {
                 draft.warnings = self.look_over(workspace, None, request, &draft.actions).await?;

@@ -1,6 +1,7 @@
 //! A request to plan, as a client writes it.
 
 use domain::{ActorId, AnswerValue};
+use jiff::Timestamp;
 use serde::Deserialize;
 use telemetry::TraceContext;
 
@@ -29,6 +30,9 @@ pub struct PlanRequest {
     /// The request's trace, which the plan's execution joins.
     #[serde(skip)]
     pub trace: Option<TraceContext>,
+    /// When the request ends without an answer, where that is known.
+    #[serde(skip)]
+    pub deadline: Option<Timestamp>,
 }
 
 /// An answer to a question of an earlier plan of the same prompt.

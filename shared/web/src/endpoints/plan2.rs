@@ -63,7 +63,7 @@ async fn handler(
     ByUseCase(may): ByUseCase,
     Json(request): Json<PlanRequest>,
 ) -> Answer<Plan2Response> {
-    let request = PlanRequest { trace: Some(may.context.trace), ..request };
+    let request = PlanRequest { trace: Some(may.context.trace), deadline: may.context.deadline, ..request };
     let planned = web.engine.planner.plan(&may.caller, request).await?;
     let providers: BTreeSet<Provider> = planned.plan.actions.iter().map(|action| action.provider).collect();
     let mut accounts = Vec::new();
