@@ -1,6 +1,9 @@
 //! infra/template.yaml says of the API what the program does: its routes, and what each of them asks for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use engine::catalogue::Catalogue;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
@@ -12,7 +15,20 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// The template. Of an intrinsic function there is its argument: `!Ref Api` is "Api".
 fn template() -> Value {
-    json_of(&Yaml::load_from_str(include_str!("../../infra/template.yaml")).expect("the template is YAML")[0])
+    parsed(include_str!("../../infra/template.yaml"))
+}
+
+fn parsed(text: &str) -> Value {
+    json_of(&Yaml::load_from_str(text).expect("the template is YAML")[0])
+}
+
+/// What a script of the project prints.
+fn printed(script: &str, arguments: &[&str]) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let run = Command::new("python3").arg(format!("{folder}/scripts/{script}")).args(arguments).output();
+    let run = run.expect("python3 is there");
+    assert!(run.status.success(), "{script}: {}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).expect("text")
 }
 
 fn resources() -> Map<String, Value> {
@@ -154,7 +170,8 @@ fn names_of_settings(template: &Value) -> BTreeSet<String> {
 fn every_setting_of_the_template_is_read_with_one_default() {
     let template = template();
     let mut read: BTreeMap<String, String> = BTreeMap::new();
-    for (name, default) in settings_in(&template["Globals"]).into_iter().chain(settings_in(&template["Resources"])) {
+    let parts = ["Conditions", "Globals", "Resources"];
+    for (name, default) in parts.iter().flat_map(|part| settings_in(&template[*part])) {
         let known = read.insert(name.clone(), default.clone());
         assert!(known.is_none_or(|known| known == default), "{name}");
     }
@@ -295,5 +312,57 @@ fn a_message_stays_hidden_for_six_times_as_long_as_its_function_may_take() {
         let hidden = resources[queue]["Properties"]["VisibilityTimeout"].as_u64().unwrap();
         assert!(hidden >= 6 * function["Timeout"].as_u64().unwrap(), "{queue}");
         assert_eq!(source["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]), "{queue}");
+    }
+}
+
+#[test]
+fn a_canary_deployment_calls_every_function_by_its_alias_and_goes_back_by_alarms() {
+    let (plain, canary) = (template(), parsed(&printed("canary", &["Linear10PercentEvery1Minute"])));
+    let functions = &canary["Globals"]["Function"];
+    assert_eq!(functions["AutoPublishAlias"], "live");
+    assert_eq!(functions["DeploymentPreference"]["Type"], "Linear10PercentEvery1Minute");
+    for alarm in functions["DeploymentPreference"]["Alarms"].as_array().unwrap() {
+        assert_eq!(plain["Resources"][text(alarm)]["Type"], "AWS::CloudWatch::Alarm", "{alarm}");
+    }
+    // Without it, a change of a parameter would make no new version.
+    assert!(functions["Environment"]["Variables"]["DEPLOYED_AT"].is_string());
+    let resources = canary["Resources"].as_object().unwrap();
+    let callers = [
+        ("AWS::ApiGatewayV2::Integration", "IntegrationUri"),
+        ("AWS::Lambda::Permission", "FunctionName"),
+        ("AWS::Lambda::EventSourceMapping", "FunctionName"),
+    ];
+    let mut called = BTreeSet::new();
+    for (kind, property) in callers {
+        for (id, resource) in of_type(resources, kind) {
+            let function = text(&resource["Properties"][property]);
+            called.insert(function.strip_suffix(".Alias").unwrap_or_else(|| panic!("{id} calls {function}")));
+        }
+    }
+    let invoked: BTreeSet<&str> = of_type(resources, "AWS::Serverless::Function")
+        // A schedule is the function's own, and SAM lets it call the alias; a person invokes what has neither.
+        .filter(|(id, _)| called.contains(id))
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(called, invoked);
+    assert!(called.len() >= 7, "{called:?}");
+    // Nothing else is changed.
+    let same = |part: &str| plain[part] == canary[part];
+    assert!(["Parameters", "Conditions", "Outputs"].iter().all(|part| same(part)));
+}
+
+#[test]
+fn the_page_about_scale_has_what_the_simulation_prints() {
+    printed("scale-sim", &["--check"]);
+    for (arguments, says) in [
+        (&["--load", "5"][..], "gives way"),
+        (&["--load", "5", "model=100000"], "Lambda, concurrent gives way at 3.1/s"),
+        (&["--load", "5", "model=100000", "Lambda, concurrent=100"], "100 % served"),
+        (&["--load", "0.05"], "100 % served"),
+        (&["--load", "30", "model=1e9", "Lambda, concurrent=1000"], "ThrottlePlan"),
+        (&["--load", "60", "model=1e9", "Lambda, concurrent=1000", "plans=100"], "workers"),
+    ] {
+        let told = printed("scale-sim", arguments);
+        assert!(told.contains(says), "{arguments:?}: {told}");
     }
 }

@@ -3,7 +3,7 @@
 import sys
 
 from ministack import app
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 LACKING = {
     "AWS::EC2::EIP": {"AllocationId": "eipalloc-00000000"},
@@ -54,6 +54,25 @@ def with_names_of_the_api(of_api):
     return of_api | {"create": create, "update": update}
 
 
+def with_functions_of_strings(evaluate):
+    """Conditions with Fn::Select, Fn::Split and Fn::Sub of a parameter, which MiniStack only knows elsewhere."""
+
+    def plain(node, params):
+        if isinstance(node, dict) and "Fn::Select" in node:
+            return engine._resolve_refs(node, {}, params, {}, {}, "", "")
+        if isinstance(node, dict):
+            return {name: plain(value, params) for name, value in node.items()}
+        return [plain(value, params) for value in node] if isinstance(node, list) else node
+
+    def run(template, params):
+        conditions = plain(template.get("Conditions", {}), params)
+        return evaluate({**template, "Conditions": conditions}, params)
+
+    return run
+
+
+for module in (changesets, handlers, stacks):
+    module._evaluate_conditions = with_functions_of_strings(engine._evaluate_conditions)
 HANDLERS = provisioners._RESOURCE_HANDLERS
 HANDLERS |= {kind: named(attributes) for kind, attributes in LACKING.items()}
 HANDLERS["AWS::ApiGatewayV2::Api"] = with_names_of_the_api(HANDLERS["AWS::ApiGatewayV2::Api"])

@@ -22,6 +22,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from guided import press_enter_at_every_question
+from own_cache import OwnCache
 from processes import Failed, until
 from rights import TLS, Doors, rights_of
 from servers import PLAIN, REGION, Servers, architecture
@@ -150,6 +151,8 @@ class Deployed:
         variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         services = ("DYNAMODB", "SQS", "KMS", "SECRETS_MANAGER")
         variables |= {f"AWS_ENDPOINT_URL_{service}": self.doors.url(function) for service in services}
+        # Its certificate is of the test's own authority.
+        variables["SSL_CERT_FILE"] = str(self.redis.authority)
         functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
     def put_secrets(self, **values):
@@ -423,6 +426,9 @@ def metrics(stack):
     ):
         until(f"{line} is among the metrics", partial(has_metric, stack, line))
         print(f"  {line}")
+
+    written, allowed, slots = stack.redis.is_used()
+    check(written and allowed, "the counts are in the cache's slots, and it refused the functions nothing", slots)
 
 
 def has_metric(stack, line):
@@ -731,9 +737,9 @@ def run(arguments, folder, servers):
         sam("build", "--parameter-overrides", f"Architecture={architecture()}", output=folder / "build.log")
     if arguments.build_only:
         return
-    redis = servers.redis()
     fakes, model = servers.fakes(programs / "fakes", MODEL_KEY)
     stack = Deployed(servers.ministack(), programs, folder)
+    stack.redis = OwnCache(servers)
 
     print("sam deploy --guided")
     asked = stack.deploy_guided()
@@ -746,9 +752,8 @@ def run(arguments, folder, servers):
         "Settings": settings(fakes, model),
     }
     stack.deploy(**parameters)
-    # The cache is not there, so its secret gets the address of another one.
-    stack.redis = redis
-    stack.secrets = {"OpenAiSecret": MODEL_KEY, "GoogleSecret": CLIENT_SECRET, "RedisSecret": redis.url}
+    # MiniStack makes no cache, so its secret gets the address of another one.
+    stack.secrets = {"OpenAiSecret": MODEL_KEY, "GoogleSecret": CLIENT_SECRET, "RedisSecret": stack.redis.url}
     stack.put_secrets(**stack.secrets)
 
     try:

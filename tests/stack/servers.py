@@ -4,24 +4,12 @@ import os
 import pathlib
 import platform
 import shutil
-import socket
 
-from processes import Failed, Process, free_port, request, until
+from processes import Process, free_port, request, until
 
 REGION = "eu-central-1"
 # Programs get this much of the machine's environment, so that none of its settings reaches them.
 PLAIN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-
-
-class Redis:
-    def __init__(self, port):
-        self.port, self.url = port, f"redis://127.0.0.1:{port}"
-
-    def flush(self):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(b"FLUSHALL\r\n")
-            if connection.recv(16) != b"+OK\r\n":
-                raise Failed("Redis was not emptied")
 
 
 class Servers:
@@ -37,12 +25,6 @@ class Servers:
         process = Process(self.folder, name, command, PLAIN | (env or {}), self.folder)
         self.running.append(process)
         return process
-
-    def redis(self):
-        port = free_port()
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
-        self.start("redis", command).says(r"(Ready to accept connections)")
-        return Redis(port)
 
     def fakes(self, program, model_key):
         """Returns the address of the providers and that of the model."""

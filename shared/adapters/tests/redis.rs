@@ -411,3 +411,17 @@ async fn each_operation_is_one_round_trip() {
     queue.depth().await.unwrap();
     assert_eq!(trips(), 1, "the depth");
 }
+
+#[tokio::test]
+async fn a_server_whose_certificate_is_of_a_given_authority_is_reached_with_tls() {
+    let (_server, url, authority) = RedisServer::start_tls();
+    let (_, _, another) = RedisServer::start_tls();
+    for url in [url.clone(), format!("{url}?cluster=true")] {
+        let with = |roots: Vec<u8>| RedisCache::new(Arc::new(RedisConnection::new(&url).unwrap().with_roots(roots)));
+        with(authority.clone()).ping().await.unwrap();
+        with([another.clone(), authority.clone()].concat()).ping().await.unwrap();
+        for stranger in [Vec::new(), another.clone()] {
+            with(stranger).ping().await.unwrap_err();
+        }
+    }
+}

@@ -25,17 +25,50 @@ pub struct RedisServer {
 impl RedisServer {
     /// Starts a single server, or a cluster of one node that has all slots. Panics when there is no `redis-server`.
     pub fn start(cluster: bool) -> Self {
-        let server = Self::start_node(cluster);
+        let server = Self::start_node(cluster, &[]);
         if cluster {
-            assert_eq!(server.command("CLUSTER ADDSLOTSRANGE 0 16383"), "+OK");
-            server.until("CLUSTER INFO", "cluster_state:ok");
+            server.take_all_slots();
         }
         server
     }
 
+    /// Starts a cluster of one node that also listens with TLS; gives its URL there, and the certificate of the
+    /// authority of its own, in PEM.
+    pub fn start_tls() -> (Self, String, Vec<u8>) {
+        let certificates = tempfile::tempdir().expect("a folder for the certificates");
+        let path = |name: &str| certificates.path().join(name).display().to_string();
+        std::fs::write(path("names"), "subjectAltName=IP:127.0.0.1").expect("the folder is writable");
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc";
+        for command in [
+            format!("req -x509 {key} -keyout authority.key -out authority.pem -days 2 -subj /CN=authority"),
+            format!("req {key} -keyout server.key -out server.csr -subj /CN=server"),
+            "x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -days 2 -extfile names \
+             -out server.pem"
+                .to_owned(),
+        ] {
+            let made = Command::new("openssl").args(command.split(' ')).current_dir(certificates.path()).output();
+            let made = made.expect("there is a program `openssl`");
+            assert!(made.status.success(), "{command}: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        let port = free_port();
+        let files = [("cert", "server.pem"), ("key", "server.key"), ("ca-cert", "authority.pem")];
+        let files = files.into_iter().flat_map(|(option, file)| [format!("--tls-{option}-file"), path(file)]);
+        let tls = ["--tls-cluster", "yes", "--tls-auth-clients", "no", "--tls-port"].map(str::to_owned);
+        let options: Vec<String> = files.chain(tls).chain([port.to_string()]).collect();
+        let server = Self::start_node(true, &options);
+        server.take_all_slots();
+        let authority = std::fs::read(path("authority.pem")).expect("it was made");
+        (server, format!("rediss://127.0.0.1:{port}"), authority)
+    }
+
+    fn take_all_slots(&self) {
+        assert_eq!(self.command("CLUSTER ADDSLOTSRANGE 0 16383"), "+OK");
+        self.until("CLUSTER INFO", "cluster_state:ok");
+    }
+
     /// Starts a cluster of two nodes, each with half of the slots.
     pub fn start_two() -> [Self; 2] {
-        let nodes = [Self::start_node(true), Self::start_node(true)];
+        let nodes = [Self::start_node(true, &[]), Self::start_node(true, &[])];
         assert_eq!(nodes[0].command("CLUSTER ADDSLOTSRANGE 0 8191"), "+OK");
         assert_eq!(nodes[1].command("CLUSTER ADDSLOTSRANGE 8192 16383"), "+OK");
         // The nodes' epochs must differ, or they would have to argue about it first.
@@ -48,7 +81,7 @@ impl RedisServer {
         nodes
     }
 
-    fn start_node(cluster: bool) -> Self {
+    fn start_node(cluster: bool, more: &[String]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the server");
         // A free port may be taken before the server has it.
         for _ in 0..5 {
@@ -65,6 +98,7 @@ impl RedisServer {
                 // A test machine may be slow; nothing here is about failing over.
                 arguments.extend(["--cluster-node-timeout".to_owned(), "60000".to_owned()]);
             }
+            arguments.extend_from_slice(more);
             if let Some(child) = spawn(&arguments, port) {
                 return Self { child, port, arguments, _folder: folder };
             }
