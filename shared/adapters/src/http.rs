@@ -121,7 +121,10 @@ impl Network {
 /// Proxies may hold credentials.
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network").field("proxies", &self.proxies.len()).field("roots", &self.roots.len()).finish()
+        f.debug_struct("Network")
+            .field("proxies", &self.proxies.len())
+            .field("roots", &self.roots.len())
+            .finish_non_exhaustive()
     }
 }
 

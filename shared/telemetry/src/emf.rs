@@ -31,6 +31,9 @@ pub struct EmfLog {
     now: fn() -> Timestamp,
 }
 
+/// The names and the values of a line's labels.
+type Labels<'a> = Vec<(&'a str, &'a str)>;
+
 impl EmfLog {
     /// A log of metrics in this namespace.
     pub const fn new(namespace: String, now: fn() -> Timestamp) -> Self {
@@ -50,7 +53,7 @@ impl EmfLog {
             let (_, counts) = series.entry((metric.name, labels)).or_insert_with(|| (metric, vec![0; metric.counts()]));
             counts[place] += increment.by;
         }
-        let mut lines: BTreeMap<(Vec<(&str, &str)>, usize), Vec<(&Metric, Value)>> = BTreeMap::new();
+        let mut lines: BTreeMap<(Labels<'_>, usize), Vec<(&Metric, Value)>> = BTreeMap::new();
         for ((_, labels), (metric, counts)) in series {
             let labels: Vec<_> = metric.labels.iter().map(|label| label.name).zip(labels.split('|')).collect();
             for (part, value) in values(metric, &counts).into_iter().enumerate() {
