@@ -69,6 +69,52 @@ async fn a_key_made_beside_an_open_server_comes_with_the_advice_to_restart_it() 
 }
 
 #[tokio::test]
+async fn a_key_whose_output_was_lost_is_replaced_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = |workspace: &str, more: &[&str]| {
+        let always = ["create", "--workspace", workspace, "--scopes", "actions:preview"];
+        keys(folder.path(), &[&always, more].concat())
+    };
+    let [unnamed, lost, other_name, other_workspace, used] = [
+        create("acme", &[]),
+        create("acme", &["--name", "backend"]),
+        create("acme", &["--name", "Backend"]),
+        create("globex", &["--name", "backend"]),
+        create("acme", &["--name", "backend"]),
+    ];
+    let server = Server::start(folder.path(), &[]);
+    let is_good = async |key: &str| get(&server, "/actions", key).await.status == 200;
+    assert!(is_good(&used).await);
+    // The day of its use is recorded beside the request.
+    let is_recorded = || {
+        let listed = keys(folder.path(), &["list"]);
+        let line = listed.lines().find(|line| line.starts_with(used.split('_').nth(1).unwrap())).unwrap();
+        line.split('\t').nth(8) != Some("-")
+    };
+    while !is_recorded() {
+        assert!(is_good(&used).await);
+    }
+    let made = create("acme", &["--name", "backend", "--replace-unused"]);
+    for (key, good) in
+        [(&lost, false), (&unnamed, true), (&other_name, true), (&other_workspace, true), (&used, true), (&made, true)]
+    {
+        assert_eq!(is_good(key).await, good, "{key}");
+    }
+    let nameless = ["keys", "create", "--workspace", "acme", "--scopes", "actions:preview", "--replace-unused"];
+    assert!(!command(folder.path(), &[]).args(nameless).output().unwrap().status.success(), "it needs a name");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_ready_says_what_does_not_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[("REDIS_URL", "redis://127.0.0.1:1")]);
+    let reply = server.get("/readyz").await;
+    assert_eq!((reply.status, &reply.body["code"]), (503, &json!("store-unavailable")));
+    assert_eq!(reply.body["failing"], json!(["the cache does not answer"]), "{}", reply.body);
+    assert!(reply.body.get("detail").is_none() && reply.body.get("errors").is_none(), "{}", reply.body);
+}
+
+#[tokio::test]
 async fn a_workspace_sees_its_own_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let scopes = ["--scopes", "actions:preview,actions:execute"];

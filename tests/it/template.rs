@@ -252,28 +252,54 @@ fn one_or_more(value: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn a_functions_rights_are_bound_to_kinds_of_records_and_none_makes_keys() {
+fn a_functions_rights_are_bound_to_kinds_of_records_and_only_the_operators_makes_keys() {
     let ledger = concat!(
         include_str!("../../shared/adapters/src/ledger.rs"),
         include_str!("../../shared/adapters/src/ledger/chain.rs")
     );
     let resources = resources();
     let functions: Vec<_> = of_type(&resources, "AWS::Serverless::Function").collect();
-    assert_eq!(functions.len(), 8);
+    assert_eq!(functions.len(), 9);
     for (id, function) in functions {
         for (action, index, key) in rights(function) {
             let kind = key.strip_suffix('*').unwrap_or_else(|| panic!("{id}: {key} is no pattern"));
             assert!(!kind.is_empty() && !kind.contains('*'), "{id}: {key}");
             // Partitions of the indexes, and the name that a ping reads.
-            let of_index = ["W#", "OPEN#", "WAITS#", "ACCOUNT#", "CHAINS"].contains(&kind);
+            let of_index = ["W#", "OPEN#", "WAITS#", "ACCOUNT#", "CHAINS", "KEYS"].contains(&kind);
             let is_known = of_index || kind == "PING" || ledger.contains(&format!("\"{kind}{{"));
             assert!(is_known && (!of_index || !index.is_empty()), "{id}: the ledger has no {kind} there");
             let reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"].contains(&action);
             let writes = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"].contains(&action);
             let is_operators = ["KEY#", "WORKSPACE#", "ROLLOUT#"].contains(&kind);
-            assert!(reads || (writes && !is_operators), "{id}: only the operator may {action} {kind}");
+            let may_write = !is_operators || id == "AdminFunction";
+            assert!(reads || (writes && may_write), "{id}: only the operator may {action} {kind}");
         }
     }
+}
+
+#[test]
+fn nothing_but_the_right_to_invoke_it_leads_to_the_operators_function() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let named = |value: &Value| {
+        let text = value.to_string();
+        ["\"AdminFunction", "${AdminFunction", "AdminFunctionRole"].iter().any(|name| text.contains(name))
+    };
+    let leads: Vec<&String> = resources.iter().filter(|(_, resource)| named(resource)).map(|(id, _)| id).collect();
+    assert!(leads.is_empty(), "a route, an event source or a permission leads to it: {leads:?}");
+    let admin = &resources["AdminFunction"]["Properties"];
+    for way in ["Events", "FunctionUrlConfig"] {
+        assert!(admin.get(way).is_none() && template["Globals"]["Function"].get(way).is_none(), "{way}");
+    }
+    assert_eq!(admin["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+    assert!(!admin["Policies"].to_string().contains("kms:"), "it cannot open what is sealed");
+}
+
+#[test]
+fn a_dead_letter_is_kept_longer_than_a_message() {
+    let resources = resources();
+    let days = |queue: &str| resources[queue]["Properties"]["MessageRetentionPeriod"].as_u64().unwrap() / 86_400;
+    assert_eq!((days("Queue"), days("DeadLetterQueue")), (4, 14));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A batch of SQS's: each message by itself, some side by side, and only those that failed come again.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use engine::{Engine, work::Disposition};
@@ -19,7 +19,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(20);
 /// Works the jobs that messages name, each under a lease until the invocation's deadline.
 pub async fn work(engine: &Arc<Engine>) -> Result<(), Error> {
     let handle = async |event: LambdaEvent<SqsEvent>| {
-        let deadline = Timestamp::from_millisecond(event.context.deadline.try_into()?)?;
+        let deadline = i64::try_from(event.context.deadline).ok();
+        let deadline = deadline.and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(Timestamp::MAX);
         let left = deadline.duration_since(engine.clock.now());
         let time = Duration::try_from(left).unwrap_or_default().saturating_sub(RESERVE);
         let work = |message: String| {
@@ -28,7 +29,7 @@ pub async fn work(engine: &Arc<Engine>) -> Result<(), Error> {
         };
         let response = each(event.payload.records, time, work).await;
         engine.metrics.flush().await;
-        Ok::<_, Error>(response)
+        Ok::<_, Infallible>(response)
     };
     lambda_runtime::run(service_fn(handle)).await
 }
@@ -43,7 +44,7 @@ pub async fn settle_dead(engine: &Arc<Engine>) -> Result<(), Error> {
         };
         let response = each(event.payload.records, SETTLE_TIME, settle).await;
         engine.metrics.flush().await;
-        Ok::<_, Error>(response)
+        Ok::<_, Infallible>(response)
     };
     lambda_runtime::run(service_fn(handle)).await
 }

@@ -2,7 +2,9 @@
 //!
 //! Nothing is connected, read or asked before the first event needs it.
 
+mod admin;
 mod batch;
+mod failed;
 mod http;
 mod sweep;
 
@@ -43,6 +45,7 @@ async fn serve(config: &Config) -> Result<(), Error> {
     match config.handler.as_str() {
         "worker" => batch::work(&engine).await,
         "dead-letters" => batch::settle_dead(&engine).await,
+        "admin" => admin::serve(config, &engine).await,
         "sweep" => sweep::serve(engine).await,
         name => {
             let function: Function = name.parse().map_err(|_| format!("there is no handler {name:?}"))?;

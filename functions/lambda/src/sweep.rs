@@ -4,6 +4,8 @@ use engine::Engine;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
+use crate::failed::Failed;
+
 /// Queues the jobs whose message was lost, erases what has expired, and logs the audit's heads, whatever the event. Each is
 /// tried when another fails, too; a failure of any is the invocation's.
 pub async fn serve(engine: Arc<Engine>) -> Result<(), Error> {
@@ -15,7 +17,7 @@ pub async fn serve(engine: Arc<Engine>) -> Result<(), Error> {
         swept?;
         erased?;
         logged?;
-        Ok::<(), Error>(())
+        Ok::<(), Failed>(())
     };
     lambda_runtime::run(service_fn(handle)).await
 }

@@ -4,16 +4,16 @@ mod ask;
 mod audit;
 mod connections;
 mod eval;
-mod keys;
+mod operate;
 mod replay;
-mod reseal;
-mod rollout;
 mod serve;
-mod workspaces;
 
 use std::{error::Error, process::ExitCode};
 
-use app::{Config, Runtime};
+use app::{
+    Config, Runtime,
+    operator::{self, Keys, Rollout, Workspaces},
+};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -42,17 +42,17 @@ enum Run {
     Serve,
     /// Create, list and revoke API keys.
     #[command(subcommand)]
-    Keys(keys::Keys),
+    Keys(Keys),
     /// Plan the prompts of a file and score the plans.
     Eval(eval::Eval),
     /// Show how the current code reads the stored answer of a plan.
     Replay(replay::Replay),
     /// Set and print the share of actors that may use a provider.
     #[command(subcommand)]
-    Rollout(rollout::Rollout),
+    Rollout(Rollout),
     /// Restrict the actions of a workspace.
     #[command(subcommand)]
-    Workspaces(workspaces::Workspaces),
+    Workspaces(Workspaces),
     /// Print the audit of a workspace, or check that nobody has changed it.
     Audit(audit::Audit),
     /// Seal everything in the ledger again with the first key of TOKEN_KEY, so that the others can be removed. It may be
@@ -90,12 +90,12 @@ async fn run(config: &Config, command: Run) -> Result<ExitCode, Box<dyn Error>> 
         #[cfg(feature = "aws")]
         Run::CreateTable => app::create_table(config).await?,
         Run::Eval(command) => return eval::run(config, command).await,
-        Run::Audit(command) => return audit::run(&app::engine(config)?, command).await,
+        Run::Audit(command) => return audit::run(config, command).await,
         Run::Replay(command) => return replay::run(&app::engine(config)?, command).await,
-        Run::Keys(command) => keys::run(config, command).await?,
-        Run::Rollout(command) => rollout::run(&app::engine(config)?, command).await?,
-        Run::Workspaces(command) => workspaces::run(&app::engine(config)?, command).await?,
-        Run::Reseal => return reseal::run(config).await,
+        Run::Keys(command) => return operate::run(config, operator::Command::Keys(command)).await,
+        Run::Rollout(command) => return operate::run(config, operator::Command::Rollout(command)).await,
+        Run::Workspaces(command) => return operate::run(config, operator::Command::Workspaces(command)).await,
+        Run::Reseal => return operate::run(config, operator::Command::Reseal).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::{error::Error, fmt};
 
-use engine::ports::Cause;
+use async_trait::async_trait;
+use engine::ports::{Cause, StoredSecrets};
+use futures_util::future::join_all;
 use secrecy::SecretString;
 
 #[cfg(feature = "aws")]
@@ -56,6 +58,23 @@ impl Secret {
             #[cfg(feature = "aws")]
             Self::Stored { manager, arn } => manager.doubt(arn).await,
         }
+    }
+}
+
+/// Secrets that may be stored.
+pub struct Secrets(pub Vec<Secret>);
+
+#[async_trait]
+impl StoredSecrets for Secrets {
+    async fn without_value(&self) -> Vec<String> {
+        let looks = self.0.iter().map(|secret| async move {
+            match secret {
+                Secret::Given(_) => None,
+                #[cfg(feature = "aws")]
+                Secret::Stored { manager, arn } => manager.without_value(arn).await,
+            }
+        });
+        join_all(looks).await.into_iter().flatten().collect()
     }
 }
 

@@ -10,6 +10,7 @@ use adapters::{
     providers::{self, Apis, specs},
     redis::{RedisBudget, RedisCache, RedisConnection, RedisMetrics, RedisQueue},
     rules::RulesPlanner,
+    secret::Secrets,
     system::{SystemClock, SystemIds},
     vault::LocalVault,
 };
@@ -195,6 +196,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         model: model(config),
         oauth: Arc::new(OAuthClients::new(http, clock.clone(), config.oauth.clone())),
         vault,
+        secrets: Arc::new(Secrets(config.secrets())),
         clock,
         ids,
         metrics,

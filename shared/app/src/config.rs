@@ -314,6 +314,13 @@ impl Config {
         };
         env.finish(config)
     }
+
+    /// The secrets that functions read at their first use.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let of_planner = self.planner.iter().filter_map(|planner| planner.key.clone());
+        let of_clients = self.oauth.values().map(|client| client.client_secret.clone());
+        self.redis_url.iter().cloned().chain(of_planner).chain(of_clients).collect()
+    }
 }
 
 /// The value of a variable in `SETTINGS`, a list of `NAME=value`, separated by semicolons: a deployment's template has

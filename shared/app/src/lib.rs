@@ -2,6 +2,7 @@
 
 mod build;
 mod config;
+pub mod operator;
 mod process;
 mod worker;
 

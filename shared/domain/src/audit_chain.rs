@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
-use crate::{InvalidId, WorkspaceId};
+use crate::{InvalidId, WorkspaceId, serde_text::serde_as_text};
 
 /// An entry's place in a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct AuditHead {
     /// By the chain's number.
     pub chains: BTreeMap<u8, (u64, String)>,
 }
+
+serde_as_text!(AuditHead);
 
 impl fmt::Display for AuditHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,7 +23,7 @@ use crate::{
     keys::{KeyStore, MISSING_FOR},
     limits::{Limits, RateLimiter},
     plan::{PlanStore, Planner},
-    ports::{Budget, CachePorts, Clock, Ids, LedgerPorts, Model, OAuth, Queue, Vault},
+    ports::{Budget, CachePorts, Clock, Ids, LedgerPorts, Model, OAuth, Queue, StoredSecrets, Vault},
     rate_counts::RateCounts,
     recent::Recent,
     refusals::Refusals,
@@ -53,6 +53,8 @@ pub struct Parts {
     pub oauth: Arc<dyn OAuth>,
     /// Seals contents at rest.
     pub vault: Arc<dyn Vault>,
+    /// Tells which stored secrets have no value.
+    pub secrets: Arc<dyn StoredSecrets>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids and chance.
@@ -141,8 +143,21 @@ pub struct Engine {
 impl Engine {
     /// Wires the use cases.
     pub fn new(parts: Parts) -> Self {
-        let Parts { catalogue, ledger, cache, budget, queue, model, oauth, vault, clock, ids, metrics, options } =
-            parts;
+        let Parts {
+            catalogue,
+            ledger,
+            cache,
+            budget,
+            queue,
+            model,
+            oauth,
+            vault,
+            secrets,
+            clock,
+            ids,
+            metrics,
+            options,
+        } = parts;
         let catalogue = Arc::new(catalogue);
         let limiter = Arc::new(RateLimiter {
             counts: cache.rate_limits.clone(),
@@ -289,7 +304,7 @@ impl Engine {
                 visibility_timeout: options.visibility_timeout,
             },
             resealer,
-            health: Health { jobs, clock: clock.clone(), upkeep, cache: cache.health },
+            health: Health { jobs, clock: clock.clone(), upkeep, cache: cache.health, secrets },
             keys,
             refusals,
             limiter,

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join;
+use domain::Violation;
+use futures_util::future::{join, join3};
 use telemetry::Gauges;
 
 use crate::{
-    Problem,
+    Problem, ProblemCode,
     job_store::JobStore,
-    ports::{CacheHealth, Clock, Upkeep},
+    ports::{CacheHealth, Clock, StoredSecrets, Upkeep},
 };
 
 /// Whether the stores answer, and how long the queue is.
@@ -17,14 +18,28 @@ pub struct Health {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) upkeep: Arc<dyn Upkeep>,
     pub(crate) cache: Arc<dyn CacheHealth>,
+    pub(crate) secrets: Arc<dyn StoredSecrets>,
 }
 
 impl Health {
-    /// Whether ledger and cache answer.
+    /// Whether ledger and cache answer, and every secret has a value. Of what fails, the problem names all.
     pub async fn ready(&self) -> Result<(), Problem> {
-        self.upkeep.ping().await?;
-        self.cache.ping().await?;
-        Ok(())
+        let (ledger, cache, mut failing) =
+            join3(self.upkeep.ping(), self.cache.ping(), self.secrets.without_value()).await;
+        let mut causes = failing.clone();
+        let stores = [
+            ("the ledger does not answer", ledger.err().map(|error| error.to_string())),
+            ("the cache does not answer", cache.err().map(|error| error.to_string())),
+        ];
+        for (says, cause) in stores {
+            failing.extend(cause.is_some().then(|| says.to_owned()));
+            causes.extend(cause);
+        }
+        if failing.is_empty() {
+            return Ok(());
+        }
+        let failing = failing.into_iter().map(|says| Violation::new("", says)).collect();
+        Err(Problem::new(ProblemCode::StoreUnavailable, causes.join("; ")).with_errors(failing))
     }
 
     /// What waits for workers.

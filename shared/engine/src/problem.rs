@@ -100,7 +100,8 @@ pub struct Problem {
     pub code: ProblemCode,
     /// What happened and what to change; for our own faults it goes to the log alone.
     pub detail: String,
-    /// The places in the request.
+    /// The places in the request. Where a store is unavailable: what of the deployment does not work, for everybody to
+    /// read.
     pub errors: Vec<Violation>,
     /// When another try makes sense.
     pub retry_after: Option<Duration>,

@@ -20,7 +20,7 @@ use serde_path_to_error::Segment;
 const MAX_DEPTH: usize = 32;
 
 /// Reads a body as `T`: JSON in UTF-8, not too deep, no key twice, no unknown field.
-pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     decode(Decoder { value: parse(bytes)?, query: false })
 }
 

@@ -22,6 +22,7 @@ mod static_files;
 
 pub use authenticator::Authenticator;
 pub use endpoint::Function;
+pub use json::read as read_json;
 pub use middleware::{CallerAddress, CorrelationId, Invocation};
 pub use openapi::document as openapi_document;
 pub use router::{router, router_of, routes};

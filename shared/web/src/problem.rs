@@ -69,6 +69,9 @@ pub(crate) struct ProblemBody {
     /// The places in the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Place>,
+    /// What does not work, as `/readyz` finds it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failing: Vec<String>,
 }
 
 /// One place in the request that is wrong.
@@ -85,7 +88,11 @@ impl ProblemBody {
     pub fn new(problem: Problem, correlation_id: String, public_url: &str) -> Self {
         let kind = kind(problem.code);
         let place = |Violation { pointer, detail, .. }| Place { pointer: cut(pointer), detail: cut(detail) };
-        let mut errors = if kind.is_fault() { Vec::new() } else { problem.errors };
+        let (mut errors, failing) = match problem.code {
+            ProblemCode::StoreUnavailable => (Vec::new(), problem.errors),
+            _ if kind.is_fault() => (Vec::new(), Vec::new()),
+            _ => (problem.errors, Vec::new()),
+        };
         let more = errors.len().saturating_sub(MAX_PLACES);
         errors.truncate(MAX_PLACES);
         errors.extend((more > 0).then(|| Violation::new("", format!("{more} more places are wrong"))));
@@ -100,6 +107,7 @@ impl ProblemBody {
             correlation_id,
             connect_url: problem.connect.map(|provider| format!("{public_url}/oauth/{provider}/start")),
             errors: errors.into_iter().map(place).collect(),
+            failing: failing.into_iter().map(|failing| failing.detail).collect(),
         }
     }
 }

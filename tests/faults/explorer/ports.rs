@@ -19,8 +19,8 @@ use engine::{
         LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, OAuthSpec, Outbox,
         OutboxEntry, Place, Plans, Position, ProviderError, ProviderSpec, Purpose, Queue, QueueError, QueuedMessage,
         RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed,
-        SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan, Upkeep, Vault, VaultError,
-        Wording,
+        SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan, StoredSecrets, Upkeep, Vault,
+        VaultError, Wording,
     },
 };
 use jiff::{SignedDuration, Timestamp, civil::Date};
@@ -99,6 +99,7 @@ pub fn engine(world: &World) -> Engine {
         model: Arc::new(Unused),
         oauth: Arc::<World>::clone(&world),
         vault: Arc::<World>::clone(&world),
+        secrets: Arc::new(Unused),
         clock: Arc::<World>::clone(&world),
         metrics: Metrics::default(),
         options: Options {
@@ -551,6 +552,13 @@ impl Consents for Unused {
 
     async fn take_consent(&self, _: &str) -> Result<Option<Consent>, CacheError> {
         unused()
+    }
+}
+
+#[async_trait]
+impl StoredSecrets for Unused {
+    async fn without_value(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -284,7 +284,99 @@ async fn a_job_goes_from_execute_by_way_of_the_queue_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_sweep_that_cannot_reach_the_ledger_fails() {
-    let mut sweep = Function::start("sweep", &nowhere()).await;
-    assert!(sweep.invoke(json!({})).await.is_err());
+async fn an_invocation_that_cannot_reach_the_ledger_fails_by_the_problems_code() {
+    for (handler, event) in [("sweep", json!({})), ("admin", json!({ "command": "rollout get" }))] {
+        let mut function = Function::start(handler, &nowhere()).await;
+        let failure = function.invoke(event).await.unwrap_err();
+        assert_eq!(failure["errorType"], "store-unavailable", "{handler}: {failure}");
+        assert!(failure["errorMessage"].as_str().unwrap().contains("the ledger failed"), "{failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_needs_nothing_but_the_right_to_invoke() {
+    let world = World::start().await;
+    let mut admin = Function::start("admin", &world.variables).await;
+    let mut jobs = Function::start("jobs", &world.variables).await;
+    let create = json!({
+        "command": "keys create", "workspace": "globex", "scopes": ["actions:preview"], "name": "backend",
+        "replace_unused": true
+    });
+    let made = admin.invoke(create.clone()).await.unwrap();
+    let lost = made["result"]["key"].as_str().unwrap().to_owned();
+    assert!(made["ok"] == true && made["notes"] == json!(["This key expires in 90 days."]), "{made}");
+
+    // The answer did not arrive, so the operator, or AWS's command line by itself, asks again.
+    let again = admin.invoke(create.clone()).await.unwrap();
+    let key = again["result"]["key"].as_str().unwrap().to_owned();
+    assert!(again["notes"][1].as_str().unwrap().contains(lost.split('_').nth(1).unwrap()), "{again}");
+    let look = |key: &str| request("GET", "$default", "/ai/jobs", Some(key), None);
+    assert_eq!(ask(&mut jobs, look(&lost)).await.0, 401, "the first key is revoked");
+    assert_eq!(ask(&mut jobs, look(&key)).await.0, 200);
+
+    // A key in use stays.
+    let third = admin.invoke(create).await.unwrap();
+    assert_eq!(third["notes"].as_array().unwrap().len(), 1, "{third}");
+    assert_eq!(ask(&mut jobs, look(&key)).await.0, 200);
+    let keys = admin.invoke(json!({ "command": "keys list" })).await.unwrap();
+    let rows = keys["result"].as_array().unwrap();
+    let of_globex: Vec<&Value> = rows.iter().filter(|row| row["workspace"] == "globex").collect();
+    assert_eq!(of_globex.iter().filter(|row| row["revoked_at"].is_null()).count(), 2, "{keys}");
+    assert!(!keys.to_string().contains(key.split('_').next_back().unwrap()), "no list has a secret");
+
+    let id = key.split('_').nth(1).unwrap();
+    let revoked = admin.invoke(json!({ "command": "keys revoke", "id": id })).await.unwrap();
+    assert_eq!(revoked, json!({ "ok": true, "result": { "done": format!("{id} is revoked") }, "notes": [] }));
+    assert_eq!(ask(&mut jobs, look(&key)).await.0, 401, "at once: Redis was told");
+
+    let set = json!({ "command": "rollout set", "provider": "google", "percent": 25 });
+    let row = json!([{ "provider": "google", "percent": 25, "source": "ledger" }]);
+    assert_eq!(admin.invoke(set).await.unwrap()["result"], row);
+    let allow = json!({ "command": "workspaces allow", "workspace": "globex", "actions": ["gmail.send"] });
+    assert_eq!(admin.invoke(allow).await.unwrap()["result"], json!({ "allow": "gmail.send" }));
+    let verified = admin.invoke(json!({ "command": "audit verify" })).await.unwrap();
+    assert!(verified["ok"] == true && verified["result"][2]["workspace"] == "globex", "{verified}");
+}
+
+#[tokio::test]
+async fn what_an_operator_got_wrong_is_an_answer_that_says_what_to_change() {
+    let mut admin = Function::start("admin", &nowhere()).await;
+    for (event, code, pointer) in [
+        (json!(null), "invalid-request", Some("")),
+        (json!({ "Records": [] }), "invalid-request", Some("/command")),
+        (json!({ "command": "keys make" }), "invalid-request", Some("/command")),
+        (json!({ "command": "keys create", "workspace": "acme", "scopes": [] }), "invalid-request", Some("/scopes")),
+        (
+            json!({ "command": "keys create", "workspace": "acme", "scopes": ["everything"] }),
+            "invalid-request",
+            Some("/scopes/0"),
+        ),
+        (
+            json!({ "command": "keys create", "workspace": "acme", "scopes": ["metrics:read"], "replace_unused": true }),
+            "invalid-request",
+            Some("/name"),
+        ),
+        (
+            json!({ "command": "keys create", "workspace": "acme", "scopes": ["metrics:read"], "allow": ["gmail.none"] }),
+            "unknown-action",
+            Some("/allow/0"),
+        ),
+        (
+            json!({ "command": "rollout set", "provider": "google", "percent": 101 }),
+            "invalid-request",
+            Some("/percent"),
+        ),
+        (json!({ "command": "reseal" }), "store-unavailable", None),
+    ] {
+        match (admin.invoke(event.clone()).await, pointer) {
+            (Ok(answer), Some(pointer)) => {
+                assert_eq!((&answer["ok"], &answer["error"]["code"]), (&json!(false), &json!(code)), "{event}");
+                assert_eq!(answer["error"]["errors"][0]["pointer"], pointer, "{event}: {answer}");
+                assert!(answer["error"]["detail"].as_str().unwrap().len() > 10, "{answer}");
+            }
+            // It is not the operator's mistake that the ledger is not there.
+            (Err(failure), None) => assert_eq!(failure["errorType"], code, "{event}"),
+            (answer, _) => panic!("{event}: {answer:?}"),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use aws_sdk_secretsmanager::Client;
-use engine::ports::Clock;
+use engine::{Recent, ports::Clock};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -23,12 +23,14 @@ pub struct SecretsManager {
     client: OnceCell<Client>,
     /// By ARN, stage and version, with the time since when it is good. Locked during a call, so that no secret is read twice at once.
     read: Mutex<HashMap<String, (Timestamp, SecretString)>>,
+    /// The ARNs of secrets that have a value.
+    filled: Recent<String, ()>,
 }
 
 impl SecretsManager {
     /// The account's secrets.
     pub fn new(sdk: Arc<Sdk>, clock: Arc<dyn Clock>) -> Self {
-        Self { sdk, clock, client: OnceCell::new(), read: Mutex::default() }
+        Self { sdk, clock, client: OnceCell::new(), read: Mutex::default(), filled: Recent::good_for(GOOD_FOR) }
     }
 
     /// The secret with this ARN; with `:KEY:STAGE:VERSION` appended, as in ECS, one field of a secret that is a JSON
@@ -61,8 +63,33 @@ impl SecretsManager {
         }
     }
 
+    /// What to say of this secret if it has no value. Its value is not asked for, unless the process may not look it up:
+    /// one that tells may have no right to the value.
+    pub async fn without_value(&self, name: &str) -> Option<String> {
+        let (arn, _) = parts(name);
+        let (known, now) = (arn.to_owned(), self.clock.now());
+        if self.filled.recall(&known, now).is_some() {
+            return None;
+        }
+        let is_filled = match self.client().await.describe_secret().secret_id(arn).send().await {
+            Ok(secret) => secret.version_ids_to_stages.is_some_and(|versions| !versions.is_empty()),
+            Err(error) => match error.as_service_error() {
+                Some(said) if said.is_resource_not_found_exception() => false,
+                _ => return self.read(name).await.err().map(|error| error.to_string()),
+            },
+        };
+        if is_filled {
+            self.filled.remember(known, (), now);
+        }
+        (!is_filled).then(|| format!("the secret {}", says_no_value(arn)))
+    }
+
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
+    }
+
     async fn fetch(&self, arn: &str, stage: &str, version: &str) -> Result<SecretString, SecretError> {
-        let client = self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await;
+        let client = self.client().await;
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let call = client.get_secret_value().secret_id(arn);
         let call = call.set_version_stage(given(stage)).set_version_id(given(version));
@@ -89,8 +116,12 @@ fn field(whole: &SecretString, field: &str) -> Result<SecretString, SecretError>
 
 /// The template creates its secrets without a value.
 fn no_value(arn: &str) -> SecretError {
+    SecretError::new(says_no_value(arn))
+}
+
+fn says_no_value(arn: &str) -> String {
     let name = arn.rsplit(':').next().unwrap_or_default();
-    SecretError::new(format!("{name} has no value yet, or is gone: aws secretsmanager put-secret-value sets one"))
+    format!("{name} has no value yet, or is gone: aws secretsmanager put-secret-value sets one")
 }
 
 /// A secret's ARN, which has seven parts, and what is appended to it: field, stage and version.

@@ -203,6 +203,48 @@ async fn a_secret_that_was_refused_is_read_again_at_its_next_use() {
 }
 
 #[tokio::test]
+async fn a_secret_without_a_value_is_told_by_its_name_and_its_value_is_not_asked_for() {
+    let server = Ministack::shared();
+    let refusal = serde_json::json!({ "__type": "AccessDeniedException", "message": "no" });
+    let nothing = serde_json::json!({ "ARN": "arn", "Name": "name" });
+    let arn = secret(&server, "sk-1").await;
+    let name = arn.rsplit(':').next().unwrap();
+    let told = |said: Option<String>| said.is_some_and(|said| said.contains(name) && said.contains("has no value yet"));
+    let start = |react: fn(&str, serde_json::Value) -> Reaction, given: &serde_json::Value| {
+        let given = given.clone();
+        let proxy = AwsProxy::start(server.address(), move |call, _| react(call, given.clone()));
+        let clock = ManualClock::new();
+        (SecretsManager::new(sdk(proxy.address), clock.clone()), clock, proxy)
+    };
+
+    let (store, clock, proxy) = start(|_, _| Reaction::Forward, &nothing);
+    assert_eq!((store.without_value(&arn).await, store.without_value(&format!("{arn}:key::")).await), (None, None));
+    assert_eq!(proxy.calls(), ["DescribeSecret"], "what was found is good for five minutes");
+    clock.advance(FIVE_MINUTES);
+    assert_eq!(store.without_value(&arn).await, None);
+    assert_eq!(proxy.calls(), ["DescribeSecret"]);
+    assert!(
+        store.without_value(&arn.replace("secret:", "secret:no")).await.is_some_and(|said| said.contains("or is gone"))
+    );
+
+    let (store, _, proxy) = start(|_, given| Reaction::Answer(200, given), &nothing);
+    assert!(told(store.without_value(&arn).await) && told(store.without_value(&arn).await), "until it has one");
+    assert_eq!(proxy.calls(), ["DescribeSecret"; 2]);
+
+    // A process that may read it, but not look it up.
+    let denied_look =
+        |call: &str, given| if call == "DescribeSecret" { Reaction::Answer(400, given) } else { Reaction::Forward };
+    let (store, _, _proxy) = start(denied_look, &refusal);
+    assert_eq!(store.without_value(&arn).await, None);
+    assert!(
+        store.without_value(&secret(&server, " ").await).await.is_some_and(|said| said.contains("has no value yet"))
+    );
+    let (store, _, _proxy) = start(|_, given| Reaction::Answer(400, given), &refusal);
+    let said = store.without_value(&arn).await.unwrap();
+    assert!(said.contains("cannot be read") && !said.contains("sk-1"), "{said}");
+}
+
+#[tokio::test]
 async fn a_vaults_key_may_be_a_stored_secret() {
     let server = Ministack::shared();
     let store = Arc::new(SecretsManager::new(sdk(server.address()), ManualClock::new()));

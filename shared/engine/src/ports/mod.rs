@@ -26,11 +26,12 @@ mod provider;
 mod queue;
 mod rate_limits;
 mod sealed_texts;
+mod secrets;
 mod settings;
 mod vault;
 
 pub use self::{
     action::*, audit::*, budget::*, cache::*, claims::*, clock::*, connections::*, consents::*, error::*, job_cache::*,
     jobs::*, keys::*, ledger::*, locks::*, model::*, oauth::*, outbox::*, plans::*, provider::*, queue::*,
-    rate_limits::*, sealed_texts::*, settings::*, vault::*,
+    rate_limits::*, sealed_texts::*, secrets::*, settings::*, vault::*,
 };

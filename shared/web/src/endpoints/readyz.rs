@@ -1,4 +1,4 @@
-//! `GET /readyz`: the stores answer.
+//! `GET /readyz`: the stores answer, and every secret has a value.
 
 use super::healthz::Health;
 use crate::endpoint::prelude::*;
@@ -8,7 +8,7 @@ endpoint! {
     example: || json!({ "response": { "status": "ok" } }),
 }
 
-/// Checks that the stores answer.
+/// Checks that the stores answer, and that every stored secret has a value. `failing` of a problem says what is wrong.
 #[utoipa::path(get, path = ENDPOINT.path, responses((status = 200, description = "They answer", body = Health)))]
 async fn handler(State(web): State<Web>) -> Answer<Health> {
     web.engine.health.ready().await?;
