@@ -3,6 +3,7 @@
 import sys
 
 from ministack import app
+from ministack.services import secretsmanager
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 LACKING = {
@@ -73,9 +74,24 @@ def with_functions_of_strings(evaluate):
 
 for module in (changesets, handlers, stacks):
     module._evaluate_conditions = with_functions_of_strings(engine._evaluate_conditions)
+
+
+def without_value(of_secret):
+    """A secret that the template gives no value has none. MiniStack gives it an empty one."""
+
+    def create(logical_id, properties, stack_name):
+        name, attributes = of_secret["create"](logical_id, properties, stack_name)
+        if not {"SecretString", "GenerateSecretString"} & properties.keys():
+            secretsmanager._secrets[name]["Versions"] = {}
+        return name, attributes
+
+    return of_secret | {"create": create}
+
+
 HANDLERS = provisioners._RESOURCE_HANDLERS
 HANDLERS |= {kind: named(attributes) for kind, attributes in LACKING.items()}
 HANDLERS["AWS::ApiGatewayV2::Api"] = with_names_of_the_api(HANDLERS["AWS::ApiGatewayV2::Api"])
+HANDLERS["AWS::SecretsManager::Secret"] = without_value(HANDLERS["AWS::SecretsManager::Secret"])
 HANDLERS["AWS::CloudWatch::Alarm"] = unless_of_several_metrics(HANDLERS["AWS::CloudWatch::Alarm"])
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from functools import partial
 import boto3
 from botocore.exceptions import ClientError
 
+import local
+import operations
 from guided import press_enter_at_every_question
 from own_cache import OwnCache
 from processes import Failed, until
@@ -65,6 +68,7 @@ class Deployed:
         self.port, self.programs, self.folder = port, programs, folder
         self.keys = {}
         self.doors = Doors(port)
+        self.operator = operations.Operator(folder / "operator", lambda: without_settings(**self.environment))
         self.environment = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
             "AWS_REGION": REGION,
@@ -97,6 +101,7 @@ class Deployed:
         environment = without_settings(**self.environment, TERM="dumb", COLUMNS="200")
         command = ["sam", "deploy", "--guided"]
         questions = press_enter_at_every_question(command, folder, environment, self.folder / "guided.log")
+        self.operator.ran.add(" ".join(command))
         self.look()
         return [question.removeprefix("Parameter ").split(" [")[0] for question in questions if question.startswith("Parameter ")]
 
@@ -159,6 +164,17 @@ class Deployed:
         for output, value in values.items():
             # With the last line break of a file that was made with an editor.
             self.aws("secretsmanager").put_secret_value(SecretId=self.outputs[output], SecretString=f"{value}\n")
+
+    def run(self, heading, containing="", **variables):
+        """Runs commands of docs/OPERATIONS.md."""
+        printed = self.operator.run(heading, containing, **variables)
+        if "sam deploy" in "".join(block for under, block in operations.blocks() if under == heading and containing in block):
+            self.look()
+        return printed
+
+    def admin(self, **event):
+        """An operator's command."""
+        return json.loads(self.operator.shell(f"admin {shlex.quote(json.dumps(event))}\n"))
 
     def table(self):
         return self.outputs["TableName"]
@@ -261,13 +277,56 @@ def same_table(stack):
 
 
 def make_keys(stack):
-    for name, scopes in (
-        ("app", "actions:preview,actions:execute,connections:write"),
-        ("prometheus", "metrics:read"),
-        ("auditor", "audit:read"),
-    ):
-        stack.keys[name] = stack.orchestrator("keys", "create", "--workspace", WORKSPACE, "--scopes", scopes)
+    """The operator makes keys by invoking a function, and a lost answer does no harm."""
+    lost, made = (json.loads(stack.run("The first key", "keys create")) for _ in range(2))
+    stack.keys["lost"], stack.keys["app"] = (answer["result"]["key"] for answer in (lost, made))
+    check(stack.keys["lost"].split("_")[1] in made["notes"][1], "the first key is made again after its answer was lost", made["notes"])
+    stack.expect(401, "GET", "/actions", key="lost")
+    shown = stack.run("The first key", "curl", KEY=stack.keys["app"])
+    check('{"status":"ok"}' in shown and "gmail.send" in shown, "the key opens the API", shown)
+    stack.run("Connect Prometheus")
+    stack.keys["prometheus"] = (stack.operator.folder / "orchestrator.key").read_text().strip()
+    stack.keys["auditor"] = stack.admin(command="keys create", workspace=WORKSPACE, scopes=["audit:read"])["result"]["key"]
     check(all(key.startswith("orc_") for key in stack.keys.values()), "the first keys are in the deployed table")
+    rows = stack.admin(command="keys list")["result"]
+    check([row["revoked_at"] is None for row in rows] == [False, True, True, True], "the list has each key", rows)
+
+
+def operators_commands(stack):
+    """Everything else that an operator asks."""
+    stack.run("Roll a provider out")
+    rows = stack.admin(command="rollout get")["result"]
+    check({"provider": "google", "percent": 25, "source": "ledger"} in rows, "the rollout is set", rows)
+    stack.admin(command="rollout set", provider="google", percent=100)
+    allowed = stack.admin(command="workspaces allow", workspace="initech", actions=["gmail.send"])
+    check(allowed["result"] == {"allow": "gmail.send"}, "a workspace is narrowed", allowed)
+    wrong = stack.admin(command="keys create", workspace="Acme", scopes=["all"])
+    check(not wrong["ok"] and wrong["error"]["code"] == "invalid-request", "a mistake is told", wrong)
+    whole = stack.admin(command="audit verify")
+    check(whole["ok"] and len(whole["result"]) > 3, "the audit is whole", whole)
+    (head,) = (row["head"] for row in whole["result"] if row["workspace"] == WORKSPACE)
+    answers = stack.run("Verify the audit", head=head).replace("}{", "}\n{").splitlines()
+    check([json.loads(answer)["ok"] for answer in answers] == [True, True], "also against a head", answers)
+
+
+def secrets(stack):
+    """Secrets have no value until the operator gives them one, as the document says."""
+    status, _, answer = stack.ask("GET", "/readyz")
+    said = " ".join(answer["failing"])
+    check(status == 503 and "OpenAiSecret" in said and "has no value yet" in said, "/readyz names a secret without a value", answer)
+    # Both clients, so that both secrets are there.
+    stack.deploy(GoogleClientId=CLIENT_ID, MicrosoftClientId="another client")
+    files = {"openai-key.txt": MODEL_KEY, "google-client-secret.txt": CLIENT_SECRET, "microsoft-client-secret.txt": "another secret"}
+    for name, value in (files | {"redis-url.txt": "rediss://:password@redis.example.com"}).items():
+        (stack.operator.folder / name).write_text(f"{value}\n")
+    stack.run("Deploy", "put-secret-value")
+    arn = stack.run("Your own Redis")
+    check(arn.startswith("arn:aws:secretsmanager:"), "a secret with the URL of one's own Redis is made", arn)
+    stack.run("Deploy", "service-quotas")
+    stack.run("Configure")
+    status, _, answer = stack.ask("GET", "/readyz")
+    said = " ".join(answer["failing"])
+    check(status == 503 and "has no value" not in said and "cache" in said, "all have a value now, but no cache is there", answer)
 
 
 def open_routes(stack):
@@ -608,7 +667,7 @@ def seldom(stack):
     several = ["replayed 1", "replayed 2"]
     check(accept(stack, *several) == accept(stack, *several), "two actions again are the same two jobs")
     check(len(stack.expect(200, "GET", "/ai/jobs?limit=5", key="app")["data"]) == 5, "a list has as many jobs as it may")
-    stack.keys["globex"] = stack.orchestrator("keys", "create", "--workspace", "globex", "--scopes", "audit:read")
+    stack.keys["globex"] = stack.admin(command="keys create", workspace="globex", scopes=["audit:read"])["result"]["key"]
     entries = stack.expect(200, "GET", "/audit", key="globex")["data"]
     check(len(entries) == 1, "an audit may have one entry", entries)
     with paused(stack):
@@ -647,42 +706,27 @@ def rights(stack):
     check(not stack.doors.spare(), "no function has a right that it does not use", stack.doors.spare())
     puts = {(function, key) for function, rights in stack.doors.rights.items() for action, _, key in rights if action == "dynamodb:PutItem"}
     operators = {entry for entry in puts if entry[1].split("#")[0] in ("KEY", "WORKSPACE", "ROLLOUT", "*")}
+    operators = {entry for entry in operators if entry[0] != "Admin"}
     check(not operators, "nobody but the operator makes keys, settings and rollouts", operators)
-
-
-def blocks(heading):
-    """The commands of a section of docs/OPERATIONS.md."""
-    text = (ROOT / "docs" / "OPERATIONS.md").read_text()
-    section = text.split(f"\n{heading}\n")[1].split("\n## ")[0]
-    return re.findall(r"^```\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-
-
-def run_block(stack, heading, *containing, **variables):
-    """Runs the commands of a section, as they stand, in the blocks that contain these words; returns what they print."""
-    (prelude,) = [block for block in blocks("## Deploy") if "out() {" in block]
-    chosen = [block for block in blocks(heading) if not containing or any(word in block for word in containing)]
-    if not chosen:
-        raise Failed(f"{heading} has no such commands")
-    here = pathlib.Path(__file__).parent
-    environment = without_settings(**stack.environment, **variables)
-    environment["PATH"] = f"{here}:{environment['PATH']}"
-    command = ["bash", "-euo", "pipefail", "-c", prelude + "".join(chosen)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise Failed(f"the commands of {heading} fail: {done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def runbooks(stack):
     """The runbooks work as they stand."""
     for path in ("/ai/jobs/00000000-0000-8000-8000-000000000000?wait=20", "/ai/jobs"):
         correlation_id = stack.ask("GET", path, key="app")[1]["x-correlation-id"]
-        found = run_block(stack, "## Watch", "filter-log-events", correlation_id=correlation_id)
+        found = stack.run("Watch", correlation_id=correlation_id)
         check(correlation_id in found, "the log search finds a request by its correlation id", found)
+    filling(stack)
+    for heading in ("Upgrade", "Roll back"):
+        stack.run(heading, "sam deploy", previous="the version before")
+        (job_id,) = accept(stack, f"after {heading}")
+        check(ended(stack, job_id)["status"] == "completed", f"jobs are carried out after {heading}")
+    stack.run("Dead letters")
+    source = stack.aws("lambda").get_event_source_mapping(UUID=stack.outputs["DeadLettersSource"])
+    check(source["State"] == "Enabled", "dead letters are moved back, and their source is on again", source["State"])
     before = stack.table()
     jobs = stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
-    run_block(stack, "## Restore", restored="restored")
-    stack.look()
+    stack.run("Restore", restored="restored")
     check(stack.table() == "restored", "the restored table is the stack's", stack.outputs)
     restored = stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
     check(restored == jobs, "it has the jobs", len(jobs))
@@ -694,11 +738,26 @@ def runbooks(stack):
     stack.aws("dynamodb").update_table(TableName="restored", DeletionProtectionEnabled=False)
 
 
+def filling(stack):
+    """An index that is missing, or that DynamoDB still fills, is told; nothing fails for it."""
+    age = "ai_queue_oldest_age_seconds "
+    table = stack.aws("dynamodb")
+    table.update_table(TableName=stack.table(), GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "waiting_jobs"}}])
+    text = stack.expect(200, "GET", "/metrics", key="prometheus")
+    check(not any(line.startswith(age) for line in text.splitlines()), "without its index, the oldest job's age is left out")
+    until("a log line says so", lambda: any("the index waiting_jobs is missing" in line for line in stack.log_lines()))
+    (job_id,) = accept(stack, "without an index")
+    check(ended(stack, job_id)["status"] == "completed", "jobs are carried out meanwhile")
+    states = stack.run("Upgrade", "update-table")
+    check("waiting_jobs" in states and "ACTIVE" in states, "the index is added", states)
+    until("the age is back", lambda: age in stack.ask("GET", "/metrics", key="prometheus")[2])
+
+
 def moved(stack, fakes, job_id, parameters):
     """A stack that was deleted is deployed again, with the table and the key that it left."""
     old = stack.expect(200, "GET", f"/ai/jobs/{job_id}", key="app")
     table = stack.table()
-    run_block(stack, "## Move")
+    stack.run("Move")
     stack.deploy(**parameters)
     check(stack.table() == table, "the new stack serves from the table that the old one left", stack.outputs)
     stack.put_secrets(**stack.secrets)
@@ -709,6 +768,15 @@ def moved(stack, fakes, job_id, parameters):
     check(status["connected"] and status["address"] == OWNER, "the account is still connected", status)
     (new,) = accept(stack, "after the move")
     check(ended(stack, new)["status"] == "completed", "and sends mails", new)
+
+
+def torn_down(stack):
+    """Nothing is left if the operator wants nothing to be left."""
+    table, key = stack.table(), stack.outputs["KeyArn"]
+    stack.run("Tear down")
+    check(table not in stack.aws("dynamodb").list_tables()["TableNames"], "the table is deleted")
+    state = stack.aws("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"]
+    check(state == "PendingDeletion", "and the key will be", state)
 
 
 def log_lines(stack):
@@ -732,6 +800,10 @@ def log_lines(stack):
 
 def run(arguments, folder, servers):
     programs = pathlib.Path(os.environ["PROGRAMS"]).resolve()
+    if arguments.sam_local:
+        print("sam local")
+        local.run(folder, without_settings(PROGRAMS=str(programs)))
+        return
     if not arguments.no_build:
         print("sam build")
         sam("build", "--parameter-overrides", f"Architecture={architecture()}", output=folder / "build.log")
@@ -744,11 +816,13 @@ def run(arguments, folder, servers):
     print("sam deploy --guided")
     asked = stack.deploy_guided()
     questions(asked)
+    secrets(stack)
     print("sam deploy")
     parameters = {
         "Architecture": architecture(),
         "AllowActions": "gmail.send,outlook.send",
         "GoogleClientId": CLIENT_ID,
+        "MicrosoftClientId": "",
         "Settings": settings(fakes, model),
     }
     stack.deploy(**parameters)
@@ -760,6 +834,10 @@ def run(arguments, folder, servers):
         checks(stack, fakes, parameters)
     finally:
         (folder / "functions.log").write_text("\n".join(line.rstrip() for line in stack.log_lines()))
+    torn_down(stack)
+    left, unknown = stack.operator.left()
+    check(not left, "every command of docs/OPERATIONS.md was run, or is left out for a reason", left)
+    check(not unknown, "every command that is left out is in docs/OPERATIONS.md", unknown)
 
 
 def settings(fakes, model):
@@ -797,6 +875,7 @@ def checks(stack, fakes, parameters):
     no_second_mail(stack, fakes, request, job_id)
     every_right(stack, job_id)
     metrics(stack)
+    operators_commands(stack)
     disconnect(stack, fakes)
     audit(stack)
     print("behind the API")
@@ -819,17 +898,19 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/stack-test")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--build-only", action="store_true", help="stop after `sam build`")
+    only.add_argument("--sam-local", action="store_true", help="instead, run what is built in containers, with `sam local`")
     only.add_argument("--no-build", action="store_true", help="use what `sam build` built before")
     parser.add_argument("--logs", type=pathlib.Path, help="the folder for the logs")
     arguments = parser.parse_args()
     began = time.monotonic()
+    operations.self_test()
 
     def time_out(*_):
         raise Failed("timed out")
 
     signal.signal(signal.SIGALRM, time_out)
     signal.signal(signal.SIGTERM, time_out)
-    signal.alarm(300 if arguments.no_build else 3600)
+    signal.alarm(480 if arguments.no_build else 3600)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = arguments.logs.resolve() if arguments.logs else pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -846,7 +927,8 @@ def main():
             return 1
         finally:
             servers.stop()
-    what = "the functions are built" if arguments.build_only else "the whole stack works on loopback"
+    works = "the functions work in containers" if arguments.sam_local else "the whole stack works on loopback"
+    what = "the functions are built" if arguments.build_only else works
     print(f"{what} ({time.monotonic() - began:.0f} s)")
     return 0
 

@@ -1,0 +1,132 @@
+"""The commands of docs/OPERATIONS.md: runs them as they stand, and knows which it cannot run, and why."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+from processes import Failed
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).parent
+TEXT = (ROOT / "docs" / "OPERATIONS.md").read_text()
+
+OWN_MACHINE = "changes the machine that it runs on: its users and its programs"
+CONTAINERS = "needs images of a registry"
+LOCAL = "`scripts/stack-test --sam-local` runs it, where Docker and its image of Lambda are"
+WORK_TREE = "would change the work tree that is tested"
+
+# The commands that this test does not run, each with the reason.
+LEFT_OUT = {
+    "sam build": "this test begins with it, for the architecture of the machine",
+    "sam build --parameter-overrides Architecture=x86_64": "this test begins with it, for the architecture of the machine",
+    "git pull": WORK_TREE,
+    'git checkout "$previous"': WORK_TREE,
+    "install -m 755 target/release-artifacts/orchestrator-linux-amd64 /usr/local/bin/orchestrator": OWN_MACHINE,
+    "useradd --system --shell /usr/sbin/nologin orchestrator": OWN_MACHINE,
+    "install -d -m 700 -o orchestrator -g orchestrator /var/lib/orchestrator": OWN_MACHINE,
+    "runuser -u orchestrator -- env ORCHESTRATOR_DATA=/var/lib/orchestrator orchestrator keys create --workspace acme "
+    "--scopes actions:preview,actions:execute,connections:write": OWN_MACHINE,
+    "systemctl enable --now orchestrator": OWN_MACHINE,
+    "docker compose -f infra/compose.yaml build": CONTAINERS,
+    "docker compose -f infra/compose.yaml run --rm orchestrator keys create --workspace acme --scopes "
+    "actions:preview,actions:execute": CONTAINERS,
+    "docker compose -f infra/compose.yaml up --detach": CONTAINERS,
+    "docker buildx build -f infra/Dockerfile --platform linux/amd64,linux/arm64 --build-context "
+    "build=target/release-artifacts .": CONTAINERS,
+    "sam deploy --parameter-overrides 'Name=value'": "is the shape of a command",
+}
+# Every command of this section is left out.
+SECTIONS_LEFT_OUT = {"On this machine": LOCAL}
+
+# Programs whose commands in the middle of a sentence count, if they have options.
+PROGRAMS = ("aws", "sam", "docker", "systemctl")
+
+
+def blocks(text=TEXT):
+    """The blocks of commands: the heading that each stands under, and its text."""
+    heading = ""
+    for part in re.finditer(r"^#+ ([^\n]*)$|^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        if part[1]:
+            heading = part[1]
+        elif not part[2]:
+            yield heading, part[3]
+
+
+def commands(block):
+    """The commands of a block, without comments, variables alone and what puts a command into the background."""
+    for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines():
+        for command in re.sub(r"(^|\s)#.*$", "", line).split(" && "):
+            if command.strip():
+                yield command.strip()
+
+
+def spans(text=TEXT):
+    """Commands in the middle of a sentence."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    names = "|".join(PROGRAMS)
+    yield from (span.strip() for span in re.findall(rf"`((?:{names}) [^`]*)`", prose) if " -" in span)
+
+
+def all_commands(text=TEXT):
+    for heading, block in blocks(text):
+        if heading not in SECTIONS_LEFT_OUT:
+            yield from commands(block)
+    yield from spans(text)
+
+
+class Operator:
+    """Runs commands of the document in one folder, as a person does, and notes which."""
+
+    def __init__(self, folder, environment):
+        self.folder, self.environment = folder, environment
+        self.ran = set()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "samconfig.toml").write_text((ROOT / "samconfig.toml").read_text())
+        for name in (".aws-sam", "infra"):
+            if not (folder / name).is_symlink():
+                (folder / name).symlink_to(ROOT / name)
+
+    def shell(self, text, **variables):
+        """Runs this in a shell that knows the document's functions; returns what it prints."""
+        (prelude,) = (block for _, block in blocks() if "out() {" in block)
+        self.ran |= set(commands(prelude))
+        environment = self.environment() | variables
+        environment["PATH"] = f"{HERE}:{environment['PATH']}"
+        # What is left out of a block that runs otherwise.
+        skip = 'git() { :; }; sam() { [ "$1" = build ] || command sam "$@"; }\n'
+        command = ["bash", "-euo", "pipefail", "-c", skip + prelude + text]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"the commands {text!r} fail: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def run(self, heading, containing="", **variables):
+        """Runs the blocks under a heading that contain these words, one after the other in one shell."""
+        chosen = [block for under, block in blocks() if under == heading and containing in block]
+        if not chosen:
+            raise Failed(f"{heading} has no such commands")
+        printed = self.shell("".join(chosen), **variables)
+        self.ran |= {command for block in chosen for command in commands(block)}
+        return printed
+
+    def left(self):
+        """The commands that were neither run nor left out for a reason, and the reasons for what is no command."""
+        every = set(all_commands())
+        return sorted(every - self.ran - set(LEFT_OUT)), sorted(set(LEFT_OUT) - every)
+
+
+def self_test():
+    """A command that nobody runs is found, wherever it stands."""
+    for more in ("```\naws sts get-caller-identity\n```\n", "Then run `aws sts get-caller-identity --output text`.\n"):
+        new = set(all_commands(f"{TEXT}\n## New\n\n{more}")) - set(all_commands())
+        if len(new) != 1 or not next(iter(new)).startswith("aws sts"):
+            raise Failed(f"a new command is not found: {more!r} {new}")
+    unknown = [heading for heading in SECTIONS_LEFT_OUT if f"\n## {heading}\n" not in TEXT]
+    if unknown:
+        raise Failed(f"docs/OPERATIONS.md has no section {unknown}")
+
+
+if __name__ == "__main__":
+    self_test()
+    print(*sorted(set(all_commands())), sep=os.linesep)
