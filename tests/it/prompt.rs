@@ -63,6 +63,32 @@ async fn todays_date_is_that_of_the_callers_time_zone() {
     }
 }
 
+/// Endpoints cache the beginning that requests share, from 1,024 tokens.
+#[tokio::test]
+async fn all_that_is_the_same_for_everyone_stands_before_what_is_not() {
+    let inside = Inside::new(&[]);
+    let mut told = Vec::new();
+    for (zone, days) in [("UTC", 0), ("America/New_York", 0), ("Asia/Kolkata", 1), ("Europe/Berlin", 40), ("UTC", 400)]
+    {
+        inside.clock.advance(std::time::Duration::from_hours(24 * days));
+        let request = engine::plan::PlanRequest {
+            prompt: format!("{PROMPT} of {days} days ago"),
+            context: None,
+            answers: Vec::new(),
+            workspace_id: None,
+            actor_id: None,
+            timezone: Some(zone.to_owned()),
+            trace: Some(telemetry::TraceContext::begin(1, 1)),
+        };
+        let _ = inside.engine.planner.plan(&inside.caller, request).await;
+        told.push(inside.model.last().instructions);
+    }
+    let split = |told: &str| told.rsplit_once("\n\nToday is ").map(|(same, day)| (same.to_owned(), day.to_owned()));
+    let parts: Vec<(String, String)> = told.iter().filter_map(|told| split(told)).collect();
+    assert!(parts.len() == told.len() && parts.iter().all(|(same, _)| *same == parts[0].0), "{told:?}");
+    assert!(parts.iter().all(|(_, day)| day.lines().count() == 1 && day.len() < 80), "{parts:?}");
+}
+
 #[tokio::test]
 async fn the_catalogues_examples_are_plans_that_stand() {
     let catalogue = Inside::new(&[]).engine.catalogue.clone();
