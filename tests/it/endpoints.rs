@@ -5,11 +5,15 @@ use std::fs;
 use fakes::{
     Fakes,
     model::{FakeModel, Vendor},
+    oauth::Consents,
     way::{self, Proxy},
 };
 use serde_json::{Value, json};
 
-use crate::support::{GMAIL_SEND, Reply, Server, gmail, refused};
+use crate::{
+    oauth,
+    support::{GMAIL_SEND, Reply, Server, gmail, refused},
+};
 
 const KEY: &str = "sk-canary-key";
 const PROMPT: &str = "Send email to john@example.com saying thanks for the meeting";
@@ -134,6 +138,45 @@ async fn mails_go_through_the_proxy_too() {
     let id = server.execute(gmail("a", "Through a proxy")).await;
     assert_eq!(server.ended(&id).await["status"], "completed");
     assert!(proxy.heads()[0].starts_with("POST http://gmail.example.com/gmail/v1/"), "{:?}", proxy.heads());
+}
+
+/// Consent, the exchange of the code, a refresh and the mail itself: all through the proxy's tunnel, by TLS of a private
+/// authority.
+#[tokio::test]
+async fn accounts_are_connected_and_mails_sent_through_a_proxy_and_by_a_private_authority() {
+    for (provider, path, mail) in [("google", "gmail/v1", "gmail.send"), ("microsoft", "v1.0", "outlook.send")] {
+        let fakes = Fakes::start().await.unwrap();
+        // Its first token is refreshed before the mail.
+        fakes.consents(Consents { address: "owner@contoso.com".to_owned(), expires_in_s: 1, ..Consents::default() });
+        let (address, pem) = way::tls("provider.example.com", fakes.base_url().trim_start_matches("http://")).await;
+        let proxy = Proxy::start(&address).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("authority.pem");
+        fs::write(&file, pem).unwrap();
+        let far = |url: String| url.replace(fakes.base_url(), "https://provider.example.com");
+        let mut variables: Vec<(String, String)> = fakes.oauth_variables();
+        variables.push(("GMAIL_BASE_URL".to_owned(), fakes.gmail_url()));
+        variables.push(("GRAPH_BASE_URL".to_owned(), fakes.graph_url()));
+        // The browser has a way of its own.
+        for (name, url) in variables.iter_mut().filter(|(name, _)| !name.ends_with("AUTH_URL")) {
+            *url = far(std::mem::take(url));
+            assert!(!name.ends_with("URL") || url.starts_with("https://"), "{name}");
+        }
+        variables.push(("HTTPS_PROXY".to_owned(), proxy.address.clone()));
+        variables.push(("SSL_CERT_FILE".to_owned(), file.display().to_string()));
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let server = Server::start(&folder.path().join("data"), &variables);
+        let page = oauth::connect(&server, provider, json!({})).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let exchanged = proxy.heads().len();
+        let mut action = gmail("a", "Through a proxy");
+        (action["provider"], action["action"]) = (json!(provider), json!(mail));
+        assert_eq!(server.ended(&server.execute(action).await).await["status"], "completed");
+        assert_eq!((fakes.refreshes(), fakes.count("job:a")), (1, 1), "{path}");
+        let heads = proxy.heads();
+        assert!(exchanged >= 1 && heads.len() >= exchanged + 2, "the code; the refresh and the mail: {heads:?}");
+        assert!(heads.iter().all(|head| head.starts_with("CONNECT provider.example.com:443 ")), "{heads:?}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ mod support;
 
 mod audit;
 mod bad_input;
+#[cfg(feature = "aws")]
+mod bedrock;
 mod bound;
 #[cfg(feature = "aws")]
 mod calls;
@@ -16,6 +18,7 @@ mod command_line;
 mod connections;
 mod crash;
 mod endpoints;
+mod fallback;
 mod field_cases;
 mod grounding;
 mod hostile;

@@ -277,6 +277,44 @@ fn a_functions_rights_are_bound_to_kinds_of_records_and_only_the_operators_makes
     }
 }
 
+/// What a function may do, where the intrinsic function `If` of a statement is left with both of its ends.
+fn ends(function: &Value) -> Vec<&Value> {
+    let statements = function["Properties"]["Policies"][0]["Statement"].as_array().unwrap();
+    statements.iter().flat_map(one_or_more).filter(|end| end.is_object()).collect()
+}
+
+#[test]
+fn models_of_bedrock_are_asked_by_the_planner_alone_and_only_those_of_the_settings() {
+    let (template, resources) = (template(), resources());
+    let condition = &template["Conditions"]["Bedrock"];
+    assert_eq!(setting(&condition[0][1][0]), Some(("AI_PROVIDER".to_owned(), "openai".to_owned())));
+    assert_eq!(condition[1], "bedrock");
+    let mut found = Vec::new();
+    for (id, function) in of_type(&resources, "AWS::Serverless::Function") {
+        let of_bedrock = |end: &&Value| end["Action"].to_string().contains("bedrock");
+        found.extend(ends(function).into_iter().filter(of_bedrock).map(|end| (id, end)));
+    }
+    let [(_, invoke), (_, call)] = found[..] else { panic!("{found:?}") };
+    assert!(found.iter().all(|(id, _)| *id == "Plan2Function"), "{found:?}");
+    assert_eq!(
+        (&invoke["Action"], &call["Action"]),
+        (&json!("bedrock:InvokeModel"), &json!("bedrock:CallWithBearerToken"))
+    );
+    let models = invoke["Resource"].as_array().unwrap();
+    for (model, name) in models.iter().zip(["AI_MODEL", "AI_FALLBACK_MODEL"]) {
+        let arn = "arn:${AWS::Partition}:bedrock:${AWS::Region}::foundation-model/${Model}";
+        assert_eq!((&model[0], setting(&model[1]["Model"]).unwrap().0), (&json!(arn), name.to_owned()));
+    }
+    // The program's own default, which its configuration's test states.
+    assert_eq!(setting(&models[0][1]["Model"]).unwrap().1, "openai.gpt-oss-120b-1:0");
+    // Both are there only on its condition, and then the other endpoint's key is not.
+    let statements = resources["Plan2Function"]["Properties"]["Policies"][0]["Statement"].as_array().unwrap();
+    let on_condition = statements.iter().filter(|statement| statement[0] == "Bedrock").collect::<Vec<_>>();
+    let [first, second] = on_condition[..] else { panic!("{on_condition:?}") };
+    assert_eq!((&first[1], &second[1], &second[2]), (invoke, call, &json!("AWS::NoValue")));
+    assert_eq!(first[2]["Resource"], "OpenAiSecret.Id");
+}
+
 #[test]
 fn nothing_but_the_right_to_invoke_it_leads_to_the_operators_function() {
     let template = template();

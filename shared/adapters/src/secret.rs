@@ -1,4 +1,4 @@
-//! Secrets: given by the environment, or stored in AWS Secrets Manager and read at each use.
+//! Secrets: given by the environment, or of AWS: stored in Secrets Manager, or minted for Bedrock.
 
 #[cfg(feature = "aws")]
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use secrecy::SecretString;
 
 #[cfg(feature = "aws")]
-use crate::aws::SecretsManager;
+use crate::aws::{BedrockKeys, SecretsManager};
 
 /// A secret cannot be read now. The reason contains nothing of it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum Secret {
         /// The secret's ARN, as [`SecretsManager::read`] takes it.
         arn: Arc<str>,
     },
+    /// A short-term key of Amazon Bedrock.
+    #[cfg(feature = "aws")]
+    Minted(Arc<BedrockKeys>),
 }
 
 impl Secret {
@@ -47,16 +50,20 @@ impl Secret {
             Self::Given(secret) => Ok(secret.clone()),
             #[cfg(feature = "aws")]
             Self::Stored { manager, arn } => manager.read(arn).await,
+            #[cfg(feature = "aws")]
+            Self::Minted(keys) => keys.key().await,
         }
     }
 
-    /// Reads a stored secret again at its next use, since its value was refused or cannot be used.
+    /// Reads or mints a secret again at its next use, since its value was refused or cannot be used.
     #[cfg_attr(not(feature = "aws"), expect(clippy::unused_async, reason = "a stored secret is awaited"))]
     pub async fn doubt(&self) {
         match self {
             Self::Given(_) => {}
             #[cfg(feature = "aws")]
             Self::Stored { manager, arn } => manager.doubt(arn).await,
+            #[cfg(feature = "aws")]
+            Self::Minted(keys) => keys.doubt().await,
         }
     }
 }

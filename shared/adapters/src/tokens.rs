@@ -22,9 +22,11 @@ pub(crate) enum Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer of a model, whose name may stand behind its vendor's, as in `openai/gpt-4o-mini`.
+    /// The tokenizer of a model, whose name may stand behind its vendor's, as in `openai/gpt-4o-mini` or Bedrock's
+    /// `openai.gpt-oss-20b-1:0`.
     pub fn of(model: &str) -> Self {
         let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        let name = name.rsplit("openai.").next().unwrap_or(&name);
         let is = |known: &str| name.strip_prefix(known).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
         if WITH_O200K.iter().any(|known| is(known)) { Self::O200k } else { Self::Unknown }
     }
@@ -58,14 +60,31 @@ mod tests {
 
     #[test]
     fn the_tokenizer_follows_from_the_models_name() {
-        for name in
-            ["gpt-4o-mini", "gpt-4o", "openai/gpt-4o-2024-08-06", "GPT-5.1", "o3", "o4-mini", "openai/gpt-oss-20b"]
-        {
+        for name in [
+            "gpt-4o-mini",
+            "gpt-4o",
+            "openai/gpt-4o-2024-08-06",
+            "GPT-5.1",
+            "o3",
+            "o4-mini",
+            "openai/gpt-oss-20b",
+            "openai.gpt-oss-120b-1:0",
+            "us.openai.gpt-oss-20b-1:0",
+        ] {
             assert_eq!(Tokenizer::of(name), Tokenizer::O200k, "{name}");
         }
-        for name in
-            ["gpt-4", "gpt-4-turbo", "gpt-3.5-turbo", "local", "", "o1x", "llama-3.3-70b", "gpt-4oh", "my-gpt-4o"]
-        {
+        for name in [
+            "anthropic.gpt-4o",
+            "gpt-4",
+            "gpt-4-turbo",
+            "gpt-3.5-turbo",
+            "local",
+            "",
+            "o1x",
+            "llama-3.3-70b",
+            "gpt-4oh",
+            "my-gpt-4o",
+        ] {
             assert_eq!(Tokenizer::of(name), Tokenizer::Unknown, "{name}");
         }
     }

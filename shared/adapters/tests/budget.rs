@@ -109,7 +109,8 @@ async fn hammer(url: &str, workspace: &str, lane: u64) {
         let tokens = if quiet { SMALL } else { 1 + chance.below(100) };
         let id = SystemIds.uuid();
         let before = now();
-        let answer = budget.reserve(&Reservation { id, workspace: workspace.clone(), tokens, limit: LIMIT }).await;
+        let (workspace, model) = (workspace.clone(), "a-model".to_owned());
+        let answer = budget.reserve(&Reservation { id, workspace, model, tokens, limit: LIMIT }).await;
         let after = now();
         match answer.expect("Redis answers") {
             Reserved::Granted { .. } => {

@@ -45,7 +45,8 @@ fn budget(url: &str, name: &str, window: Duration) -> Arc<RedisBudget> {
 
 /// The n-th reservation of a workspace, of a limit of 100.
 fn tokens(n: u128, tokens: u64) -> Reservation {
-    Reservation { id: Uuid::from_u128(n), workspace: "local".parse().unwrap(), tokens, limit: 100 }
+    let (id, workspace) = (Uuid::from_u128(n), "local".parse().unwrap());
+    Reservation { id, workspace, model: "a-model".to_owned(), tokens, limit: 100 }
 }
 
 fn cluster_url(server: &RedisServer) -> String {
@@ -109,8 +110,8 @@ async fn a_budget_that_was_lost_is_told_once_and_what_is_kept_expires() {
     let budget = budget(&server.url(), "budget", BUDGET_WINDOW);
     let granted = |window_was_lost| Reserved::Granted { window_was_lost };
     assert_eq!(budget.reserve(&tokens(1, 60)).await.unwrap(), granted(false), "an empty server is no loss");
-    budget.hold(Duration::from_secs(50)).await.unwrap();
-    for part in ["window", "asked", "held"] {
+    budget.hold("a-model", Duration::from_secs(50)).await.unwrap();
+    for part in ["window", "asked", "held:a-model"] {
         let left = server.command(&format!("TTL orc:{{budget}}:{part}"));
         assert!((45..=130).contains(&left.trim_start_matches(':').parse::<u32>().unwrap()), "{part}: {left}");
     }

@@ -187,13 +187,15 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         _ => embedded_ledger(config)?,
     };
     let http = config.network.client(ClientOptions::PROVIDER);
+    let (model, fallback_model) = models(config);
     Ok(Parts {
         catalogue,
         ledger,
         cache,
         budget,
         queue,
-        model: model(config),
+        model,
+        fallback_model,
         oauth: Arc::new(OAuthClients::new(http, clock.clone(), config.oauth.clone())),
         vault,
         secrets: Arc::new(Secrets(config.secrets())),
@@ -213,10 +215,15 @@ fn vault(config: &Config) -> Result<Arc<dyn Vault>, BuildError> {
     })
 }
 
-fn model(config: &Config) -> Arc<dyn Model> {
-    let Some(planner) = config.planner.clone() else { return Arc::new(RulesPlanner) };
+/// The model and its fallback.
+fn models(config: &Config) -> (Arc<dyn Model>, Option<Arc<dyn Model>>) {
+    let Some(planner) = config.planner.clone() else { return (Arc::new(RulesPlanner), None) };
     let http = config.network.client(ClientOptions::MODEL);
-    Arc::new(OpenAi::new(http, &planner.base_url, planner.key, planner.model, planner.max_output_tokens))
+    let model = |name| -> Arc<dyn Model> {
+        let (http, key) = (http.clone(), planner.key.clone());
+        Arc::new(OpenAi::new(http, &planner.base_url, key, name, planner.max_output_tokens))
+    };
+    (model(planner.model.clone()), planner.fallback.clone().map(model))
 }
 
 #[cfg(feature = "sqlite")]

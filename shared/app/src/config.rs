@@ -15,7 +15,7 @@ use std::{
 };
 
 #[cfg(feature = "aws")]
-use adapters::aws::{Sdk, SecretsManager};
+use adapters::aws::{BedrockKeys, Sdk, SecretsManager};
 use adapters::{
     api::Api,
     http::{ClientOptions, Network, is_private},
@@ -57,7 +57,8 @@ pub enum Runtime {
 /// unless `ALLOW_PLAINTEXT` is `true`; default `false`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The model: `AI_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`. None means the built-in rules.
+    /// The model: `AI_PROVIDER`, `AI_MODEL`, `AI_FALLBACK_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`,
+    /// `OPENAI_BASE_URL`. None means the built-in rules.
     pub planner: Option<PlannerConfig>,
     /// The rules of the use cases:
     /// - `ALLOW_ACTIONS_DEFAULT`, comma separated; empty allows nothing. The default is every action of the catalogue,
@@ -126,13 +127,16 @@ pub struct Config {
 /// A chat completions endpoint.
 #[derive(Debug, Clone)]
 pub struct PlannerConfig {
-    /// `AI_MODEL`; default `gpt-4o-mini`.
+    /// `AI_MODEL`; default `gpt-4o-mini`, on Bedrock `openai.gpt-oss-120b-1:0`.
     pub model: String,
+    /// `AI_FALLBACK_MODEL`, asked while the other is unreachable or busy; default none.
+    pub fallback: Option<String>,
     /// `AI_MAX_OUTPUT_TOKENS`; default 800.
     pub max_output_tokens: u32,
-    /// `OPENAI_BASE_URL`; default `https://api.openai.com/v1`.
+    /// `OPENAI_BASE_URL`; default `https://api.openai.com/v1`. With `AI_PROVIDER` = `bedrock` it is Bedrock's in
+    /// `AWS_REGION`, below `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` or `AWS_ENDPOINT_URL` where they are set.
     pub base_url: String,
-    /// `OPENAI_API_KEY`.
+    /// `OPENAI_API_KEY`; with `AI_PROVIDER` = `bedrock`, keys minted from AWS's credentials instead.
     pub key: Option<Secret>,
 }
 
@@ -217,16 +221,7 @@ impl Config {
         let are_settings = settings.split(';').all(|part| part.trim().is_empty() || part.contains('='));
         env.refuse(!are_settings, "SETTINGS must be NAME=value, separated by semicolons");
         let local = runtime == Runtime::Local;
-        let key = env.secret("OPENAI_API_KEY");
-        let base_url = env.url("OPENAI_BASE_URL");
-        let model = env.text("AI_MODEL").unwrap_or_else(|| "gpt-4o-mini".to_owned());
-        let max_output_tokens = env.number("AI_MAX_OUTPUT_TOKENS", 800, 1..=1_000_000);
-        let planner = (key.is_some() || base_url.is_some()).then(|| PlannerConfig {
-            model,
-            max_output_tokens,
-            base_url: base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
-            key,
-        });
+        let planner = env.planner();
         let (mut oauth, mut apis) = (BTreeMap::new(), BTreeMap::new());
         let (mut rollout, mut tokens) = (BTreeMap::new(), BTreeMap::new());
         for spec in specs() {
@@ -399,6 +394,47 @@ impl<'a> Env<'a> {
         #[cfg(not(feature = "aws"))]
         let secret = Secret::Given(text.into());
         Some(secret)
+    }
+
+    /// The model's endpoint; none where neither a key nor an address is set.
+    fn planner(&mut self) -> Option<PlannerConfig> {
+        let is_bedrock = self.choice("AI_PROVIDER", [("openai", false), ("bedrock", true)]).unwrap_or(false);
+        let base_url = self.url("OPENAI_BASE_URL");
+        let (base_url, key, default_model) = if is_bedrock {
+            let (url, key) = self.bedrock();
+            (base_url.unwrap_or(url), key, "openai.gpt-oss-120b-1:0")
+        } else {
+            let key = self.secret("OPENAI_API_KEY");
+            if key.is_none() && base_url.is_none() {
+                return None;
+            }
+            (base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()), key, "gpt-4o-mini")
+        };
+        Some(PlannerConfig {
+            model: self.text("AI_MODEL").unwrap_or_else(|| default_model.to_owned()),
+            fallback: self.text("AI_FALLBACK_MODEL"),
+            max_output_tokens: self.number("AI_MAX_OUTPUT_TOKENS", 800, 1..=1_000_000),
+            base_url,
+            key,
+        })
+    }
+
+    /// Bedrock's endpoint for chat completions, and its key.
+    fn bedrock(&mut self) -> (String, Option<Secret>) {
+        self.refuse_without_aws(true, "AI_PROVIDER");
+        let region = self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).unwrap_or_default();
+        let is_region = !region.is_empty() && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        self.refuse(!is_region, "AI_PROVIDER is bedrock, so AWS_REGION must be set to a region such as eu-central-1");
+        let endpoint = self.url("AWS_ENDPOINT_URL_BEDROCK_RUNTIME").or_else(|| self.url("AWS_ENDPOINT_URL"));
+        let endpoint = endpoint.unwrap_or_else(|| format!("https://bedrock-runtime.{region}.amazonaws.com"));
+        #[cfg(feature = "aws")]
+        let key = {
+            let clock = Arc::new(adapters::system::SystemClock);
+            Some(Secret::Minted(Arc::new(BedrockKeys::new(self.sdk.clone(), clock, region))))
+        };
+        #[cfg(not(feature = "aws"))]
+        let key = None;
+        (format!("{endpoint}/openai/v1"), key)
     }
 
     fn sealing(&mut self, local: bool) -> SealingConfig {
@@ -738,6 +774,55 @@ mod tests {
         let planner = read(&[("OPENAI_BASE_URL", "http://127.0.0.1:8081/v1/")]).unwrap().planner.unwrap();
         assert_eq!((planner.base_url.as_str(), planner.model.as_str()), ("http://127.0.0.1:8081/v1", "gpt-4o-mini"));
         assert_eq!(read(&[("OPENAI_API_KEY", "sk-x")]).unwrap().planner.unwrap().base_url, "https://api.openai.com/v1");
+    }
+
+    #[test]
+    fn bedrock_is_asked_in_the_region_by_keys_of_the_credentials() {
+        let bedrock = ("AI_PROVIDER", "bedrock");
+        let region = ("AWS_REGION", "eu-central-1");
+        if cfg!(not(feature = "aws")) {
+            let error = read(&[bedrock, region]).unwrap_err().to_string();
+            return assert!(error.contains("AI_PROVIDER needs a build with AWS"), "{error}");
+        }
+        let own = "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1";
+        for (more, url, model) in [
+            (&[region][..], own, "openai.gpt-oss-120b-1:0"),
+            (&[("AWS_DEFAULT_REGION", "eu-central-1")], own, "openai.gpt-oss-120b-1:0"),
+            (&[region, ("AI_MODEL", "openai.gpt-oss-20b-1:0")], own, "openai.gpt-oss-20b-1:0"),
+            // Keys of OpenAI never reach Bedrock.
+            (&[region, ("OPENAI_API_KEY", "sk-x")], own, "openai.gpt-oss-120b-1:0"),
+            (
+                &[region, ("AWS_ENDPOINT_URL", "http://127.0.0.1:1/")],
+                "http://127.0.0.1:1/openai/v1",
+                "openai.gpt-oss-120b-1:0",
+            ),
+            (
+                &[
+                    region,
+                    ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+                    ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "http://127.0.0.1:2"),
+                ],
+                "http://127.0.0.1:2/openai/v1",
+                "openai.gpt-oss-120b-1:0",
+            ),
+            (
+                &[region, ("OPENAI_BASE_URL", "http://127.0.0.1:3/v1")],
+                "http://127.0.0.1:3/v1",
+                "openai.gpt-oss-120b-1:0",
+            ),
+        ] {
+            let planner = read(&[&[bedrock], more].concat()).unwrap().planner.unwrap();
+            assert_eq!((&*planner.base_url, &*planner.model), (url, model), "{more:?}");
+            #[cfg(feature = "aws")]
+            assert!(matches!(planner.key, Some(Secret::Minted(_))), "{more:?}");
+        }
+        for wrong in ["", "eu central 1", "eu-central-1.example.com/", "eu@example.com", "..", "eu-central-1#"] {
+            let error = read(&[bedrock, ("AWS_REGION", wrong)]).unwrap_err().to_string();
+            assert!(error.contains("AWS_REGION"), "{wrong}: {error}");
+        }
+        let error = read(&[("AI_PROVIDER", "Bedrock")]).unwrap_err().to_string();
+        assert!(error.contains("AI_PROVIDER must be openai or bedrock"), "{error}");
+        assert!(read(&[("AI_PROVIDER", "openai"), region]).unwrap().planner.is_none(), "no key and no endpoint");
     }
 
     #[test]

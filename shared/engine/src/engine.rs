@@ -49,6 +49,8 @@ pub struct Parts {
     pub queue: Arc<dyn Queue>,
     /// Plans.
     pub model: Arc<dyn Model>,
+    /// Plans while `model` is unreachable or busy.
+    pub fallback_model: Option<Arc<dyn Model>>,
     /// Connects accounts and renews their tokens.
     pub oauth: Arc<dyn OAuth>,
     /// Seals contents at rest.
@@ -143,21 +145,8 @@ pub struct Engine {
 impl Engine {
     /// Wires the use cases.
     pub fn new(parts: Parts) -> Self {
-        let Parts {
-            catalogue,
-            ledger,
-            cache,
-            budget,
-            queue,
-            model,
-            oauth,
-            vault,
-            secrets,
-            clock,
-            ids,
-            metrics,
-            options,
-        } = parts;
+        let Parts { catalogue, ledger, cache, budget, queue, model, fallback_model, .. } = parts;
+        let Parts { oauth, vault, secrets, clock, ids, metrics, options, .. } = parts;
         let catalogue = Arc::new(catalogue);
         let limiter = Arc::new(RateLimiter {
             counts: cache.rate_limits.clone(),
@@ -230,6 +219,7 @@ impl Engine {
                 tokens_per_minute: options.max_tokens_per_minute,
                 prompt_bytes: options.limits.prompt_bytes,
                 model,
+                fallback_model,
                 budget,
                 plans: plans.clone(),
                 lookout: lookout.clone(),

@@ -188,7 +188,7 @@ impl Planner {
         let permissions = self.gate.permissions_in(workspace).await?;
         let prompt = case.prompt.as_str();
         let mut tries = 0;
-        let Asked { answer, draft } = loop {
+        let Asked { answer, draft, .. } = loop {
             let began = self.clock.now();
             let request = Request { prompt, context: None, answers: &[], timezone: None, began, deadline: None };
             let asked = self.ask_for_plan(workspace, &permissions, request, &Ticket::default()).await;

@@ -59,7 +59,8 @@ fn scripts(criterion: &mut Criterion, runtime: &Runtime, connection: &Arc<RedisC
     let count = async || assert_eq!(cache.count(&limit).await.expect("it answers"), engine::ports::Decision::Allowed);
     let spend = async || {
         let id = Uuid::from_u128(reservations.fetch_add(1, Ordering::Relaxed).into());
-        let reservation = Reservation { id, workspace: limit.workspace.clone(), tokens: 1000, limit: 1 << 50 };
+        let (workspace, model) = (limit.workspace.clone(), "a-model".to_owned());
+        let reservation = Reservation { id, workspace, model, tokens: 1000, limit: 1 << 50 };
         let reserved = budget.reserve(&reservation).await.expect("it answers");
         assert!(matches!(reserved, Reserved::Granted { .. }), "{reserved:?}");
         budget.settle(id, 900).await.expect("it answers");

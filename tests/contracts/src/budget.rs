@@ -12,6 +12,7 @@ use crate::support::{at_once, workspace};
 
 /// The limit that the suites give.
 const LIMIT: u64 = 100;
+const MODEL: &str = "a-model";
 
 /// What every [`Budget`] does within one window of a minute. It has to be a fresh one: a budget is everyone's.
 pub async fn budget(budget: Arc<dyn Budget>, seed: Uuid) {
@@ -89,10 +90,13 @@ pub async fn budget_over_time<F: Future<Output = ()> + Send>(
     asker.exhausted(&greedy, 1).await;
 
     pass(window + bucket * 2).await;
-    asker.budget.hold(window).await.expect("a hold");
-    asker.budget.hold(window / 4).await.expect("a shorter hold");
+    asker.budget.hold(MODEL, window).await.expect("a hold");
+    asker.budget.hold(MODEL, window / 4).await.expect("a shorter hold");
     let (_, held) = asker.ask(&quiet, 1).await;
     assert!(matches!(held, Reserved::Held(left) if left > window / 4 && left <= window), "{held:?}");
+    let other = Reservation { model: "another".to_owned(), ..reservation(Uuid::from_u128(8), &quiet, 1) };
+    let other = asker.budget.reserve(&other).await.expect("an answer");
+    assert!(matches!(other, Reserved::Granted { .. }), "a hold is of one model: {other:?}");
     pass(window + bucket).await;
     asker.granted(&quiet, 1).await;
 
@@ -119,8 +123,7 @@ async fn hammer<F: Future<Output = ()> + Send>(
                 let tokens = 1 + chance.below(30);
                 let id = Uuid::from_u64_pair(task + 1, chance.next());
                 let before = clock.now();
-                let asked = Reservation { id, workspace: workspace.clone(), tokens, limit: LIMIT };
-                let answer = budget.reserve(&asked).await.expect("an answer");
+                let answer = budget.reserve(&reservation(id, &workspace, tokens)).await.expect("an answer");
                 let after = clock.now();
                 if let Reserved::Granted { .. } = answer {
                     let used = chance.below(tokens + 1);
@@ -159,7 +162,7 @@ struct Grant {
 }
 
 fn reservation(id: Uuid, workspace: &WorkspaceId, tokens: u64) -> Reservation {
-    Reservation { id, workspace: workspace.clone(), tokens, limit: LIMIT }
+    Reservation { id, workspace: workspace.clone(), model: MODEL.to_owned(), tokens, limit: LIMIT }
 }
 
 struct Asker {

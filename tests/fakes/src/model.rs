@@ -1,6 +1,7 @@
 //! A chat completions endpoint that is as strict as OpenAI's or speaks another vendor's dialect, answers what a test
 //! scripts, and else plans by a simple rule. It keeps every request.
 
+pub mod bedrock;
 mod strict;
 mod vendor;
 

@@ -97,6 +97,7 @@ pub fn engine(world: &World) -> Engine {
         budget: Arc::new(Unused),
         queue: Arc::<World>::clone(&world),
         model: Arc::new(Unused),
+        fallback_model: None,
         oauth: Arc::<World>::clone(&world),
         vault: Arc::<World>::clone(&world),
         secrets: Arc::new(Unused),
@@ -579,7 +580,7 @@ impl Budget for Unused {
         unused()
     }
 
-    async fn hold(&self, _: Duration) -> Result<(), CacheError> {
+    async fn hold(&self, _: &str, _: Duration) -> Result<(), CacheError> {
         unused()
     }
 }

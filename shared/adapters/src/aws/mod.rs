@@ -1,9 +1,11 @@
-//! AWS: the ledger in a DynamoDB table, the queue in SQS, data keys of KMS, and secrets of Secrets Manager.
+//! AWS: the ledger in a DynamoDB table, the queue in SQS, data keys of KMS, secrets of Secrets Manager, and keys for
+//! Bedrock.
 //!
 //! Clients are built at their first use, so a function pays only for the services that it needs. With the feature
 //! `aws-chain`, region, credentials and `AWS_ENDPOINT_URL` come from the SDK's default chain: environment, profiles,
 //! web identities, containers and instances. Without it they come from the environment alone, as on Lambda.
 
+mod bedrock;
 #[cfg(any(test, not(feature = "aws-chain")))]
 mod environment;
 mod http;
@@ -19,6 +21,7 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_types::{SdkConfig, sdk_config::Builder};
+pub use bedrock::BedrockKeys;
 pub use queue::SqsQueue;
 pub use records::DynamoLedger;
 pub use secrets::SecretsManager;

@@ -27,7 +27,8 @@ struct Window {
     reserved: HashMap<Uuid, (i64, WorkspaceId, u64)>,
     /// Active workspaces, and the end of their activity.
     asked: HashMap<WorkspaceId, i64>,
-    held_until: i64,
+    /// Models on hold, and the end of it.
+    held: HashMap<String, i64>,
 }
 
 /// How many buckets count besides the current one.
@@ -53,6 +54,7 @@ impl MemoryBudget {
         // A clock that was set back leaves buckets in the future. They count for at most a window.
         window.used.retain(|(bucket, _), _| (bucket - current).abs() <= BUCKETS);
         window.reserved.retain(|_, (bucket, ..)| (*bucket - current).abs() <= BUCKETS);
+        window.held.retain(|_, until| *until > now);
         window.asked.retain(|_, until| *until > now && *until - now <= self.span() * 2);
         change(&mut window, now)
     }
@@ -62,8 +64,8 @@ impl MemoryBudget {
         if window.reserved.contains_key(&asked.id) {
             return granted;
         }
-        if window.held_until > now {
-            return Reserved::Held(Duration::from_millis((window.held_until - now).unsigned_abs()));
+        if let Some(until) = window.held.get(&asked.model) {
+            return Reserved::Held(Duration::from_millis((until - now).unsigned_abs()));
         }
         window.asked.insert(asked.workspace.clone(), now + self.span());
         let share = asked.limit / window.asked.len() as u64;
@@ -112,9 +114,12 @@ impl Budget for MemoryBudget {
         Ok(())
     }
 
-    async fn hold(&self, duration: Duration) -> Result<(), CacheError> {
+    async fn hold(&self, model: &str, duration: Duration) -> Result<(), CacheError> {
         let held = milliseconds(duration);
-        self.with(|window, now| window.held_until = window.held_until.max(now.saturating_add(held)));
+        self.with(|window, now| {
+            let until = window.held.entry(model.to_owned()).or_default();
+            *until = now.saturating_add(held).max(*until);
+        });
         Ok(())
     }
 }
@@ -131,7 +136,8 @@ mod tests {
     use super::*;
 
     fn asks(n: u128, tokens: u64) -> Reservation {
-        Reservation { id: Uuid::from_u128(n), workspace: "local".parse().unwrap(), tokens, limit: 100 }
+        let (id, workspace) = (Uuid::from_u128(n), "local".parse().unwrap());
+        Reservation { id, workspace, model: "a-model".to_owned(), tokens, limit: 100 }
     }
 
     #[tokio::test]
@@ -221,7 +227,7 @@ mod tests {
                 }
                 let Asks { who, tokens, .. } = all[n];
                 let workspace = ["a", "b", "c"][who].parse().unwrap();
-                let answer = runtime.block_on(budget.reserve(&Reservation { id, workspace, tokens, limit: 100 })).unwrap();
+                let answer = runtime.block_on(budget.reserve(&Reservation { id, workspace, ..asks(0, tokens) })).unwrap();
                 if let Reserved::Granted { .. } = answer {
                     granted.insert(n, Granted { at, tokens, settled: None });
                     let within = granted.values().filter(|granted| granted.at + WINDOW > at);

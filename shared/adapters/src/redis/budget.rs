@@ -22,7 +22,7 @@ static HOLD: Script = Script::new(include_str!("lua/hold_tokens.lua"));
 /// reservation is known by its id, settling removes it, and a hold is only ever extended.
 pub struct RedisBudget {
     connection: Arc<RedisConnection>,
-    /// The keys of the window, the active workspaces and the hold.
+    /// The keys of the window and the active workspaces, and the first part of a hold's.
     keys: [String; 3],
     window: Duration,
     /// The server's time at the last grant to this process.
@@ -39,16 +39,21 @@ impl RedisBudget {
             granted_at: AtomicI64::new(i64::MIN),
         }
     }
+
+    fn held(&self, model: &str) -> String {
+        format!("{}:{model}", self.keys[2])
+    }
 }
 
 #[async_trait]
 impl Budget for RedisBudget {
     async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, CacheError> {
-        let Reservation { id, workspace, tokens, limit } = reservation;
+        let Reservation { id, workspace, model, tokens, limit } = reservation;
+        let [window, asked, _] = &self.keys;
         let length = milliseconds(self.window / BUDGET_BUCKETS).max(1);
         let arguments = (id.to_string(), workspace.as_str(), tokens, limit, length, BUDGET_BUCKETS);
         let (outcome, wait, left, now, known): (u8, u64, u64, i64, bool) =
-            self.connection.query_one(RESERVE.call(&self.keys, arguments)).await?;
+            self.connection.query_one(RESERVE.call(&[window, asked, &self.held(model)], arguments)).await?;
         let wait = Duration::from_millis(wait);
         Ok(match outcome {
             0 => {
@@ -68,10 +73,9 @@ impl Budget for RedisBudget {
         Ok(self.connection.query_one(call).await?)
     }
 
-    async fn hold(&self, duration: Duration) -> Result<(), CacheError> {
-        let [.., held] = &self.keys;
+    async fn hold(&self, model: &str, duration: Duration) -> Result<(), CacheError> {
         if duration.as_millis() > 0 {
-            self.connection.query_one::<()>(HOLD.call(&[held], milliseconds(duration))).await?;
+            self.connection.query_one::<()>(HOLD.call(&[&self.held(model)], milliseconds(duration))).await?;
         }
         Ok(())
     }

@@ -159,7 +159,8 @@ pub(super) fn read(
 
 /// The object in an answer, without a fence, thoughts or prose around it.
 fn unwrapped(text: &str) -> &str {
-    let said = text.rsplit_once("</think>").map_or(text, |(_, said)| said);
+    let thoughts = ["</think>", "</reasoning>"].into_iter();
+    let said = thoughts.fold(text, |text, end| text.rsplit_once(end).map_or(text, |(_, said)| said));
     let object = said.find('{').zip(said.rfind('}')).and_then(|(from, to)| said.get(from..=to));
     object.unwrap_or(text)
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use domain::WorkspaceId;
 use telemetry::names::BUDGET_REJECTIONS;
 
-use super::Planner;
+use super::{Planner, Unanswered};
 use crate::{
     Problem, ProblemCode, Quota,
-    ports::{Answer, BUDGET_WINDOW, ModelError, ModelRequest, Reservation, Reserved},
+    ports::{Answer, BUDGET_WINDOW, Model, ModelError, ModelRequest, Reservation, Reserved},
 };
 
 /// The tokens that a chat adds to its messages, and an adapter to the schema.
@@ -20,27 +20,30 @@ impl Planner {
     /// Reserves the most that the question may cost; nothing for a model that is not paid.
     pub(super) async fn reserve(
         &self,
+        model: &dyn Model,
         workspace: &WorkspaceId,
         request: &ModelRequest,
-    ) -> Result<Option<Reservation>, Problem> {
+    ) -> Result<Option<Reservation>, Unanswered> {
         let limit = self.tokens_per_minute;
         let longest = self.prompt_bytes;
         if request.prompt.len() > longest {
-            return Err(too_large(&format!("the prompt is longer than {longest} bytes (LIMIT_PROMPT_BYTES)")));
+            return Err(too_large(&format!("the prompt is longer than {longest} bytes (LIMIT_PROMPT_BYTES)")).into());
         }
-        let Some(answer) = self.model.max_output_tokens() else { return Ok(None) };
+        let Some(answer) = model.max_output_tokens() else { return Ok(None) };
         let text = [&*request.instructions, &*request.message, &request.schema.to_string()];
-        let text: u64 = text.into_iter().map(|text| self.model.most_tokens(text)).sum();
+        let text: u64 = text.into_iter().map(|text| model.most_tokens(text)).sum();
         let tokens = text + FRAME + u64::from(answer);
         if tokens > limit {
-            return Err(too_large(&format!(
+            let detail = format!(
                 "the prompt, its context, the instructions and an answer of AI_MAX_OUTPUT_TOKENS ({answer}) may be \
                  {tokens} tokens, where AI_MAX_TOKENS_PER_MIN allows {limit}; shorten the texts, or raise that setting"
-            )));
+            );
+            return Err(too_large(&detail).into());
         }
         let id = self.ids.uuid();
-        let reservation = Reservation { id, workspace: workspace.clone(), tokens, limit };
-        match self.budget.reserve(&reservation).await? {
+        let (workspace, model) = (workspace.clone(), model.name().to_owned());
+        let reservation = Reservation { id, workspace, model, tokens, limit };
+        match self.budget.reserve(&reservation).await.map_err(Problem::from)? {
             Reserved::Granted { window_was_lost } => {
                 if window_was_lost {
                     tracing::warn!("the token budget's last minute was lost; counting starts over");
@@ -53,13 +56,9 @@ impl Planner {
                               time in Retry-After";
                 let quota = Quota { name: "tokens", limit, window: BUDGET_WINDOW, left };
                 let problem = Problem::new(ProblemCode::TokenBudgetExhausted, detail);
-                Err(Problem { retry_after: Some(retry_after), quota: Some(quota), ..problem })
+                Err(Problem { retry_after: Some(retry_after), quota: Some(quota), ..problem }.into())
             }
-            Reserved::Held(left) => {
-                let busy = ModelError::Busy(None).to_string();
-                let problem = Problem::new(ProblemCode::PlannerUnavailable, busy);
-                Err(Problem { retry_after: Some(left), ..problem })
-            }
+            Reserved::Held(left) => Err(ModelError::Busy(Some(left)).into()),
         }
     }
 
@@ -76,10 +75,14 @@ impl Planner {
     }
 
     /// Keeps the others from asking a model that is over its limit. Gives the answer back, with no longer wait.
-    pub(super) async fn hold(&self, asked: Result<Answer, ModelError>) -> Result<Answer, ModelError> {
+    pub(super) async fn hold(
+        &self,
+        model: &dyn Model,
+        asked: Result<Answer, ModelError>,
+    ) -> Result<Answer, ModelError> {
         let Err(ModelError::Busy(Some(after))) = asked else { return asked };
         let after = after.min(LONGEST_HOLD);
-        if let Err(error) = self.budget.hold(after).await {
+        if let Err(error) = self.budget.hold(model.name(), after).await {
             tracing::warn!(%error, "the model is over its limit, and the others could not be told");
         }
         Err(ModelError::Busy(Some(after)))

@@ -45,6 +45,8 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
 const RESERVE: SignedDuration = SignedDuration::from_secs(4);
 /// The most bytes of a request's context.
 const MAX_CONTEXT_BYTES: usize = 32 * 1024;
+/// How much of it a fallback model gets at least: most plans take less.
+const FALLBACK_PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 /// A second try with less time than this would not come to an answer.
 const WORTH_A_TRY: Duration = Duration::from_secs(2);
 /// The most characters that a model is told of what was wrong with its answer.
@@ -65,11 +67,31 @@ pub struct Planned {
     pub adjusted: Vec<&'static str>,
 }
 
-/// What the model said, and the plan that it comes to.
+/// What a model said, and the plan that it comes to.
 pub(crate) struct Asked {
+    /// The model that was asked last.
+    pub model: Arc<dyn Model>,
     /// The answer; none where the model was not asked.
     pub answer: Option<Answer>,
     pub draft: Result<Draft, Problem>,
+}
+
+/// Why there is no answer: the model gave none, or it was not asked.
+pub(crate) enum Unanswered {
+    Model(ModelError),
+    Problem(Problem),
+}
+
+impl From<ModelError> for Unanswered {
+    fn from(error: ModelError) -> Self {
+        Self::Model(error)
+    }
+}
+
+impl From<Problem> for Unanswered {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
 }
 
 /// Turns a prompt into a plan, and replays plans.
@@ -83,6 +105,7 @@ pub struct Planner {
     pub(crate) tokens_per_minute: u64,
     pub(crate) prompt_bytes: usize,
     pub(crate) model: Arc<dyn Model>,
+    pub(crate) fallback_model: Option<Arc<dyn Model>>,
     pub(crate) budget: Arc<dyn Budget>,
     pub(crate) plans: Arc<PlanStore>,
     pub(crate) lookout: Arc<Lookout>,
@@ -126,7 +149,8 @@ impl Planner {
         let permissions = self.gate.permissions(caller).await?;
         let (prompt, context, timezone) = (&*request.prompt, request.context.as_deref(), request.timezone.as_deref());
         let asks = Request { prompt, context, answers: &answers, timezone, began, deadline: request.deadline };
-        let Asked { answer, draft } = self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
+        let asked = self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
+        let Asked { model: asked, answer, draft } = asked;
         let mut draft = draft?;
         let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
         draft.warnings = self.look_over(&caller.workspace, caller.bound_actor.as_ref(), asks, &draft.actions).await?;
@@ -140,7 +164,7 @@ impl Planner {
         }
         let status = draft.status;
         let plan = draft.with_id(PlanId(self.ids.uuid()), &hash);
-        let model = self.model.name().to_owned();
+        let model = asked.name().to_owned();
         let record = Record {
             plan: plan.clone(),
             actor,
@@ -157,7 +181,7 @@ impl Planner {
         };
         self.plans.put(caller, &record, &hash, questions).await?;
         tracing::info!(plan.id = %plan.plan_id, plan.actions = plan.actions.len(), plan.status = <&str>::from(status), "planned");
-        let adjusted = if record.answer.is_some() { self.model.adjusted() } else { Vec::new() };
+        let adjusted = if record.answer.is_some() { asked.adjusted() } else { Vec::new() };
         Ok((Planned { plan, model, duration: Duration::ZERO, usage, adjusted }, status))
     }
 
@@ -233,7 +257,8 @@ impl Planner {
             actions.filter(|action| permissions.allow(&action.spec().action_id())).collect();
         if actions.is_empty() {
             self.limiter.charge(ticket).await?;
-            return Ok(Asked { answer: None, draft: self.understand(permissions, asks, None) });
+            let (model, draft) = (self.model.clone(), self.understand(permissions, asks, None));
+            return Ok(Asked { model, answer: None, draft });
         }
         let request = ModelRequest {
             instructions: instructions::instructions(&actions, &began.to_zoned(zone)),
@@ -245,40 +270,78 @@ impl Planner {
             timeout: PATIENCE.unsigned_abs(),
         };
         // Side by side: counting the request costs no time of its own.
-        let reserve = self.reserve(workspace, &request);
+        let reserve = self.reserve(&*self.model, workspace, &request);
         let (charged, reserved) = join(self.limiter.charge(ticket), reserve).await;
         if let Err(refused) = charged {
             self.settle(reserved.ok().flatten(), Some(0)).await;
             return Err(refused);
         }
-        let asked = self.ask_twice(workspace, permissions, asks, request, reserved?).await;
-        asked.map_err(|error| unanswered(&error))
+        let asked = self.ask_either(workspace, permissions, asks, &request, reserved).await;
+        asked.map_err(|unanswered| match unanswered {
+            Unanswered::Model(error) => problem_of(&error),
+            Unanswered::Problem(problem) => problem,
+        })
+    }
+
+    /// Asks the model, and the fallback model, if there is one, while the first is unreachable or busy. If the fallback does
+    /// not answer either, the first error stands.
+    async fn ask_either(
+        &self,
+        workspace: &WorkspaceId,
+        permissions: &Permissions,
+        asks: Request<'_>,
+        request: &ModelRequest,
+        reserved: Result<Option<Reservation>, Unanswered>,
+    ) -> Result<Asked, Unanswered> {
+        let mut end = asks.began + PATIENCE;
+        if let Some(deadline) = asks.deadline {
+            end = end.min(deadline - RESERVE);
+        }
+        let until = if self.fallback_model.is_some() { end - FALLBACK_PATIENCE } else { end };
+        let turn = |model, until| Turn { model, workspace, permissions, asks, until };
+        let first = match reserved {
+            Ok(reserved) => {
+                let asked = self.ask_twice(&turn(&self.model, until), request.clone(), reserved).await;
+                asked.map_err(Unanswered::from)
+            }
+            Err(held) => Err(held),
+        };
+        let (Err(Unanswered::Model(error)), Some(fallback)) = (&first, &self.fallback_model) else { return first };
+        if !error.is_outage() {
+            return first;
+        }
+        tracing::warn!(%error, model.fallback = fallback.name(), "the fallback model is asked");
+        let Ok(reserved) = self.reserve(&**fallback, workspace, request).await else { return first };
+        match self.ask_twice(&turn(fallback, end), request.clone(), reserved).await {
+            Ok(asked) => Ok(asked),
+            Err(error) => {
+                tracing::warn!(%error, "the fallback model did not answer either");
+                first
+            }
+        }
     }
 
     /// Asks the model, and once more if it certainly did not answer, or not with a plan. Where time or tokens do not allow
     /// a second try, the first stands.
     async fn ask_twice(
         &self,
-        workspace: &WorkspaceId,
-        permissions: &Permissions,
-        asks: Request<'_>,
+        turn: &Turn<'_>,
         mut request: ModelRequest,
         reserved: Option<Reservation>,
     ) -> Result<Asked, ModelError> {
-        let mut end = asks.began + PATIENCE;
-        if let Some(deadline) = asks.deadline {
-            end = end.min(deadline - RESERVE);
-        }
-        let left = || end.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
+        let left = || turn.until.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
         request.timeout = left();
-        let first = self.ask(&request, reserved, permissions, asks).await;
+        let first = self.ask(turn, &request, reserved).await;
         let is_in_time = left() >= WORTH_A_TRY;
         match &first {
-            Ok(Asked { answer: Some(Answer { finish: Finish::Text(_), .. }), draft: Err(problem) }) if is_in_time => {
+            Ok(Asked { answer: Some(Answer { finish: Finish::Text(_), .. }), draft: Err(problem), .. })
+                if is_in_time =>
+            {
                 tracing::warn!(problem.detail, "the model is asked once more: its answer cannot be used");
                 let wrong = problem.errors.first().map(|wrong| format!("{}: {}", wrong.pointer, wrong.detail));
                 let wrong: String = answer::shown(&wrong.unwrap_or_default()).chars().take(MAX_WRONG).collect();
-                request.message = instructions::message(asks.prompt, asks.answers, asks.context, Some(&wrong));
+                let Request { prompt, answers, context, .. } = turn.asks;
+                request.message = instructions::message(prompt, answers, context, Some(&wrong));
             }
             Err(error @ ModelError::Unreachable(_)) if is_in_time => {
                 tracing::warn!(%error, "the model is asked once more");
@@ -286,9 +349,9 @@ impl Planner {
             }
             _ => return first,
         }
-        let Ok(reserved) = self.reserve(workspace, &request).await else { return first };
+        let Ok(reserved) = self.reserve(&**turn.model, turn.workspace, &request).await else { return first };
         request.timeout = left();
-        let second = self.ask(&request, reserved, permissions, asks).await;
+        let second = self.ask(turn, &request, reserved).await;
         match (first, second) {
             (Ok(first), Ok(mut second)) => {
                 if let (Some(Answer { usage, .. }), Some(first)) = (&mut second.answer, first.answer) {
@@ -308,18 +371,17 @@ impl Planner {
     /// Asks the model, counts what that cost, and reads its answer.
     async fn ask(
         &self,
+        turn: &Turn<'_>,
         request: &ModelRequest,
         reserved: Option<Reservation>,
-        permissions: &Permissions,
-        asks: Request<'_>,
     ) -> Result<Asked, ModelError> {
-        let asked = self.model.ask(request).await;
+        let asked = turn.model.ask(request).await;
         self.settle(reserved, budget::used(&asked)).await;
-        let answer = self.hold(asked).await?;
+        let answer = self.hold(&**turn.model, asked).await?;
         PLANNER_TOKENS.add(&["input"], answer.usage.input);
         PLANNER_TOKENS.add(&["output"], answer.usage.output);
-        let draft = self.understand(permissions, asks, Some(answer.finish.clone()));
-        Ok(Asked { answer: Some(answer), draft })
+        let draft = self.understand(turn.permissions, turn.asks, Some(answer.finish.clone()));
+        Ok(Asked { model: turn.model.clone(), answer: Some(answer), draft })
     }
 
     /// What an answer comes to, by today's rules; none is what there is where nothing is allowed.
@@ -348,7 +410,7 @@ impl Planner {
 }
 
 /// What a caller is told when the model gave no answer.
-fn unanswered(error: &ModelError) -> Problem {
+fn problem_of(error: &ModelError) -> Problem {
     let (code, retry_after) = match error {
         ModelError::TooLong => {
             let more = "shorten the prompt or its context, lower AI_MAX_OUTPUT_TOKENS, or choose another AI_MODEL";
@@ -360,6 +422,17 @@ fn unanswered(error: &ModelError) -> Problem {
     };
     let is_final = matches!(error, ModelError::Refused(_));
     Problem { retry_after, is_final, ..Problem::new(code, error.to_string()) }
+}
+
+/// A model's turn to answer a request.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    model: &'a Arc<dyn Model>,
+    workspace: &'a WorkspaceId,
+    permissions: &'a Permissions,
+    asks: Request<'a>,
+    /// When its time is over.
+    until: Timestamp,
 }
 
 /// A plan before it has an id.

@@ -30,8 +30,8 @@ pub trait Budget: Send + Sync {
     /// for an unknown reservation or one whose window has passed.
     async fn settle(&self, id: Uuid, used: u64) -> Result<(), CacheError>;
 
-    /// Grants nothing to any workspace for this long. A longer hold stays as it is.
-    async fn hold(&self, duration: Duration) -> Result<(), CacheError>;
+    /// Grants nothing for this model to any workspace for this long. A longer hold stays as it is.
+    async fn hold(&self, model: &str, duration: Duration) -> Result<(), CacheError>;
 }
 
 /// The most that one question to the model may cost.
@@ -41,6 +41,8 @@ pub struct Reservation {
     pub id: Uuid,
     /// The workspace that asks.
     pub workspace: WorkspaceId,
+    /// The model that is asked. All models share the budget; a hold is of one.
+    pub model: String,
     /// The tokens.
     pub tokens: u64,
     /// The most tokens of all workspaces together within a window.
@@ -62,6 +64,6 @@ pub enum Reserved {
         /// The tokens left for this workspace.
         left: u64,
     },
-    /// The budget is on hold for this much longer.
+    /// The model is on hold for this much longer.
     Held(Duration),
 }

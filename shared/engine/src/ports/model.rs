@@ -103,3 +103,10 @@ pub enum ModelError {
     #[error("the model's response cannot be read: {0}")]
     Unreadable(String),
 }
+
+impl ModelError {
+    /// Whether another model may answer the same request now.
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Busy(_) | Self::TimedOut)
+    }
+}

@@ -4,7 +4,7 @@
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Request, strict};
+use super::{Request, bedrock, strict};
 
 /// Whose dialect a fake endpoint speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Vendor {
     OpenRouter,
     /// llama.cpp with a chat template that has no system role.
     LlamaCpp,
+    /// Amazon Bedrock: a key by AWS's credentials; thoughts stand before the answer.
+    Bedrock,
 }
 
 /// An answer of another status than 200.
@@ -32,7 +34,7 @@ pub(super) type Refused = (StatusCode, Value);
 
 impl Vendor {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OpenAi,
         Self::Azure,
         Self::Mistral,
@@ -41,6 +43,7 @@ impl Vendor {
         Self::Vllm,
         Self::OpenRouter,
         Self::LlamaCpp,
+        Self::Bedrock,
     ];
 
     /// What is before `/chat/completions`, and the query.
@@ -49,6 +52,7 @@ impl Vendor {
             Self::Azure => ("/openai/deployments/plan", "?api-version=2024-10-21"),
             Self::Gemini => ("/v1beta/openai", ""),
             Self::OpenRouter => ("/api/v1", ""),
+            Self::Bedrock => ("/openai/v1", ""),
             _ => ("/v1", ""),
         }
     }
@@ -58,6 +62,10 @@ impl Vendor {
         let has = |name: &str, value: &str| headers.get(name).is_some_and(|header| header == value);
         match self {
             Self::Azure => has("api-key", key) && !headers.contains_key(header::AUTHORIZATION),
+            Self::Bedrock => {
+                let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+                bedrock::knows(key, authorization.unwrap_or_default())
+            }
             _ => has("authorization", &format!("Bearer {key}")),
         }
     }
@@ -119,6 +127,10 @@ impl Vendor {
             (Self::OpenRouter | Self::LlamaCpp, Some(text)) => {
                 completion["choices"][0]["message"] =
                     json!({ "role": "assistant", "reasoning": "A mail.", "content": format!("```json\n{text}\n```") });
+            }
+            (Self::Bedrock, Some(text)) => {
+                let content = format!("<reasoning>A mail, so {{\"intent\"}} first.</reasoning>{text}");
+                completion["choices"][0]["message"] = json!({ "role": "assistant", "content": content });
             }
             (Self::Gemini | Self::Ollama, Some(text)) => {
                 completion["choices"][0]["message"] = json!({ "role": "assistant", "content": text });
