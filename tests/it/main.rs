@@ -42,4 +42,6 @@ mod sealing;
 mod template;
 mod told;
 mod trace;
+#[cfg(feature = "aws")]
+mod two_servers;
 mod walkthrough;

@@ -239,6 +239,12 @@ impl Client {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The same by another address, with a connection for each request.
+    pub fn through(&self, url: &str) -> Self {
+        let http = adapters::http::client(adapters::http::ClientOptions::PROVIDER);
+        Self { url: url.to_owned(), http, key: self.key.clone() }
+    }
+
     pub async fn get(&self, path: &str) -> Reply {
         reply(self.request("GET", path)).await
     }
