@@ -44,4 +44,5 @@ mod told;
 mod trace;
 #[cfg(feature = "aws")]
 mod two_servers;
+mod units;
 mod walkthrough;
