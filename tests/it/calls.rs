@@ -266,7 +266,7 @@ async fn planned_by_a_model(world: &World) {
     assert_eq!(program.server.post("/ai/plan2", &prompt).await.status, 200);
     program.cost("warm up");
     assert_eq!(program.server.post("/ai/plan2", &prompt).await.status, 200);
-    assert_eq!(program.cost("plan2 by a model"), Cost { redis: 2, dynamodb: 5, ..ONE });
+    assert_eq!(program.cost("plan2 by a model"), Cost { redis: 2, dynamodb: 4, ..ONE });
     assert_eq!(model.requests().len(), 2);
 }
 
@@ -317,7 +317,7 @@ async fn requests(world: &World) {
 
     let prompt = json!({ "prompt": "Send email to john@example.com saying thanks for the meeting" });
     let plan = program.server.post("/ai/plan2", &prompt).await.body;
-    assert_eq!(program.warm_cost("plan2"), Cost { dynamodb: 5, ..ONE });
+    assert_eq!(program.warm_cost("plan2"), Cost { dynamodb: 4, ..ONE });
     program.execute(&json!({ "plan_id": plan["plan"]["plan_id"], "actor_id": "ana@example.com" })).await;
     let cost = Cost { redis: 2, dynamodb: 3, sqs: 1, ..ONE };
     assert_eq!(program.warm_cost("execute of a plan"), cost);
@@ -367,7 +367,7 @@ async fn with_a_key(world: &World) {
     let prompt = json!({ "prompt": "Send email to john@example.com saying thanks for the meeting" });
     assert_eq!(program.server.post("/ai/plan2", &prompt).await.status, 200);
     // One call more than without a key: the same went out before.
-    assert_eq!(program.warm_cost("plan2, with a key"), Cost { redis: 1, dynamodb: 6, ..ONE });
+    assert_eq!(program.warm_cost("plan2, with a key"), Cost { redis: 1, dynamodb: 5, ..ONE });
     assert_eq!(program.server.get("/ai/jobs").await.status, 200);
     assert_eq!(program.warm_cost("list, with a key"), Cost { redis: 1, dynamodb: 2, ..ONE });
     program.cost("before the jobs");

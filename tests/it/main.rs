@@ -44,5 +44,6 @@ mod told;
 mod trace;
 #[cfg(feature = "aws")]
 mod two_servers;
+#[cfg(feature = "aws")]
 mod units;
 mod walkthrough;

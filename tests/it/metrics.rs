@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    io::Write,
+    io::{Read, Write},
+    net::TcpStream,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -166,6 +167,37 @@ async fn counts_can_be_log_lines_for_cloudwatch_and_then_none_goes_to_redis() {
     assert!(!text.contains("\nai_jobs_total{") && !text.contains("\nai_metrics_store_up "), "{text}");
     assert_eq!(value(&text, "ai_queue_depth"), Some("0"), "{text}");
     is_valid(&server).await;
+}
+
+#[tokio::test]
+async fn a_scrape_is_compressed_for_whoever_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let raw = |header: &str| {
+        let mut connection = TcpStream::connect(&address).unwrap();
+        write!(connection, "GET /metrics HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        (String::from_utf8_lossy(&answer[..end]).to_lowercase(), answer[end..].to_vec())
+    };
+    let (head, plain) = raw("");
+    assert!(head.contains("vary: accept-encoding") && !head.contains("content-encoding"), "{head}");
+    for header in ["Accept-Encoding: gzip\r\n", "Accept-Encoding: br, deflate;q=0.5, gzip;q=0.3\r\n"] {
+        let (head, packed) = raw(header);
+        assert!(head.contains("content-encoding: gzip") && packed.len() * 4 < plain.len(), "{head}");
+        let unpack = "import gzip, sys\nsys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))";
+        let mut python =
+            Command::new("python3").args(["-c", unpack]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let python = python.as_mut().expect("scripts/test needs Python");
+        python.stdin.take().unwrap().write_all(&packed).unwrap();
+        let mut text = String::new();
+        python.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        assert!(python.wait().unwrap().success());
+        assert_eq!(series(&text), series(&String::from_utf8_lossy(&plain)), "it is the same text");
+    }
+    assert!(!raw("Accept-Encoding: gzip;q=0, br\r\n").0.contains("content-encoding"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

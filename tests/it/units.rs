@@ -26,9 +26,6 @@ use crate::support::{GMAIL_COMPOSE, GMAIL_SEND, Server, reply, run};
 const STEPS: [&str; 6] = ["plan", "insert", "claim", "draft", "sending", "end"];
 /// The most units that the steps may cost, without the draft: (characters of the mail, units).
 const MOST: [(usize, u64); 2] = [(120, 99), (1200, 99)];
-/// The indexes, by their keys. They project keys only.
-const INDEXES: [[&str; 2]; 4] =
-    [["list_pk", "list_sk"], ["status_pk", "list_sk"], ["open_pk", "due_at"], ["waits_pk", "waits_since"]];
 /// The length of a data key as KMS seals it, in base64. MiniStack's are shorter.
 const SEALED_KEY: usize = 246;
 /// A unit of DynamoDB.
@@ -51,6 +48,8 @@ type Item = Map<String, Value>;
 /// The table's items, and the units that were written, by step.
 #[derive(Default)]
 struct Bill {
+    /// The keys of the indexes, which project keys only.
+    indexes: Vec<[String; 2]>,
     items: HashMap<(String, String), Item>,
     units: BTreeMap<&'static str, u64>,
     log: Vec<String>,
@@ -59,33 +58,29 @@ struct Bill {
 impl Bill {
     /// Begins to count, from the items that are there.
     fn begin(&mut self) {
-        *self = Self { items: std::mem::take(&mut self.items), ..Self::default() };
+        (self.units, self.log) = Default::default();
     }
 
     /// Takes a call that will succeed.
     fn take(&mut self, call: &str, body: &Value) {
-        let transaction: Vec<&Value> =
-            body["TransactItems"].as_array().map(|all| all.iter().collect()).unwrap_or_default();
-        let (writes, times): (Vec<(&str, &Value)>, u64) = match call {
-            "PutItem" | "UpdateItem" | "DeleteItem" => (vec![(call.trim_end_matches("Item"), body)], 1),
+        match call {
+            "CreateTable" => {
+                let indexes = body["GlobalSecondaryIndexes"].as_array().expect("the table has indexes").iter();
+                let key = |index: &Value, part| text_of(&index["KeySchema"][part]["AttributeName"]);
+                self.indexes = indexes.map(|index| [key(index, 0), key(index, 1)]).collect();
+            }
+            "PutItem" | "UpdateItem" | "DeleteItem" => {
+                self.write(step(&body["Item"]), call.trim_end_matches("Item"), body, 1);
+            }
             "TransactWriteItems" => {
-                let write = |action: &&Value| {
-                    action
-                        .as_object()
-                        .and_then(|action| action.iter().next())
-                        .map(|(name, it)| (name.clone(), it.clone()))
-                };
-                let writes: Vec<(String, Value)> = transaction.iter().filter_map(write).collect();
+                let actions = body["TransactItems"].as_array().expect("a transaction has items").iter();
+                let writes: Vec<_> = actions.filter_map(|action| action.as_object()?.iter().next()).collect();
                 let step = writes.iter().find_map(|(_, write)| step(&write["Item"]));
-                for (name, write) in &writes {
+                for (name, write) in writes {
                     self.write(step, name, write, 2);
                 }
-                return;
             }
-            _ => return,
-        };
-        for (name, write) in writes {
-            self.write(step(&write["Item"]), name, write, times);
+            _ => {}
         }
     }
 
@@ -94,12 +89,12 @@ impl Bill {
         let key = (text(&key["pk"]), text(&key["sk"]));
         let before = self.items.get(&key).cloned();
         let after = match name {
-            "Put" => write["Item"].as_object().map(|item| as_on_aws(item)),
+            "Put" => write["Item"].as_object().map(as_on_aws),
             "Update" => before.clone().map(|item| updated(item, write)),
             _ => None,
         };
         let item_size = before.iter().chain(&after).map(size).max().unwrap_or(1);
-        let entries: u64 = INDEXES.iter().map(|index| entry_units(*index, before.as_ref(), after.as_ref())).sum();
+        let entries: u64 = self.indexes.iter().map(|index| entry_units(index, before.as_ref(), after.as_ref())).sum();
         let units = times * units(item_size) + entries;
         self.log.push(format!(
             "{step:?} {name} {} {}: {item_size} bytes, {units} units, {entries} of them for indexes",
@@ -132,7 +127,11 @@ fn step(item: &Value) -> Option<&'static str> {
 }
 
 fn text(value: &Value) -> String {
-    value["S"].as_str().unwrap_or_default().to_owned()
+    text_of(&value["S"])
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// An item with what is longer on AWS: each sealed data key, and the account's name, which a pasted token lacks.
@@ -186,10 +185,10 @@ fn units(bytes: usize) -> u64 {
 }
 
 /// What an index is written: an entry that comes, goes, or has other keys, which is both.
-fn entry_units(index: [&str; 2], before: Option<&Item>, after: Option<&Item>) -> u64 {
+fn entry_units([hash, range]: &[String; 2], before: Option<&Item>, after: Option<&Item>) -> u64 {
     let entry = |item: Option<&Item>| {
         let item = item?;
-        let names = ["pk", "sk", index[0], index[1]];
+        let names = ["pk", "sk", hash, range];
         names.iter().map(|name| Some(((*name).to_owned(), item.get(*name)?.clone()))).collect::<Option<Item>>()
     };
     let (before, after) = (entry(before), entry(after));

@@ -569,7 +569,7 @@ def change(stack, job_id, due_at=None, **fields):
     item = table.get_item(TableName=stack.table(), Key=key, ConsistentRead=True)["Item"]
     item["body"] = {"S": json.dumps(json.loads(item["body"]["S"]) | fields)}
     if due_at is not None:
-        item["due_at"] = {"N": str(due_at)}
+        item["due_at"] = item["due_micros"] = {"N": str(due_at)}
     table.put_item(TableName=stack.table(), Item=item)
 
 
@@ -742,14 +742,14 @@ def filling(stack):
     """An index that is missing, or that DynamoDB still fills, is told; nothing fails for it."""
     age = "ai_queue_oldest_age_seconds "
     table = stack.aws("dynamodb")
-    table.update_table(TableName=stack.table(), GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "waiting_jobs"}}])
+    table.update_table(TableName=stack.table(), GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "open_jobs"}}])
     text = stack.expect(200, "GET", "/metrics", key="prometheus")
     check(not any(line.startswith(age) for line in text.splitlines()), "without its index, the oldest job's age is left out")
-    until("a log line says so", lambda: any("the index waiting_jobs is missing" in line for line in stack.log_lines()))
+    until("a log line says so", lambda: any("the index open_jobs is missing" in line for line in stack.log_lines()))
     (job_id,) = accept(stack, "without an index")
     check(ended(stack, job_id)["status"] == "completed", "jobs are carried out meanwhile")
     states = stack.run("Upgrade", "update-table")
-    check("waiting_jobs" in states and "ACTIVE" in states, "the index is added", states)
+    check("open_jobs" in states and "ACTIVE" in states, "the index is added", states)
     until("the age is back", lambda: age in stack.ask("GET", "/metrics", key="prometheus")[2])
 
 

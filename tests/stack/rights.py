@@ -62,8 +62,18 @@ def allows(right, request):
     return action == wanted and same_resource and (pattern is None or fnmatch.fnmatchcase(key or "", pattern))
 
 
-# What takes a deployment of another shape: two workspaces with one account, and a single head of the audit.
-RARE = {("Connect", "dynamodb:BatchGetItem", "CONNECTION#*"), ("Sweep", "dynamodb:GetItem", "CHAIN#*")}
+# What takes a deployment of another shape: two workspaces with one account, a single head of the audit, entries of an
+# audit that an earlier version wrote; a look at several unclaimed jobs at once, or at one; a token that is renewed when no
+# job has brought a data key.
+RARE = {
+    ("Connect", "dynamodb:BatchGetItem", "CONNECTION#*"),
+    ("Sweep", "dynamodb:GetItem", "CHAIN#*"),
+    ("Jobs", "dynamodb:GetItem", "AUDIT#*"),
+    ("Jobs", "dynamodb:BatchGetItem", "AUDIT#*"),
+    ("Metrics", "dynamodb:GetItem", "JOB#*"),
+    ("Metrics", "dynamodb:BatchGetItem", "JOB#*"),
+    ("Worker", "kms:GenerateDataKey", None),
+}
 
 
 class Doors:

@@ -1,6 +1,7 @@
 //! The ledger's ports over a store of [`Records`]: the record of each aggregate, and the precondition of each write.
 
 pub(crate) mod chain;
+mod job_body;
 mod records;
 
 use std::collections::{HashMap, HashSet};
@@ -25,7 +26,7 @@ use uuid::Uuid;
 ///
 /// | record | partition, kind | body | list, place |
 /// | --- | --- | --- | --- |
-/// | job | `JOB#<job id>`, `JOB` | the job; its revision is the version | `W#<workspace>` with the job's status, by acceptance |
+/// | job | `JOB#<job id>`, `JOB` | the job; its revision is the version | `W#<workspace>` with the job's status, where `open` is pending or running, by acceptance |
 /// | its params | `JOB#<job id>`, `CONTENTS` | sealed | |
 /// | the last job with this content | `SENT#<workspace>#<hash>`, `SENT` | the job's id; expires after a day | |
 /// | a mail in the outbox | `JOB#<job id>`, `OUTBOX` | sealed | `W#<workspace>#OUTBOX`, by time of writing |
@@ -100,7 +101,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
     async fn jobs(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
         let list = Some(jobs_list(workspace, None).name);
         let found = self.records.get(ids.iter().copied().map(job_key).collect(), list).await?;
-        found.iter().map(|found| found.as_ref().map(read).transpose()).collect()
+        found.iter().map(|found| found.as_ref().map(read_job).transpose()).collect()
     }
 
     async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
@@ -130,7 +131,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
     ) -> Result<Option<(Job, Option<Contents>)>, LedgerError> {
         let mut found = self.records.get(vec![job_key(id), contents_key(id)], None).await?;
         let sealed = found.pop().flatten();
-        let Some(job) = found.pop().flatten().as_ref().map(read::<Job>).transpose()? else { return Ok(None) };
+        let Some(job) = found.pop().flatten().as_ref().map(read_job).transpose()? else { return Ok(None) };
         if job.workspace_id != *workspace {
             return Ok(None);
         }
@@ -142,14 +143,20 @@ impl<R: Records> Jobs for RecordLedger<R> {
         let mut before = before(filter.after);
         let mut jobs = Vec::new();
         loop {
-            let asked = filter.limit - jobs.len();
-            let found = self.records.list(list.clone(), before, asked).await?;
-            jobs.extend(found.iter().filter_map(readable::<Job>));
-            // A record that cannot be read leaves its place in the page to the next one.
-            let more = found.last().filter(|_| found.len() == asked && jobs.len() < filter.limit);
+            let found = self.records.list(list.clone(), before, filter.limit).await?;
+            let listed = found.iter().filter_map(readable);
+            jobs.extend(listed.filter(|job| filter.status.is_none_or(|status| job.state.status() == status)));
+            // A record of another status, or one that cannot be read, leaves its place in the page to the next one.
+            let more = found.last().filter(|_| found.len() == filter.limit && jobs.len() < filter.limit);
+            jobs.truncate(filter.limit);
             let Some(place) = more.and_then(|found| found.place.clone()) else { return Ok(jobs) };
             before = place;
         }
+    }
+
+    async fn list_open_jobs(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        let open = jobs_list(workspace, Some(JobStatus::Pending));
+        Ok(self.records.list(open, END.to_owned(), limit).await?.iter().filter_map(readable).collect())
     }
 
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
@@ -157,8 +164,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
     }
 
     async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
-        let open = [JobStatus::Pending, JobStatus::Running].map(|status| jobs_list(workspace, Some(status)));
-        self.records.count(open.into(), at_most).await
+        self.records.count(vec![jobs_list(workspace, Some(JobStatus::Pending))], at_most).await
     }
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
@@ -409,7 +415,7 @@ impl<R: Records> SealedTexts for RecordLedger<R> {
         let jobs = owners.iter().map(|partition| key((*partition).clone(), "JOB")).collect();
         let jobs = owners.into_iter().zip(self.records.get(jobs, None).await?);
         let workspaces: HashMap<&String, WorkspaceId> =
-            jobs.filter_map(|(partition, job)| Some((partition, read::<Job>(&job?).ok()?.workspace_id))).collect();
+            jobs.filter_map(|(partition, job)| Some((partition, read_job(&job?).ok()?.workspace_id))).collect();
         let mut page = SealedPage { next, ..SealedPage::default() };
         for (key, found) in &records {
             match sealed_in(key, found, workspaces.get(&key.partition)) {
@@ -456,7 +462,7 @@ fn sealed_in(key: &Key, found: &Found, workspace: Option<&WorkspaceId>) -> Optio
             vec![text(Purpose::Connection, &stored.workspace, &stored.sealed_for(), &stored.sealed.0)]
         }
         _ => {
-            let job: Job = read(found).ok()?;
+            let job = read_job(found).ok()?;
             let parts = [(Purpose::JobResult, job.sealed_result), (Purpose::ProviderSays, job.sealed_provider_says)];
             let parts = parts.into_iter().filter_map(|(purpose, sealed)| Some((purpose, sealed?)));
             parts.map(|(purpose, sealed)| text(purpose, &job.workspace_id, id, &sealed)).collect()
@@ -487,8 +493,9 @@ fn job_record(job: &Job) -> Result<Record, LedgerError> {
         expires_at: job.record_expires_at(),
         list: Some((list, place(job.created_at, job.job_id))),
         due_at: is_open.then(|| job.due_at()),
+        due_from: is_open.then(|| job.due_from()),
         waits_since: job.waits_since(),
-        ..Record::new(job_key(job.job_id), json(job)?)
+        ..Record::new(job_key(job.job_id), job_body::write(job)?)
     })
 }
 
@@ -553,7 +560,12 @@ fn workspace_key(id: &WorkspaceId) -> Key {
 }
 
 fn jobs_list(workspace: &WorkspaceId, status: Option<JobStatus>) -> List {
-    List { name: format!("W#{workspace}"), status: status.map(JobStatus::as_str) }
+    // One for both, so that a claim changes no index.
+    let listed_as = |status: JobStatus| match status {
+        JobStatus::Pending | JobStatus::Running => "open",
+        ended => ended.as_str(),
+    };
+    List { name: format!("W#{workspace}"), status: status.map(listed_as) }
 }
 
 fn outbox_list(workspace: &WorkspaceId) -> List {
@@ -587,10 +599,14 @@ fn read<T: DeserializeOwned>(found: &Found) -> Result<T, LedgerError> {
     serde_json::from_str(&found.body).map_err(|error| unreadable(&error))
 }
 
-/// A record of a list, or none, with a line in the log: one that cannot be read must not hide the others.
-fn readable<T: DeserializeOwned>(found: &Found) -> Option<T> {
+fn read_job(found: &Found) -> Result<Job, LedgerError> {
+    job_body::read(&found.body)
+}
+
+/// A job of a list, or none, with a line in the log: one that cannot be read must not hide the others.
+fn readable(found: &Found) -> Option<Job> {
     let place = found.place.as_deref().unwrap_or_default();
-    read(found).inspect_err(|error| tracing::error!(%error, ledger.place = place, "a record is left out")).ok()
+    read_job(found).inspect_err(|error| tracing::error!(%error, ledger.place = place, "a record is left out")).ok()
 }
 
 fn read_all<T: DeserializeOwned>(found: &[Found]) -> Result<Vec<T>, LedgerError> {

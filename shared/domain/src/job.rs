@@ -37,7 +37,7 @@ pub struct Job {
     /// The actor who asked for it last: the one that the credential is bound to, or the credential itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_by: Option<ActorHash>,
-    /// The rules that were asked when it was accepted, or tried again, and said yes.
+    /// The rules that were asked when this version was accepted, or is to be tried again, and said yes. The audit keeps them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_by: Vec<Rule>,
     /// Whose service carries it out.
@@ -54,6 +54,7 @@ pub struct Job {
     /// Sent, or written to the outbox.
     pub via: Via,
     /// The account that was connected when it was accepted, as a connection names it. No other account carries it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// How far it came.
     pub state: State,
@@ -62,28 +63,33 @@ pub struct Job {
     /// Counts claims: a worker with an older fence has been overtaken.
     pub fence: u64,
     /// Who works on it, until when; none when nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
     /// How often a worker took it up since it was accepted or retried.
     pub attempts: u32,
     /// How often in a row a worker that had taken it up was gone without a word.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub crashes: u32,
     /// How often in a row the provider was not reached.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: u32,
     /// Not to be taken up before this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// Why it is not to be taken up before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<WaitingFor>,
     /// What the provider gave us to recognise the send by, from before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     /// The result of a completed job, as far as anyone may read it at rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
     /// The rest of it, sealed: the address that sent, and the provider's ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_result: Option<String>,
     /// Why it ended without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
     /// What the provider said of that, sealed: it may repeat a part of the contents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,8 +100,10 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried_at: Option<Timestamp>,
     /// When a worker first took it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// When this version was made.
     pub touched_at: Timestamp,
@@ -507,6 +515,12 @@ impl Job {
         self.not_before.map_or(self.touched_at, |then| then.max(self.touched_at))
     }
 
+    /// No later than [`Job::due_at`], and the same through all steps of a try: the end of its wait, else the time when it
+    /// was accepted, or is to be tried again.
+    pub fn due_from(&self) -> Timestamp {
+        self.not_before.unwrap_or(self.retried_at.unwrap_or(self.created_at)).min(self.due_at())
+    }
+
     /// Since when it waits for its first worker, or for the first after a retry; none when one has claimed it, or it has ended.
     pub fn waits_since(&self) -> Option<Timestamp> {
         let unclaimed = self.state == State::Queued && self.started_at.is_none();
@@ -574,7 +588,7 @@ impl Job {
     }
 
     fn next(&self, now: Timestamp) -> Self {
-        Self { revision: self.revision + 1, touched_at: now, event: None, ..self.clone() }
+        Self { revision: self.revision + 1, touched_at: now, event: None, allowed_by: Vec::new(), ..self.clone() }
     }
 
     fn ended(&self, state: State, now: Timestamp) -> Self {
@@ -589,6 +603,11 @@ impl Job {
             ..self.next(now)
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 fn after_days(time: Timestamp, days: i64) -> Timestamp {

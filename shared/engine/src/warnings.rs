@@ -3,19 +3,19 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
-    ActorHash, ContentHash, Effect, Html, Job, JobId, JobStatus, RecipientDomains, State, Warning, WarningCode,
-    WorkspaceId, hosts, known_hosts, placeholders, pointer_token, says_attached, shown_host,
+    ActorHash, ContentHash, Effect, Html, Job, JobId, RecipientDomains, State, Warning, WarningCode, WorkspaceId,
+    hosts, known_hosts, placeholders, pointer_token, says_attached, shown_host,
 };
 
-use futures_util::future::try_join3;
+use futures_util::future::try_join;
 
 use crate::{
     job_store::JobStore,
-    ports::{Action, Call, Clock, JobFilter, LedgerError},
+    ports::{Action, Call, Clock, LedgerError},
     texts::{TextKind, text_fields},
 };
 
-/// The most open jobs of each status that are looked through for a duplicate, the newest first.
+/// The most open jobs that are looked through for a duplicate, the newest first.
 const MOST_OPEN: usize = 100;
 /// The most hosts or blanks that one warning names.
 const MOST_NAMED: usize = 3;
@@ -62,12 +62,8 @@ impl Lookout {
         let spec = proposal.action.spec();
         let Some(content) = content_hash(spec.effect, proposal.call) else { return Ok(None) };
         let (workspace, jobs) = (proposal.workspace, &self.jobs.ledger);
-        let open =
-            |status| JobFilter { workspace: workspace.clone(), status: Some(status), after: None, limit: MOST_OPEN };
-        let (pending, running) = (open(JobStatus::Pending), open(JobStatus::Running));
-        let (ended, pending, running) =
-            try_join3(jobs.last_with_content(workspace, &content), jobs.list_jobs(&pending), jobs.list_jobs(&running))
-                .await?;
+        let (ended, open) =
+            try_join(jobs.last_with_content(workspace, &content), jobs.list_open_jobs(workspace, MOST_OPEN)).await?;
         let is_known = |job: &Job| proposal.bound_actor.is_none_or(|bound| *bound == job.actor);
         let is_other = |job: &Job| proposal.job != Some(job.job_id) && is_known(job);
         let is_recent = |job: &Job| job.may_repeat_until().is_some_and(|until| self.clock.now() < until);
@@ -75,7 +71,7 @@ impl Lookout {
         let what = if let Some(job) = ended.filter(|job| is_other(job) && is_recent(job)) {
             let verb = if job.state == State::Unknown { "may have gone out" } else { "went out" };
             format!("{verb} at {}", job.finished_at.unwrap_or(job.touched_at).strftime("%H:%M UTC on %-d %B %Y"))
-        } else if pending.iter().chain(&running).any(is_same) {
+        } else if open.iter().any(is_same) {
             "is already on its way".to_owned()
         } else {
             return Ok(None);

@@ -1,23 +1,29 @@
-//! The `Accept` header (RFC 9110, section 12.5.1).
+//! The headers `Accept` and `Accept-Encoding` (RFC 9110, sections 12.5.1 and 12.5.3).
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 
-/// The highest weight that the request gives to one of these media types by name; 0 if it names none of them.
+/// The highest weight that a header of the request gives to one of these by name; 0 if it names none of them.
 /// Wildcards do not count: a caller that takes anything gets the default.
-fn weight(headers: &HeaderMap, media_types: &[&str]) -> f32 {
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+fn weight(headers: &HeaderMap, header: HeaderName, names: &[&str]) -> f32 {
+    let values = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
     let weights = values.flat_map(|value| value.split(',')).filter_map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
-        media_types.iter().any(|known| name.eq_ignore_ascii_case(known)).then_some(weight)
+        names.iter().any(|known| name.eq_ignore_ascii_case(known)).then_some(weight)
     });
     weights.fold(0.0, f32::max)
 }
 
 /// JSON is named, with more weight than HTML.
 pub(crate) fn prefers_json(headers: &HeaderMap) -> bool {
-    weight(headers, &["application/json", "application/problem+json"]) > weight(headers, &["text/html"])
+    let weight = |types| weight(headers, header::ACCEPT, types);
+    weight(&["application/json", "application/problem+json"]) > weight(&["text/html"])
+}
+
+/// The answer may be compressed by gzip.
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
+    weight(headers, header::ACCEPT_ENCODING, &["gzip"]) > 0.0
 }
 
 #[cfg(test)]
@@ -40,11 +46,20 @@ mod tests {
     }
 
     #[test]
+    fn gzip_must_be_named_and_not_forbidden() {
+        let takes =
+            |value: &str| takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value.parse().unwrap())]));
+        assert!(["gzip", "GZIP", "deflate, gzip;q=0.5", "br;q=1.0, gzip"].into_iter().all(takes));
+        assert!(!["", "*", "identity", "gzip;q=0", "gzip;q=0.0", "br", "gzipped"].into_iter().any(takes));
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
     fn repeated_headers_and_ranges_count_by_their_highest_weight() {
         let mut headers = accept("text/plain;q=0.2, text/html;level=1;q=0.5");
         headers.append(header::ACCEPT, "text/plain; q=0.7".parse().unwrap());
-        assert!((weight(&headers, &["text/plain"]) - 0.7).abs() < 1e-6);
-        assert!((weight(&headers, &["text/html"]) - 0.5).abs() < 1e-6);
-        assert!(weight(&headers, &["application/json"]).abs() < 1e-6);
+        for (name, expected) in [("text/plain", 0.7), ("text/html", 0.5), ("application/json", 0.0)] {
+            assert!((weight(&headers, header::ACCEPT, &[name]) - expected).abs() < 1e-6, "{name}");
+        }
     }
 }

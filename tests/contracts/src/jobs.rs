@@ -175,6 +175,10 @@ pub async fn lists_newest_first_in_pages(ledger: Adapter, now: Timestamp, seed: 
             assert_eq!(ids(&listed(Some(status), 100, Some(after)).await), ids(rest), "pages of one status go on, too");
         }
     }
+    let expected: Vec<Job> = all.iter().filter(|job| !job.state.has_ended()).cloned().collect();
+    let open = ledger.list_open_jobs(&ours, 100).await.expect("lists");
+    assert_eq!(ids(&open).into_iter().collect::<BTreeSet<JobId>>(), set(&expected), "all that have not ended");
+    assert_eq!(ids(&ledger.list_open_jobs(&ours, 3).await.expect("lists"))[..3], ids(&expected)[..3], "newest first");
     jobs.retain(|job| !job.state.has_ended());
     end(&ledger, &jobs, now).await;
     end(&ledger, &[foreign], now).await;

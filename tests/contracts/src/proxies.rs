@@ -122,11 +122,11 @@ fn serve(mut client: &TcpStream, server: SocketAddr, seen: &Mutex<Vec<String>>, 
         let reaction = react(call, &serde_json::from_slice(&body)?);
         if let Reaction::Answer(status, body) = reaction {
             let (kind, body) = ("application/x-amz-json-1.0", body.to_string());
-            write!(
-                client,
-                "HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )?;
+            let length = body.len();
+            // In one piece, which TCP does not hold back.
+            let answer =
+                format!("HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}");
+            client.write_all(answer.as_bytes())?;
             continue;
         }
         let mut upstream = TcpStream::connect(server)?;

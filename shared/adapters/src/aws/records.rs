@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::{
 };
 use calls::Search;
 use engine::ports::{Clock, Ids, LedgerError};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use items::{Item, Name, SHARDS};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
@@ -33,6 +33,8 @@ use crate::ledger::{
 const LEAST_PAGE: usize = 20;
 /// The largest page: one BatchGetItem reads as many records.
 const MOST_PAGE: usize = 100;
+/// How many records of a partition of `open_jobs` are read for one answer. The next sweep finds more, as jobs end.
+const MOST_LOOKED: usize = 1_000;
 
 /// The ledger in one DynamoDB table: see [`DynamoRecords`].
 pub type DynamoLedger = RecordLedger<DynamoRecords>;
@@ -48,9 +50,13 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | `version` | a record with versions |
 /// | `list_pk`, `list_sk` | a record in a list: the list and the place in it |
 /// | `status_pk` | a record in a list with a status: `<list>#<status>` |
-/// | `open_pk`, `due_at` | a record that is due: `OPEN#<0 to 15>`, by a hash of its partition |
-/// | `waits_pk`, `waits_since` | a record that waits: `WAITS#<0 to 15>` |
+/// | `open_pk`, `due_at` | a record that is due: `OPEN#<0 to 15>`, by a hash of its partition; not before this time |
+/// | `due_micros` | the same: when it is due |
+/// | `waits_since` | a record that waits |
 /// | `expires_micros`, `expires_at` | a record that expires |
+///
+/// An entry of the audit lies in its list, and so needs no index: `pk` is `<list>#<0 to 15>`, by a hash of its place, and
+/// `sk` the place. Those of earlier versions are found by the index.
 ///
 /// Times are microseconds since 1970. Reads and conditions use `expires_micros`; `expires_at`, in seconds, is the
 /// table's TTL attribute: DynamoDB deletes late, even by days.
@@ -59,8 +65,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | --- | --- | --- |
 /// | `by_workspace` | `list_pk`, `list_sk` | lists. A change of a record does not touch it |
 /// | `by_status` | `status_pk`, `list_sk` | lists of one status |
-/// | `open_jobs` | `open_pk`, `due_at` | due records, over 16 partitions |
-/// | `waiting_jobs` | `waits_pk`, `waits_since` | the record that waits longest, over 16 partitions |
+/// | `open_jobs` | `open_pk`, `due_at` | due records, and the record that waits longest, over 16 partitions. A claim and the steps to the end do not touch it |
 ///
 /// An index lags by some milliseconds. That is harmless: it only names records, which are read consistently from the
 /// table and skipped if they no longer fit. A record that the index does not name yet appears a moment later, and in the
@@ -74,9 +79,9 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | several writes, up to 100 items | 1 TransactWriteItems. 1 more for each record that is to expire and is gone or lies in several items |
 /// | entries of a chain, with or without writes | 1 GetItem of the chain's head before, and the head is 1 more item. 1 more TransactWriteItems each time another process was quicker at the same of the list's 16 chains |
 /// | get | 1 GetItem, or 1 BatchGetItem for every 100 records; 1 Query for every MB of further parts |
-/// | list | 1 Query and 1 BatchGetItem for every 100 |
-/// | due records | 16 Queries at once, then 1 BatchGetItem for every 100 |
-/// | the record that waits longest | 16 Queries of one entry, at once |
+/// | list | 1 Query and 1 BatchGetItem for every 100; of the audit 16 Queries more, at once |
+/// | due records | 16 Queries at once, then 1 BatchGetItem for every 100 of each |
+/// | the record that waits longest | 16 Queries at once, and 1 BatchGetItem for each that names records |
 /// | count | 1 Query for each list, at once |
 /// | scan | 1 Scan for every 20 items, which only a change of the sealing key asks for |
 ///
@@ -165,21 +170,13 @@ impl Records for DynamoRecords {
     }
 
     async fn list(&self, list: List, before: String, limit: usize) -> Result<Vec<Found>, LedgerError> {
-        let search = Search::list(&list, &before);
-        let query = self.query(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await;
-        let mut pages = query.into_paginator().send();
-        let mut listed = Vec::new();
-        while listed.len() < limit
-            && let Some(page) = pages.next().await
-        {
-            let entries = page.map_err(|error| search.failed(error))?.items.unwrap_or_default();
-            let names = entries.iter().map(items::name).collect::<Result<Vec<_>, _>>()?;
-            let items = self.items(names.clone()).await?;
-            for (name, entry) in names.iter().zip(&entries) {
-                // A record whose status has changed since the index was written belongs to another list.
-                listed.extend(self.found(items.get(name).filter(|item| search.lists(item, entry))).await?);
-            }
+        let named = self.list_by_index(&list, &before, limit);
+        if !list.holds_its_records() {
+            return named.await;
         }
+        let (mut listed, held) = try_join(named, self.list_held(&list, &before, limit)).await?;
+        listed.extend(held);
+        listed.sort_by(|a, b| b.place.cmp(&a.place));
         listed.truncate(limit);
         Ok(listed)
     }
@@ -209,14 +206,11 @@ impl Records for DynamoRecords {
     }
 
     async fn due(&self, before: Timestamp, limit: usize) -> Result<Vec<Found>, LedgerError> {
-        let mut entries = self.first(limit, |shard| Search::due(shard, before)).await?;
-        entries.sort_by_key(|entry| items::integer(entry, "due_at"));
-        entries.truncate(limit);
-        let items = self.items(entries.iter().map(items::name).collect::<Result<Vec<_>, _>>()?).await?;
-        // Some may have ended or been touched since the index was written.
-        let due_at = |item: &Item| items::integer(item, "due_at").filter(|at| *at < before.as_microsecond());
-        let mut due: Vec<_> = items.into_iter().filter_map(|(name, item)| Some((due_at(&item)?, name, item))).collect();
+        // Some may have ended or been touched since, which the index does not tell.
+        let due_at = |item: &Item| items::due_at(item).filter(|at| *at < before.as_microsecond());
+        let mut due = self.open(before, limit, |name, item| Some((due_at(item)?, name.clone(), item.clone()))).await?;
         due.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        due.truncate(limit);
         let mut found = Vec::with_capacity(due.len());
         for (_, _, item) in &due {
             found.extend(self.found(Some(item)).await?);
@@ -225,9 +219,9 @@ impl Records for DynamoRecords {
     }
 
     async fn waiting_since(&self) -> Result<Option<Timestamp>, LedgerError> {
-        let entries = self.first(1, Search::waiting).await?;
-        let times = entries.iter().map(|entry| items::time(entry, "waits_since"));
-        Ok(times.collect::<Result<Vec<_>, _>>()?.into_iter().min())
+        // Those that a worker has are named in between.
+        let waits_since = |_: &Name, item: &Item| items::time(item, "waits_since").ok();
+        Ok(self.open(Timestamp::MAX, 1, waits_since).await?.into_iter().min())
     }
 
     /// Nothing to do: DynamoDB deletes what has expired.
@@ -252,20 +246,71 @@ impl DynamoRecords {
         Ok(lists.into_iter().zip(found).collect())
     }
 
-    /// The first entries of each partition of an index, up to `limit` of each.
-    async fn first(&self, limit: usize, search: impl Fn(u8) -> Search) -> Result<Vec<Item>, LedgerError> {
-        let searches: Vec<Search> = (0..SHARDS).map(search).collect();
-        let shards = searches.iter().map(async |search| {
-            let mut entries = self.query(search, limit).await.into_paginator().items().send();
-            let mut first = Vec::new();
-            while first.len() < limit
-                && let Some(entry) = entries.next().await
-            {
-                first.push(entry.map_err(|error| search.failed(error))?);
+    /// A list by its index.
+    async fn list_by_index(&self, list: &List, before: &str, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        let search = Search::list(list, before);
+        let query = self.query(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await;
+        let mut pages = query.into_paginator().send();
+        let mut listed = Vec::new();
+        while listed.len() < limit
+            && let Some(page) = pages.next().await
+        {
+            let entries = page.map_err(|error| search.failed(error))?.items.unwrap_or_default();
+            let names = entries.iter().map(items::name).collect::<Result<Vec<_>, _>>()?;
+            let items = self.items(names.clone()).await?;
+            for (name, entry) in names.iter().zip(&entries) {
+                // A record whose status has changed since the index was written belongs to another list.
+                listed.extend(self.found(items.get(name).filter(|item| search.lists(item, entry))).await?);
             }
-            Ok::<_, LedgerError>(first)
+        }
+        listed.truncate(limit);
+        Ok(listed)
+    }
+
+    /// Reads the records that may have been due before this time, the earliest first, until of each partition `limit`
+    /// were picked or [`MOST_LOOKED`] read.
+    async fn open<T>(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        pick: impl Fn(&Name, &Item) -> Option<T>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let shards = (0..SHARDS).map(async |shard| {
+            let search = Search::due(shard, before);
+            let mut pages = self.query(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await.into_paginator().send();
+            let (mut picked, mut read) = (Vec::new(), 0);
+            while picked.len() < limit
+                && read < MOST_LOOKED
+                && let Some(page) = pages.next().await
+            {
+                let entries = page.map_err(|error| search.failed(error))?.items.unwrap_or_default();
+                read += entries.len();
+                let names = entries.iter().map(items::name).collect::<Result<Vec<_>, _>>()?;
+                let items = self.items(names.clone()).await?;
+                picked.extend(names.iter().filter_map(|name| pick(name, items.get(name)?)));
+            }
+            Ok::<_, LedgerError>(picked)
         });
-        Ok(try_join_all(shards).await?.concat())
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// A list whose records lie in it.
+    async fn list_held(&self, list: &List, before: &str, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        let shards = (0..SHARDS).map(async |shard| {
+            let search = Search::held(list, shard, before);
+            let query = self.query(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await;
+            let mut items = query.into_paginator().items().send();
+            let mut held = Vec::new();
+            while held.len() < limit
+                && let Some(item) = items.next().await
+            {
+                let item = item.map_err(|error| search.failed(error))?;
+                let (_, place) = items::name(&item)?;
+                held.extend(self.found(Some(&item)).await?.map(|found| Found { place: Some(place), ..found }));
+            }
+            Ok::<_, LedgerError>(held)
+        });
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
     /// A write as actions of a transaction. A record that is to expire has this many items.

@@ -8,27 +8,29 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::WorkspaceId;
 use engine::{
     Recent,
-    ports::{Clock, Place, Sealed, Vault, VaultError},
+    ports::{Clock, Place, Purpose, Sealed, Vault, VaultError},
 };
 use jiff::SignedDuration;
 use secrecy::zeroize::Zeroizing;
 use tokio::sync::OnceCell;
 
 use super::{Sdk, failure};
-use crate::vault::SealingKey;
+use crate::vault::{Form, SealingKey};
 
 /// The key of the workspace in the encryption context, for use in key policies.
 const WORKSPACE: &str = "workspace";
 /// How long a data key is cached.
 const GOOD_FOR: SignedDuration = SignedDuration::from_mins(5);
 /// How many data keys are cached.
-const CAPACITY: usize = 256;
+const CAPACITY: usize = 4096;
 
 /// Envelope encryption: a key that never leaves AWS KMS seals data keys, and these seal the texts.
 ///
-/// A sealed text is `k1.<key id>.<sealed data key>.<base64url of nonce and ciphertext>`, so opening it needs nothing
-/// but the use of the KMS key. A data key belongs to one workspace, which KMS binds into its seal. It is cached for
-/// five minutes, so that sealing costs one GenerateDataKey, and opening one Decrypt, every five minutes and workspace.
+/// A sealed text is `k1.<key id>.<sealed data key>.<base64url of nonce and ciphertext>`, or `k2.…` if it was deflated, so
+/// opening it needs nothing but the use of the KMS key. A data key belongs to one workspace, which KMS binds into its
+/// seal. It is cached for five minutes, so that sealing costs one GenerateDataKey, and opening one Decrypt, every five
+/// minutes and workspace. A job is sealed by the data key that opened its plan, and its result by the one that opened
+/// the job, so that the processes on a job's way do not each ask for one.
 pub struct KmsVault {
     sdk: Arc<Sdk>,
     key_id: String,
@@ -37,8 +39,8 @@ pub struct KmsVault {
     /// Data keys by workspace and name. The name is what a sealed text begins with: the KMS key's id and the sealed
     /// data key.
     keys: Recent<(WorkspaceId, String), SealingKey>,
-    /// The data key that each workspace seals with, and its name.
-    current: Recent<WorkspaceId, (String, SealingKey)>,
+    /// The data key that each workspace seals with, and its name; for some purposes, another one.
+    current: Recent<(WorkspaceId, Option<Purpose>), (String, SealingKey)>,
 }
 
 impl KmsVault {
@@ -52,9 +54,10 @@ impl KmsVault {
         self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
     }
 
-    async fn sealing_key(&self, workspace: &WorkspaceId) -> Result<(String, SealingKey), VaultError> {
-        let now = self.clock.now();
-        if let Some(at_hand) = self.current.recall(workspace, now) {
+    async fn sealing_key(&self, place: &Place<'_>) -> Result<(String, SealingKey), VaultError> {
+        let (now, workspace) = (self.clock.now(), place.workspace);
+        let mut current = [Some(place.purpose), None].into_iter();
+        if let Some(at_hand) = current.find_map(|of| self.current.recall(&(workspace.clone(), of), now)) {
             return Ok(at_hand);
         }
         let call = self.client().await.generate_data_key().key_id(&self.key_id).key_spec(DataKeySpec::Aes256);
@@ -66,7 +69,7 @@ impl KmsVault {
         };
         let name = format!("{}.{}", short(&key_id), URL_SAFE_NO_PAD.encode(sealed));
         self.keys.remember((workspace.clone(), name.clone()), key.clone(), now);
-        self.current.remember(workspace.clone(), (name.clone(), key.clone()), now);
+        self.current.remember((workspace.clone(), None), (name.clone(), key.clone()), now);
         Ok((name, key))
     }
 
@@ -98,6 +101,16 @@ impl KmsVault {
     }
 }
 
+/// What the data key that opened a text of this purpose may seal. No purpose leads back to itself, so no data key is used
+/// for ever.
+const fn seals_next(purpose: Purpose) -> &'static [Purpose] {
+    match purpose {
+        Purpose::Plan => &[Purpose::JobParams],
+        Purpose::JobParams => &[Purpose::JobResult, Purpose::ProviderSays],
+        _ => &[],
+    }
+}
+
 /// The id at the end of a key's ARN. It contains no dot.
 fn short(key_id: &str) -> &str {
     key_id.rsplit('/').next().unwrap_or(key_id)
@@ -117,13 +130,19 @@ fn sealing_key(plaintext: Option<Blob>) -> Option<SealingKey> {
 #[async_trait]
 impl Vault for KmsVault {
     async fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError> {
-        let (name, key) = self.sealing_key(place.workspace).await?;
-        Ok(Sealed(format!("k1.{name}.{}", key.seal(place, plaintext)?)))
+        let (form, (name, key)) = (Form::for_text(plaintext), self.sealing_key(place).await?);
+        Ok(Sealed(format!("k{}.{name}.{}", form as u8, key.seal(form, place, plaintext)?)))
     }
 
     async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
-        let parts = sealed.0.strip_prefix("k1.").and_then(|rest| rest.rsplit_once('.'));
-        let (name, text) = parts.ok_or(VaultError::DoesNotOpen)?;
-        self.opening_key((place.workspace.clone(), name.to_owned())).await?.open(place, text)
+        let (form, rest) = Form::read('k', &sealed.0)?;
+        let (name, text) = rest.rsplit_once('.').ok_or(VaultError::DoesNotOpen)?;
+        let key = self.opening_key((place.workspace.clone(), name.to_owned())).await?;
+        let opened = key.open(form, place, text)?;
+        for next in seals_next(place.purpose) {
+            let owner = (place.workspace.clone(), Some(*next));
+            self.current.remember(owner, (name.to_owned(), key.clone()), self.clock.now());
+        }
+        Ok(opened)
     }
 }

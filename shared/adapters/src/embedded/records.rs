@@ -181,7 +181,7 @@ fn link(connection: &Connection, entries: &[Record], now: i64) -> Result<Vec<Wri
 
 fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure> {
     match write {
-        Write::Put(Record { key, body, version, expires_at, list, due_at, waits_since }, condition) => {
+        Write::Put(Record { key, body, version, expires_at, list, due_at, waits_since, .. }, condition) => {
             let values = params![
                 key.partition,
                 key.kind,

@@ -82,14 +82,22 @@ pub struct Record {
     pub list: Option<(List, String)>,
     /// When somebody has to look at it.
     pub due_at: Option<Timestamp>,
+    /// No later than that: the time by which an index may find it. It changes seldom, since each change of an index costs.
+    pub due_from: Option<Timestamp>,
     /// Since when it waits to be taken.
     pub waits_since: Option<Timestamp>,
 }
 
 impl Record {
+    /// Whether its key is its list and its place there. Then a store may keep it as a part of its list, which needs no index.
+    pub fn is_part_of_list(&self) -> bool {
+        let Some((list, place)) = self.list.as_ref().filter(|(list, _)| list.holds_its_records()) else { return false };
+        self.key.partition.strip_prefix(&list.name).and_then(|rest| rest.strip_prefix('#')) == Some(place)
+    }
+
     /// A record in no list that never expires.
     pub fn new(key: Key, body: String) -> Self {
-        Self { key, body, version: None, expires_at: None, list: None, due_at: None, waits_since: None }
+        Self { key, body, version: None, expires_at: None, list: None, due_at: None, due_from: None, waits_since: None }
     }
 }
 
@@ -100,6 +108,13 @@ pub struct List {
     pub name: String,
     /// Of a record, its status. Of a search, the only status that is listed, or none for all.
     pub status: Option<&'static str>,
+}
+
+impl List {
+    /// Whether the keys of its records are the list and their places.
+    pub fn holds_its_records(&self) -> bool {
+        self.name.starts_with("AUDIT#")
+    }
 }
 
 /// A place in a list: by time, then by id.

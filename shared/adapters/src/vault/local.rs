@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret, zeroize::Zeroizing};
 use tempfile::NamedTempFile;
 use tokio::sync::OnceCell;
 
-use super::SealingKey;
+use super::{Form, SealingKey};
 use crate::{
     embedded::{make_folder, owned},
     secret::Secret,
@@ -26,7 +26,7 @@ use crate::{
 
 /// AES-256-GCM with keys held in memory: the first one seals, and each opens what it sealed.
 ///
-/// A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`. The key id is the first 8 hex
+/// A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`, or `v2.…` if it was deflated. The key id is the first 8 hex
 /// digits of the key's SHA-256; workspace, purpose and id are the associated data.
 pub struct LocalVault {
     secret: Secret,
@@ -101,28 +101,34 @@ impl LocalVault {
         };
         Ok(self.keys.get_or_try_init(read).await?)
     }
+
+    async fn seal_as(&self, form: Form, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError> {
+        let (id, key) = &self.keys().await?[0];
+        Ok(Sealed(format!("v{}.{id}.{}", form as u8, key.seal(form, place, plaintext)?)))
+    }
 }
 
 #[async_trait]
 impl Vault for LocalVault {
     async fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError> {
-        let (id, key) = &self.keys().await?[0];
-        Ok(Sealed(format!("v1.{id}.{}", key.seal(place, plaintext)?)))
+        self.seal_as(Form::for_text(plaintext), place, plaintext).await
     }
 
     async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
-        let parts = sealed.0.strip_prefix("v1.").and_then(|rest| rest.split_once('.'));
-        let (sealed_by, text) = parts.ok_or(VaultError::DoesNotOpen)?;
+        let (form, rest) = Form::read('v', &sealed.0)?;
+        let (sealed_by, text) = rest.split_once('.').ok_or(VaultError::DoesNotOpen)?;
         // Two keys may have the same short id.
         let mut keys = self.keys().await?.iter().filter(|(id, _)| id == sealed_by);
-        keys.find_map(|(_, key)| key.open(place, text).ok()).ok_or(VaultError::DoesNotOpen)
+        keys.find_map(|(_, key)| key.open(form, place, text).ok()).ok_or(VaultError::DoesNotOpen)
     }
 
     async fn reseal(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Option<Sealed>, VaultError> {
         let text = Zeroizing::new(self.open(place, sealed).await?);
+        let (form, rest) = Form::read('v', &sealed.0)?;
         let (id, _) = &self.keys().await?[0];
-        let is_current = sealed.0.starts_with(&format!("v1.{id}."));
-        if is_current { Ok(None) } else { Ok(Some(self.seal(place, &text).await?)) }
+        let is_current = rest.starts_with(&format!("{id}."));
+        // In the form that it had, so that it is as long.
+        if is_current { Ok(None) } else { Ok(Some(self.seal_as(form, place, &text).await?)) }
     }
 }
 
@@ -238,6 +244,44 @@ mod tests {
         {
             assert!(matches!(LocalVault::from_text(&wrong), Err(KeyError::NotAKey)), "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_long_text_is_deflated_and_what_earlier_versions_sealed_opens() {
+        let vault = LocalVault::from_text(&"07".repeat(32)).unwrap();
+        let workspace = workspace();
+        let place = Place::new(&workspace, Purpose::Plan, "1");
+        let words =
+            |length: usize| (0..).flat_map(|n| format!("word {n} ").into_bytes()).take(length).collect::<Vec<u8>>();
+        for (length, version) in [(0, "v1."), (511, "v1."), (512, "v2."), (1_000, "v2."), (300_000, "v2.")] {
+            let text = words(length);
+            let sealed = vault.seal(&place, &text).await.unwrap();
+            assert!(sealed.0.starts_with(version), "{length}: {}", &sealed.0[..20]);
+            assert_eq!(vault.open(&place, &sealed).await.unwrap(), text, "{length}");
+            assert!(version == "v1." || sealed.0.len() < length, "{length}: it is shorter, in base64 too");
+            // A form is a part of what is sealed.
+            let other = Sealed(sealed.0.replacen(version, if version == "v1." { "v2." } else { "v1." }, 1));
+            assert!(!opens(&vault, &other).await, "{length}");
+        }
+        for unknown in ["v0.", "v3.", "v.", "v12.", "k1.", "1."] {
+            let sealed = vault.seal(&place, b"text").await.unwrap();
+            assert!(!opens(&vault, &Sealed(sealed.0.replacen("v1.", unknown, 1))).await, "{unknown}");
+        }
+        // By version 0.1.0.
+        let earlier =
+            Sealed("v1.4bb06f8e.AAECAwQFBgcICQoLY6OdHz8z-ygZ06X5mjkBio1ZmO13D1VMz-VZj-zVbr0pO0HeMuVzpQ".to_owned());
+        let acme = "acme".parse().unwrap();
+        let of_job = Place::new(&acme, Purpose::JobParams, "1");
+        assert_eq!(vault.open(&of_job, &earlier).await.unwrap(), br#"{"to":"ana@example.com"}"#);
+        let long = vault.seal_as(Form::Whole, &place, &words(5_000)).await.unwrap();
+        assert_eq!(vault.open(&place, &long).await.unwrap(), words(5_000));
+        // A new key keeps the form, so that the text stays as long.
+        let both = LocalVault::from_text(&format!("{},{}", "08".repeat(32), "07".repeat(32))).unwrap();
+        let again = both.reseal(&place, &long).await.unwrap().unwrap();
+        assert!(again.0.starts_with("v1.") && again.0.len() == long.0.len());
+        let deflated = vault.seal(&place, &words(5_000)).await.unwrap();
+        let again = both.reseal(&place, &deflated).await.unwrap().unwrap();
+        assert!(again.0.starts_with("v2.") && again.0.len() == deflated.0.len());
     }
 
     #[test]

@@ -20,6 +20,8 @@ use super::{
 struct Burglar {
     client: Client,
     table: String,
+    /// Writes entries as earlier versions of the program did.
+    is_old: bool,
 }
 
 impl Burglar {
@@ -31,11 +33,13 @@ impl Burglar {
         let text = |value: &AttributeValue| value.as_s().unwrap().clone();
         let mut records: Vec<Stored> = items
             .iter()
-            .map(|item| Stored {
-                partition: text(&item["pk"]),
-                place: text(&item["list_sk"]),
-                body: text(&item["body"]),
-                expires_at: item.get("expires_micros").map(|micros| micros.as_n().unwrap().parse().unwrap()),
+            .map(|item| {
+                // An entry lies at its place.
+                let (partition, sk) = (text(&item["pk"]), text(&item["sk"]));
+                let place = item.get("list_sk").map_or_else(|| sk.clone(), text);
+                let partition = if place == sk { format!("{partition}#{sk}") } else { partition };
+                let expires_at = item.get("expires_micros").map(|micros| micros.as_n().unwrap().parse().unwrap());
+                Stored { partition, place, body: text(&item["body"]), expires_at }
             })
             .collect();
         records.sort_by(|a, b| a.place.cmp(&b.place));
@@ -55,21 +59,17 @@ impl Intruder for Burglar {
 
     async fn write(&self, workspace: &WorkspaceId, stored: &Stored) {
         let head = serde_json::from_str::<Value>(&stored.body).ok().filter(|head| head["place"].is_string());
-        let (kind, list) =
-            if head.is_some() { ("CHAIN", "CHAINS".to_owned()) } else { ("AUDIT", format!("AUDIT#{workspace}")) };
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let mut put = self.client.put_item().table_name(&self.table);
-        for (name, value) in [
-            ("pk", stored.partition.as_str()),
-            ("sk", kind),
-            ("body", &stored.body),
-            ("list_pk", &list),
-            ("list_sk", &stored.place),
-        ] {
-            put = put.item(name, text(value));
-        }
+        let (pk, sk) = name(stored);
+        let mut put = self.client.put_item().table_name(&self.table).item("pk", text(&pk)).item("sk", text(&sk));
+        put = put.item("body", text(&stored.body));
         if let Some(head) = head {
+            put = put.item("list_pk", text("CHAINS")).item("list_sk", text(&stored.place));
             put = put.item("version", text(&head["sequence"].to_string()));
+        } else if self.is_old {
+            self.delete(stored).await;
+            put = put.item("list_pk", text(&format!("AUDIT#{workspace}"))).item("list_sk", text(&stored.place));
+            put = put.item("pk", text(&format!("AUDIT#{workspace}#{}", stored.place))).item("sk", text("AUDIT"));
         }
         if let Some(micros) = stored.expires_at {
             put = put.item("expires_micros", AttributeValue::N(micros.to_string()));
@@ -78,10 +78,21 @@ impl Intruder for Burglar {
     }
 
     async fn delete(&self, stored: &Stored) {
-        let kind = if stored.partition.starts_with("CHAIN") { "CHAIN" } else { "AUDIT" };
-        let delete = self.client.delete_item().table_name(&self.table);
-        let delete = delete.key("pk", AttributeValue::S(stored.partition.clone()));
-        delete.key("sk", AttributeValue::S(kind.to_owned())).send().await.unwrap();
+        let (pk, sk) = name(stored);
+        let delete = self.client.delete_item().table_name(&self.table).key("pk", AttributeValue::S(pk));
+        delete.key("sk", AttributeValue::S(sk)).send().await.unwrap();
+    }
+}
+
+/// The key of a record. An entry that is not there yet lies beside the one that it was copied from.
+fn name(stored: &Stored) -> (String, String) {
+    if stored.partition.starts_with("CHAIN") {
+        return (stored.partition.clone(), "CHAIN".to_owned());
+    }
+    let of_entry = stored.partition.strip_suffix(&format!("#{}", stored.place));
+    match of_entry.filter(|pk| pk.matches('#').count() == 2) {
+        Some(pk) => (pk.to_owned(), stored.place.clone()),
+        None => (stored.partition.clone(), "AUDIT".to_owned()),
     }
 }
 
@@ -91,7 +102,7 @@ async fn table(server: &Ministack) -> (String, Arc<DynamoLedger>, Burglar) {
     let ledger = ledger(server.address(), &table);
     ledger.create_table().await.unwrap();
     let client = Client::new(sdk(server.address()).config().await);
-    (table.clone(), ledger, Burglar { client, table })
+    (table.clone(), ledger, Burglar { client, table, is_old: false })
 }
 
 fn ledger(address: std::net::SocketAddr, table: &str) -> Arc<DynamoLedger> {
@@ -108,7 +119,8 @@ async fn the_audit_shows_every_change_of_the_table() {
 #[tokio::test]
 async fn the_audit_of_an_earlier_version_is_taken_over() {
     let server = Ministack::shared();
-    let (_, ledger, burglar) = table(&server).await;
+    let (_, ledger, mut burglar) = table(&server).await;
+    burglar.is_old = true;
     contracts::audit::takes_over_entries_without_a_link(ledger, &burglar, SystemClock.now(), seed()).await;
 }
 

@@ -47,6 +47,14 @@ pub trait Jobs: Send + Sync {
     /// A workspace's jobs, newest first.
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError>;
 
+    /// A workspace's jobs that have not ended, newest first, at most `limit` of each status.
+    async fn list_open_jobs(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<Job>, LedgerError> {
+        let of = |status| JobFilter { workspace: workspace.clone(), status: Some(status), after: None, limit };
+        let mut open = self.list_jobs(&of(JobStatus::Pending)).await?;
+        open.extend(self.list_jobs(&of(JobStatus::Running)).await?);
+        Ok(open)
+    }
+
     /// Jobs that have not ended and were due ([`Job::due_at`]) before `before`, longest due first, at most `limit`.
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError>;
 

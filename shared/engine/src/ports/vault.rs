@@ -92,7 +92,7 @@ impl dyn Vault + '_ {
 }
 
 /// What a sealed text is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
 pub enum Purpose {
     /// A job's params.

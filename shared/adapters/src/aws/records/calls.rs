@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use super::{
     DynamoRecords, failed,
     items::{self, Item, Name},
-    table::{BY_STATUS, BY_WORKSPACE, Index, OPEN_JOBS, WAITING_JOBS},
+    table::{BY_STATUS, BY_WORKSPACE, Index, OPEN_JOBS, TABLE},
 };
 use crate::{
     backoff::Backoff,
@@ -56,7 +56,7 @@ fn expression(condition: &If, now: Timestamp) -> Option<(String, Item)> {
     }
 }
 
-/// A query of an index.
+/// A query of an index, or of the table.
 pub struct Search {
     index: Index,
     pk: AttributeValue,
@@ -75,16 +75,20 @@ impl Search {
         Self { index, pk: items::text(pk), before: items::text(before), forward: false }
     }
 
-    /// Records that were due before this time, the earliest first.
+    /// A part of a list that holds its records, the last place first, from below this place on.
+    pub fn held(list: &List, shard: u8, before: &str) -> Self {
+        Self {
+            index: TABLE,
+            pk: items::text(items::within(&list.name, shard)),
+            before: items::text(before),
+            forward: false,
+        }
+    }
+
+    /// Records that may have been due before this time, the earliest first.
     pub fn due(shard: u8, before: Timestamp) -> Self {
         let pk = items::text(items::within(items::OPEN, shard));
         Self { index: OPEN_JOBS, pk, before: items::micros(before), forward: true }
-    }
-
-    /// Records that wait, the longest first.
-    pub fn waiting(shard: u8) -> Self {
-        let pk = items::text(items::within(items::WAITS, shard));
-        Self { index: WAITING_JOBS, pk, before: items::micros(Timestamp::MAX), forward: true }
     }
 
     /// The query failed. After an upgrade, DynamoDB may still be filling a new index.
@@ -284,12 +288,14 @@ impl DynamoRecords {
         items.collect::<Result<_, _>>().await.map_err(failed("Query"))
     }
 
-    /// A query of an index, in pages of at most this many entries.
+    /// A query of an index or, consistently, of the table, in pages of at most this many entries.
     pub(super) async fn query(&self, search: &Search, size: usize) -> QueryFluentBuilder {
         let (index, [pk, sk]) = search.index;
         let values = items::item([(":pk", search.pk.clone()), (":before", search.before.clone())]);
-        let query = self.client().await.query().table_name(&self.table).index_name(index);
+        let is_table = index.is_empty();
+        let query = self.client().await.query().table_name(&self.table).consistent_read(is_table);
         query
+            .set_index_name((!is_table).then(|| index.to_owned()))
             .key_condition_expression(format!("{pk} = :pk AND {sk} < :before"))
             .set_expression_attribute_values(Some(values))
             .scan_index_forward(search.forward)

@@ -14,7 +14,7 @@ pub type Item = HashMap<String, AttributeValue>;
 /// An item's partition key and sort key.
 pub type Name = (String, String);
 
-/// Due and waiting records are spread over this many partitions, to spread the writes.
+/// Due records, and the records of a list that holds them, are spread over this many partitions, to spread the writes.
 pub const SHARDS: u8 = 16;
 
 /// An item has at most 400 KB with its names and keys. Longer bodies continue in further items.
@@ -51,9 +51,8 @@ pub fn name(item: &Item) -> Result<Name, LedgerError> {
     Ok((string(item, "pk")?.to_owned(), string(item, "sk")?.to_owned()))
 }
 
-/// What the partitions of due and of waiting records begin with.
+/// What the partitions of due records begin with.
 pub const OPEN: &str = "OPEN";
-pub const WAITS: &str = "WAITS";
 
 /// A part of something: a list's records of one status, or one of the partitions of an index.
 pub fn within(whole: &str, part: impl Display) -> String {
@@ -62,32 +61,46 @@ pub fn within(whole: &str, part: impl Display) -> String {
 
 /// A record as items: more than one if its body is too long. Only the first has the other attributes.
 pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
-    let Record { key: Key { partition, kind }, body, version, expires_at, list, due_at, waits_since } = record;
+    let Record { key: Key { partition, kind }, body, version, expires_at, list, due_at, due_from, waits_since } =
+        record;
     let parts = cut(body)?;
-    let mut items: Vec<Item> = (0..parts.len().max(1)).map(|part| key(partition, &part_sk(kind, part))).collect();
+    let held_by = list.as_ref().filter(|_| record.is_part_of_list());
+    let (pk, sk) = match held_by {
+        Some((list, place)) => (&within(&list.name, shard(place)), place.as_str()),
+        None => (partition, *kind),
+    };
+    let mut items: Vec<Item> = (0..parts.len().max(1)).map(|part| key(pk, &part_sk(sk, part))).collect();
     for (place, item) in items.iter_mut().enumerate() {
         item.insert("body".to_owned(), text(parts.get(place).copied().unwrap_or_default()));
         if let Some(time) = expires_at {
             expire(item, *time);
         }
     }
-    // The partition of a job is a hash, so the shards are even.
-    let shard = partition.bytes().fold(0_u8, u8::wrapping_add) % SHARDS;
-    let (list, place) = list.as_ref().map(|(list, place)| (list, place)).unzip();
+    let (list, place) = list.as_ref().filter(|_| held_by.is_none()).map(|(list, place)| (list, place)).unzip();
     let status_pk = list.and_then(|list| Some(within(&list.name, list.status?)));
     let of_first = [
         ("version", version.as_ref().map(text)),
         ("list_pk", list.map(|list| text(&list.name))),
         ("list_sk", place.map(text)),
         ("status_pk", status_pk.map(text)),
-        ("open_pk", due_at.map(|_| text(within(OPEN, shard)))),
-        ("due_at", due_at.map(micros)),
-        ("waits_pk", waits_since.map(|_| text(within(WAITS, shard)))),
+        ("open_pk", due_from.map(|_| text(within(OPEN, shard(partition))))),
+        ("due_at", due_from.map(micros)),
+        ("due_micros", due_at.map(micros)),
         ("waits_since", waits_since.map(micros)),
         ("parts", (parts.len() > 1).then(|| number(&parts.len()))),
     ];
     items[0].extend(of_first.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Ok(items)
+}
+
+/// One of the partitions over which records are spread. Names that end with a hash or with random digits are spread evenly.
+fn shard(name: &str) -> u8 {
+    name.bytes().fold(0_u8, u8::wrapping_add) % SHARDS
+}
+
+/// When a record is due, which the index says less exactly.
+pub fn due_at(item: &Item) -> Option<i64> {
+    integer(item, "due_micros").or_else(|| integer(item, "due_at"))
 }
 
 /// A body in parts. A long body is sealed, and so ASCII, which can be cut anywhere.
@@ -184,11 +197,17 @@ mod tests {
 
     #[test]
     fn only_a_record_that_is_due_is_in_the_index_of_due_records() {
-        let list = List { name: "W#local".to_owned(), status: Some("pending") };
-        let open = Record { due_at: Some(at(7)), list: Some((list, "7".to_owned())), ..record("{}".to_owned()) };
+        let list = List { name: "W#local".to_owned(), status: Some("open") };
+        let open = Record {
+            due_at: Some(at(7)),
+            due_from: Some(at(5)),
+            list: Some((list, "7".to_owned())),
+            ..record("{}".to_owned())
+        };
         let item = &of(&open).unwrap()[0];
         assert!(item.contains_key("open_pk") && item.contains_key("status_pk") && !item.contains_key("expires_at"));
-        let ended = Record { due_at: None, expires_at: Some(at(8)), ..open };
+        assert_eq!((integer(item, "due_at"), due_at(item)), (Some(5), Some(7)), "the index is less exact");
+        let ended = Record { due_at: None, due_from: None, expires_at: Some(at(8)), ..open };
         let item = &of(&ended).unwrap()[0];
         assert!(!item.contains_key("open_pk") && !item.contains_key("due_at") && item.contains_key("expires_at"));
     }

@@ -9,7 +9,7 @@ use super::Failure;
 use crate::embedded::folder::{make_folder, open_private};
 
 /// The migrations, oldest first; only ever appended to. The file's `user_version` is the number of those applied.
-const MIGRATIONS: &[&str] = &[include_str!("0001_start.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("0001_start.sql"), include_str!("0002_open.sql")];
 
 /// SQLite's `application_id` of a ledger, `orcl` in ASCII. Files from before the first release lack it.
 const APPLICATION_ID: i64 = 0x6f72_636c;
@@ -99,6 +99,21 @@ mod tests {
         migrate(&mut connection, &steps).unwrap();
         let rows: i64 = connection.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
         assert_eq!((version(&connection), rows), (2, 2));
+    }
+
+    #[test]
+    fn open_jobs_of_an_earlier_version_are_listed_as_open() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &MIGRATIONS[..1]).unwrap();
+        for (partition, status) in [("a", Some("pending")), ("b", Some("running")), ("c", Some("error")), ("d", None)] {
+            let insert = "INSERT INTO records (partition, kind, body, list, place, status) VALUES (?1, 'JOB', '{}', 'W#w', ?1, ?2)";
+            connection.execute(insert, (partition, status)).unwrap();
+        }
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        let mut query = connection.prepare("SELECT status FROM records ORDER BY partition").unwrap();
+        let statuses: Vec<Option<String>> =
+            query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(statuses, [Some("open"), Some("open"), Some("error"), None].map(|status| status.map(str::to_owned)));
     }
 
     #[test]
