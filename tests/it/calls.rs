@@ -141,6 +141,10 @@ impl World {
                     return Reaction::Forward;
                 }
                 let index = body["IndexName"].as_str().map(|index| format!(" {index}")).unwrap_or_default();
+                // A scrape looks for the job that waits longest, and the sweeper for those that were due before a time.
+                let is_scrape = body["ExpressionAttributeValues"][":before"]["N"]
+                    == jiff::Timestamp::MAX.as_microsecond().to_string();
+                let index = if is_scrape { format!("{index} by a scrape") } else { index };
                 calls.lock().unwrap().push(format!("{call}{index}"));
                 Reaction::Forward
             }

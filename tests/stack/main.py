@@ -569,7 +569,7 @@ def change(stack, job_id, due_at=None, **fields):
     item = table.get_item(TableName=stack.table(), Key=key, ConsistentRead=True)["Item"]
     item["body"] = {"S": json.dumps(json.loads(item["body"]["S"]) | fields)}
     if due_at is not None:
-        item["due_at"] = item["due_micros"] = {"N": str(due_at)}
+        item["due_at"] = item["due"] = {"N": str(due_at)}
     table.put_item(TableName=stack.table(), Item=item)
 
 
@@ -581,7 +581,7 @@ def overdue(stack, fakes):
             jobs = accept(stack, *(f"overdue {n} of {count}" for n in range(count))) if count else []
             purge()
             for job_id in jobs:
-                change(stack, job_id, due_at=1, touched_at="2026-01-01T00:00:00Z")
+                change(stack, job_id, due_at=1, touched="2026-01-01T00:00:00Z")
             sweep(stack)
             queued = in_queue(stack, stack.outputs["QueueUrl"])
             check(queued == [count, 0], f"of {count} overdue jobs it queues each", queued)

@@ -51,7 +51,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | `list_pk`, `list_sk` | a record in a list: the list and the place in it |
 /// | `status_pk` | a record in a list with a status: `<list>#<status>` |
 /// | `open_pk`, `due_at` | a record that is due: `OPEN#<0 to 15>`, by a hash of its partition; not before this time |
-/// | `due_micros` | the same: when it is due |
+/// | `due` | the same: when it is due |
 /// | `waits_since` | a record that waits |
 /// | `expires_micros`, `expires_at` | a record that expires |
 ///
@@ -66,6 +66,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | `by_workspace` | `list_pk`, `list_sk` | lists. A change of a record does not touch it |
 /// | `by_status` | `status_pk`, `list_sk` | lists of one status |
 /// | `open_jobs` | `open_pk`, `due_at` | due records, and the record that waits longest, over 16 partitions. A claim and the steps to the end do not touch it |
+/// | `waiting_jobs` | `waits_pk`, `waits_since` | nothing: only records of earlier versions are in it |
 ///
 /// An index lags by some milliseconds. That is harmless: it only names records, which are read consistently from the
 /// table and skipped if they no longer fit. A record that the index does not name yet appears a moment later, and in the

@@ -1,7 +1,8 @@
 //! The stored form of a job: JSON that is short enough for one unit of DynamoDB until the job ends.
 //!
-//! It is the job's own JSON without its id, which follows from the workspace and the idempotency key, and with its hashes
-//! in base64url. The bodies of earlier versions, with the id and with hashes in hex, read back as well.
+//! It is the job's own JSON without its id, which follows from the workspace and the idempotency key, with shorter names, and
+//! with its hashes in base64url. The bodies of earlier versions, with the id, with the job's own names and with hashes in
+//! hex, read back as well.
 
 use std::fmt::Write as _;
 
@@ -13,6 +14,18 @@ use serde_json::{Map, Value};
 use super::{json, unreadable};
 
 const ID: &str = "job_id";
+/// The job's own names, and those here.
+const NAMES: [(&str, &str); 9] = [
+    ("workspace_id", "workspace"),
+    ("client_request_id", "request"),
+    ("payload_hash", "payload"),
+    ("content_hash", "content"),
+    ("traceparent", "trace"),
+    ("created_at", "created"),
+    ("started_at", "started"),
+    ("finished_at", "finished"),
+    ("touched_at", "touched"),
+];
 /// The fields with SHA-256 hashes.
 const HASHES: [&str; 5] = ["actor", "asked_by", "payload_hash", "content_hash", "account"];
 
@@ -23,12 +36,14 @@ pub(super) fn write(job: &Job) -> Result<String, LedgerError> {
             fields.shift_remove(ID);
         }
         change_hashes(fields, brief);
+        rename(fields, |name| NAMES.iter().find(|(own, _)| *own == name).map(|(_, here)| *here));
     }
     json(&fields)
 }
 
 pub(super) fn read(body: &str) -> Result<Job, LedgerError> {
     let job = serde_json::from_str::<Map<String, Value>>(body).and_then(|mut fields| {
+        rename(&mut fields, |name| NAMES.iter().find(|(_, here)| *here == name).map(|(own, _)| *own));
         change_hashes(&mut fields, whole);
         if !fields.contains_key(ID) {
             let field = |name| fields.get(name).cloned().unwrap_or_default();
@@ -39,6 +54,12 @@ pub(super) fn read(body: &str) -> Result<Job, LedgerError> {
         serde_json::from_value(Value::Object(fields))
     });
     job.map_err(|error| unreadable(&error))
+}
+
+fn rename(fields: &mut Map<String, Value>, other: impl Fn(&str) -> Option<&'static str>) {
+    let renamed =
+        std::mem::take(fields).into_iter().map(|(name, value)| (other(&name).map_or(name, str::to_owned), value));
+    *fields = renamed.collect();
 }
 
 fn change_hashes(fields: &mut Map<String, Value>, change: fn(&str) -> Option<String>) {
@@ -106,9 +127,7 @@ mod tests {
             !body.contains("null") && !body.contains("job_id") && !body.contains(job().payload_hash.as_str()),
             "{body}"
         );
-        assert!(
-            body.contains("\"payload_hash\":\"") && body.len() < serde_json::to_string(&job()).unwrap().len() - 140
-        );
+        assert!(body.contains("\"payload\":\"") && body.len() < serde_json::to_string(&job()).unwrap().len() - 140);
     }
 
     #[test]
@@ -129,6 +148,7 @@ mod tests {
             "{}",
             "[]",
             "null",
+            "{\"workspace\":\"acme\",\"request\":\"secret\"}",
             "{\"workspace_id\":\"secret\"}",
             "{\"workspace_id\":1,\"client_request_id\":\"secret\"}",
         ] {

@@ -85,7 +85,7 @@ pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
         ("status_pk", status_pk.map(text)),
         ("open_pk", due_from.map(|_| text(within(OPEN, shard(partition))))),
         ("due_at", due_from.map(micros)),
-        ("due_micros", due_at.map(micros)),
+        ("due", due_at.map(micros)),
         ("waits_since", waits_since.map(micros)),
         ("parts", (parts.len() > 1).then(|| number(&parts.len()))),
     ];
@@ -100,7 +100,7 @@ fn shard(name: &str) -> u8 {
 
 /// When a record is due, which the index says less exactly.
 pub fn due_at(item: &Item) -> Option<i64> {
-    integer(item, "due_micros").or_else(|| integer(item, "due_at"))
+    integer(item, "due").or_else(|| integer(item, "due_at"))
 }
 
 /// A body in parts. A long body is sealed, and so ASCII, which can be cut anywhere.

@@ -19,13 +19,15 @@ pub type Index = (&'static str, [&'static str; 2]);
 pub const BY_WORKSPACE: Index = ("by_workspace", ["list_pk", "list_sk"]);
 pub const BY_STATUS: Index = ("by_status", ["status_pk", "list_sk"]);
 pub const OPEN_JOBS: Index = ("open_jobs", ["open_pk", "due_at"]);
+/// Has what earlier versions wrote, until it goes on.
+const WAITING_JOBS: Index = ("waiting_jobs", ["waits_pk", "waits_since"]);
 
 /// No index: the table itself.
 pub const TABLE: Index = ("", ["pk", "sk"]);
 
 /// The attributes of the keys: texts, and times as numbers.
-const TEXTS: [&str; 6] = ["pk", "sk", "list_pk", "list_sk", "status_pk", "open_pk"];
-const TIMES: [&str; 1] = ["due_at"];
+const TEXTS: [&str; 7] = ["pk", "sk", "list_pk", "list_sk", "status_pk", "open_pk", "waits_pk"];
+const TIMES: [&str; 2] = ["due_at", "waits_since"];
 
 /// How long a table may take to become active.
 const MOST_WAIT: Duration = Duration::from_mins(1);
@@ -40,7 +42,7 @@ impl DynamoRecords {
         let call = call
             .set_attribute_definitions(Some([&texts[..], &times].concat()))
             .set_key_schema(Some(keys(["pk", "sk"])))
-            .set_global_secondary_indexes(Some([BY_WORKSPACE, BY_STATUS, OPEN_JOBS].map(index).into()));
+            .set_global_secondary_indexes(Some([BY_WORKSPACE, BY_STATUS, OPEN_JOBS, WAITING_JOBS].map(index).into()));
         if let Err(error) = call.send().await
             && error.code() != Some("ResourceInUseException")
         {
