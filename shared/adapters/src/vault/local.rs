@@ -273,6 +273,15 @@ mod tests {
         let acme = "acme".parse().unwrap();
         let of_job = Place::new(&acme, Purpose::JobParams, "1");
         assert_eq!(vault.open(&of_job, &earlier).await.unwrap(), br#"{"to":"ana@example.com"}"#);
+        // By another program: zlib with the same dictionary, which must never change.
+        let by_zlib = "v2.4bb06f8e.AAECAwQFBgcICQoL2xdYfDTHgO0SNCEgpsSVO8IvJ604B0Sfaq_nI6u9BgQwZsnMZ0qShCMEQbrd8XRl";
+        let of_plan = Place::new(&acme, Purpose::Plan, "1");
+        let text = vault.open(&of_plan, &Sealed(by_zlib.to_owned())).await.unwrap();
+        assert!(
+            text.starts_with(br#"{"plan":{"plan_id":"1","intent":"send_email""#)
+                && text.ends_with(br#""questions":[]}}"#)
+        );
+        assert_eq!(text.len(), 223);
         let long = vault.seal_as(Form::Whole, &place, &words(5_000)).await.unwrap();
         assert_eq!(vault.open(&place, &long).await.unwrap(), words(5_000));
         // A new key keeps the form, so that the text stays as long.
