@@ -129,6 +129,7 @@ impl Deployment {
             action: "gmail.send".to_owned(),
             params,
             client_request_id: Some(key.parse().expect("a key")),
+            send_at: None,
         };
         let request = ExecuteRequest {
             actions: Some(vec![action]),
@@ -152,7 +153,7 @@ impl Deployment {
     }
 
     async fn page(&self, status: Option<JobStatus>, after: Option<Position>) {
-        let page = self.engine.jobs.list(&self.caller, status, after, PAGE).await.expect("a page");
+        let page = self.engine.jobs.list(&self.caller, status, None, after, PAGE).await.expect("a page");
         assert!(page.jobs.len() == PAGE && page.next.is_some());
     }
 

@@ -21,6 +21,7 @@ mod endpoints;
 mod fallback;
 mod field_cases;
 mod grounding;
+mod held;
 mod hostile;
 mod idempotency;
 mod inside;

@@ -89,6 +89,7 @@ async fn where_a_plan_is_required_nothing_else_is_executed() {
         action: "gmail.send".to_owned(),
         params: json!({ "to": "john@example.com", "subject": "a", "text": "b" }),
         client_request_id: Some("a".parse().unwrap()),
+        send_at: None,
     };
     let actor_id = Some("ana@example.com".parse().unwrap());
     let request = ExecuteRequest { actions: Some(vec![action]), actor_id, ..ExecuteRequest::default() };

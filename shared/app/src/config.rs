@@ -25,8 +25,8 @@ use adapters::{
     secret::Secret,
     vault::LocalVault,
 };
-use domain::{ActionId, Address, Allowlist, Provider, RecipientDomains, Via};
-use engine::{Options, accounts::PastedTokens, limits::Limits};
+use domain::{ActionId, Address, Allowlist, Provider, RecipientDomains, RequireApproval, Via};
+use engine::{Options, accounts::PastedTokens, approval::ApprovalOptions, limits::Limits};
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -65,6 +65,10 @@ pub struct Config {
     ///   on Lambda none.
     /// - `ALLOW_RECIPIENT_DOMAINS`, comma separated; default any.
     /// - `INTERNAL_DOMAINS`, comma separated: recipients of other domains are warned of; default none are.
+    /// - `REQUIRE_APPROVAL`: which jobs a person has to approve, `none`, `external` (those with a recipient outside
+    ///   `INTERNAL_DOMAINS`) or `all`; default `none`. `APPROVAL_HOURS`: how long they wait for it; default 24.
+    ///   `SECOND_PERSON`, `true` or `false`: whether that is another person than the one who asked; default `false`.
+    /// - `UNDO_SECONDS`: how long whatever reaches people waits first; default 0.
     /// - `REQUIRE_PLAN`, `true` or `false`: whether execute accepts only a `plan_id`; default `false`.
     /// - `PROVIDER_MODE`, `sandbox` or `live`; by default, sandbox for each provider that is not connected; on Lambda,
     ///   live.
@@ -262,6 +266,7 @@ impl Config {
             allowlist: env.allowlist(local),
             recipient_domains: env.domains("ALLOW_RECIPIENT_DOMAINS"),
             internal_domains: env.domains("INTERNAL_DOMAINS"),
+            approval: env.approval(),
             require_plan: env.choice("REQUIRE_PLAN", FLAG).unwrap_or(false),
             rollout,
             rollout_good_for: ROLLOUT_GOOD_FOR,
@@ -547,6 +552,17 @@ impl<'a> Env<'a> {
             parsed.inspect_err(|error| self.errors.push(format!("{name}: {error}"))).ok()
         };
         Some(items.into_iter().filter_map(parse).collect())
+    }
+
+    fn approval(&mut self) -> ApprovalOptions {
+        let words =
+            [("none", RequireApproval::None), ("external", RequireApproval::External), ("all", RequireApproval::All)];
+        ApprovalOptions {
+            require: self.choice("REQUIRE_APPROVAL", words).unwrap_or_default(),
+            expires_after: SignedDuration::from_hours(self.number("APPROVAL_HOURS", 24, 1..=720)),
+            second_person: self.choice("SECOND_PERSON", FLAG).unwrap_or(false),
+            undo: SignedDuration::from_secs(self.number("UNDO_SECONDS", 0, 0..=3600)),
+        }
     }
 
     fn origins(&mut self) -> Vec<String> {

@@ -157,6 +157,15 @@ pub enum AuditEvent {
     /// A caller resolved an unknown outcome.
     #[strum(serialize = "job.resolved")]
     JobResolved,
+    /// A person approved a held job.
+    #[strum(serialize = "job.approved")]
+    JobApproved,
+    /// A person rejected a held job.
+    #[strum(serialize = "job.rejected")]
+    JobRejected,
+    /// A rule refused to approve or reject a held job.
+    #[strum(serialize = "job.decide-refused")]
+    DecideRefused,
     /// An account was connected.
     #[strum(serialize = "connection.made")]
     ConnectionMade,
@@ -175,6 +184,13 @@ pub enum AuditEvent {
     /// The settings of a workspace were changed.
     #[strum(serialize = "workspace.changed")]
     WorkspaceChanged,
+}
+
+impl AuditEvent {
+    /// Whether a person decided about a held job.
+    pub const fn is_decision(self) -> bool {
+        matches!(self, Self::JobApproved | Self::JobRejected)
+    }
 }
 
 /// The author of an audited event.
@@ -205,6 +221,8 @@ pub enum Rule {
     Key,
     /// The domains that may receive mail, `ALLOW_RECIPIENT_DOMAINS`.
     Recipients,
+    /// Another person than the one who asked has to approve, `SECOND_PERSON`.
+    SecondPerson,
     /// The rollout gate, with its percent at the time.
     #[strum(to_string = "rollout {0}")]
     Rollout(u8),
@@ -214,7 +232,7 @@ impl FromStr for Rule {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = [Self::Deployment, Self::Workspace, Self::Key, Self::Recipients];
+        let known = [Self::Deployment, Self::Workspace, Self::Key, Self::Recipients, Self::SecondPerson];
         let percent = || text.strip_prefix("rollout ")?.parse().ok().map(Self::Rollout);
         known.into_iter().find(|rule| rule.to_string() == text).or_else(percent).ok_or(InvalidId("not a rule"))
     }
@@ -228,9 +246,13 @@ mod tests {
     fn an_entry_reads_back_and_lasts_400_days() {
         let at = Timestamp::from_second(1_800_000_000).unwrap();
         let mut entry = AuditEntry::new(Uuid::nil(), None, AuditEvent::RolloutChanged, AuditBy::CommandLine, at);
-        entry.rules = vec![Rule::Deployment, Rule::Workspace, Rule::Key, Rule::Recipients, Rule::Rollout(25)];
+        entry.rules =
+            vec![Rule::Deployment, Rule::Workspace, Rule::Key, Rule::Recipients, Rule::SecondPerson, Rule::Rollout(25)];
         let text = serde_json::to_string(&entry).unwrap();
-        assert!(text.contains(r#""rules":["deployment","workspace","key","recipients","rollout 25"]"#), "{text}");
+        assert!(
+            text.contains(r#""rules":["deployment","workspace","key","recipients","second_person","rollout 25"]"#),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<AuditEntry>(&text).unwrap(), entry);
         assert_eq!(entry.expires_at(), Timestamp::from_second(1_800_000_000 + 400 * 86_400).unwrap());
     }

@@ -9,8 +9,8 @@ use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use crate::{
-    ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, ClientRequestId, ContentHash, InvalidId, JobError,
-    JobErrorCode, JobId, KeyId, PayloadHash, Provider, Rule, Via, WorkspaceId, hash::hashed_uuid,
+    ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, Because, ClientRequestId, ContentHash, Decision, InvalidId,
+    JobError, JobErrorCode, JobId, KeyId, PayloadHash, Provider, Rule, Terms, Via, WorkspaceId, hash::hashed_uuid,
 };
 
 /// How many days the record of a job that has ended is kept.
@@ -19,6 +19,10 @@ const RECORD_DAYS: i64 = 30;
 pub const CONTENTS_DAYS: i64 = 7;
 /// A job that has waited this many hours gives up.
 const GIVE_UP_AFTER_HOURS: i64 = 24;
+/// No queue holds a message for longer: the longest delay of SQS.
+const LONGEST_IN_QUEUE: SignedDuration = SignedDuration::from_mins(15);
+/// How long before the end of a longer wait a sweep has to look at the job, to queue it in time.
+const SWEPT_BEFORE: SignedDuration = SignedDuration::from_mins(3);
 
 /// One side effect on record: who asked for what, how far it came, how it ended.
 ///
@@ -73,7 +77,19 @@ pub struct Job {
     /// How often in a row the provider was not reached.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: u32,
-    /// Not to be taken up before this.
+    /// Why it was held, or is; empty if nobody had to approve it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<Because>,
+    /// What a person decided about it, if it was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The time that its caller asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<Timestamp>,
+    /// When it was or will be free to go, if not from its acceptance or retry on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_at: Option<Timestamp>,
+    /// Not to be taken up before this. A held job expires then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// Why it is not to be taken up before.
@@ -129,13 +145,19 @@ pub enum JobEvent {
     Retried,
     /// A caller said what became of it.
     Resolved,
+    /// A person approved it.
+    Approved,
+    /// A person rejected it.
+    Rejected,
 }
 
 /// How far a job came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Accepted; nothing was done yet.
+    /// Accepted; nothing is done before a person approves it.
+    Held,
+    /// Free to go; nothing was done yet.
     Queued,
     /// A worker has taken it up; nothing has gone to the provider.
     Claimed,
@@ -187,7 +209,7 @@ impl State {
     /// What the outside sees.
     pub const fn status(self) -> JobStatus {
         match self {
-            Self::Queued => JobStatus::Pending,
+            Self::Held | Self::Queued => JobStatus::Pending,
             Self::Claimed | Self::Prepared | Self::Sending => JobStatus::Running,
             Self::Completed => JobStatus::Completed,
             Self::Failed | Self::Unknown => JobStatus::Error,
@@ -280,6 +302,8 @@ pub struct NewJob {
     pub via: Via,
     /// The account that is connected, as a connection names it.
     pub account: Option<String>,
+    /// The time that its caller asks for.
+    pub send_at: Option<Timestamp>,
     /// The W3C `traceparent` of the request.
     pub traceparent: Option<String>,
 }
@@ -308,6 +332,10 @@ impl Job {
             attempts: 0,
             crashes: 0,
             failures: 0,
+            because: Vec::new(),
+            decision: None,
+            send_at: new.send_at,
+            free_at: None,
             not_before: None,
             waiting_for: None,
             evidence: None,
@@ -325,9 +353,23 @@ impl Job {
         }
     }
 
+    /// The same job on these terms: held, or to go later, or at once. For a job that was accepted just now.
+    #[must_use]
+    pub fn on(self, terms: Terms) -> Self {
+        debug_assert!(self.state == State::Queued && self.lease.is_none(), "nobody has worked on it");
+        let is_approved = self.decision.as_ref().is_some_and(|decision| decision.approved);
+        let Terms { because, expires_at, not_before } = terms;
+        let (state, not_before, waiting_for, free_at) = if because.is_empty() || is_approved {
+            (State::Queued, not_before, not_before.map(|_| WaitingFor::Time), not_before)
+        } else {
+            (State::Held, Some(expires_at), Some(WaitingFor::Approval), None)
+        };
+        Self { state, because, not_before, waiting_for, free_at, ..self }
+    }
+
     /// Whether a worker may take the job up now.
     pub fn is_claimable(&self, now: Timestamp) -> bool {
-        !self.state.has_ended()
+        self.is_free()
             && self.lease.as_ref().is_none_or(|lease| lease.until <= now)
             && self.not_before.is_none_or(|then| then <= now)
     }
@@ -394,13 +436,13 @@ impl Job {
 
     /// What the job waited for is there: a worker may take it up now.
     pub fn woken(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
-        self.must(!self.state.has_ended() && self.not_before.is_some())?;
+        self.must(self.is_free() && self.not_before.is_some())?;
         Ok(Self { not_before: None, waiting_for: None, ..self.next(now) })
     }
 
     /// The worker that had taken it up is gone: anybody may take it over now.
     pub fn orphaned(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
-        self.must(!self.state.has_ended())?;
+        self.must(self.is_free())?;
         // A draft or a possible send is kept in mind; else the job is as good as new.
         let state = if self.state == State::Claimed { State::Queued } else { self.state };
         let crashes = self.crashes + u32::from(self.lease.is_some());
@@ -425,9 +467,39 @@ impl Job {
         Ok(Self { error: Some(error), ..self.ended(State::Unknown, now) })
     }
 
+    /// A person approves or rejects a held job, before it expires. An approved one goes no earlier than `not_before`.
+    pub fn decided(&self, decision: Decision, not_before: Option<Timestamp>) -> Result<Self, InvalidTransition> {
+        let now = decision.at;
+        self.must(self.state == State::Held && self.not_before.is_some_and(|expires| now < expires))?;
+        if decision.approved {
+            return Ok(Self {
+                event: Some(JobEvent::Approved),
+                state: State::Queued,
+                decision: Some(decision),
+                not_before,
+                waiting_for: not_before.map(|_| WaitingFor::Time),
+                free_at: Some(not_before.unwrap_or(now)),
+                ..self.next(now)
+            });
+        }
+        let error = JobError {
+            code: JobErrorCode::ApprovalRejected,
+            message: "A person rejected the job, so nothing was done.".to_owned(),
+            retriable: true,
+            remediation: "Change what was asked for, or retry the job to have it decided again.".to_owned(),
+        };
+        let ended = self.ended(State::Failed, now);
+        Ok(Self { event: Some(JobEvent::Rejected), decision: Some(decision), error: Some(error), ..ended })
+    }
+
+    /// Whether it waits for a person's approval.
+    pub fn is_held(&self) -> bool {
+        self.state == State::Held
+    }
+
     /// The caller takes it back before anybody works on it.
     pub fn cancelled(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
-        self.must(self.state == State::Queued)?;
+        self.must(self.state.status() == JobStatus::Pending)?;
         let error = JobError {
             code: JobErrorCode::Cancelled,
             message: "The job was cancelled before it was carried out.".to_owned(),
@@ -437,12 +509,15 @@ impl Job {
         Ok(Self { event: Some(JobEvent::Cancelled), error: Some(error), ..self.ended(State::Failed, now) })
     }
 
-    /// The caller asks for another try of a job that certainly sent nothing.
-    pub fn retried(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+    /// The caller asks for another try of a job that certainly sent nothing. An approval is good for it, unless the job
+    /// was cancelled since.
+    pub fn retried(&self, terms: Terms, now: Timestamp) -> Result<Self, InvalidTransition> {
         self.must(self.state == State::Failed)?;
-        Ok(Self {
+        let was_cancelled = self.error.as_ref().is_some_and(|error| error.code == JobErrorCode::Cancelled);
+        let retried = Self {
             event: Some(JobEvent::Retried),
             state: State::Queued,
+            decision: self.decision.clone().filter(|decision| decision.approved && !was_cancelled),
             attempts: 0,
             crashes: 0,
             failures: 0,
@@ -452,7 +527,8 @@ impl Job {
             started_at: None,
             finished_at: None,
             ..self.next(now)
-        })
+        };
+        Ok(retried.on(terms))
     }
 
     /// A person says what became of an unknown outcome.
@@ -510,9 +586,20 @@ impl Job {
         self.contents_expire_at().filter(|then| *then <= now)
     }
 
-    /// Since when somebody should be working on the job: its last change, or the end of its wait if that is later.
+    /// Whether a queue can hold the message that brings the job to a worker at the end of its wait. Else a sweep sends it
+    /// shortly before the end.
+    pub fn fits_queue(&self) -> bool {
+        self.not_before.is_none_or(|then| then.duration_since(self.touched_at) <= LONGEST_IN_QUEUE)
+    }
+
+    /// Since when somebody should be looking at the job: its last change, or the end of its wait if that is later, or some
+    /// time before if no queue can hold its message.
     pub fn due_at(&self) -> Timestamp {
-        self.not_before.map_or(self.touched_at, |then| then.max(self.touched_at))
+        match self.not_before {
+            Some(then) if !self.fits_queue() => then - SWEPT_BEFORE,
+            Some(then) => then.max(self.touched_at),
+            None => self.touched_at,
+        }
     }
 
     /// No later than [`Job::due_at`], and the same through all steps of a try: the end of its wait, else the time when it
@@ -521,10 +608,11 @@ impl Job {
         self.not_before.unwrap_or(self.retried_at.unwrap_or(self.created_at)).min(self.due_at())
     }
 
-    /// Since when it waits for its first worker, or for the first after a retry; none when one has claimed it, or it has ended.
+    /// Since when it waits for its first worker, or for the first after a retry, which may be a time to come; none when one
+    /// has claimed it, or it is held, or it has ended.
     pub fn waits_since(&self) -> Option<Timestamp> {
         let unclaimed = self.state == State::Queued && self.started_at.is_none();
-        unclaimed.then(|| self.retried_at.unwrap_or(self.created_at))
+        unclaimed.then(|| self.free_at.or(self.retried_at).unwrap_or(self.created_at))
     }
 
     /// Whether this version is in the same hands, and came as far, as an earlier one.
@@ -546,11 +634,18 @@ impl Job {
             (JobEvent::Cancelled, _) => AuditEvent::JobCancelled,
             (JobEvent::Retried, _) => AuditEvent::JobRetried,
             (JobEvent::Resolved, _) => AuditEvent::JobResolved,
+            (JobEvent::Approved, _) => AuditEvent::JobApproved,
+            (JobEvent::Rejected, _) => AuditEvent::JobRejected,
             (JobEvent::Ended, State::Completed) => AuditEvent::JobCompleted,
             (JobEvent::Ended, State::Unknown) => AuditEvent::JobUnknown,
             (JobEvent::Ended, _) => AuditEvent::JobFailed,
         };
-        let by = match &self.key_id {
+        let decision = self.decision.as_ref().filter(|_| event.is_decision());
+        let (key_id, by_actor) = match decision {
+            Some(decision) => (&decision.key_id, Some(&decision.by)),
+            None => (&self.key_id, self.asked_by.as_ref()),
+        };
+        let by = match key_id {
             _ if self.event == Some(JobEvent::Ended) => AuditBy::Worker,
             Some(_) => AuditBy::Key,
             None => AuditBy::Keyless,
@@ -560,9 +655,9 @@ impl Job {
         // Of one key there may be a later job, when the record of an earlier one has expired.
         let id = hashed_uuid(format!("{}\n{}\n{}", self.job_id, self.created_at, self.revision).as_bytes());
         Some(AuditEntry {
-            key_id: self.key_id.clone(),
+            key_id: key_id.clone(),
             actor: Some(self.actor.clone()),
-            by_actor: self.asked_by.clone().filter(|_| by != AuditBy::Worker),
+            by_actor: by_actor.cloned().filter(|_| by != AuditBy::Worker),
             rules: if was_checked { self.allowed_by.clone() } else { Vec::new() },
             code: self.error.as_ref().map(|error| error.code.to_string()),
             provider: Some(self.provider),
@@ -570,6 +665,7 @@ impl Job {
             job_id: Some(self.job_id),
             sha256: Some(self.payload_hash.as_str().to_owned()),
             content_sha256: content.map(ToOwned::to_owned),
+            value: (was_checked && self.is_held()).then(|| held_because(&self.because)),
             ..AuditEntry::new(id, Some(self.workspace_id.clone()), event, by, self.touched_at)
         })
     }
@@ -577,6 +673,11 @@ impl Job {
     /// How long the work took, from the first claim to the end.
     pub fn duration(&self) -> Option<SignedDuration> {
         Some(self.finished_at?.duration_since(self.started_at?))
+    }
+
+    /// Whether it is open, and nobody has to approve it first.
+    fn is_free(&self) -> bool {
+        !self.state.has_ended() && !self.is_held()
     }
 
     fn must(&self, allowed: bool) -> Result<(), InvalidTransition> {
@@ -608,6 +709,12 @@ impl Job {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+/// The reasons in words, for the audit.
+fn held_because(because: &[Because]) -> String {
+    let names: Vec<&str> = because.iter().map(|reason| reason.as_str()).collect();
+    format!("held: {}", names.join(", "))
 }
 
 fn after_days(time: Timestamp, days: i64) -> Timestamp {

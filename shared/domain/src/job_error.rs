@@ -47,6 +47,12 @@ pub enum JobErrorCode {
     GaveUp,
     /// The caller cancelled the job.
     Cancelled,
+    /// A person rejected the held job.
+    ApprovalRejected,
+    /// Nobody approved the held job in time.
+    ApprovalExpired,
+    /// The contents are not the ones that were accepted.
+    PayloadChanged,
     /// A person resolved an unknown outcome as not sent.
     NotSent,
     /// Our own fault, before any effect.

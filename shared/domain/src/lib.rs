@@ -5,6 +5,7 @@
 
 mod action;
 mod address;
+mod approval;
 mod attachment;
 mod audit;
 mod audit_chain;
@@ -23,6 +24,7 @@ mod permission;
 mod placeholder;
 mod plan;
 mod quotation;
+mod send_at;
 mod serde_text;
 mod unicode;
 mod violation;
@@ -30,6 +32,7 @@ mod warning;
 
 pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
+pub use approval::{Because, Decision, RequireApproval, Terms};
 pub use attachment::says_attached;
 pub use audit::{AuditBy, AuditEntry, AuditEvent, Rule, audit_expires_at};
 pub use audit_chain::{AuditHead, AuditLink, AuditVerdict, Tampered, Tampering};
@@ -52,6 +55,7 @@ pub use permission::{Allowlist, RecipientDomains, Scope, WorkspaceSettings, in_r
 pub use placeholder::placeholders;
 pub use plan::{Plan, PlannedAction};
 pub use quotation::quotations;
+pub use send_at::SendAt;
 pub use unicode::{QUOTATION_MARKS, is_hidden, reorders};
 pub use violation::{Ask, Violation, pointer_token};
 pub use warning::{Warning, WarningCode};

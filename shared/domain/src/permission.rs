@@ -19,6 +19,9 @@ pub enum Scope {
     /// Execute actions; cancel, retry and resolve jobs.
     #[strum(serialize = "actions:execute")]
     ActionsExecute,
+    /// See, approve and reject the held jobs of the workspace.
+    #[strum(serialize = "actions:approve")]
+    ActionsApprove,
     /// Connect and disconnect accounts.
     #[strum(serialize = "connections:write")]
     ConnectionsWrite,
@@ -45,7 +48,9 @@ impl Scope {
 }
 
 fn unknown_scope(_: &str) -> InvalidId {
-    InvalidId("a scope is one of actions:preview, actions:execute, connections:write, metrics:read, audit:read")
+    InvalidId(
+        "a scope is one of actions:preview, actions:execute, actions:approve, connections:write, metrics:read, audit:read",
+    )
 }
 
 /// The actions that may run. An empty list allows none.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ActionId, Clarification, ClientRequestId, Intent, PlanId, Provider, Warning};
+use crate::{ActionId, Clarification, ClientRequestId, Intent, PlanId, Provider, SendAt, Warning};
 
 /// A plan: the actions to carry out, and the questions to answer first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,10 @@ pub struct PlannedAction {
     /// The action's idempotency key, created for this plan.
     #[cfg_attr(feature = "utoipa", schema(value_type = String))]
     pub client_request_id: ClientRequestId,
+    /// When it is to be carried out, if the prompt names a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
+    pub send_at: Option<SendAt>,
 }
 
 impl Intent {

@@ -50,10 +50,12 @@ impl Caller {
         }
     }
 
-    /// Whether a job is the caller's to know of: one of its workspace, and of its actor if it is bound to one. For any other
-    /// caller there is no such job. Every lookup and every list asks here.
+    /// Whether a job is the caller's to know of: one of its workspace, and of its actor if it is bound to one; and whosever
+    /// it is, as long as it is held, for callers who approve. For any other caller there is no such job. Every lookup and
+    /// every list asks here.
     pub(crate) fn knows(&self, job: &Job) -> bool {
-        job.workspace_id == self.workspace && self.is_for(&job.actor)
+        let decides = job.is_held() && self.scopes.contains(&Scope::ActionsApprove);
+        job.workspace_id == self.workspace && (self.is_for(&job.actor) || decides)
     }
 
     /// Whether the caller may read and change jobs of an action: a key that is narrowed to actions reaches no others.

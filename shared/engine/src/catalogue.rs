@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use domain::{ActionId, Address, ClientRequestId, Effect, Provider, sha256_hex};
+use domain::{ActionId, Address, ClientRequestId, Effect, Provider, SendAt, sha256_hex};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -35,6 +35,9 @@ pub struct RequestedAction {
     /// The action's idempotency key, unique in the workspace.
     #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>))]
     pub client_request_id: Option<ClientRequestId>,
+    /// When to carry it out: RFC 3339 with an offset, at most 90 days ahead; at once if it is not set.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
+    pub send_at: Option<SendAt>,
 }
 
 /// Every action, and every provider.

@@ -12,6 +12,7 @@ use telemetry::Metrics;
 
 use crate::{
     accounts::{Accounts, PastedTokens},
+    approval::{ApprovalOptions, ApprovalRules},
     audit::Auditor,
     catalogue::{Catalogue, CatalogueView},
     connect::Connector,
@@ -76,6 +77,8 @@ pub struct Options {
     pub recipient_domains: RecipientDomains,
     /// The operator's own domains; recipients elsewhere are warned of.
     pub internal_domains: RecipientDomains,
+    /// Which jobs are held until a person approves them, and how long what reaches people can be cancelled.
+    pub approval: ApprovalOptions,
     /// Nothing is executed but a plan by its id.
     pub require_plan: bool,
     /// Each provider's rollout in percent where the ledger holds none; a missing one is 100.
@@ -198,6 +201,8 @@ impl Engine {
             queue: queue.clone(),
             summaries: Recent::good_for(SUMMARIES),
         });
+        let approval =
+            Arc::new(ApprovalRules { options: options.approval, internal: options.internal_domains.clone() });
         let lookout =
             Arc::new(Lookout { internal: options.internal_domains, jobs: jobs.clone(), clock: clock.clone() });
         let (outbox, upkeep) = (ledger.outbox, ledger.upkeep);
@@ -235,6 +240,7 @@ impl Engine {
                 vault: vault.clone(),
                 max_open_jobs: options.limits.open_jobs,
                 require_plan: options.require_plan,
+                approval: approval.clone(),
                 claims: cache.claims,
                 plans: plans.clone(),
                 open_jobs: Recent::good_for(SignedDuration::try_from(OPEN_JOBS_PAUSE).unwrap_or_default()),
@@ -261,6 +267,7 @@ impl Engine {
                 limiter: limiter.clone(),
                 clock: clock.clone(),
                 vault: vault.clone(),
+                approval,
                 outbox,
             },
             connector: Connector {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use domain::{
-    ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, NewJob, PlanId, Provider, Rule, Via, WorkspaceId,
-    payload_hash,
+    ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, NewJob, PlanId, Provider, Rule, SendAt, Via,
+    WorkspaceId, payload_hash,
 };
 use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +23,7 @@ use telemetry::{
 use crate::{
     Caller, Problem, ProblemCode,
     accounts::{Accounts, Connection},
+    approval::ApprovalRules,
     audit::Auditor,
     catalogue::{Catalogue, MAX_ACTIONS, RequestedAction},
     gate::{Gate, Permissions},
@@ -37,6 +38,11 @@ use crate::{
 
 /// How often an insert that met other requests with the same keys is tried again.
 const ROUNDS: usize = 5;
+
+/// The latest time that a request may name, from now.
+const LATEST_SEND_AT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How long ago the time may be that a request names: its clock may differ from ours, and the request takes a while.
+const EARLIEST_SEND_AT: SignedDuration = SignedDuration::from_mins(1);
 
 /// A workspace with too many open jobs may ask again after this long: the life of a count.
 pub(crate) const OPEN_JOBS_PAUSE: Duration = Duration::from_secs(15);
@@ -56,6 +62,10 @@ pub struct ExecuteRequest {
     /// The actor to act for; required with actions.
     #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, example = "user@example.com"))]
     pub actor_id: Option<ActorId>,
+    /// When to carry out all actions: RFC 3339 with an offset, at most 90 days ahead. It counts for each action instead of
+    /// the action's own time.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
+    pub send_at: Option<SendAt>,
     /// The `Idempotency-Key` header.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
@@ -97,6 +107,7 @@ pub struct Executor {
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) max_open_jobs: usize,
     pub(crate) require_plan: bool,
+    pub(crate) approval: Arc<ApprovalRules>,
     pub(crate) claims: Arc<dyn Claims>,
     pub(crate) plans: Arc<PlanStore>,
     /// The counts of open jobs that were read last, with the jobs accepted since.
@@ -134,14 +145,15 @@ impl Executor {
             trace = Some(planned_in);
             tracing::Span::current().record("trace.id", tracing::field::display(planned_in.id()));
         }
+        let now = self.clock.now();
+        let times = all(actions.iter().map(|action| send_at(action, request.send_at, now)))?;
         let permissions = self.gate.permissions(caller).await?;
         let checked = self.check(&permissions, &actions, request.idempotency_key.as_deref())?;
         let rollouts = self.check_rollout(&actor, &checked).await?;
         let routes = self.check_connections(caller, &checked).await?;
 
-        let now = self.clock.now();
-        let accepted = checked.into_iter().zip(rollouts).zip(routes).enumerate();
-        let jobs = accepted.map(|(place, ((mut action, rollout), (via, account)))| {
+        let accepted = checked.into_iter().zip(rollouts).zip(routes).zip(times).enumerate();
+        let jobs = accepted.map(|(place, (((mut action, rollout), (via, account)), send_at))| {
             // A list shows the newest job first. The first of a request is the newest by a microsecond, the unit of
             // places in a list, so that a list has them in the request's order.
             let accepted_at = now - SignedDuration::from_micros(i64::try_from(place).unwrap_or_default());
@@ -159,15 +171,18 @@ impl Executor {
                 payload_hash: payload_hash(action.spec.provider, &action.spec.action_id(), &action.call.params()),
                 via,
                 account,
+                send_at,
                 traceparent: trace.map(|trace| trace.to_string()),
             };
             let job = Job::accepted(new, accepted_at);
+            let terms = self.approval.terms(caller, &job, &*action.call, now);
+            let job = job.on(terms);
             let summary = (job.job_id, JobSummary::of(&*action.call));
             ((job, action.call.params()), summary)
         });
         let (jobs, summaries): (Vec<_>, Vec<_>) = jobs.unzip();
         self.admit(caller, jobs.len(), now).await?;
-        let accepted = self.accept(caller, jobs).await?;
+        let accepted = self.accept(caller, jobs, now).await?;
         for (id, summary) in summaries {
             self.jobs.summaries.remember(id, summary, now);
         }
@@ -263,7 +278,7 @@ impl Executor {
 
     /// Writes all jobs that are new, finds those that are not, and refuses the whole when a key
     /// stands for something else.
-    async fn accept(&self, caller: &Caller, jobs: Vec<(Job, Value)>) -> Result<Vec<Accepted>, Problem> {
+    async fn accept(&self, caller: &Caller, jobs: Vec<(Job, Value)>, now: Timestamp) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         let mut unique: Vec<(Job, Contents)> = Vec::with_capacity(jobs.len());
         for (place, (job, params)) in jobs.into_iter().enumerate() {
@@ -275,7 +290,7 @@ impl Executor {
                 unique.push((job, Contents(sealed)));
             }
         }
-        let settled = self.settle(caller, &ids, &unique).await?;
+        let settled = self.settle(caller, &ids, &unique, now).await?;
         let accepted = ids.iter().enumerate().map(|(place, id)| {
             let accepted = settled.iter().find(|accepted| accepted.job.job_id == *id);
             let Accepted { job, replayed } = accepted.expect("every id of the request was settled").clone();
@@ -290,6 +305,7 @@ impl Executor {
         caller: &Caller,
         places: &[JobId],
         jobs: &[(Job, Contents)],
+        now: Timestamp,
     ) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         // If the cache fails, assume the keys are known and ask the ledger.
@@ -302,7 +318,9 @@ impl Executor {
         // A claim of a refused request makes no job: the next try asks the ledger.
         self.limiter.allowed(limit.as_ref(), decision)?;
         let mut known: Vec<Option<Job>> = vec![None; jobs.len()];
-        let mut look = !all_new;
+        let is_late = |job: &Job| job.send_at.is_some_and(|then| then < now - EARLIEST_SEND_AT);
+        // A request that is repeated after its time has come gets its jobs, and makes none.
+        let mut look = !all_new || jobs.iter().any(|(job, _)| is_late(job));
         for _ in 0..ROUNDS {
             if look {
                 known = self.jobs.ledger.jobs(&caller.workspace, &ids).await?;
@@ -313,10 +331,15 @@ impl Executor {
             }
             let new: Vec<(Job, Contents)> =
                 jobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(job, _)| job.clone()).collect();
+            if let Some((late, _)) = new.iter().find(|(job, _)| is_late(job)) {
+                let place = places.iter().position(|id| *id == late.job_id).unwrap_or_default();
+                let pointer = format!("/actions/{place}/send_at");
+                return Err(Problem::invalid(&pointer, "must not be more than a minute ago"));
+            }
             if new.is_empty() || self.jobs.ledger.insert_jobs(&new).await? == Insert::Done {
                 let written: Vec<Job> = new.into_iter().map(|(job, _)| job).collect();
                 // The cache keeps the later version, in case a worker is quicker.
-                let enqueued = self.jobs.enqueue(&written, Duration::ZERO);
+                let enqueued = self.jobs.enqueue(&written, now);
                 join(self.jobs.cache(&written), enqueued).await;
                 let accepted = jobs.iter().zip(known).map(|((job, _), known)| Accepted {
                     replayed: known.is_some(),
@@ -343,14 +366,23 @@ fn count(accepted: &[Accepted]) {
     }
 }
 
-/// Whether a known job is the one that is asked for. For a caller that is bound to an actor, another actor's job is
+/// When to carry out an action of a request, if the request says so. Pointers start at the action.
+fn send_at(action: &RequestedAction, of_all: Option<SendAt>, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+    let then = of_all.or(action.send_at).map(|SendAt(then)| then);
+    if then.is_some_and(|then| then > now + LATEST_SEND_AT) {
+        return Err(Problem::at(ProblemCode::InvalidRequest, "/send_at", "must be at most 90 days ahead"));
+    }
+    Ok(then)
+}
+
+/// Whether a known job is the one that is asked for, at the same time. For a caller that is bound to an actor, another actor's job is
 /// not, whatever it does: it has used the key, and no more is told of it.
 fn same_request(caller: &Caller, known: &Job, job: &Job, place: usize) -> Result<(), Problem> {
-    if caller.knows(known) && known.payload_hash == job.payload_hash {
+    if caller.knows(known) && known.payload_hash == job.payload_hash && known.send_at == job.send_at {
         return Ok(());
     }
     IDEMPOTENCY.count(&[Idempotency::Conflict.into()]);
-    let detail = "this client_request_id was used for another action; take a fresh one";
+    let detail = "this client_request_id was used for another action or time; take a fresh one";
     let pointer = format!("/actions/{place}/client_request_id");
     Err(Problem::at(ProblemCode::IdempotencyKeyReused, pointer, detail))
 }

@@ -167,7 +167,7 @@ impl JobService {
         })
     }
 
-    async fn call(&self, job: &Job, contents: &Contents) -> Result<Box<dyn Call>, Problem> {
+    pub(crate) async fn call(&self, job: &Job, contents: &Contents) -> Result<Box<dyn Call>, Problem> {
         let (workspace, purpose) = (&job.workspace_id, Purpose::JobParams);
         let params: Value = self.vault.open_json(workspace, purpose, job.job_id, &contents.0).await?;
         Ok(self.catalogue.parse(None, job.action.as_str(), &params)?.1)

@@ -38,8 +38,10 @@ impl JobStore {
         self.cache.put_claimed(job, &account_of(job)).await.unwrap_or_default()
     }
 
-    /// Sends the jobs' messages. A queue that fails loses nothing: the sweeper finds the jobs.
-    pub(crate) async fn enqueue(&self, jobs: &[Job], delay: Duration) {
+    /// Sends the jobs' messages, each to come when its job may be taken up. Where that is too far away for a queue, the
+    /// sweeper does it in time. A queue that fails loses nothing: the sweeper finds the jobs.
+    pub(crate) async fn enqueue(&self, jobs: &[Job], now: Timestamp) {
+        let delay = |job: &Job| job.not_before.and_then(|then| then.duration_since(now).try_into().ok());
         let message = |job: &Job| QueuedMessage {
             body: JobMessage::V1 {
                 job_id: job.job_id,
@@ -48,11 +50,14 @@ impl JobStore {
             }
             .write(),
             workspace: job.workspace_id.clone(),
-            delay,
+            delay: delay(job).unwrap_or_default(),
         };
-        let messages: Vec<QueuedMessage> = jobs.iter().map(message).collect();
+        let messages: Vec<QueuedMessage> = jobs.iter().filter(|job| job.fits_queue()).map(message).collect();
+        if messages.is_empty() {
+            return;
+        }
         if let Err(error) = self.queue.send(&messages).await {
-            tracing::warn!(%error, jobs.count = jobs.len(), "messages were not sent; the sweeper will");
+            tracing::warn!(%error, jobs.count = messages.len(), "messages were not sent; the sweeper will");
         }
     }
 
@@ -83,7 +88,7 @@ impl JobStore {
                     && self.ledger.save(&next).await? == Save::Done
                 {
                     self.cache(std::slice::from_ref(&next)).await;
-                    self.enqueue(std::slice::from_ref(&next), Duration::ZERO).await;
+                    self.enqueue(std::slice::from_ref(&next), now).await;
                 }
             }
             let Some(last) = jobs.last().filter(|_| jobs.len() == PAGE) else { return Ok(()) };

@@ -1,14 +1,17 @@
-//! Looks jobs up, waits for their end, and lets a caller cancel, retry or resolve them.
+//! Looks jobs up, waits for their end, and lets a caller approve, reject, cancel, retry or resolve them.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use domain::{AuditEvent, Effect, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, Scope};
+use domain::{
+    AuditEvent, Decision, Effect, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, Scope, WaitingFor,
+};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{
     Caller, Problem, ProblemCode,
     accounts::Accounts,
+    approval::ApprovalRules,
     audit::Auditor,
     catalogue::Catalogue,
     gate::Gate,
@@ -44,7 +47,7 @@ pub struct Opened {
     pub is_partial: bool,
 }
 
-/// Looks jobs up; cancels, retries and resolves them.
+/// Looks jobs up; approves, rejects, cancels, retries and resolves them.
 ///
 /// A caller reaches the jobs of its workspace; of its actor alone, if it is bound to one; of its actions alone, if it is
 /// narrowed to some.
@@ -57,6 +60,7 @@ pub struct JobService {
     pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vault: Arc<dyn Vault>,
+    pub(crate) approval: Arc<ApprovalRules>,
     pub(crate) outbox: Arc<dyn Outbox>,
 }
 
@@ -72,7 +76,8 @@ impl JobService {
             Err(error) => (None, Err(error)),
         };
         self.limiter.allowed(limit.as_ref(), decision)?;
-        if cached.as_ref().is_some_and(|job| caller.knows(job)) {
+        // A held job may have been decided while the cache did not answer, so the ledger tells.
+        if cached.as_ref().is_some_and(|job| caller.knows(job) && !job.is_held()) {
             return own(caller, cached);
         }
         let job = self.stored(caller, id).await?;
@@ -105,13 +110,18 @@ impl JobService {
         &self,
         caller: &Caller,
         status: Option<JobStatus>,
+        waiting_for: Option<WaitingFor>,
         after: Option<Position>,
         limit: usize,
     ) -> Result<JobPage, Problem> {
+        let is_asked = |job: &Job| waiting_for.is_none_or(|what| job.waiting_for == Some(what));
+        // No worker has these jobs.
+        let has_none = matches!(waiting_for, Some(WaitingFor::Approval | WaitingFor::Time));
+        let status = status.or(has_none.then_some(JobStatus::Pending));
         let mut paging = Paging::new(after, limit);
         while let Some((after, limit)) = paging.next() {
             let filter = JobFilter { workspace: caller.workspace.clone(), status, after, limit };
-            paging.take(self.jobs.ledger.list_jobs(&filter).await?, |job| is_own(caller, job));
+            paging.take(self.jobs.ledger.list_jobs(&filter).await?, |job| is_asked(job) && is_own(caller, job));
         }
         let (jobs, next) = paging.finish();
         Ok(JobPage { jobs, next })
@@ -152,8 +162,57 @@ impl JobService {
     pub async fn retry(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
         let job = self.try_retry(caller, id).await;
         let job = self.auditor.audited(caller, AuditEvent::RetryRefused, job).await?;
-        self.jobs.enqueue(std::slice::from_ref(&job), Duration::ZERO).await;
+        self.jobs.enqueue(std::slice::from_ref(&job), job.touched_at).await;
         Ok(job)
+    }
+
+    /// Approves or rejects a held job whose payload has this hash, so that what is decided is what was shown.
+    pub async fn decide(
+        &self,
+        caller: &Caller,
+        id: JobId,
+        approved: bool,
+        payload_sha256: Option<&str>,
+    ) -> Result<Job, Problem> {
+        let decided = self.try_decide(caller, id, approved, payload_sha256).await;
+        let job = self.auditor.audited(caller, AuditEvent::DecideRefused, decided).await?;
+        self.jobs.cache(std::slice::from_ref(&job)).await;
+        if !job.state.has_ended() {
+            self.jobs.enqueue(std::slice::from_ref(&job), job.touched_at).await;
+        }
+        Ok(job)
+    }
+
+    async fn try_decide(
+        &self,
+        caller: &Caller,
+        id: JobId,
+        approved: bool,
+        payload_sha256: Option<&str>,
+    ) -> Result<Job, Problem> {
+        loop {
+            let known = self.jobs.ledger.job(&caller.workspace, id).await?;
+            // Whoever decides has seen the held jobs of the workspace, and may know that another was quicker.
+            let known = known.filter(|job| caller.knows(job) || !job.because.is_empty());
+            let job = known.ok_or_else(job_not_found)?;
+            if !caller.covers(&job.action) {
+                return Err(not_allowed(&job, Rule::Key));
+            }
+            let now = self.clock.now();
+            let decision =
+                Decision { approved, key_id: caller.key_id.clone(), by: caller.default_actor.clone(), at: now };
+            let next = job.decided(decision, self.approval.not_before(&job, now)).map_err(|_| not_held(&job))?;
+            if payload_sha256.is_some_and(|hash| hash != job.payload_hash.as_str()) {
+                let detail = "payload_sha256 is not the job's: look at the job again, and decide about what it shows";
+                return Err(Problem::at(ProblemCode::ApprovalMismatch, "/payload_sha256", detail));
+            }
+            if approved {
+                self.approval.may_approve(caller, &job)?;
+            }
+            if self.jobs.ledger.save(&next).await? == Save::Done {
+                return Ok(next);
+            }
+        }
     }
 
     /// A retry needs the permission to run the action. The worker checks the recipients, which it can open.
@@ -161,12 +220,15 @@ impl JobService {
         let says = "only a job that ended in a retriable error, with its contents still kept, can be retried";
         let known = self.stored(caller, id).await?;
         let retriable = known.error.as_ref().is_some_and(|error| error.retriable);
-        if !retriable || self.jobs.ledger.contents(id).await?.is_none() {
-            return Err(Problem::new(ProblemCode::JobNotRetriable, says));
-        }
+        let contents = self.jobs.ledger.contents(id).await?.filter(|_| retriable);
+        let contents = contents.ok_or_else(|| Problem::new(ProblemCode::JobNotRetriable, says))?;
         let permissions = self.gate.permissions(caller).await?;
         let rules = permissions.can_execute(&known.action).map_err(|rule| not_allowed(&known, rule))?;
-        let retried = |job: &Job, now| Ok(Job { allowed_by: rules.clone(), ..job.retried(now)? });
+        let call = self.call(&known, &contents).await?;
+        let retried = |job: &Job, now| {
+            let terms = self.approval.terms(caller, job, &*call, now);
+            Ok(Job { allowed_by: rules.clone(), ..job.retried(terms, now)? })
+        };
         self.change(caller, id, says, retried).await
     }
 
@@ -227,10 +289,22 @@ impl JobService {
 
 /// A job that the caller reaches. One that it does not know of is not found, like one that never was.
 fn own(caller: &Caller, job: Option<Job>) -> Result<Job, Problem> {
-    let job = job
-        .filter(|job| caller.knows(job))
-        .ok_or_else(|| Problem::new(ProblemCode::JobNotFound, "there is no such job in this workspace"))?;
+    let job = job.filter(|job| caller.knows(job)).ok_or_else(job_not_found)?;
     if caller.covers(&job.action) { Ok(job) } else { Err(not_allowed(&job, Rule::Key)) }
+}
+
+fn job_not_found() -> Problem {
+    Problem::new(ProblemCode::JobNotFound, "there is no such job in this workspace")
+}
+
+fn not_held(job: &Job) -> Problem {
+    let detail = match &job.decision {
+        Some(decision) if decision.approved => "the job was approved already",
+        Some(_) => "the job was rejected already",
+        None if job.is_held() => "nobody decided about the job in time",
+        None => "the job does not wait for an approval",
+    };
+    Problem::new(ProblemCode::NotHeld, detail)
 }
 
 fn is_own(caller: &Caller, job: &Job) -> bool {

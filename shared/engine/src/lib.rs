@@ -6,6 +6,7 @@
 //! HTTP, no database and no provider; time, ids and chance come in through [`ports`], so that tests can set them.
 
 pub mod accounts;
+pub mod approval;
 pub mod audit;
 pub mod catalogue;
 pub mod connect;

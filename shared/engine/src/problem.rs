@@ -64,6 +64,12 @@ pub enum ProblemCode {
     PlanNotFound,
     /// The job's state does not allow the request.
     JobNotRetriable,
+    /// The job is not held.
+    NotHeld,
+    /// The hash of a decision is not the job's.
+    ApprovalMismatch,
+    /// The one who asked for a job may not approve it.
+    SecondPersonRequired,
     /// The token budget of this minute is spent.
     TokenBudgetExhausted,
     /// Too many requests.

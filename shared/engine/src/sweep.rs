@@ -1,6 +1,9 @@
-//! Upkeep: queues open jobs whose message was lost, erases what has expired, and logs how far the audit has come.
+//! Upkeep: queues open jobs whose message was lost or had to wait for too long for a queue, erases what has expired, and logs how far the audit has come.
 
 use std::{sync::Arc, time::Duration};
+
+use domain::Job;
+use futures_util::{StreamExt as _, stream};
 
 use crate::{
     Problem,
@@ -9,8 +12,12 @@ use crate::{
     ports::{Clock, Ids, LedgerError, Locks, Save, Upkeep},
 };
 
-/// At most this many jobs in one sweep; the next sweep takes the rest.
+/// How many jobs are read at once.
 const AT_ONCE: usize = 500;
+/// How often one sweep reads on; the next sweep takes the rest.
+const MOST_ROUNDS: usize = 20;
+/// How many jobs are written at once.
+const SIDE_BY_SIDE: usize = 16;
 /// How often the heads of the audit are logged.
 const HEADS_EVERY: Duration = Duration::from_hours(1);
 
@@ -31,23 +38,36 @@ impl Sweeper {
     ///
     /// Each is marked as touched, so that a queue that is merely long does not grow each minute.
     pub async fn sweep(&self) -> Result<usize, Problem> {
-        let now = self.clock.now();
-        let mut nudged = Vec::new();
-        let mut failed = None;
-        for job in self.jobs.ledger.overdue_jobs(now - self.visibility_timeout, AT_ONCE).await? {
-            let Ok(next) = job.nudged(now) else { continue };
-            match self.jobs.ledger.save(&next).await {
-                Ok(Save::Done) => nudged.push(next),
-                Ok(Save::Stale) => {}
-                // A job that cannot be written does not keep the others from being found.
-                Err(error) => failed = Some(error),
+        let (mut found, mut failed) = (0, None);
+        for _ in 0..MOST_ROUNDS {
+            let now = self.clock.now();
+            let overdue = self.jobs.ledger.overdue_jobs(now - self.visibility_timeout, AT_ONCE).await?;
+            let next: Vec<Job> = overdue.iter().filter_map(|job| job.nudged(now).ok()).collect();
+            let saves = next.into_iter().map(|next| self.save(next));
+            let saves: Vec<_> = stream::iter(saves).buffer_unordered(SIDE_BY_SIDE).collect().await;
+            let mut nudged = Vec::new();
+            for (saved, next) in saves {
+                match saved {
+                    Ok(Save::Done) => nudged.push(next),
+                    Ok(Save::Stale) => {}
+                    // A job that cannot be written does not keep the others from being found.
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if !nudged.is_empty() {
+                tracing::info!(jobs.count = nudged.len(), "open jobs were due without a message and are queued");
+                self.jobs.enqueue(&nudged, now).await;
+            }
+            found += nudged.len();
+            if overdue.len() < AT_ONCE || nudged.is_empty() || failed.is_some() {
+                break;
             }
         }
-        if !nudged.is_empty() {
-            tracing::info!(jobs.count = nudged.len(), "open jobs were overdue and are queued again");
-            self.jobs.enqueue(&nudged, Duration::ZERO).await;
-        }
-        failed.map_or(Ok(nudged.len()), |error| Err(error.into()))
+        failed.map_or(Ok(found), |error| Err(error.into()))
+    }
+
+    async fn save(&self, next: Job) -> (Result<Save, LedgerError>, Job) {
+        (self.jobs.ledger.save(&next).await, next)
     }
 
     /// Erases what has expired.
@@ -79,10 +99,7 @@ impl Sweeper {
         let now = self.clock.now();
         self.jobs.ledger.void_leases(now).await?;
         let open = self.jobs.ledger.overdue_jobs(jiff::Timestamp::MAX, usize::MAX).await?;
-        for job in &open {
-            let wait = job.not_before.and_then(|then| then.duration_since(now).try_into().ok()).unwrap_or_default();
-            self.jobs.enqueue(std::slice::from_ref(job), wait).await;
-        }
+        self.jobs.enqueue(&open, now).await;
         Ok(open.len())
     }
 }

@@ -37,23 +37,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// No body, or an empty object.
-pub(crate) struct NoBody;
+/// A JSON body of type `T`, or none, which is its default.
+pub(crate) struct Maybe<T>(pub T);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Empty {}
-
-impl<S: Send + Sync> FromRequest<S> for NoBody {
+impl<T: Default + DeserializeOwned, S: Send + Sync> FromRequest<S> for Maybe<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        if !request.body().is_end_stream() {
-            Json::<Empty>::from_request(request, state).await?;
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
         }
-        Ok(Self)
+        Json::from_request(request, state).await.map(|Json(body)| Self(body))
     }
 }
+
+/// No body, or an empty object.
+pub(crate) type NoBody = Maybe<Empty>;
+
+/// An empty object.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Empty {}
 
 async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     if !is_json(request.headers()) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use domain::{AuditEntry, AuditHead, Job, Tampered, WorkspaceId, sha256_hex};
+use domain::{AuditEntry, AuditHead, Job, Tampered, Terms, WorkspaceId, sha256_hex};
 use engine::ports::{AuditFilter, Insert, Position, Save};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -55,7 +55,7 @@ pub async fn audits_each_version_of_a_job_once(ledger: Adapter, now: Timestamp, 
     let steps: [fn(&Job, Timestamp) -> Job; 5] = [
         |job, now| held(job, now),
         |job, now| job.failed(error(), now).expect("open"),
-        |job, now| job.retried(now).expect("failed"),
+        |job, now| job.retried(Terms::default(), now).expect("failed"),
         |job, now| job.nudged(now).expect("open"),
         |job, now| job.cancelled(now).expect("pending"),
     ];

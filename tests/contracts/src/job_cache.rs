@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::Terms;
 use engine::ports::Cache;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -47,7 +48,10 @@ pub async fn keeps_the_latest_version(cache: Arc<dyn Cache>, now: Timestamp, see
     let mut versions = vec![sample_job(&workspace, "contested", now)];
     while versions.len() < 32 {
         let last = versions.last().expect("there is one");
-        versions.push(if last.error.is_none() { last.cancelled(now) } else { last.retried(now) }.expect("allowed"));
+        versions.push(
+            if last.error.is_none() { last.cancelled(now) } else { last.retried(Terms::default(), now) }
+                .expect("allowed"),
+        );
     }
     let last = versions.last().cloned().expect("there is one");
     at_once(versions.into_iter().rev().map(|job| {

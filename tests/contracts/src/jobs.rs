@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Evidence, Job, JobId, JobStatus, Lease, State};
+use domain::{Evidence, Job, JobId, JobStatus, Lease, State, Terms};
 use engine::ports::{Insert, JobFilter, Position, Save};
 use jiff::Timestamp;
 use serde_json::json;
@@ -241,7 +241,7 @@ pub async fn knows_since_when_the_oldest_unclaimed_job_waits(ledger: Adapter, no
     let cancelled = second.cancelled(now).expect("pending");
     save(&ledger, &cancelled).await;
     assert_eq!(oldest().await, before, "what has ended waits for nobody");
-    let retried = cancelled.retried(long_ago(2)).expect("failed");
+    let retried = cancelled.retried(Terms::default(), long_ago(2)).expect("failed");
     save(&ledger, &retried).await;
     assert_eq!(oldest().await, Some(long_ago(2)), "a retry waits since it was asked for");
     end(&ledger, &[waiting, retried], now).await;

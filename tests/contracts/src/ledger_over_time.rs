@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{AuditBy, AuditEntry, AuditEvent, Job, JobErrorCode, Outcome, PlanId};
+use domain::{AuditBy, AuditEntry, AuditEvent, Job, JobErrorCode, Outcome, PlanId, Terms};
 use engine::ports::{AuditFilter, Clock, Insert, JobFilter, OutboxEntry, Save, StoredPlan};
 use jiff::SignedDuration;
 use serde_json::json;
@@ -40,7 +40,7 @@ pub async fn keeps_records_for_30_days(ledger: Adapter, clock: Arc<ManualClock>,
         let filter = JobFilter { workspace: workspace.clone(), status: None, after: None, limit: 100 };
         let listed = ledger.list_jobs(&filter).await.expect("lists");
         assert!(!listed.iter().any(|listed| listed.job_id == job.job_id), "nor is it listed");
-        let late = ended.retried(clock.now()).expect("failed");
+        let late = ended.retried(Terms::default(), clock.now()).expect("failed");
         assert_eq!(ledger.save(&late).await.expect("saves"), Save::Stale, "what has expired cannot be changed");
         assert_eq!(find(&ledger, &open).await, Some(open.clone()), "an open job is not lost, however old");
         assert_eq!(
@@ -97,7 +97,7 @@ pub async fn keeps_contents_for_7_days(ledger: Adapter, clock: Arc<ManualClock>,
         }
         pass(almost(7 * DAY)).await;
         assert!(there(&kept).await && there(&retried).await, "for 7 days after its end");
-        retried = retried.retried(clock.now()).expect("failed");
+        retried = retried.retried(Terms::default(), clock.now()).expect("failed");
         save(&ledger, &retried).await;
         pass(SECOND).await;
         assert!(!there(&kept).await && !there(&late).await, "and no longer");
@@ -107,7 +107,7 @@ pub async fn keeps_contents_for_7_days(ledger: Adapter, clock: Arc<ManualClock>,
         assert_eq!(late.error.as_ref().map(|error| error.code), Some(JobErrorCode::NotSent));
         save(&ledger, &late).await;
         assert!(!there(&late).await, "what has expired does not come back with a later end");
-        let late = late.retried(clock.now()).expect("failed");
+        let late = late.retried(Terms::default(), clock.now()).expect("failed");
         save(&ledger, &late).await;
         assert!(!there(&late).await, "nor with a retry");
         pass(30 * DAY).await;

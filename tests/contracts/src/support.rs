@@ -125,6 +125,7 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
             client_request_id: key.parse().expect("a sample job's key is 1 to 255 characters"),
             via: Via::Live,
             account: None,
+            send_at: None,
             traceparent: None,
         },
         now,

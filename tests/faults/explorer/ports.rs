@@ -10,6 +10,7 @@ use domain::{
 use engine::{
     Engine, Options, Parts,
     accounts::PastedTokens,
+    approval::ApprovalOptions,
     catalogue::Catalogue,
     limits::Limits,
     ports::{
@@ -104,6 +105,7 @@ pub fn engine(world: &World) -> Engine {
         clock: Arc::<World>::clone(&world),
         metrics: Metrics::default(),
         options: Options {
+            approval: ApprovalOptions::default(),
             allowlist: Some(std::iter::once(ACTION.parse().expect("an action id")).collect()),
             recipient_domains: domain::RecipientDomains::default(),
             internal_domains: domain::RecipientDomains::default(),

@@ -362,6 +362,7 @@ fn request() -> ExecuteRequest {
             action: ACTION.to_owned(),
             params: json!({}),
             client_request_id: Some("r1".parse().expect("a key")),
+            send_at: None,
         }]),
         actor_id: Some(actor()),
         trace: Some(TraceContext::begin(1, 1)),

@@ -61,6 +61,7 @@ impl Jobs for Trapped<Arc<dyn Jobs>> {
 
     async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
         let call = match job.state {
+            State::Held => "ledger.save.held",
             State::Queued => "ledger.save.queued",
             State::Claimed => "ledger.save.claimed",
             State::Prepared => "ledger.save.prepared",

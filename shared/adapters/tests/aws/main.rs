@@ -26,7 +26,7 @@ use contracts::{
     proxies::{AwsProxy, Reaction},
     sample_job, seed,
 };
-use domain::{Job, JobError, JobErrorCode, Provider};
+use domain::{Job, JobError, JobErrorCode, Provider, Terms};
 use engine::ports::{
     Clock, Contents, Insert, JobFilter, Jobs, Keys, Outbox, OutboxEntry, Position, Queue, QueuedMessage, Save, Sealed,
     Settings,
@@ -152,7 +152,7 @@ async fn what_is_too_long_for_an_item_lies_in_several() {
     let calls = ["GetItem", "TransactWriteItems", "TransactWriteItems"];
     assert_eq!(proxy.calls(), calls, "the first tells how many parts there are");
     clock.advance(Duration::from_hours(6 * 24));
-    let retried = failed.retried(clock.now()).unwrap();
+    let retried = failed.retried(Terms::default(), clock.now()).unwrap();
     assert_eq!(ledger.save(&retried).await.unwrap(), Save::Done);
     clock.advance(Duration::from_hours(8 * 24));
     assert!(ledger.contents(first.job_id).await.unwrap() == Some(long), "a retry keeps all parts");
@@ -208,7 +208,7 @@ async fn operations_cost_few_calls() {
     let failed = ended(&nudged, now);
     assert_eq!(ledger.save(&failed).await.unwrap(), Save::Done);
     assert_eq!(proxy.calls(), audited);
-    assert_eq!(ledger.save(&failed.retried(now).unwrap()).await.unwrap(), Save::Done);
+    assert_eq!(ledger.save(&failed.retried(Terms::default(), now).unwrap()).await.unwrap(), Save::Done);
     assert_eq!(proxy.calls(), audited);
     let workspace = jobs[0].0.workspace_id.clone();
     let filter = JobFilter { workspace, status: None, after: None, limit: 11 };

@@ -34,6 +34,7 @@ fn job() -> Job {
             client_request_id: "r1".parse().unwrap(),
             via: Via::Live,
             account: None,
+            send_at: None,
             traceparent: None,
         },
         at(0),
@@ -47,7 +48,11 @@ fn a_job_goes_from_queued_to_completed_and_no_further() {
     assert_eq!((done.state.status(), done.attempts, done.fence, done.revision), (JobStatus::Completed, 1, 1, 4));
     assert_eq!(done.duration(), Some(SignedDuration::from_secs(2)));
     assert!(done.claimed(lease(60), at(4)).is_err());
-    assert!(done.cancelled(at(4)).is_err() && done.retried(at(4)).is_err() && done.unknown(error(), at(4)).is_err());
+    assert!(
+        done.cancelled(at(4)).is_err()
+            && done.retried(Terms::default(), at(4)).is_err()
+            && done.unknown(error(), at(4)).is_err()
+    );
 }
 
 #[test]
@@ -77,9 +82,9 @@ fn what_may_have_been_sent_is_never_forgotten() {
 fn only_what_certainly_was_not_sent_is_retried() {
     let sending = job().claimed(lease(60), at(1)).unwrap().sending(at(2)).unwrap();
     let unknown = sending.unknown(error(), at(3)).unwrap();
-    assert!(unknown.retried(at(4)).is_err());
+    assert!(unknown.retried(Terms::default(), at(4)).is_err());
     let not_sent = unknown.resolved(Outcome::NotSent, at(5)).unwrap();
-    let retried = not_sent.retried(at(6)).unwrap();
+    let retried = not_sent.retried(Terms::default(), at(6)).unwrap();
     assert_eq!((retried.state, retried.attempts, retried.error), (State::Queued, 0, None));
     assert_eq!(unknown.resolved(Outcome::Sent, at(5)).unwrap().state, State::Completed);
 }
@@ -94,7 +99,7 @@ fn a_draft_from_before_a_retry_can_be_given_up() {
         remediation: String::new(),
     };
     let failed = job().claimed(lease(60), at(1)).unwrap().prepared(evidence, at(2)).unwrap().failed(error, at(3));
-    let again = failed.unwrap().retried(at(4)).unwrap().claimed(lease(60), at(5)).unwrap();
+    let again = failed.unwrap().retried(Terms::default(), at(4)).unwrap().claimed(lease(60), at(5)).unwrap();
     assert!(again.state == State::Claimed && again.evidence.is_some());
     assert_eq!(again.unprepared(at(6)).unwrap().evidence, None);
 }
@@ -135,7 +140,7 @@ fn a_job_that_waits_says_for_what_and_until_when() {
 fn what_a_provider_said_goes_with_its_error() {
     let failed = job().claimed(lease(60), at(1)).unwrap().failed(error(), at(2)).unwrap();
     let failed = Job { sealed_provider_says: Some("sealed".to_owned()), ..failed };
-    assert_eq!(failed.retried(at(3)).unwrap().sealed_provider_says, None);
+    assert_eq!(failed.retried(Terms::default(), at(3)).unwrap().sealed_provider_says, None);
     assert_eq!((failed.contents_erased_at(at(2 + 7 * 86_400 - 1)), failed.finished_at), (None, Some(at(2))));
     assert_eq!(failed.contents_erased_at(at(2 + 7 * 86_400)), Some(at(2 + 7 * 86_400)));
     assert_eq!(job().contents_erased_at(at(1_000_000)), None, "an open job's contents are kept");

@@ -256,6 +256,7 @@ impl Reading<'_> {
             action: spec.action_id(),
             params,
             client_request_id: id,
+            send_at: None,
         });
         Ok(())
     }

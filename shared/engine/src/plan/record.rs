@@ -140,6 +140,7 @@ impl PlanStore {
             action: action.action.to_string(),
             params: action.params,
             client_request_id: Some(action.client_request_id),
+            send_at: action.send_at,
         });
         let trace = record.traceparent.as_deref().and_then(TraceContext::read);
         Ok((actions.collect(), actor, trace))

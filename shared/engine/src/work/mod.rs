@@ -5,7 +5,7 @@ mod words;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Job, JobErrorCode, JobId, Lease, State, WorkspaceId};
+use domain::{Job, JobError, JobErrorCode, JobId, Lease, State, WorkspaceId};
 use jiff::{SignedDuration, Timestamp};
 use telemetry::{
     TraceContext,
@@ -73,9 +73,12 @@ impl Worker {
                 Err(_) => return self.again(message, &workspace, LEDGER_PAUSE).await,
             };
             let now = self.clock.now();
-            if let Some(then) = job.not_before.filter(|then| !job.state.has_ended() && *then > now) {
-                self.jobs.enqueue(&[job], then.duration_since(now).unsigned_abs()).await;
+            if job.not_before.is_some_and(|then| !job.state.has_ended() && then > now) {
+                self.jobs.enqueue(&[job], now).await;
                 return Disposition::Acknowledge;
+            }
+            if job.is_held() {
+                return self.expire(job).await;
             }
             if job.crashes >= MAX_CRASHES && job.is_claimable(now) {
                 return self.give_up_on(job).await;
@@ -148,11 +151,12 @@ impl Worker {
 
     /// Queues a job again. It counts as a crash, in case its workers did not live to claim it.
     async fn put_back(&self, job: &Job) -> Disposition {
-        let Ok(next) = job.nudged(self.clock.now()) else { return Disposition::Acknowledge };
+        let now = self.clock.now();
+        let Ok(next) = job.nudged(now) else { return Disposition::Acknowledge };
         let next = Job { crashes: job.crashes + 1, ..next };
         match self.jobs.ledger.save(&next).await {
             Ok(Save::Done) => {
-                self.jobs.enqueue(&[next], Duration::ZERO).await;
+                self.jobs.enqueue(&[next], now).await;
                 Disposition::Acknowledge
             }
             // A worker has it after all, or the ledger does not answer.
@@ -160,13 +164,23 @@ impl Worker {
         }
     }
 
+    /// Ends a held job that nobody approved in time.
+    async fn expire(&self, job: Job) -> Disposition {
+        let message = "Nobody approved the job in time, so nothing was done.";
+        let remediation = "Retry the job to have it held again.";
+        self.end(job, failure(JobErrorCode::ApprovalExpired, message, true, remediation)).await
+    }
+
     async fn give_up_on(&self, job: Job) -> Disposition {
-        let now = self.clock.now();
-        let maybe_done = job.state == State::Sending;
         let message = "The job made its workers stop again and again, before anything was done.";
         let remediation = "Retry it; if it happens again, report the job's id.";
-        let error = failure(JobErrorCode::Internal, message, true, remediation);
-        let mut run = Run { worker: self, job, contents: None, maybe_done, until: now, held: Duration::ZERO };
+        self.end(job, failure(JobErrorCode::Internal, message, true, remediation)).await
+    }
+
+    /// Ends a job without working on it.
+    async fn end(&self, job: Job, error: JobError) -> Disposition {
+        let (until, maybe_done) = (self.clock.now(), job.state == State::Sending);
+        let mut run = Run { worker: self, job, contents: None, maybe_done, until, held: Duration::ZERO };
         match run.fail(error, None).await {
             Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,

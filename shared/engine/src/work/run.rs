@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::{
     Address, CONTENTS_DAYS, Effect, Evidence, InvalidTransition, Job, JobError, JobErrorCode, State, Via, WaitingFor,
+    payload_hash,
 };
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -195,6 +196,14 @@ impl Run<'_> {
         Stop::Fail(failure(JobErrorCode::Internal, "The job's contents cannot be read.", false, remediation), None)
     }
 
+    /// What would go out is not what was accepted, or approved.
+    fn changed() -> Stop {
+        tracing::error!("the job's contents have another hash than the job");
+        let message = "The job's contents were changed after it was accepted, so nothing was done.";
+        let remediation = "Tell the operator, and ask for the action again with a fresh client_request_id.";
+        Stop::Fail(failure(JobErrorCode::PayloadChanged, message, false, remediation), None)
+    }
+
     /// Opens and parses the job's params.
     async fn call(&self, action: &dyn Action) -> Result<Box<dyn Call>, Stop> {
         let ours = Self::unreadable;
@@ -205,6 +214,9 @@ impl Run<'_> {
             VaultError::Unavailable(_) => Stop::Ledger(LedgerError::new(error)),
             _ => ours(&error.to_string()),
         })?;
+        if payload_hash(self.job.provider, &self.job.action, &params) != self.job.payload_hash {
+            return Err(Self::changed());
+        }
         action.parse(&params).map_err(|_| ours("its params are not valid any more"))
     }
 
@@ -532,7 +544,7 @@ impl Run<'_> {
         let then = now + pause;
         self.write(|job, now| release(job, then, now)).await?;
         self.worker.jobs.cache(std::slice::from_ref(&self.job)).await;
-        self.worker.jobs.enqueue(std::slice::from_ref(&self.job), pause).await;
+        self.worker.jobs.enqueue(std::slice::from_ref(&self.job), now).await;
         Ok(())
     }
 
@@ -553,7 +565,9 @@ impl Run<'_> {
         let job = &self.job;
         let (provider, action) = (job.provider.as_str(), job.action.as_str());
         JOBS.count(&[provider, action, count.into()]);
-        JOB_DURATION.observe(&[provider, action], job.duration().unwrap_or_default().unsigned_abs());
+        if let Some(took) = job.duration() {
+            JOB_DURATION.observe(&[provider, action], took.unsigned_abs());
+        }
         tracing::info!(job.status = job.state.status().as_str(), "the job ended");
         self.worker.jobs.cache(std::slice::from_ref(job)).await;
         Ok(())

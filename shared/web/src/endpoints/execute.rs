@@ -4,8 +4,9 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
-use domain::JobStatus;
+use domain::{JobStatus, WaitingFor};
 use engine::execute::ExecuteRequest;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::endpoint::prelude::*;
@@ -34,6 +35,10 @@ struct AcceptedJob {
     status: JobStatus,
     /// An earlier request created this job.
     replayed: bool,
+    /// What it waits for, if it does: a person's approval, or its time.
+    waiting_for: Option<WaitingFor>,
+    /// Until when it waits, where that is known. A held job expires then.
+    waiting_until: Option<Timestamp>,
 }
 
 /// Accepts all actions, or none. Each becomes one job per idempotency key.
@@ -59,6 +64,8 @@ async fn handler(
         .into_iter()
         .map(|accepted| AcceptedJob {
             job_id: accepted.job.job_id.0,
+            waiting_for: accepted.job.waiting_for,
+            waiting_until: accepted.job.waiting_until(),
             client_request_id: accepted.job.client_request_id.into(),
             status: accepted.job.state.status(),
             replayed: accepted.replayed,

@@ -1,6 +1,6 @@
 //! A job as callers see it; shared by the endpoints of jobs.
 
-use domain::{Effect, Job, JobError, JobStatus, Scope, WaitingFor};
+use domain::{Because, Effect, Job, JobError, JobStatus, Scope, WaitingFor};
 use engine::{Caller, job_contents::JobSummary, jobs::Opened};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -19,8 +19,12 @@ pub(crate) struct JobView {
     contents_erased_at: Option<Timestamp>,
     /// What it waits for, if it does.
     waiting_for: Option<WaitingFor>,
-    /// Until when it waits, where that is known.
+    /// Until when it waits, where that is known. A held job expires then.
     waiting_until: Option<Timestamp>,
+    /// Why a person has to approve it, or had to; empty if nobody has to.
+    because: Vec<Because>,
+    /// The time that the request asked for.
+    send_at: Option<Timestamp>,
     /// The result of a completed job: the provider's ids, the account's address, the SHA-256 of the content; `presumed`
     /// if it follows from evidence, not from the provider's answer.
     #[schema(value_type = Option<Object>)]
@@ -87,6 +91,8 @@ impl JobView {
             waiting_until: job.waiting_until(),
             effect: service.effect(&job),
             payload_sha256: job.payload_hash.as_str().to_owned(),
+            because: job.because,
+            send_at: job.send_at,
             result,
             error: job.error.map(|error| JobErrorView { error, provider_says }),
             provider: job.provider.as_str(),

@@ -1,5 +1,6 @@
 //! The endpoints of the API, one file each.
 
+mod approve_job;
 mod begin_connecting;
 mod cancel_job;
 mod connection_status;
@@ -20,6 +21,7 @@ mod metrics;
 mod plan2;
 mod preview_action;
 mod readyz;
+mod reject_job;
 mod resolve_job;
 mod retry_job;
 
@@ -34,6 +36,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     list_jobs::ENDPOINT,
     get_job::ENDPOINT,
     job_content::ENDPOINT,
+    approve_job::ENDPOINT,
+    reject_job::ENDPOINT,
     cancel_job::ENDPOINT,
     retry_job::ENDPOINT,
     resolve_job::ENDPOINT,

@@ -1,6 +1,6 @@
 //! `POST /actions/preview`: shows an action as it would go out.
 
-use domain::{ClientRequestId, PlanId};
+use domain::{ClientRequestId, PlanId, SendAt};
 use engine::{catalogue::RequestedAction, preview::Preview};
 
 use crate::endpoint::prelude::*;
@@ -27,6 +27,9 @@ struct PreviewBody {
     /// Its idempotency key: a job of this key is no duplicate of it.
     #[schema(value_type = Option<String>)]
     client_request_id: Option<ClientRequestId>,
+    /// When it is to be carried out, as a plan's action says; it changes nothing of what goes out.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    send_at: Option<SendAt>,
     /// The plan that holds it, whose prompt and answers tell which links are foreign.
     #[schema(value_type = Option<uuid::Uuid>)]
     plan_id: Option<PlanId>,
@@ -38,7 +41,7 @@ struct PreviewBody {
     responses((status = 200, description = "The action as it would go out", body = Preview))
 )]
 async fn handler(State(web): State<Web>, may: Authorized, Json(body): Json<PreviewBody>) -> Answer<Preview> {
-    let PreviewBody { provider, action, params, client_request_id, plan_id } = body;
-    let asked = RequestedAction { provider, action, params, client_request_id };
+    let PreviewBody { provider, action, params, client_request_id, send_at, plan_id } = body;
+    let asked = RequestedAction { provider, action, params, client_request_id, send_at };
     Ok(Out(web.engine.actions.preview(&may.caller, &asked, plan_id).await?))
 }
