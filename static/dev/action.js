@@ -13,7 +13,7 @@ const CONNECT = new Map([
   ['needs-reauth', true],
 ]);
 /** Warnings that are shown, and that no action waits for. */
-const ONLY_SHOWN = new Set(['external']);
+const ONLY_SHOWN = new Set(['external', 'draft-only']);
 /** Whether a person has to look at a warning first. */
 export const stops = ({ code }) => !ONLY_SHOWN.has(code);
 /** How long after the last keystroke an edited action is checked. */

@@ -188,9 +188,9 @@ class JobView {
 
   resultView(result) {
     if (!isObject(result)) return result === null || result === undefined ? null : el('p', { 'data-test': 'job-result' }, foreign(result));
+    if (result.done) return el('p', { class: 'hint', 'data-test': 'job-result' }, foreign(result.done));
     // The steps already show that it is in the outbox.
     if (result.outbox === true) return null;
-    if (result.done) return el('p', { class: 'hint', 'data-test': 'job-result' }, foreign(result.done));
     return el(
       'div',
       { class: 'stack', 'data-test': 'job-result' },

@@ -63,6 +63,7 @@ const view = (entry) =>
       'p',
       { class: 'fine' },
       present([
+        entry.effect === 'draft' && 'draft · ',
         entry.from && ['from ', foreign(entry.from), ' · '],
         foreign(entry.action ?? '', { class: 'mono' }),
         entry.written_at && [' · ', time(entry.written_at)],

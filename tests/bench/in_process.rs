@@ -19,6 +19,8 @@ pub fn engine_in(folder: &Path, variables: &[(&str, &str)]) -> (Parts, Caller) {
         workspace,
         scopes: Scope::all(),
         allow: None,
+        agent: false,
+        draft_only: false,
         ticket: Ticket::default(),
     };
     (parts, caller)

@@ -128,6 +128,8 @@ pub fn caller(workspace: &str) -> Caller {
         workspace,
         scopes: Scope::all(),
         allow: None,
+        agent: false,
+        draft_only: false,
         ticket: engine::limits::Ticket::default(),
     }
 }

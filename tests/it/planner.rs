@@ -653,6 +653,8 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
                 bound_actor: None,
                 default_actor: domain::ActorHash::of(&"local".parse().unwrap(), &"local".parse().unwrap()),
                 allow: None,
+                agent: false,
+                draft_only: false,
                 scopes: domain::Scope::all(),
                 ticket: engine::limits::Ticket::default(),
             };

@@ -190,7 +190,7 @@ impl Keys for Counting {
 
 fn new_key() -> NewKey {
     let (workspace, scopes) = ("acme".parse().unwrap(), domain::Scope::all());
-    NewKey { workspace, scopes, actor: None, allow: None, lifetime: None, name: None }
+    NewKey { workspace, scopes, actor: None, allow: None, lifetime: None, name: None, agent: false, draft_only: false }
 }
 
 fn counting() -> (Inside, Arc<AtomicUsize>) {
@@ -228,6 +228,8 @@ async fn a_forged_key_costs_one_read_in_ten_seconds_and_a_key_of_its_id_is_found
         revoked_at: None,
         expires_at: None,
         name: None,
+        agent: false,
+        draft_only: false,
     };
     assert!(inside.parts.ledger.keys.put_key(&record).await.unwrap());
     inside.clock.advance(Duration::from_secs(10));

@@ -193,7 +193,16 @@ async fn who_revokes_without_redis_is_told_that_it_takes_seconds() {
 
 fn new_key(lifetime: Option<Duration>) -> NewKey {
     let scopes = domain::Scope::all();
-    NewKey { workspace: "local".parse().unwrap(), scopes, actor: None, allow: None, lifetime, name: None }
+    NewKey {
+        workspace: "local".parse().unwrap(),
+        scopes,
+        actor: None,
+        allow: None,
+        lifetime,
+        name: None,
+        agent: false,
+        draft_only: false,
+    }
 }
 
 /// The use cases, with ids by which no two keys are alike.

@@ -50,7 +50,7 @@ enum Run {
     /// Set and print the share of actors that may use a provider.
     #[command(subcommand)]
     Rollout(Rollout),
-    /// Restrict the actions of a workspace.
+    /// Restrict what a workspace may do.
     #[command(subcommand)]
     Workspaces(Workspaces),
     /// Print the audit of a workspace, or check that nobody has changed it.

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 use domain::{
     AuditEntry, AuditHead, AuditVerdict, ContentHash, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider,
-    WorkspaceId, WorkspaceSettings,
+    WorkspaceId, WorkspaceSettings, sha256_hex,
 };
 use engine::ports::{
     Audit, AuditFilter, Connections, Contents, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry, Plans,
@@ -364,9 +364,21 @@ impl<R: Records> Settings for RecordLedger<R> {
         &self,
         id: &WorkspaceId,
         settings: &WorkspaceSettings,
+        over: Option<&WorkspaceSettings>,
         audit: &AuditEntry,
-    ) -> Result<(), LedgerError> {
-        self.put_audited(Record::new(workspace_key(id), json(settings)?), audit).await
+    ) -> Result<Save, LedgerError> {
+        let there = self.get(workspace_key(id)).await?;
+        if there.as_ref().map(read::<WorkspaceSettings>).transpose()?.as_ref() != over {
+            return Ok(Save::Stale);
+        }
+        let condition = match there {
+            None => If::Free,
+            // A record from before there were versions.
+            Some(there) => there.version.map_or(If::Any, If::Version),
+        };
+        let mut record = Record::new(workspace_key(id), json(settings)?);
+        record.version = Some(sha256_hex(record.body.as_bytes()));
+        self.save_version(record, condition, Vec::new(), Some(audit.clone())).await
     }
 }
 

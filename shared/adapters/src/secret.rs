@@ -79,6 +79,8 @@ impl StoredSecrets for Secrets {
                 Secret::Given(_) => None,
                 #[cfg(feature = "aws")]
                 Secret::Stored { manager, arn } => manager.without_value(arn).await,
+                #[cfg(feature = "aws")]
+                Secret::Minted(_) => None,
             }
         });
         join_all(looks).await.into_iter().flatten().collect()

@@ -26,4 +26,10 @@ impl Effect {
     pub const fn is_repeatable(self, has_draft: bool) -> bool {
         has_draft || !matches!(self, Self::Send)
     }
+
+    /// The effect of a job. Where it is draft-only, a send ends after its draft.
+    #[must_use]
+    pub const fn of_job(self, draft_only: bool) -> Self {
+        if draft_only && matches!(self, Self::Send) { Self::Draft } else { self }
+    }
 }

@@ -55,6 +55,9 @@ pub struct Job {
     /// Whom it reaches with which content; none where it reaches nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_hash: Option<ContentHash>,
+    /// A send ends after its draft. What was accepted so stays so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draft_only: bool,
     /// Sent, or written to the outbox.
     pub via: Via,
     /// The account that was connected when it was accepted, as a connection names it. No other account carries it out.
@@ -298,6 +301,8 @@ pub struct NewJob {
     pub payload_hash: PayloadHash,
     /// Whom it reaches with which content.
     pub content_hash: Option<ContentHash>,
+    /// A send ends after its draft.
+    pub draft_only: bool,
     /// Sent, or written to the outbox.
     pub via: Via,
     /// The account that is connected, as a connection names it.
@@ -323,6 +328,7 @@ impl Job {
             client_request_id: new.client_request_id,
             payload_hash: new.payload_hash,
             content_hash: new.content_hash,
+            draft_only: new.draft_only,
             via: new.via,
             account: new.account,
             state: State::Queued,
@@ -549,6 +555,12 @@ impl Job {
         Ok(Self { event: Some(JobEvent::Resolved), result, error, ..self.ended(state, now) })
     }
 
+    /// The same job, whose send ends after its draft from now on: it reaches nobody.
+    #[must_use]
+    pub fn made_draft_only(self) -> Self {
+        Self { draft_only: true, content_hash: None, ..self }
+    }
+
     /// When a job that only waits gives up; a retry begins the day anew.
     pub fn gives_up_at(&self) -> Timestamp {
         self.started_at.unwrap_or(self.created_at) + SignedDuration::from_hours(GIVE_UP_AFTER_HOURS)
@@ -665,9 +677,17 @@ impl Job {
             job_id: Some(self.job_id),
             sha256: Some(self.payload_hash.as_str().to_owned()),
             content_sha256: content.map(ToOwned::to_owned),
-            value: (was_checked && self.is_held()).then(|| held_because(&self.because)),
+            value: self.told(was_checked),
             ..AuditEntry::new(id, Some(self.workspace_id.clone()), event, by, self.touched_at)
         })
+    }
+
+    /// What the audit is told beside the rules: that it is held, and why, and that it ends after its draft.
+    fn told(&self, was_checked: bool) -> Option<String> {
+        let names: Vec<&str> = self.because.iter().map(|reason| reason.as_str()).collect();
+        let held = (was_checked && self.is_held()).then(|| format!("held: {}", names.join(", ")));
+        let told: Vec<String> = held.into_iter().chain(self.draft_only.then(|| "draft-only".to_owned())).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// How long the work took, from the first claim to the end.
@@ -709,12 +729,6 @@ impl Job {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(count: &u32) -> bool {
     *count == 0
-}
-
-/// The reasons in words, for the audit.
-fn held_because(because: &[Because]) -> String {
-    let names: Vec<&str> = because.iter().map(|reason| reason.as_str()).collect();
-    format!("held: {}", names.join(", "))
 }
 
 fn after_days(time: Timestamp, days: i64) -> Timestamp {

@@ -50,6 +50,12 @@ pub struct KeyRecord {
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<KeyName>,
+    /// An agent has it: its jobs are held, and it cannot approve.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub agent: bool,
+    /// Its sends end after their drafts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draft_only: bool,
 }
 
 impl ApiKey {
@@ -83,6 +89,16 @@ impl ApiKey {
 }
 
 impl KeyRecord {
+    /// The permissions that it gives. An agent's key never approves, whatever its record says.
+    pub fn usable_scopes(&self) -> BTreeSet<Scope> {
+        self.scopes.iter().copied().filter(|scope| !(self.agent && *scope == Scope::ActionsApprove)).collect()
+    }
+
+    /// What sets it apart from other keys, by the names of the command line: `agent`, `draft-only`.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        [(self.agent, "agent"), (self.draft_only, "draft-only")].into_iter().filter_map(|(is, name)| is.then_some(name))
+    }
+
     /// The audit entry of its creation, or of its end once it is revoked, which the ledger writes in the same transaction.
     pub fn audit(&self) -> AuditEntry {
         let (event, at) =
@@ -92,8 +108,9 @@ impl KeyRecord {
         (entry.key_id, entry.actor) = (Some(self.key_id.clone()), self.bound_actor.clone());
         if self.revoked_at.is_none() {
             let scopes: Vec<&str> = self.scopes.iter().map(|scope| scope.as_str()).collect();
-            let allow = self.allow.as_ref().map(|allow| format!("; {allow}")).unwrap_or_default();
-            entry.value = Some(format!("{}{allow}", scopes.join(",")));
+            let allow = self.allow.as_ref().map(ToString::to_string).into_iter();
+            let parts = std::iter::once(scopes.join(",")).chain(allow).chain(self.kinds().map(str::to_owned));
+            entry.value = Some(parts.collect::<Vec<_>>().join("; "));
         }
         entry
     }
@@ -157,7 +174,22 @@ mod tests {
         let before = r#"{ "key_id": "aB3dE6gH9jK2", "workspace_id": "acme", "scopes": ["actions:preview"],
             "bound_actor": null, "secret_sha256": "00", "created_at": "2026-01-01T00:00:00Z", "revoked_at": null }"#;
         let key: KeyRecord = serde_json::from_str(before).unwrap();
-        assert_eq!((key.expires_at, key.name), (None, None));
+        assert_eq!((key.expires_at, &key.name, key.agent, key.draft_only), (None, &None, false, false));
+        assert_eq!(key.kinds().count(), 0);
+    }
+
+    #[test]
+    fn an_agents_key_does_not_approve_whatever_its_record_says() {
+        let record = r#"{ "key_id": "aB3dE6gH9jK2", "workspace_id": "acme", "secret_sha256": "00", "agent": true,
+            "scopes": ["actions:preview", "actions:approve"], "bound_actor": null, "revoked_at": null,
+            "created_at": "2026-01-01T00:00:00Z" }"#;
+        let agents: KeyRecord = serde_json::from_str(record).unwrap();
+        assert_eq!(agents.usable_scopes(), [Scope::ActionsPreview].into());
+        let persons = KeyRecord { agent: false, draft_only: true, ..agents.clone() };
+        assert_eq!(persons.usable_scopes(), [Scope::ActionsPreview, Scope::ActionsApprove].into());
+        let told = |key: &KeyRecord| key.audit().value.unwrap();
+        assert_eq!(told(&agents), "actions:preview,actions:approve; agent");
+        assert_eq!(told(&persons), "actions:preview,actions:approve; draft-only");
     }
 
     #[test]

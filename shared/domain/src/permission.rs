@@ -117,6 +117,19 @@ pub struct WorkspaceSettings {
     /// The actions that it may run, among those of the deployment; all of those if unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow: Option<Allowlist>,
+    /// Its sends end after their drafts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draft_only: bool,
+}
+
+impl fmt::Display for WorkspaceSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.allow {
+            Some(allow) => allow.fmt(f)?,
+            None => f.write_str("all")?,
+        }
+        f.write_str(if self.draft_only { "; draft-only" } else { "" })
+    }
 }
 
 #[cfg(test)]

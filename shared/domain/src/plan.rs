@@ -29,6 +29,9 @@ pub struct Plan {
     pub warnings: Vec<Warning>,
     /// Why there is no action, or what else a person should know.
     pub notes: Option<String>,
+    /// Sends of this plan end after their drafts.
+    #[serde(default)]
+    pub draft_only: bool,
 }
 
 /// One action of a plan, as execute accepts it.

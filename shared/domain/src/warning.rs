@@ -47,11 +47,13 @@ pub enum WarningCode {
     Duplicate,
     /// A recipient is outside of the operator's own domains.
     External,
+    /// The action ends after its draft, and nothing is sent.
+    DraftOnly,
 }
 
 impl WarningCode {
     /// Whether a person has to look before the action is carried out. Other warnings are only shown.
     pub fn stops(self) -> bool {
-        self != Self::External
+        !matches!(self, Self::External | Self::DraftOnly)
     }
 }

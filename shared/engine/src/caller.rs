@@ -21,6 +21,10 @@ pub struct Caller {
     pub scopes: BTreeSet<Scope>,
     /// The actions that it may run, of those that its workspace may; all of them if it is not set.
     pub allow: Option<Allowlist>,
+    /// It is an agent's: its jobs are held.
+    pub agent: bool,
+    /// Its sends end after their drafts.
+    pub draft_only: bool,
     /// What this request still owes the rate limits.
     pub ticket: Ticket,
 }

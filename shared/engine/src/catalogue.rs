@@ -119,6 +119,41 @@ impl ActionSpec {
     pub(crate) fn drafts_with(&self, provider: &ProviderSpec, access: &Access) -> bool {
         !self.scopes.draft.is_empty() && provider.grants(&access.scopes, self.scopes.draft)
     }
+
+    /// Whether it may run where sends end after their drafts: it leaves a draft, or reaches nobody.
+    pub(crate) fn may_be_draft_only(&self, has_recipients: bool) -> bool {
+        match self.effect {
+            Effect::Read | Effect::Draft => true,
+            Effect::Change => !has_recipients,
+            Effect::Send => !self.scopes.draft.is_empty(),
+        }
+    }
+
+    /// The scopes that it needs to make a draft, without those that only sending the draft needs.
+    pub(crate) fn draft_scopes(&self) -> Vec<&'static str> {
+        let OAuthScopes { required, draft } = self.scopes;
+        draft.iter().copied().filter(|scope| !required.contains(scope)).collect()
+    }
+
+    /// Whether it can make a draft with this access to an account of its provider.
+    pub(crate) fn can_leave_draft(&self, provider: &ProviderSpec, access: &Access) -> bool {
+        provider.grants(&access.scopes, &self.draft_scopes())
+    }
+
+    /// The refusal of a draft-only job in an account that lacks the scope for drafts. None where nothing is known of the
+    /// account.
+    pub(crate) fn lacks_draft_scope(&self, provider: &ProviderSpec, connection: &Connection) -> Option<Problem> {
+        let is_known = self.effect == Effect::Send && connection.access().is_some();
+        if !is_known || connection.access().is_some_and(|access| self.can_leave_draft(provider, access)) {
+            return None;
+        }
+        let detail = format!(
+            "{} is connected without the permission for drafts, and only drafts are allowed here",
+            provider.name
+        );
+        let problem = Problem::at(ProblemCode::ReauthRequired, "/provider", detail);
+        Some(Problem { connect: Some(self.provider), ..problem })
+    }
 }
 
 /// One action of the catalogue.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use domain::{ActorHash, AuditEntry, AuditEvent, JobError, KeyId, Provider, WorkspaceId, sha256_hex};
+use domain::{ActorHash, AuditEntry, AuditEvent, JobError, KeyId, Provider, Rule, WorkspaceId, sha256_hex};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -402,9 +402,16 @@ impl Connector {
         let specs = self.catalogue.iter().map(|action| action.spec());
         for spec in specs.filter(|spec| spec.provider == provider && permissions.allow(&spec.action_id())) {
             let OAuthScopes { required, draft } = spec.scopes;
-            for scope in if drafts && !draft.is_empty() { draft } else { required } {
+            let scopes = match permissions.draft_only() {
+                _ if draft.is_empty() => required.to_vec(),
+                // Nobody here may send. Beside a draft-only key others may, with the same account.
+                Some(Rule::Workspace) => spec.draft_scopes(),
+                Some(_) => draft.to_vec(),
+                None => if drafts { draft } else { required }.to_vec(),
+            };
+            for scope in scopes {
                 if !needed.iter().any(|known| known == scope) {
-                    needed.push((*scope).to_owned());
+                    needed.push(scope.to_owned());
                 }
             }
         }

@@ -228,6 +228,7 @@ impl Engine {
                 budget,
                 plans: plans.clone(),
                 lookout: lookout.clone(),
+                accounts: accounts.clone(),
             },
             executor: Executor {
                 catalogue: catalogue.clone(),

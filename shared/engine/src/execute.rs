@@ -124,7 +124,7 @@ impl Executor {
     async fn try_execute(&self, caller: &Caller, request: ExecuteRequest) -> Result<Vec<Accepted>, Problem> {
         caller.workspace_of(request.workspace_id.as_deref())?;
         let asked_actor = caller.actor_of(request.actor_id)?;
-        let (actions, actor, planned_in) = match (request.plan_id, request.actions) {
+        let (actions, actor, draft_only, planned_in) = match (request.plan_id, request.actions) {
             (Some(_), Some(_)) => return Err(Problem::invalid("/plan_id", "give plan_id or actions, not both")),
             (None, None) => return Err(Problem::invalid("/actions", "is required, unless plan_id is given")),
             (None, Some(_)) if self.require_plan => {
@@ -133,7 +133,7 @@ impl Executor {
             }
             (None, Some(actions)) => {
                 let actor = asked_actor.ok_or_else(|| Problem::invalid("/actor_id", "is required with actions"))?;
-                (actions, actor, None)
+                (actions, actor, false, None)
             }
             (Some(plan), None) => self.plans.actions(caller, plan, asked_actor).await?,
         };
@@ -147,10 +147,12 @@ impl Executor {
         }
         let now = self.clock.now();
         let times = all(actions.iter().map(|action| send_at(action, request.send_at, now)))?;
-        let permissions = self.gate.permissions(caller).await?;
+        // What was shown as a draft stays one, whoever executes the plan.
+        let permissions = self.gate.permissions(caller).await?.and_draft_only(draft_only);
+        let draft_only = permissions.is_draft_only();
         let checked = self.check(&permissions, &actions, request.idempotency_key.as_deref())?;
         let rollouts = self.check_rollout(&actor, &checked).await?;
-        let routes = self.check_connections(caller, &checked).await?;
+        let routes = self.check_connections(caller, &checked, draft_only).await?;
 
         let accepted = checked.into_iter().zip(rollouts).zip(routes).zip(times).enumerate();
         let jobs = accepted.map(|(place, (((mut action, rollout), (via, account)), send_at))| {
@@ -167,7 +169,8 @@ impl Executor {
                 provider: action.spec.provider,
                 action: action.spec.action_id(),
                 client_request_id: action.key,
-                content_hash: content_hash(action.spec.effect, &*action.call),
+                content_hash: content_hash(action.spec.effect.of_job(draft_only), &*action.call),
+                draft_only,
                 payload_hash: payload_hash(action.spec.provider, &action.spec.action_id(), &action.call.params()),
                 via,
                 account,
@@ -213,7 +216,7 @@ impl Executor {
                 }
             }
         }))?;
-        let rules = all(calls.iter().map(|(spec, call)| self.gate.check(permissions, &spec.action_id(), &**call)))?;
+        let rules = all(calls.iter().map(|(spec, call)| self.gate.check(permissions, spec, &**call)))?;
         let checked = calls.into_iter().zip(keys).zip(rules);
         Ok(checked.map(|(((spec, call), key), rules)| Checked { spec, call, key, rules }).collect())
     }
@@ -239,6 +242,7 @@ impl Executor {
         &self,
         caller: &Caller,
         checked: &[Checked<'_>],
+        draft_only: bool,
     ) -> Result<Vec<(Via, Option<String>)>, Problem> {
         let mut known: BTreeMap<Provider, Connection> = BTreeMap::new();
         for provider in providers(checked) {
@@ -246,6 +250,10 @@ impl Executor {
         }
         all(checked.iter().map(|action| {
             let provider = action.spec.provider;
+            let lacks = || action.spec.lacks_draft_scope(self.catalogue.provider(provider), &known[&provider]);
+            if let Some(problem) = draft_only.then(lacks).flatten() {
+                return Err(problem);
+            }
             let (code, detail) = match &known[&provider] {
                 Connection::Sandbox(_) => return Ok((Via::Sandbox, None)),
                 Connection::Live(access) => return Ok((Via::Live, access.account.clone())),

@@ -8,14 +8,18 @@ use telemetry::{labels::Decision, names::PERMISSION_CHECKS};
 use crate::{
     Caller, Problem, ProblemCode,
     keys::KeyStore,
-    ports::{Call, LedgerError},
+    ports::{ActionSpec, Call, LedgerError},
     settings::OperatorSettings,
 };
 
-/// What a request or a job may run: what the deployment allows, narrowed by its workspace, narrowed by its key. Each
-/// rule that is asked, in this order, with its allowlist; none allows everything.
+/// What a request or a job may run: what the deployment allows, narrowed by its workspace, narrowed by its key.
 #[derive(Debug, Clone)]
-pub struct Permissions(Vec<(Rule, Option<Allowlist>)>);
+pub struct Permissions {
+    /// Each rule that is asked, in this order, with its allowlist; none allows everything.
+    rules: Vec<(Rule, Option<Allowlist>)>,
+    /// The rule by which sends end after their drafts, if there is one.
+    draft_only: Option<Rule>,
+}
 
 impl Permissions {
     /// Whether an action may run: the one place that answers it. Gives the rules that said yes, or the rule
@@ -25,7 +29,23 @@ impl Permissions {
             Some(allow) if !allow.allows(action) => Err(*rule),
             _ => Ok(*rule),
         };
-        self.0.iter().map(ask).collect()
+        self.rules.iter().map(ask).collect()
+    }
+
+    /// The rule by which sends end after their drafts, if there is one.
+    pub fn draft_only(&self) -> Option<Rule> {
+        self.draft_only
+    }
+
+    /// Whether sends end after their drafts.
+    pub fn is_draft_only(&self) -> bool {
+        self.draft_only.is_some()
+    }
+
+    /// The same, where sends end after their drafts also if a plan said so.
+    pub(crate) fn and_draft_only(mut self, planned: bool) -> Self {
+        self.draft_only = self.draft_only.or(planned.then_some(Rule::Key));
+        self
     }
 
     /// Whether an action may run; for what is only shown.
@@ -46,45 +66,53 @@ impl Gate {
     /// What a caller may run.
     pub(crate) async fn permissions(&self, caller: &Caller) -> Result<Permissions, LedgerError> {
         let mut permissions = self.permissions_in(&caller.workspace).await?;
-        permissions.0.extend(caller.key_id.as_ref().map(|_| (Rule::Key, caller.allow.clone())));
-        Ok(permissions)
+        permissions.rules.extend(caller.key_id.as_ref().map(|_| (Rule::Key, caller.allow.clone())));
+        Ok(permissions.and_draft_only(caller.draft_only))
     }
 
     /// What a workspace may run, whatever its keys may.
     pub(crate) async fn permissions_in(&self, workspace: &WorkspaceId) -> Result<Permissions, LedgerError> {
-        let narrowed = self.settings.recent_workspace(workspace).await?.allow;
+        let settings = self.settings.recent_workspace(workspace).await?;
         let mut rules = vec![(Rule::Deployment, Some(self.allowlist.clone()))];
-        rules.extend(narrowed.map(|allow| (Rule::Workspace, Some(allow))));
-        Ok(Permissions(rules))
+        rules.extend(settings.allow.map(|allow| (Rule::Workspace, Some(allow))));
+        Ok(Permissions { rules, draft_only: settings.draft_only.then_some(Rule::Workspace) })
     }
 
     /// What a job may run now, which may be less than when it was accepted. The key is read from the ledger, not from
     /// memory: a revoked key allows nothing, so that a job that was queued with a stolen key does not run after the key
     /// was revoked. A key that has expired since was good when it asked.
     pub(crate) async fn permissions_of(&self, job: &Job) -> Result<Permissions, LedgerError> {
-        let mut permissions = self.permissions_in(&job.workspace_id).await?;
+        let mut permissions = self.permissions_in(&job.workspace_id).await?.and_draft_only(job.draft_only);
         if let Some(id) = &job.key_id {
             let key = self.keys.keys.key(id).await?.filter(|key| key.revoked_at.is_none());
-            permissions.0.push((Rule::Key, key.map_or_else(|| Some(Allowlist::default()), |key| key.allow)));
+            permissions = permissions.and_draft_only(key.as_ref().is_some_and(|key| key.draft_only));
+            permissions.rules.push((Rule::Key, key.map_or_else(|| Some(Allowlist::default()), |key| key.allow)));
         }
         Ok(permissions)
     }
 
-    /// Refuses an action that may not run, or a recipient of a domain that is not allowed. Pointers start at the
-    /// action. Gives the rules that said yes.
+    /// Refuses an action that may not run, or a recipient of a domain that is not allowed. Where sends end after their
+    /// drafts, it refuses whatever else reaches people. Pointers start at the action. Gives the rules that said yes.
     pub(crate) fn check(
         &self,
         permissions: &Permissions,
-        action: &ActionId,
+        spec: &ActionSpec,
         call: &dyn Call,
     ) -> Result<Vec<Rule>, Problem> {
-        let checked = self.ask_rules(permissions, action, call);
+        let checked = self.ask_rules(permissions, spec, call);
         let decision = if checked.is_err() { Decision::Deny } else { Decision::Allow };
         PERMISSION_CHECKS.count(&[decision.into()]);
         checked
     }
 
-    fn ask_rules(&self, permissions: &Permissions, action: &ActionId, call: &dyn Call) -> Result<Vec<Rule>, Problem> {
+    /// The same without being counted, for what is only shown.
+    pub(crate) fn ask_rules(
+        &self,
+        permissions: &Permissions,
+        spec: &ActionSpec,
+        call: &dyn Call,
+    ) -> Result<Vec<Rule>, Problem> {
+        let action = &spec.action_id();
         let mut rules = permissions.can_execute(action).map_err(|rule| {
             let detail = match rule {
                 Rule::Workspace => format!("{action} is not among the actions of this workspace"),
@@ -93,8 +121,14 @@ impl Gate {
             };
             Problem::at(ProblemCode::ActionNotAllowed, "/action", detail).by_rule(rule)
         })?;
-        let errors: Vec<Violation> = call
-            .addresses()
+        let addresses = call.addresses();
+        if let Some(rule) = permissions.draft_only
+            && !spec.may_be_draft_only(addresses.iter().any(|param| param.is_recipient))
+        {
+            let detail = format!("{action} reaches people and leaves no draft, and only drafts are allowed here");
+            return Err(Problem::at(ProblemCode::ActionNotAllowed, "/action", detail).by_rule(rule));
+        }
+        let errors: Vec<Violation> = addresses
             .into_iter()
             .filter(|param| !self.recipient_domains.allow(param.address))
             .map(|param| {

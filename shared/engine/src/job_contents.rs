@@ -1,7 +1,7 @@
 //! What jobs are about: a summary for lists, and what was or will be sent. Both are opened from the sealed params, for as
 //! long as these are kept.
 
-use domain::{Address, Job, JobId, Scope, Via};
+use domain::{Address, Effect, Job, JobId, Scope, Via};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -33,6 +33,10 @@ pub struct JobSummary {
     pub recipients: Vec<String>,
     /// How many more there are.
     pub more: usize,
+    /// Where its draft lies, for a job that ended with one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "utoipa", schema(required = false, example = "Among the drafts of ana@example.com."))]
+    pub draft: Option<String>,
 }
 
 impl JobSummary {
@@ -46,7 +50,7 @@ impl JobSummary {
         }
         let more = recipients.len().saturating_sub(RECIPIENTS);
         recipients.truncate(RECIPIENTS);
-        Self { title: call.title().chars().take(TITLE).collect(), recipients, more }
+        Self { title: call.title().chars().take(TITLE).collect(), recipients, more, draft: None }
     }
 }
 
@@ -111,6 +115,18 @@ impl JobService {
             }
         }
         summaries
+    }
+
+    /// Where the draft lies that a job ended with, given its opened result.
+    pub fn draft_of(&self, job: &Job, result: Option<&Value>) -> Option<String> {
+        let result = result.filter(|_| self.effect(job) == Some(Effect::Draft))?;
+        Some(match (job.via, result["from"].as_str()) {
+            (Via::Sandbox, _) => "In the outbox, as a draft.".to_owned(),
+            (Via::Live, Some(from)) => format!("Among the drafts of {from}."),
+            (Via::Live, None) => {
+                format!("Among the drafts of the connected {} account.", self.catalogue.provider(job.provider).account)
+            }
+        })
     }
 
     /// What a job of the caller's sent or will send.

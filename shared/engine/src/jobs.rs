@@ -147,9 +147,9 @@ impl JobService {
         Ok(opened)
     }
 
-    /// What an action does to the world; none if the catalogue has it no more.
+    /// What a job does to the world; none if the catalogue has its action no more.
     pub fn effect(&self, job: &Job) -> Option<Effect> {
-        self.catalogue.find(job.action.as_str()).map(|action| action.spec().effect)
+        self.catalogue.find(job.action.as_str()).map(|action| action.spec().effect.of_job(job.draft_only))
     }
 
     /// Cancels a job that no worker has claimed.
@@ -227,7 +227,8 @@ impl JobService {
         let call = self.call(&known, &contents).await?;
         let retried = |job: &Job, now| {
             let terms = self.approval.terms(caller, job, &*call, now);
-            Ok(Job { allowed_by: rules.clone(), ..job.retried(terms, now)? })
+            let job = Job { allowed_by: rules.clone(), ..job.retried(terms, now)? };
+            Ok(if permissions.is_draft_only() { job.made_draft_only() } else { job })
         };
         self.change(caller, id, says, retried).await
     }

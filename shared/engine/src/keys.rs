@@ -33,6 +33,30 @@ pub struct NewKey {
     pub lifetime: Option<Duration>,
     /// What people call it.
     pub name: Option<KeyName>,
+    /// An agent has it: its jobs are held, and it cannot approve.
+    pub agent: bool,
+    /// Its sends end after their drafts.
+    pub draft_only: bool,
+}
+
+/// Why no key was made.
+#[derive(Debug, thiserror::Error)]
+pub enum NewKeyError {
+    /// An agent would approve its own jobs.
+    #[error("an agent's key cannot have the scope actions:approve")]
+    AgentApproves,
+    /// The ledger did not store it.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<NewKeyError> for Problem {
+    fn from(error: NewKeyError) -> Self {
+        match error {
+            NewKeyError::AgentApproves => Self::invalid("/scopes", &error.to_string()),
+            NewKeyError::Ledger(error) => error.into(),
+        }
+    }
 }
 
 /// Tells callers apart by their API keys, and makes and ends keys.
@@ -86,11 +110,13 @@ impl KeyStore {
         self.limiter.issue(&ticket, &record.workspace_id, &record.key_id, self.clock.now())?;
         Ok(Caller {
             default_actor: record.bound_actor.clone().unwrap_or_else(own_name),
+            scopes: record.usable_scopes(),
             workspace: record.workspace_id,
             key_id: Some(record.key_id),
             bound_actor: record.bound_actor,
-            scopes: record.scopes,
             allow: record.allow,
+            agent: record.agent,
+            draft_only: record.draft_only,
             ticket,
         })
     }
@@ -150,7 +176,7 @@ impl KeyStore {
     }
 
     /// Makes a key.
-    pub async fn create(&self, new: NewKey) -> Result<ApiKey, LedgerError> {
+    pub async fn create(&self, new: NewKey) -> Result<ApiKey, NewKeyError> {
         let key = create_key(&*self.keys, &*self.clock, &*self.ids, new).await?;
         self.missing.take(key.id(), self.clock.now());
         Ok(key)
@@ -163,7 +189,10 @@ pub(crate) fn unauthenticated() -> Problem {
 }
 
 /// Makes a key and stores its record. The key itself is in the answer and nowhere else.
-pub async fn create_key(keys: &dyn Keys, clock: &dyn Clock, ids: &dyn Ids, new: NewKey) -> Result<ApiKey, LedgerError> {
+pub async fn create_key(keys: &dyn Keys, clock: &dyn Clock, ids: &dyn Ids, new: NewKey) -> Result<ApiKey, NewKeyError> {
+    if new.agent && new.scopes.contains(&Scope::ActionsApprove) {
+        return Err(NewKeyError::AgentApproves);
+    }
     loop {
         let mut random = [0; 64];
         // Four UUIDs of 122 random bits each; the fixed bits of each fall on two of its characters.
@@ -182,6 +211,8 @@ pub async fn create_key(keys: &dyn Keys, clock: &dyn Clock, ids: &dyn Ids, new: 
             revoked_at: None,
             expires_at: new.lifetime.map(|lifetime| now.checked_add(lifetime).unwrap_or(Timestamp::MAX)),
             name: new.name.clone(),
+            agent: new.agent,
+            draft_only: new.draft_only,
         };
         // An id is taken already with a chance of one in 62^12.
         if keys.put_key(&record).await? {

@@ -24,6 +24,8 @@ pub struct Preview {
     pub sha256: String,
     /// The account's address, if it is known.
     pub from: Option<String>,
+    /// It would end after its draft: this key or its workspace is draft-only.
+    pub draft_only: bool,
     /// What a person should know.
     pub warnings: Vec<Warning>,
 }
@@ -48,15 +50,22 @@ impl CatalogueView {
         let rendered = call.render(&RenderContext { from: from.clone(), date, id })?;
         let job = asked.client_request_id.as_ref().map(|key| JobId::of(workspace, key));
         let bound_actor = caller.bound_actor.as_ref();
-        let proposal = Proposal { workspace, bound_actor, action, call: &*call, words: words.as_deref(), job };
+        let permissions = self.gate.permissions(caller).await?;
+        let (words, draft_only) = (words.as_deref(), permissions.is_draft_only());
+        let proposal = Proposal { workspace, bound_actor, action, call: &*call, words, job, draft_only };
         let warnings = self.lookout.warnings(proposal).await?;
         let mut warnings: Vec<Warning> = warnings.into_iter().map(|warning| warning.under("/params")).collect();
         let name = self.catalogue.provider(spec.provider).name;
         let mut warn = |code, field: &str, text: String| {
             warnings.push(Warning { code, field: Some(field.to_owned()), text });
         };
-        if !self.gate.permissions(caller).await?.allow(&spec.action_id()) {
+        let refused = self.gate.ask_rules(&permissions, spec, &*call).err();
+        if refused.is_some_and(|problem| problem.code == ProblemCode::ActionNotAllowed) {
             warn(WarningCode::NotAllowed, "/action", format!("{} is not allowed here and would be refused", spec.id));
+        }
+        let lacks = || spec.lacks_draft_scope(self.catalogue.provider(spec.provider), &connection);
+        if let Some(problem) = draft_only.then(lacks).flatten() {
+            warn(WarningCode::NeedsReauth, "/provider", problem.detail);
         }
         match connection {
             Connection::None => warn(WarningCode::NotConnected, "/provider", format!("{name} is not connected")),
@@ -69,7 +78,7 @@ impl CatalogueView {
         let sha256 = content_sha256(&*call, from.as_ref())?;
         let from = from.as_ref().map(Address::addr_spec);
         let Rendered { content_type, body } = rendered;
-        Ok(Preview { content_type, body, sha256, from, warnings })
+        Ok(Preview { content_type, body, sha256, from, draft_only, warnings })
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::{
-    ActorHash, Allowlist, AuditBy, AuditEntry, AuditEvent, Provider, WorkspaceId, WorkspaceSettings, in_rollout,
-};
+use domain::{ActorHash, AuditBy, AuditEntry, AuditEvent, Provider, WorkspaceId, WorkspaceSettings, in_rollout};
 use telemetry::{labels::Decision, names::ROLLOUT_DECISIONS};
 
 use crate::{
     audit::Auditor,
-    ports::{LedgerError, RolloutCache, Settings},
+    ports::{LedgerError, RolloutCache, Save, Settings},
     recent::Recent,
 };
 
@@ -71,12 +69,23 @@ impl OperatorSettings {
         self.rollouts.recall_or(&provider, self.auditor.clock.now(), load).await.ok()
     }
 
-    /// Narrows what a workspace may do to these actions, or no longer. Servers follow when they read it again.
-    pub async fn allow(&self, workspace: &WorkspaceId, allow: Option<Allowlist>) -> Result<(), LedgerError> {
+    /// Changes what a workspace may do, and gives its new settings. Servers follow when they read them again.
+    pub async fn change_workspace(
+        &self,
+        workspace: &WorkspaceId,
+        change: impl Fn(WorkspaceSettings) -> WorkspaceSettings,
+    ) -> Result<WorkspaceSettings, LedgerError> {
         let event = AuditEvent::WorkspaceChanged;
         let mut entry = self.auditor.entry(Some(workspace.clone()), event, AuditBy::CommandLine);
-        entry.value = Some(allow.as_ref().map_or_else(|| "all".to_owned(), Allowlist::to_string));
-        self.ledger.put_workspace(workspace, &WorkspaceSettings { allow }, &entry).await
+        // Each round means that another command changed them meanwhile.
+        loop {
+            let before = self.ledger.workspace(workspace).await?;
+            let settings = change(before.clone().unwrap_or_default());
+            entry.value = Some(settings.to_string());
+            if self.ledger.put_workspace(workspace, &settings, before.as_ref(), &entry).await? == Save::Done {
+                return Ok(settings);
+            }
+        }
     }
 
     /// A workspace's settings, as the ledger has them.

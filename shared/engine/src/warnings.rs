@@ -32,6 +32,14 @@ pub(crate) struct Proposal<'a> {
     pub(crate) words: Option<&'a str>,
     /// The job that the action is or will be, which is no duplicate of itself.
     pub(crate) job: Option<JobId>,
+    /// A send ends after its draft.
+    pub(crate) draft_only: bool,
+}
+
+impl Proposal<'_> {
+    fn effect(self) -> Effect {
+        self.action.spec().effect.of_job(self.draft_only)
+    }
 }
 
 /// Looks actions over.
@@ -53,14 +61,17 @@ impl Lookout {
             let text = format!("{} is outside of your own domains.", param.address.shown());
             warning(WarningCode::External, &param.pointer, text)
         }));
+        if proposal.effect() != proposal.action.spec().effect {
+            let text = "This ends as a draft: it is left among the account's drafts, and nothing is sent.".to_owned();
+            warnings.push(warning(WarningCode::DraftOnly, "", text));
+        }
         warnings.extend(self.duplicate(proposal).await?);
         Ok(warnings)
     }
 
     /// Warns of the same content to the same people: what went out within a day, may have gone out, or is on its way.
     async fn duplicate(&self, proposal: Proposal<'_>) -> Result<Option<Warning>, LedgerError> {
-        let spec = proposal.action.spec();
-        let Some(content) = content_hash(spec.effect, proposal.call) else { return Ok(None) };
+        let Some(content) = content_hash(proposal.effect(), proposal.call) else { return Ok(None) };
         let (workspace, jobs) = (proposal.workspace, &self.jobs.ledger);
         let (ended, open) =
             try_join(jobs.last_with_content(workspace, &content), jobs.list_open_jobs(workspace, MOST_OPEN)).await?;

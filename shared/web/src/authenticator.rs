@@ -66,6 +66,8 @@ impl Authenticator {
                 key_id: None,
                 bound_actor: None,
                 allow: None,
+                agent: false,
+                draft_only: false,
                 default_actor: actor.clone(),
                 scopes: Scope::all(),
                 ticket,

@@ -25,6 +25,8 @@ pub async fn keeps_and_revokes_keys(ledger: Adapter, now: Timestamp, seed: Uuid)
             revoked_at: None,
             expires_at: (n == 1).then(|| minute(now, 1000)),
             name: (n == 1).then(|| "Nightly report".parse().expect("a name")),
+            agent: n == 1,
+            draft_only: n == 1,
         }
     };
     let (first, mut other) = (make(1), make(2));

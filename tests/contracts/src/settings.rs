@@ -1,6 +1,7 @@
 //! Behaviours of [`engine::ports::Settings`].
 
 use domain::{Allowlist, Provider, WorkspaceSettings};
+use engine::ports::Save;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -29,12 +30,25 @@ pub async fn keeps_the_settings_of_each_workspace(ledger: Adapter, now: Timestam
     let (ours, other) = (workspace("settings", seed), workspace("unsettled", seed));
     assert_eq!(ledger.workspace(&ours).await.expect("reads"), None);
     let only = |action: &str| std::iter::once(action.parse().expect("an action")).collect();
-    for (n, allow) in [Some(only("gmail.send")), Some(Allowlist::default()), None].into_iter().enumerate() {
-        let settings = WorkspaceSettings { allow };
+    let mut before = None;
+    for (n, (allow, draft_only)) in
+        [(Some(only("gmail.send")), false), (Some(Allowlist::default()), true), (None, true), (None, false)]
+            .into_iter()
+            .enumerate()
+    {
+        let settings = WorkspaceSettings { allow, draft_only };
         let entry = entry(Some(&ours), now, seed, u8::try_from(n).expect("few"));
-        ledger.put_workspace(&ours, &settings, &entry).await.expect("writes");
-        assert_eq!(ledger.workspace(&ours).await.expect("reads"), Some(settings));
+        let stale = WorkspaceSettings { allow: Some(only("other.action")), draft_only };
+        let put = async |over: Option<&WorkspaceSettings>| {
+            ledger.put_workspace(&ours, &settings, over, &entry).await.expect("writes")
+        };
+        assert_eq!(put(Some(&stale)).await, Save::Stale, "others were read");
+        assert_eq!(put(before.as_ref()).await, Save::Done);
+        assert_eq!(ledger.workspace(&ours).await.expect("reads"), Some(settings.clone()));
         assert!(entries(&ledger, Some(&ours)).await.contains(&entry));
+        before = Some(settings);
     }
+    let unsettled = ledger.put_workspace(&ours, &WorkspaceSettings::default(), None, &entry(None, now, seed, 9)).await;
+    assert_eq!(unsettled.expect("writes"), Save::Stale, "somebody set them");
     assert_eq!(ledger.workspace(&other).await.expect("reads"), None, "each workspace has its own");
 }

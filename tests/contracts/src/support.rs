@@ -123,6 +123,7 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
             )),
             action,
             client_request_id: key.parse().expect("a sample job's key is 1 to 255 characters"),
+            draft_only: false,
             via: Via::Live,
             account: None,
             send_at: None,

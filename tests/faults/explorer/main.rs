@@ -82,6 +82,31 @@ fn without_leases_a_stale_fence_reaches_the_provider() {
     notices(Setup::GmailDrafts, Sabotage::NoLease, "stale fence");
 }
 
+#[test]
+fn without_the_mark_of_a_draft_only_job_its_draft_is_sent() {
+    notices(Setup::DraftOnly, Sabotage::NoDraftOnly, "draft-only");
+}
+
+#[test]
+fn a_draft_only_job_ends_with_its_draft_and_one_that_becomes_so_is_not_sent_again() {
+    for twist in [Twist::Crash, Twist::Freeze, Twist::Fault] {
+        for point in [(Site::Prepare, Phase::Before), (Site::Prepare, Phase::After), (Site::Save, Phase::After)] {
+            assert_eq!(end(&at(Setup::DraftOnly, point, twist, 1)), ("completed", None, 0), "{twist:?} {point:?}");
+        }
+    }
+    let gate = (Site::Open, Phase::After, Twist::DraftOnly, 1);
+    let refused = (Site::Perform, Phase::Before, Twist::RateLimited, 1);
+    let lost = (Site::Perform, Phase::After, Twist::Fault, 1);
+    for setup in [Setup::GmailDrafts, Setup::GraphDrafts] {
+        assert_eq!(end(&one_after_another(setup, &[gate]).0), ("completed", None, 0), "{setup:?}");
+        assert_eq!(end(&one_after_another(setup, &[refused, gate]).0), ("completed", None, 0), "{setup:?}");
+        let unknown = ("unknown", Some(JobErrorCode::OutcomeUnknown), 1);
+        assert_eq!(end(&one_after_another(setup, &[lost, gate]).0), unknown, "{setup:?}");
+    }
+    let reauth = ("failed", Some(JobErrorCode::ReauthRequired), 0);
+    assert_eq!(end(&one_after_another(Setup::SendOnly, &[gate]).0), reauth, "its account cannot make drafts");
+}
+
 const FOR_EVER: u32 = u32::MAX;
 
 fn end(run: &Run) -> (&'static str, Option<JobErrorCode>, u32) {

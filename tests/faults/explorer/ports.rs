@@ -220,11 +220,20 @@ impl Settings for World {
         unused()
     }
 
+    /// A setup's own jobs are draft-only by their key: only the twist sets the workspace.
     async fn workspace(&self, _: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError> {
-        Ok(None)
+        let state = self.lock();
+        let draft_only = state.setup != Setup::DraftOnly && state.draft_only_since.is_some();
+        Ok(Some(WorkspaceSettings { allow: None, draft_only }))
     }
 
-    async fn put_workspace(&self, _: &WorkspaceId, _: &WorkspaceSettings, _: &AuditEntry) -> Result<(), LedgerError> {
+    async fn put_workspace(
+        &self,
+        _: &WorkspaceId,
+        _: &WorkspaceSettings,
+        _: Option<&WorkspaceSettings>,
+        _: &AuditEntry,
+    ) -> Result<Save, LedgerError> {
         unused()
     }
 }

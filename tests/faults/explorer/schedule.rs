@@ -175,6 +175,11 @@ impl Scheduler<'_> {
                 drop(state);
                 self.poll(task, None);
             }
+            Twist::DraftOnly => {
+                state.draft_only_since = state.job().map(|job| job.fence);
+                drop(state);
+                self.poll(task, None);
+            }
             Twist::DraftDeleted => {
                 state.drafts.clear();
                 state.draft_deleted = true;
@@ -281,7 +286,8 @@ impl Scheduler<'_> {
     fn start_client(&mut self) {
         let (engine, world) = (Arc::clone(&self.engine), self.world.clone());
         self.start(Kind::Client, async move {
-            if let Ok(accepted) = engine.executor.execute(&caller(), request()).await {
+            let setup = world.lock().setup;
+            if let Ok(accepted) = engine.executor.execute(&caller(setup), request()).await {
                 let mut state = world.lock();
                 let id = accepted[0].job.job_id;
                 if *state.answered.get_or_insert(id) != id {
@@ -324,8 +330,9 @@ impl Scheduler<'_> {
 
     fn start_retry(&mut self, id: JobId) {
         let engine = Arc::clone(&self.engine);
+        let setup = self.world.lock().setup;
         self.start(Kind::Retry, async move {
-            let _ = engine.jobs.retry(&caller(), id).await;
+            let _ = engine.jobs.retry(&caller(setup), id).await;
         });
     }
 }
@@ -343,13 +350,15 @@ fn actor() -> ActorId {
     "ana".parse().expect("an actor")
 }
 
-fn caller() -> Caller {
+fn caller(setup: Setup) -> Caller {
     Caller {
         workspace: "w".parse().expect("a workspace"),
         key_id: None,
         bound_actor: None,
         default_actor: domain::ActorHash::of(&"w".parse().expect("a workspace"), &actor()),
         allow: None,
+        agent: false,
+        draft_only: setup == Setup::DraftOnly,
         scopes: Scope::all(),
         ticket: Ticket::default(),
     }

@@ -39,13 +39,21 @@ pub enum Setup {
     Changes,
     /// Into the outbox.
     Sandbox,
+    /// Not at all: the job ends with its draft.
+    DraftOnly,
 }
 
 impl Setup {
-    pub const ALL: [Self; 5] = [Self::GmailDrafts, Self::GraphDrafts, Self::SendOnly, Self::Changes, Self::Sandbox];
+    pub const ALL: [Self; 6] =
+        [Self::GmailDrafts, Self::GraphDrafts, Self::SendOnly, Self::Changes, Self::Sandbox, Self::DraftOnly];
 
     pub fn by_draft(self) -> bool {
-        matches!(self, Self::GmailDrafts | Self::GraphDrafts)
+        matches!(self, Self::GmailDrafts | Self::GraphDrafts | Self::DraftOnly)
+    }
+
+    /// Sends reach people.
+    fn sends(self) -> bool {
+        self.by_draft() || self == Self::SendOnly
     }
 
     /// The provider itself tells whether a call whose answer was lost took effect.
@@ -72,6 +80,8 @@ pub enum Sabotage {
     NoChangeId,
     /// Nobody looks for jobs whose message was lost.
     NoSweeper,
+    /// The ledger forgets that a job is to end with its draft.
+    NoDraftOnly,
 }
 
 /// A port call.
@@ -158,10 +168,12 @@ pub enum Twist {
     GateShut,
     /// A person deletes the draft.
     DraftDeleted,
+    /// The workspace's sends are to end with their drafts from now on.
+    DraftOnly,
 }
 
 impl Twist {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Crash,
         Self::Freeze,
         Self::Slow,
@@ -179,6 +191,7 @@ impl Twist {
         Self::Downgrade,
         Self::GateShut,
         Self::DraftDeleted,
+        Self::DraftOnly,
     ];
 
     pub fn bit(self) -> u32 {
@@ -247,6 +260,8 @@ pub struct State {
     pub downgraded: bool,
     pub draft_deleted: bool,
     pub gate_shut: bool,
+    /// The first claim that finds the workspace draft-only.
+    pub draft_only_since: Option<u64>,
     pub violation: Option<String>,
 }
 
@@ -283,6 +298,7 @@ impl World {
             downgraded: false,
             draft_deleted: false,
             gate_shut: false,
+            draft_only_since: (setup == Setup::DraftOnly).then_some(0),
             violation: None,
         })))
     }
@@ -406,6 +422,9 @@ impl State {
         if self.job().is_some_and(|job| job.fence != fence) {
             self.violate("a stale fence reached the provider");
         }
+        if self.setup.sends() && self.draft_only_since.is_some_and(|since| since <= fence) {
+            self.violate("a draft-only job was sent");
+        }
     }
 
     pub fn save(&mut self, job: &Job) -> Save {
@@ -424,6 +443,7 @@ impl State {
             }
             Sabotage::NoEvidence => next.evidence = None,
             Sabotage::NoLease => next.lease = None,
+            Sabotage::NoDraftOnly => next.draft_only = false,
             _ => {}
         }
         self.jobs.insert(next.job_id, next);
@@ -432,7 +452,18 @@ impl State {
 
     fn check_written(&mut self, job: &Job) {
         let is_presumed = job.result.as_ref().is_some_and(|result| result["presumed"] == true);
+        let is_draft = job.draft_only && self.setup.sends();
         match job.state {
+            JobState::Completed if is_draft && self.delivered > 0 => {
+                self.violate("a job ended with its draft whose draft was sent");
+            }
+            JobState::Completed if is_draft && self.drafts.is_empty() && !self.draft_deleted => {
+                self.violate("a job ended with a draft that is not there");
+            }
+            JobState::Completed if is_draft => {}
+            JobState::Unknown if self.setup == Setup::DraftOnly => {
+                self.violate("an outcome is unknown, though nothing was to be sent");
+            }
             JobState::Completed if self.delivered == 0 && !(self.draft_deleted && is_presumed) => {
                 self.violate("a job was completed whose action did not take effect");
             }
@@ -456,8 +487,8 @@ impl State {
     /// What may happen to the current task, as a set of bits.
     pub fn twists(&self) -> u32 {
         use Twist::{
-            Crash, Downgrade, DraftDeleted, Fault, Flush, Forbidden, Freeze, GateShut, Late, Lost, NoToken, Overlap,
-            RateLimited, Slow, Sweep, Switch, Unauthorized,
+            Crash, Downgrade, DraftDeleted, DraftOnly, Fault, Flush, Forbidden, Freeze, GateShut, Late, Lost, NoToken,
+            Overlap, RateLimited, Slow, Sweep, Switch, Unauthorized,
         };
         let task = &self.tasks[self.current];
         let Some((site, phase)) = task.at else { return 0 };
@@ -481,6 +512,7 @@ impl State {
         add(GateShut, site == Site::Rollout && task.kind == Kind::Worker && !self.gate_shut);
         let is_prepared = self.job().is_some_and(|job| job.state == JobState::Prepared);
         add(DraftDeleted, is_prepared && !self.drafts.is_empty() && !self.draft_deleted);
+        add(DraftOnly, site == Site::Open && task.kind == Kind::Worker && self.draft_only_since.is_none());
         set
     }
 
@@ -497,7 +529,7 @@ impl State {
         self.mishaps += 1;
         // Without its draft scopes an account sends in one request, unless a draft is made already: that one waits.
         let undrafted = self.job().is_none_or(|job| job.evidence.is_none());
-        self.refused |= twist == Twist::GateShut || twist == Twist::Downgrade && undrafted;
+        self.refused |= matches!(twist, Twist::GateShut | Twist::DraftOnly) || twist == Twist::Downgrade && undrafted;
         self.refused |= self.mishaps > MISHAPS;
     }
 }

@@ -207,8 +207,16 @@ impl World {
         let ledger = DynamoLedger::new(Arc::clone(&sdk), &name, clock.clone(), ids.clone());
         ledger.create_table().await.unwrap();
         let scopes = Scope::all();
-        let new =
-            NewKey { workspace: "acme".parse().unwrap(), scopes, actor: None, allow: None, lifetime: None, name: None };
+        let new = NewKey {
+            workspace: "acme".parse().unwrap(),
+            scopes,
+            actor: None,
+            allow: None,
+            lifetime: None,
+            name: None,
+            agent: false,
+            draft_only: false,
+        };
         let key = create_key(&ledger, &*clock, &*ids, new).await.unwrap();
         let made = aws_sdk_sqs::Client::new(sdk.config().await).create_queue().queue_name(&name).send().await.unwrap();
         let url = made.queue_url.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use domain::{ActionId, ActorId, Allowlist, ApiKey, KeyId, KeyName, Scope, WorkspaceId};
+use domain::{ActionId, ActorId, Allowlist, ApiKey, KeyId, KeyName, KeyRecord, Scope, WorkspaceId};
 use engine::{Engine, Problem, ProblemCode, keys::NewKey, ports::LedgerError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub enum Keys {
     /// Create a key and print it. It cannot be printed again, since only its hash is stored.
     Create(Create),
     /// Print each key's id, workspace, actor (the first digits of its hash), scopes, actions, times of creation and
-    /// revocation, when it expires, the day of its last use (UTC), and its name.
+    /// revocation, when it expires, the day of its last use (UTC), its name, and whether it is an agent's or draft-only.
     List,
     /// Revoke a key. Its next request is refused, and what it has queued is not sent.
     Revoke(Revoke),
@@ -30,7 +30,8 @@ pub struct Create {
     /// The key's workspace.
     #[cfg_attr(feature = "clap", arg(long))]
     workspace: WorkspaceId,
-    /// Its scopes, comma separated: actions:preview, actions:execute, connections:write, metrics:read, audit:read.
+    /// Its scopes, comma separated: actions:preview, actions:execute, actions:approve, connections:write, metrics:read,
+    /// audit:read.
     #[cfg_attr(feature = "clap", arg(long, value_delimiter = ',', required = true))]
     scopes: Vec<Scope>,
     /// The only actor that it may act for; default any.
@@ -46,6 +47,14 @@ pub struct Create {
     /// What you call it.
     #[cfg_attr(feature = "clap", arg(long))]
     name: Option<KeyName>,
+    /// An agent gets it: its jobs are held until a person approves, and it cannot approve.
+    #[cfg_attr(feature = "clap", arg(long))]
+    #[serde(default)]
+    agent: bool,
+    /// Its sends end after their drafts: nothing is sent.
+    #[cfg_attr(feature = "clap", arg(long))]
+    #[serde(default)]
+    draft_only: bool,
     /// Revoke the other keys of this workspace and name that were never used, such as one whose output was lost.
     #[cfg_attr(feature = "clap", arg(long, requires = "name"))]
     #[serde(default)]
@@ -70,7 +79,7 @@ pub(super) async fn run(config: &Config, engine: &Engine, command: Keys) -> Resu
 }
 
 async fn create(config: &Config, engine: &Engine, command: Create) -> Result<Outcome, Problem> {
-    let Create { workspace, scopes, actor, allow, expires, name, replace_unused } = command;
+    let Create { workspace, scopes, actor, allow, expires, name, agent, draft_only, replace_unused } = command;
     let allow = allow.map(|actions| known(engine, "allow", actions)).transpose()?;
     if scopes.is_empty() {
         return Err(Problem::invalid("/scopes", "a key has at least one scope"));
@@ -79,7 +88,7 @@ async fn create(config: &Config, engine: &Engine, command: Create) -> Result<Out
         return Err(Problem::invalid("/name", "replace_unused needs the name of the keys to replace"));
     }
     let scopes = scopes.into_iter().collect();
-    let new = NewKey { workspace, scopes, actor, allow, lifetime: expires.0, name };
+    let new = NewKey { workspace, scopes, actor, allow, lifetime: expires.0, name, agent, draft_only };
     let key = engine.keys.create(new.clone()).await?;
     let mut notes = vec![expires.to_string()];
     if replace_unused {
@@ -116,16 +125,23 @@ async fn list(engine: &Engine) -> Result<Outcome, Problem> {
             "workspace": key.workspace_id,
             // Only the SHA-256 of WORKSPACE:ACTOR is stored.
             "actor": key.bound_actor.as_ref().map_or("any", |actor| &actor.as_str()[..16]),
-            "scopes": key.scopes,
+            "scopes": key.usable_scopes(),
             "allow": key.allow.as_ref().map_or_else(|| "all".to_owned(), Allowlist::to_string),
             "created_at": key.created_at,
             "revoked_at": key.revoked_at,
             "expires_at": key.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
             "last_used": used,
             "name": key.name,
+            "kind": kinds_of(key),
         })
     });
     Ok(Outcome::of(rows.collect()))
+}
+
+/// Whether it is an agent's or draft-only; none if it is neither.
+fn kinds_of(key: &KeyRecord) -> Option<String> {
+    let kinds: Vec<&str> = key.kinds().collect();
+    (!kinds.is_empty()).then(|| kinds.join(","))
 }
 
 async fn revoke(config: &Config, engine: &Engine, id: &KeyId) -> Result<Outcome, Problem> {

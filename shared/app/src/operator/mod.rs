@@ -15,7 +15,7 @@ pub use self::{
     audit::Verify,
     keys::{Create, Keys, Lifetime, Revoke},
     rollout::{Get, Percent, Rollout, Set},
-    workspaces::{Allow, Workspace, Workspaces},
+    workspaces::{Allow, DraftOnly, Workspace, Workspaces},
 };
 use crate::Config;
 
@@ -70,13 +70,14 @@ impl Command {
             "rollout set" => Self::Rollout(Rollout::Set(arguments(fields)?)),
             "rollout get" => Self::Rollout(Rollout::Get(arguments(fields)?)),
             "workspaces allow" => Self::Workspaces(Workspaces::Allow(arguments(fields)?)),
+            "workspaces draft-only" => Self::Workspaces(Workspaces::DraftOnly(arguments(fields)?)),
             "workspaces reset" => Self::Workspaces(Workspaces::Reset(arguments(fields)?)),
             "workspaces show" => Self::Workspaces(Workspaces::Show(arguments(fields)?)),
             "audit verify" => Self::Verify(arguments(fields)?),
             "reseal" => arguments(fields).map(|Nothing {}| Self::Reseal)?,
             _ => {
                 let says = "must be one of: keys create, keys list, keys revoke, rollout set, rollout get, workspaces \
-                            allow, workspaces reset, workspaces show, audit verify, reseal";
+                            allow, workspaces draft-only, workspaces reset, workspaces show, audit verify, reseal";
                 return Err(Problem::invalid("/command", says));
             }
         })
@@ -146,6 +147,8 @@ mod tests {
             json!({ "command": "rollout get" }),
             json!({ "command": "rollout get", "provider": null }),
             json!({ "command": "workspaces allow", "workspace": "acme", "actions": [] }),
+            json!({ "command": "workspaces draft-only", "workspace": "acme" }),
+            json!({ "command": "workspaces draft-only", "workspace": "acme", "off": true }),
             json!({ "command": "workspaces reset", "workspace": "acme" }),
             json!({ "command": "workspaces show", "workspace": "acme" }),
             json!({ "command": "audit verify" }),

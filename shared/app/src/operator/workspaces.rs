@@ -1,6 +1,6 @@
-//! The actions that a workspace may run.
+//! What a workspace may do.
 
-use domain::{ActionId, Allowlist, WorkspaceId};
+use domain::{ActionId, Allowlist, WorkspaceId, WorkspaceSettings};
 use engine::{Engine, Problem};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,7 +14,9 @@ pub enum Workspaces {
     Allow(Allow),
     /// Allow a workspace all actions in ALLOW_ACTIONS_DEFAULT, which is the default.
     Reset(Workspace),
-    /// Print the actions that a workspace may run.
+    /// End a workspace's sends after their drafts: nothing is sent. Jobs that were accepted before end so, too.
+    DraftOnly(DraftOnly),
+    /// Print the actions that a workspace may run, and whether it is draft-only.
     Show(Workspace),
 }
 
@@ -30,6 +32,19 @@ pub struct Allow {
     actions: Vec<ActionId>,
 }
 
+/// Whether a workspace is draft-only.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct DraftOnly {
+    /// The workspace.
+    workspace: WorkspaceId,
+    /// Send again. A job that was accepted as draft-only stays so.
+    #[cfg_attr(feature = "clap", arg(long))]
+    #[serde(default)]
+    off: bool,
+}
+
 /// A workspace.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,18 +55,24 @@ pub struct Workspace {
 }
 
 pub(super) async fn run(engine: &Engine, command: Workspaces) -> Result<Outcome, Problem> {
-    let workspace = match command {
+    let settings = &engine.settings;
+    let now = match command {
         Workspaces::Allow(Allow { workspace, actions }) => {
-            engine.settings.allow(&workspace, Some(known(engine, "actions", actions)?)).await?;
-            workspace
+            let allow = Some(known(engine, "actions", actions)?);
+            settings.change_workspace(&workspace, |now| WorkspaceSettings { allow: allow.clone(), ..now }).await?
         }
         Workspaces::Reset(Workspace { workspace }) => {
-            engine.settings.allow(&workspace, None).await?;
-            workspace
+            settings.change_workspace(&workspace, |now| WorkspaceSettings { allow: None, ..now }).await?
         }
-        Workspaces::Show(Workspace { workspace }) => workspace,
+        Workspaces::DraftOnly(DraftOnly { workspace, off }) => {
+            settings.change_workspace(&workspace, |now| WorkspaceSettings { draft_only: !off, ..now }).await?
+        }
+        Workspaces::Show(Workspace { workspace }) => settings.workspace(&workspace).await?,
     };
-    let settings = engine.settings.workspace(&workspace).await?;
-    let allow = settings.allow.as_ref().map_or_else(|| "all".to_owned(), Allowlist::to_string);
-    Ok(Outcome::of(json!({ "allow": allow })))
+    let allow = now.allow.as_ref().map_or_else(|| "all".to_owned(), Allowlist::to_string);
+    let mut shown = json!({ "allow": allow });
+    if now.draft_only {
+        shown["kind"] = json!("draft-only");
+    }
+    Ok(Outcome::of(shown))
 }

@@ -32,6 +32,7 @@ fn job() -> Job {
             content_hash: None,
             action,
             client_request_id: "r1".parse().unwrap(),
+            draft_only: false,
             via: Via::Live,
             account: None,
             send_at: None,

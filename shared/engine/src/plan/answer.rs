@@ -239,7 +239,7 @@ impl Reading<'_> {
             }
         }
         let call = call.map_addresses(&mut |address| self.spelling(address)).unwrap_or(call);
-        if let Err(problem) = self.planner.gate.check(self.permissions, &spec.action_id(), &*call) {
+        if let Err(problem) = self.planner.gate.check(self.permissions, spec, &*call) {
             let why: Vec<String> = problem.errors.into_iter().map(|error| error.detail).collect();
             self.denials.push(format!("Not planned: {}.", why.join("; ")));
             return Ok(());

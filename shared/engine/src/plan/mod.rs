@@ -31,6 +31,7 @@ pub use self::schema::plan_schema;
 pub(crate) use self::{answer::Request, record::PlanStore};
 use crate::{
     Caller, Problem, ProblemCode,
+    accounts::Accounts,
     audit::Auditor,
     catalogue::Catalogue,
     gate::{Gate, Permissions},
@@ -109,6 +110,7 @@ pub struct Planner {
     pub(crate) budget: Arc<dyn Budget>,
     pub(crate) plans: Arc<PlanStore>,
     pub(crate) lookout: Arc<Lookout>,
+    pub(crate) accounts: Arc<Accounts>,
 }
 
 impl Planner {
@@ -153,7 +155,12 @@ impl Planner {
         let Asked { model: asked, answer, draft } = asked;
         let mut draft = draft?;
         let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
-        draft.warnings = self.look_over(&caller.workspace, caller.bound_actor.as_ref(), asks, &draft.actions).await?;
+        let draft_only = permissions.is_draft_only();
+        if draft_only {
+            self.must_leave_drafts(&caller.workspace, &draft.actions).await?;
+        }
+        let bound_actor = caller.bound_actor.as_ref();
+        draft.warnings = self.look_over(&caller.workspace, bound_actor, asks, &draft.actions, draft_only).await?;
         // Stored without the reasons, which belong to this request only.
         let mut questions = draft.questions.clone();
         for (question, why) in unusable {
@@ -163,7 +170,7 @@ impl Planner {
             draft.ask_again(question, &why);
         }
         let status = draft.status;
-        let plan = draft.with_id(PlanId(self.ids.uuid()), &hash);
+        let plan = draft.with_id(PlanId(self.ids.uuid()), &hash, draft_only);
         let model = asked.name().to_owned();
         let record = Record {
             plan: plan.clone(),
@@ -185,6 +192,19 @@ impl Planner {
         Ok((Planned { plan, model, duration: Duration::ZERO, usage, adjusted }, status))
     }
 
+    /// Refuses a plan of drafts in an account that lacks the scope for them.
+    async fn must_leave_drafts(&self, workspace: &WorkspaceId, actions: &[PlannedAction]) -> Result<(), Problem> {
+        for planned in actions {
+            let (action, _) = self.catalogue.parse(None, planned.action.as_str(), &planned.params)?;
+            let connection = self.accounts.known(workspace, planned.provider).await?;
+            let provider = self.catalogue.provider(planned.provider);
+            if let Some(problem) = action.spec().lacks_draft_scope(provider, &connection) {
+                return Err(Problem { errors: Vec::new(), ..problem });
+            }
+        }
+        Ok(())
+    }
+
     /// What a person should know of planned actions.
     async fn look_over(
         &self,
@@ -192,11 +212,13 @@ impl Planner {
         bound_actor: Option<&ActorHash>,
         request: Request<'_>,
         actions: &[PlannedAction],
+        draft_only: bool,
     ) -> Result<Vec<Warning>, Problem> {
         let words = record::words(request.prompt, request.answers);
         let found = actions.iter().enumerate().map(async |(place, planned)| {
             let (action, call) = self.catalogue.parse(None, planned.action.as_str(), &planned.params)?;
-            let proposal = Proposal { workspace, bound_actor, action, call: &*call, words: Some(&words), job: None };
+            let words = Some(words.as_str());
+            let proposal = Proposal { workspace, bound_actor, action, call: &*call, words, job: None, draft_only };
             let found = self.lookout.warnings(proposal).await?;
             let under = |warning: Warning| warning.under(&format!("/actions/{place}/params"));
             Ok::<_, Problem>(found.into_iter().map(under).collect::<Vec<_>>())
@@ -466,10 +488,10 @@ impl Draft {
         self.status = PlannerStatus::Questions;
     }
 
-    fn with_id(self, plan_id: PlanId, request: &RequestHash) -> Plan {
+    fn with_id(self, plan_id: PlanId, request: &RequestHash, draft_only: bool) -> Plan {
         let Self { intent, confidence, actions, questions, warnings, notes, status: _ } = self;
         let clarifications: Vec<_> = questions.iter().map(|question| question.with_id(request)).collect();
         let questions = questions.into_iter().map(|question| question.text).collect();
-        Plan { plan_id, intent, confidence, actions, questions, clarifications, warnings, notes }
+        Plan { plan_id, intent, confidence, actions, questions, clarifications, warnings, notes, draft_only }
     }
 }

@@ -113,14 +113,14 @@ impl PlanStore {
         Ok(words(&record.prompt, &record.answers))
     }
 
-    /// The actions of a plan that was shown to this caller, their actor, and the plan's trace. A plan that is too old,
-    /// another workspace's or another actor's is not found.
+    /// The actions of a plan that was shown to this caller, their actor, whether it was draft-only, and the plan's trace. A
+    /// plan that is too old, another workspace's or another actor's is not found.
     pub(crate) async fn actions(
         &self,
         caller: &Caller,
         id: PlanId,
         asked: Option<ActorHash>,
-    ) -> Result<(Vec<RequestedAction>, ActorHash, Option<TraceContext>), Problem> {
+    ) -> Result<(Vec<RequestedAction>, ActorHash, bool, Option<TraceContext>), Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 15 minutes");
         let record: Record = self.open(&caller.workspace, id).await?.ok_or_else(gone)?;
         let actor = match (record.actor, asked) {
@@ -143,7 +143,7 @@ impl PlanStore {
             send_at: action.send_at,
         });
         let trace = record.traceparent.as_deref().and_then(TraceContext::read);
-        Ok((actions.collect(), actor, trace))
+        Ok((actions.collect(), actor, record.plan.draft_only, trace))
     }
 }
 

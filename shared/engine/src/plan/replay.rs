@@ -39,10 +39,12 @@ impl Planner {
             self.plans.open(workspace, id).await?.ok_or_else(gone)?;
         let (prompt, context) = (prompt.as_str(), context.as_deref());
         let request = Request { prompt, context, answers: &answers, timezone: None, began: created_at, deadline: None };
-        let now = match self.understand(&self.gate.permissions_in(workspace).await?, request, answer) {
+        // The key that it was planned with is not known any more; what it was told of drafts is.
+        let permissions = self.gate.permissions_in(workspace).await?.and_draft_only(plan.draft_only);
+        let now = match self.understand(&permissions, request, answer) {
             Ok(mut draft) => {
-                draft.warnings = self.look_over(workspace, None, request, &draft.actions).await?;
-                without_ids(&draft.with_id(id, &RequestHash::of(prompt, context)))
+                draft.warnings = self.look_over(workspace, None, request, &draft.actions, plan.draft_only).await?;
+                without_ids(&draft.with_id(id, &RequestHash::of(prompt, context), plan.draft_only))
             }
             Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),
         };

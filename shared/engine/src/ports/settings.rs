@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::{AuditEntry, Provider, WorkspaceId, WorkspaceSettings};
 
-use super::LedgerError;
+use super::{LedgerError, Save};
 
 /// What an operator changes while servers run: rollouts, and what workspaces may do.
 #[async_trait]
@@ -18,11 +18,12 @@ pub trait Settings: Send + Sync {
     /// A workspace's settings; none when nothing was set.
     async fn workspace(&self, id: &WorkspaceId) -> Result<Option<WorkspaceSettings>, LedgerError>;
 
-    /// Sets them.
+    /// Sets them over those that were read; none where nothing was set.
     async fn put_workspace(
         &self,
         id: &WorkspaceId,
         settings: &WorkspaceSettings,
+        over: Option<&WorkspaceSettings>,
         audit: &AuditEntry,
-    ) -> Result<(), LedgerError>;
+    ) -> Result<Save, LedgerError>;
 }

@@ -117,11 +117,18 @@ impl Run<'_> {
             return Err(Stop::Unknown);
         }
         let call = self.call(&*action).await?;
-        self.gates(&*call).await?;
+        if self.gates(action.spec(), &*call).await? {
+            // Written down with the next step.
+            self.job = self.job.clone().made_draft_only();
+        }
+        // It may have been sent before sends ended after their drafts, and is not sent again to find out.
+        if self.maybe_done && self.job.draft_only && action.spec().effect == Effect::Send {
+            return Err(Stop::Unknown);
+        }
         if self.job.via == Via::Sandbox {
             let known = self.worker.accounts.known(&self.job.workspace_id, self.job.provider).await;
             let known = known.map_err(|error| self.no_connection(&error))?;
-            return self.write_to_outbox(&*call, known.address().cloned()).await;
+            return self.write_to_outbox(action.spec(), &*call, known.address().cloned()).await;
         }
         let connection = self.worker.accounts.ready(&self.job.workspace_id, self.job.provider).await;
         match connection.map_err(|error| self.no_connection(&error))? {
@@ -220,11 +227,12 @@ impl Run<'_> {
         action.parse(&params).map_err(|_| ours("its params are not valid any more"))
     }
 
-    /// Allowlist, recipients and rollout, once more: a no is final, no answer is a wait.
-    async fn gates(&self, call: &dyn Call) -> Result<(), Stop> {
+    /// Allowlist, recipients and rollout, once more: a no is final, no answer is a wait. Gives whether a send ends after
+    /// its draft, which may be since the job was accepted.
+    async fn gates(&self, spec: &ActionSpec, call: &dyn Call) -> Result<bool, Stop> {
         let no_answer = || Stop::Wait(self.jittered(Duration::from_secs(30)), Some(WaitingFor::Gate));
         let permissions = self.worker.gate.permissions_of(&self.job).await.map_err(|_| no_answer())?;
-        if let Err(problem) = self.worker.gate.check(&permissions, &self.job.action, call) {
+        if let Err(problem) = self.worker.gate.check(&permissions, spec, call) {
             let code = match problem.code {
                 ProblemCode::RecipientNotAllowed => JobErrorCode::RecipientNotAllowed,
                 _ => JobErrorCode::ActionNotAllowed,
@@ -235,14 +243,15 @@ impl Run<'_> {
         }
         let rolled_out = self.worker.gate.settings.rollout_allows_now(self.job.provider, &self.job.actor).await;
         if rolled_out.ok_or_else(no_answer)? {
-            return Ok(());
+            return Ok(permissions.is_draft_only());
         }
         let message = "The provider is not rolled out to this workspace and actor.";
         let remediation = "Have the operator raise the rollout, then retry the job.";
         Err(Stop::Fail(failure(JobErrorCode::RolloutDenied, message, true, remediation), None))
     }
 
-    async fn write_to_outbox(&mut self, call: &dyn Call, from: Option<Address>) -> Result<(), Stop> {
+    async fn write_to_outbox(&mut self, spec: &ActionSpec, call: &dyn Call, from: Option<Address>) -> Result<(), Stop> {
+        let effect = spec.effect.of_job(self.job.draft_only);
         let rendered = self.render(call, from.clone())?;
         let now = self.worker.clock.now();
         let recipients = call.addresses().into_iter().filter(|param| param.is_recipient);
@@ -250,6 +259,7 @@ impl Run<'_> {
         let entry = json!({
             "provider": self.job.provider,
             "action": self.job.action,
+            "effect": effect,
             "from": from,
             "title": call.title(),
             "recipients": recipients,
@@ -269,18 +279,26 @@ impl Run<'_> {
         };
         // Once per job, so that a run that died after this line is repeated without a second entry.
         self.worker.outbox.put_outbox(&entry).await?;
-        self.complete(call, from, json!({ "outbox": true })).await
+        let mut result = if effect == Effect::Draft { left_as_draft(&id.to_string()) } else { json!({}) };
+        result["outbox"] = json!(true);
+        self.complete(call, from, result).await
     }
 
     /// The one place where the effect decides what a worker does.
     async fn carry_out(&mut self, spec: &ActionSpec, call: &dyn Call, access: Access) -> Result<(), Stop> {
         let rendered = self.render(call, access.address.clone())?;
         let mut live = Live { call, rendered, access, draft: None };
-        let result = match spec.effect {
+        let result = match spec.effect.of_job(self.job.draft_only) {
             Effect::Read => return Err(Self::unreadable("a read has no job")),
             // If its answer is lost, another one is made: only the account's owner sees the first.
             Effect::Draft => {
-                json!({ "draft_id": self.draft(&mut live).await?.draft_id, "done": "Left among the drafts." })
+                let provider = self.worker.catalogue.provider(spec.provider);
+                if self.job.evidence.is_none() && !spec.can_leave_draft(provider, &live.access) {
+                    let message = "The account is connected without the permission for drafts.".to_owned();
+                    let error = reauth_required(self.job.provider, &self.worker.public_url);
+                    return Err(self.reconnect(JobError { message, ..error }, None));
+                }
+                left_as_draft(&self.draft(&mut live).await?.draft_id)
             }
             Effect::Change => self.change(&mut live).await?,
             Effect::Send => self.send(spec, &mut live).await?,
@@ -633,6 +651,11 @@ impl Run<'_> {
     fn jittered(&self, pause: Duration) -> Duration {
         pause.mul_f64(1.0 + self.worker.ids.fraction() / 2.0)
     }
+}
+
+/// The result of a job that ends with a draft.
+fn left_as_draft(draft_id: &str) -> Value {
+    json!({ "draft_id": draft_id, "done": "Left among the drafts." })
 }
 
 /// What a job waits for that is tried again after this error.

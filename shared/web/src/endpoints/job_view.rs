@@ -36,7 +36,7 @@ pub(crate) struct JobView {
     provider: &'static str,
     #[schema(example = "gmail.send")]
     action: String,
-    /// `draft`, `change` or `send`.
+    /// `draft`, `change` or `send`; `draft` also for a send that ends after its draft.
     #[schema(value_type = Option<String>, example = "send")]
     effect: Option<Effect>,
     client_request_id: String,
@@ -79,6 +79,8 @@ impl JobView {
         let service = &web.engine.jobs;
         let Opened { result, provider_says, is_partial } = service.opened(caller, &job).await?;
         let erased_at = job.contents_erased_at(web.engine.clock.now());
+        let draft = service.draft_of(&job, result.as_ref());
+        let summary = summary.map(|summary| JobSummary { draft, ..summary });
         let has_no_summary = summary.is_none() && erased_at.is_none() && caller.scopes.contains(&Scope::ActionsPreview);
         let duration = job.duration().map(|took| took.unsigned_abs().as_millis());
         Ok(Self {

@@ -1,5 +1,6 @@
 //! `GET /dev/outbox`: the actions that sandbox mode recorded.
 
+use domain::Effect;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -23,6 +24,9 @@ struct OutboxEntry {
     written_at: Timestamp,
     provider: String,
     action: String,
+    /// `draft`, `change` or `send`; null in an entry of an earlier version.
+    #[schema(value_type = Option<String>, example = "send")]
+    effect: Option<Effect>,
     from: Option<String>,
     /// The action's title in a list, such as an event's title.
     title: String,
@@ -75,6 +79,7 @@ impl OutboxEntry {
             written_at,
             provider: String::new(),
             action: String::new(),
+            effect: None,
             from: None,
             title: String::new(),
             recipients: Vec::new(),

@@ -10,7 +10,8 @@ use crate::endpoint::prelude::*;
 endpoint! {
     path: "/ai/plan2", function: Plan2, scope: ActionsPreview, tag: "plan",
     problems: [
-        WorkspaceMismatch, ActorMismatch, PromptTooLarge, TokenBudgetExhausted, PlannerInvalidAnswer, PlannerUnavailable
+        WorkspaceMismatch, ActorMismatch, PromptTooLarge, TokenBudgetExhausted, PlannerInvalidAnswer, PlannerUnavailable,
+        ReauthRequired
     ],
     example: || example(include_str!("plan2.json")),
 }
