@@ -142,8 +142,9 @@ impl World {
                 }
                 let index = body["IndexName"].as_str().map(|index| format!(" {index}")).unwrap_or_default();
                 // A scrape looks for the job that waits longest, and the sweeper for those that were due before a time.
-                let is_scrape = body["ExpressionAttributeValues"][":before"]["N"]
-                    == jiff::Timestamp::MAX.as_microsecond().to_string();
+                let before =
+                    body["ExpressionAttributeValues"][":before"]["N"].as_str().and_then(|before| before.parse().ok());
+                let is_scrape = before == Some(jiff::Timestamp::MAX.as_microsecond());
                 let index = if is_scrape { format!("{index} by a scrape") } else { index };
                 calls.lock().unwrap().push(format!("{call}{index}"));
                 Reaction::Forward
