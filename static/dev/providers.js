@@ -21,7 +21,7 @@ bus.addEventListener('accounts', ({ detail: changed }) => {
 function openDoor() {
   const live = [...connections].filter(([, { mode }]) => mode === 'live').map(([provider]) => accountName(provider));
   if (key.value || live.length === 0) return null;
-  const command = 'orchestrator keys create --workspace local --scopes actions:preview,actions:execute,connections:write';
+  const command = 'orchestrator keys create --workspace local --scopes actions:preview,actions:execute,actions:approve,connections:write';
   return el(
     'div',
     { class: 'notice', 'data-test': 'open-door' },

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::{Client, Reply, Server, gmail, reply};
 
 /// The codes and statuses of the contract.
-const CODES: [(&str, u16); 33] = [
+const CODES: [(&str, u16); 36] = [
     ("malformed-json", 400),
     ("invalid-request", 422),
     ("unsupported-media-type", 415),
@@ -35,6 +35,9 @@ const CODES: [(&str, u16); 33] = [
     ("job-not-found", 404),
     ("plan-not-found", 404),
     ("job-not-retriable", 409),
+    ("not-held", 409),
+    ("approval-mismatch", 409),
+    ("second-person-required", 403),
     ("token-budget-exhausted", 429),
     ("rate-limited", 429),
     ("prompt-too-large", 422),
@@ -239,7 +242,17 @@ async fn every_code_of_the_contract_is_explained() {
 async fn a_method_that_a_route_lacks_is_refused_with_those_it_has() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
-    let posts = ["/ai/plan2", "/ai/execute", "/actions/preview", "/cancel", "/retry", "/resolve", "/start"];
+    let posts = [
+        "/ai/plan2",
+        "/ai/execute",
+        "/actions/preview",
+        "/approve",
+        "/reject",
+        "/cancel",
+        "/retry",
+        "/resolve",
+        "/start",
+    ];
     for route in web::routes().into_keys() {
         let allowed = match route {
             "/oauth/{provider}" => vec!["DELETE"],

@@ -12,7 +12,7 @@ use domain::{ActorHash, ContentHash, Job, JobId, Outcome, WorkspaceId};
 use engine::{
     Caller,
     execute::ExecuteRequest,
-    ports::{CacheError, Contents, Counted, Insert, JobCache, JobFilter, Jobs, LedgerError, RateLimit, Save},
+    ports::{CacheError, Contents, Counted, Held, Insert, JobCache, JobFilter, Jobs, LedgerError, RateLimit, Save},
 };
 use fakes::{Fakes, Fault};
 use jiff::Timestamp;
@@ -282,6 +282,10 @@ impl Jobs for Counting<dyn Jobs> {
 
     async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
         self.inner.open_jobs(workspace, at_most).await
+    }
+
+    async fn held(&self, at_most: usize) -> Result<Held, LedgerError> {
+        self.inner.held(at_most).await
     }
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {

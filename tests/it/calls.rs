@@ -330,7 +330,7 @@ async fn requests(world: &World) {
     program.cost("its job");
 
     assert_eq!(program.server.get("/metrics").await.status, 200);
-    assert_eq!(program.cost("scrape"), Cost { redis: 1, dynamodb: 16, sqs: 1, ..ONE });
+    assert_eq!(program.cost("scrape"), Cost { redis: 1, dynamodb: 17, sqs: 1, ..ONE });
     assert_eq!(program.server.counts().await, (23, 23), "every job has left its mail");
 }
 

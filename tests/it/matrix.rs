@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, Server, gmail, reply, run};
 
-const SCOPES: &str = "actions:preview,actions:execute,connections:write,metrics:read,audit:read";
+const SCOPES: &str = "actions:preview,actions:execute,actions:approve,connections:write,metrics:read,audit:read";
 const VERBS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
 /// What only the first tenant knows of.
 const SECRETS: [&str; 4] = ["secret-subject", "secret-text", "secret-person", "secret-key"];
@@ -50,7 +50,10 @@ fn body(verb: &str, route: &str, owned: &str) -> Vec<Option<Value>> {
         ("POST", "/ai/jobs/{job_id}/resolve") => {
             vec![Some(json!({ "outcome": "sent" })), Some(json!({ "outcome": "not_sent" }))]
         }
-        ("POST", "/ai/jobs/{job_id}/cancel" | "/ai/jobs/{job_id}/retry") => vec![None, Some(json!({}))],
+        ("POST", "/ai/jobs/{job_id}/approve") => vec![Some(json!({ "payload_sha256": "0".repeat(64) }))],
+        ("POST", "/ai/jobs/{job_id}/reject" | "/ai/jobs/{job_id}/cancel" | "/ai/jobs/{job_id}/retry") => {
+            vec![None, Some(json!({}))]
+        }
         (_, route) if route.starts_with("/oauth/") => vec![None, Some(json!({}))],
         ("POST", route) => panic!("POST {route} is new: say here what to send to it"),
         _ => vec![None],

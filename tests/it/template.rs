@@ -265,7 +265,7 @@ fn a_functions_rights_are_bound_to_kinds_of_records_and_only_the_operators_makes
             let kind = key.strip_suffix('*').unwrap_or_else(|| panic!("{id}: {key} is no pattern"));
             assert!(!kind.is_empty() && !kind.contains('*'), "{id}: {key}");
             // Partitions of the indexes, and the name that a ping reads.
-            let of_index = ["W#", "OPEN#", "ACCOUNT#", "CHAINS", "KEYS"].contains(&kind);
+            let of_index = ["W#", "OPEN#", "HELD", "ACCOUNT#", "CHAINS", "KEYS"].contains(&kind);
             let is_known = of_index || kind == "PING" || ledger.contains(&format!("\"{kind}{{"));
             assert!(is_known && (!of_index || !index.is_empty()), "{id}: the ledger has no {kind} there");
             let reads = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"].contains(&action);

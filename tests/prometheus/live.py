@@ -53,6 +53,7 @@ FIRES_AT_THE_END = {"AiScrapeDown"}
 UNIT_TESTS_ALONE = {
     "AiExecuteLatencyBudgetBurnsFast", "AiExecuteLatencyBudgetBurnsSlowly", "AiPlanLatencyBudgetBurnsFast", "AiQueueOld",
     "AiQueueDeep", "AiJobsStuck", "AiQueueUnreadableMessages", "AiNotScraped", "AiMetricsLost", "AiAuthFailuresRising",
+    "AiApprovalsExpiring",
 }  # fmt: skip
 
 

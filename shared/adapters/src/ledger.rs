@@ -12,9 +12,9 @@ use domain::{
     WorkspaceId, WorkspaceSettings, sha256_hex,
 };
 use engine::ports::{
-    Audit, AuditFilter, Connections, Contents, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry, Plans,
-    Position, Purpose, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan,
-    Upkeep,
+    Audit, AuditFilter, Connections, Contents, Held, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry,
+    Plans, Position, Purpose, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings, StoredConnection,
+    StoredPlan, Upkeep,
 };
 use futures_util::future::try_join_all;
 use jiff::{Timestamp, civil::Date};
@@ -169,6 +169,11 @@ impl<R: Records> Jobs for RecordLedger<R> {
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.records.waiting_since().await
+    }
+
+    async fn held(&self, at_most: usize) -> Result<Held, LedgerError> {
+        let (count, since) = self.records.held(at_most).await?;
+        Ok(Held { count, since })
     }
 
     async fn last_with_content(
@@ -507,6 +512,7 @@ fn job_record(job: &Job) -> Result<Record, LedgerError> {
         due_at: is_open.then(|| job.due_at()),
         due_from: is_open.then(|| job.due_from()),
         waits_since: job.waits_since(),
+        held_since: job.held_since(),
         ..Record::new(job_key(job.job_id), job_body::write(job)?)
     })
 }

@@ -93,7 +93,7 @@ async fn warn_of_open_door(engine: &Engine, workspace: &WorkspaceId) {
 /// The command that makes a key for all that the page does.
 fn create_key(workspace: &str) -> String {
     format!(
-        "orchestrator keys create --workspace {workspace} --scopes actions:preview,actions:execute,connections:write"
+        "orchestrator keys create --workspace {workspace} --scopes actions:preview,actions:execute,actions:approve,connections:write"
     )
 }
 

@@ -370,7 +370,7 @@ impl Job {
         } else {
             (State::Held, Some(expires_at), Some(WaitingFor::Approval), None)
         };
-        Self { state, because, not_before, waiting_for, free_at, ..self }
+        Self { state, because, free_at, not_before, waiting_for, ..self }
     }
 
     /// Whether a worker may take the job up now.
@@ -498,6 +498,18 @@ impl Job {
         Ok(Self { event: Some(JobEvent::Rejected), decision: Some(decision), error: Some(error), ..ended })
     }
 
+    /// Nobody decided about a held job in time.
+    pub fn expired(&self, now: Timestamp) -> Result<Self, InvalidTransition> {
+        self.must(self.is_held() && self.not_before.is_none_or(|expires| expires <= now))?;
+        let error = JobError {
+            code: JobErrorCode::ApprovalExpired,
+            message: "Nobody approved the job in time, so nothing was done.".to_owned(),
+            retriable: true,
+            remediation: "Retry the job to have it held again.".to_owned(),
+        };
+        Ok(Self { error: Some(error), ..self.ended(State::Failed, now) })
+    }
+
     /// Whether it waits for a person's approval.
     pub fn is_held(&self) -> bool {
         self.state == State::Held
@@ -598,17 +610,22 @@ impl Job {
         self.contents_expire_at().filter(|then| *then <= now)
     }
 
-    /// Whether a queue can hold the message that brings the job to a worker at the end of its wait. Else a sweep sends it
-    /// shortly before the end.
-    pub fn fits_queue(&self) -> bool {
-        self.not_before.is_none_or(|then| then.duration_since(self.touched_at) <= LONGEST_IN_QUEUE)
+    /// Whether a queue can hold a message from `now` until the job may be taken up.
+    pub fn fits_queue(&self, now: Timestamp) -> bool {
+        self.not_before.is_none_or(|then| then.duration_since(now) <= LONGEST_IN_QUEUE)
+    }
+
+    /// Whether this version's message was sent. Else its wait is too long for a queue, and a sweep sends it shortly before
+    /// the end.
+    pub fn is_queued(&self) -> bool {
+        self.fits_queue(self.touched_at)
     }
 
     /// Since when somebody should be looking at the job: its last change, or the end of its wait if that is later, or some
     /// time before if no queue can hold its message.
     pub fn due_at(&self) -> Timestamp {
         match self.not_before {
-            Some(then) if !self.fits_queue() => then - SWEPT_BEFORE,
+            Some(then) if !self.is_queued() => then - SWEPT_BEFORE,
             Some(then) => then.max(self.touched_at),
             None => self.touched_at,
         }
@@ -625,6 +642,11 @@ impl Job {
     pub fn waits_since(&self) -> Option<Timestamp> {
         let unclaimed = self.state == State::Queued && self.started_at.is_none();
         unclaimed.then(|| self.free_at.or(self.retried_at).unwrap_or(self.created_at))
+    }
+
+    /// Since when a person has been asked to approve it; none if it is not held.
+    pub fn held_since(&self) -> Option<Timestamp> {
+        self.is_held().then(|| self.retried_at.unwrap_or(self.created_at))
     }
 
     /// Whether this version is in the same hands, and came as far, as an earlier one.

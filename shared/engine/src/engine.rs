@@ -201,6 +201,7 @@ impl Engine {
             queue: queue.clone(),
             summaries: Recent::good_for(SUMMARIES),
         });
+        let expires_after = options.approval.expires_after;
         let approval =
             Arc::new(ApprovalRules { options: options.approval, internal: options.internal_domains.clone() });
         let lookout =
@@ -302,7 +303,7 @@ impl Engine {
                 visibility_timeout: options.visibility_timeout,
             },
             resealer,
-            health: Health { jobs, clock: clock.clone(), upkeep, cache: cache.health, secrets },
+            health: Health { jobs, clock: clock.clone(), upkeep, cache: cache.health, secrets, expires_after },
             keys,
             refusals,
             limiter,

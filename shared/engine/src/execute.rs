@@ -95,6 +95,36 @@ struct Checked<'a> {
     rules: Vec<Rule>,
 }
 
+/// When the actions of a request are to be carried out.
+#[derive(Clone, Copy)]
+struct Times {
+    /// The request's own time, which counts instead of its actions'.
+    of_all: Option<SendAt>,
+    now: Timestamp,
+}
+
+impl Times {
+    /// The time of each action, if it has one.
+    fn of(self, actions: &[RequestedAction]) -> Result<Vec<Option<Timestamp>>, Problem> {
+        let times = actions.iter().map(|action| self.of_all.or(action.send_at).map(|SendAt(then)| then));
+        let times: Vec<_> = times.collect();
+        match times.iter().position(|then| then.is_some_and(|then| then > self.now + LATEST_SEND_AT)) {
+            Some(place) => Err(Problem::invalid(&self.pointer(place), "must be at most 90 days ahead")),
+            None => Ok(times),
+        }
+    }
+
+    /// Whether a new job would come too late.
+    fn is_late(self, job: &Job) -> bool {
+        job.send_at.is_some_and(|then| then < self.now - EARLIEST_SEND_AT)
+    }
+
+    /// Where the request names the time of the action in this place.
+    fn pointer(self, place: usize) -> String {
+        if self.of_all.is_some() { "/send_at".to_owned() } else { format!("/actions/{place}/send_at") }
+    }
+}
+
 /// Accepts actions as jobs.
 pub struct Executor {
     pub(crate) catalogue: Arc<Catalogue>,
@@ -146,7 +176,8 @@ impl Executor {
             tracing::Span::current().record("trace.id", tracing::field::display(planned_in.id()));
         }
         let now = self.clock.now();
-        let times = all(actions.iter().map(|action| send_at(action, request.send_at, now)))?;
+        let times = Times { of_all: request.send_at, now };
+        let send_at = times.of(&actions)?;
         // What was shown as a draft stays one, whoever executes the plan.
         let permissions = self.gate.permissions(caller).await?.and_draft_only(draft_only);
         let draft_only = permissions.is_draft_only();
@@ -154,7 +185,7 @@ impl Executor {
         let rollouts = self.check_rollout(&actor, &checked).await?;
         let routes = self.check_connections(caller, &checked, draft_only).await?;
 
-        let accepted = checked.into_iter().zip(rollouts).zip(routes).zip(times).enumerate();
+        let accepted = checked.into_iter().zip(rollouts).zip(routes).zip(send_at).enumerate();
         let jobs = accepted.map(|(place, (((mut action, rollout), (via, account)), send_at))| {
             // A list shows the newest job first. The first of a request is the newest by a microsecond, the unit of
             // places in a list, so that a list has them in the request's order.
@@ -185,7 +216,7 @@ impl Executor {
         });
         let (jobs, summaries): (Vec<_>, Vec<_>) = jobs.unzip();
         self.admit(caller, jobs.len(), now).await?;
-        let accepted = self.accept(caller, jobs, now).await?;
+        let accepted = self.accept(caller, jobs, times).await?;
         for (id, summary) in summaries {
             self.jobs.summaries.remember(id, summary, now);
         }
@@ -286,7 +317,7 @@ impl Executor {
 
     /// Writes all jobs that are new, finds those that are not, and refuses the whole when a key
     /// stands for something else.
-    async fn accept(&self, caller: &Caller, jobs: Vec<(Job, Value)>, now: Timestamp) -> Result<Vec<Accepted>, Problem> {
+    async fn accept(&self, caller: &Caller, jobs: Vec<(Job, Value)>, times: Times) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         let mut unique: Vec<(Job, Contents)> = Vec::with_capacity(jobs.len());
         for (place, (job, params)) in jobs.into_iter().enumerate() {
@@ -298,7 +329,7 @@ impl Executor {
                 unique.push((job, Contents(sealed)));
             }
         }
-        let settled = self.settle(caller, &ids, &unique, now).await?;
+        let settled = self.settle(caller, &ids, &unique, times).await?;
         let accepted = ids.iter().enumerate().map(|(place, id)| {
             let accepted = settled.iter().find(|accepted| accepted.job.job_id == *id);
             let Accepted { job, replayed } = accepted.expect("every id of the request was settled").clone();
@@ -313,7 +344,7 @@ impl Executor {
         caller: &Caller,
         places: &[JobId],
         jobs: &[(Job, Contents)],
-        now: Timestamp,
+        times: Times,
     ) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
         // If the cache fails, assume the keys are known and ask the ledger.
@@ -326,9 +357,8 @@ impl Executor {
         // A claim of a refused request makes no job: the next try asks the ledger.
         self.limiter.allowed(limit.as_ref(), decision)?;
         let mut known: Vec<Option<Job>> = vec![None; jobs.len()];
-        let is_late = |job: &Job| job.send_at.is_some_and(|then| then < now - EARLIEST_SEND_AT);
         // A request that is repeated after its time has come gets its jobs, and makes none.
-        let mut look = !all_new || jobs.iter().any(|(job, _)| is_late(job));
+        let mut look = !all_new || jobs.iter().any(|(job, _)| times.is_late(job));
         for _ in 0..ROUNDS {
             if look {
                 known = self.jobs.ledger.jobs(&caller.workspace, &ids).await?;
@@ -339,15 +369,14 @@ impl Executor {
             }
             let new: Vec<(Job, Contents)> =
                 jobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(job, _)| job.clone()).collect();
-            if let Some((late, _)) = new.iter().find(|(job, _)| is_late(job)) {
+            if let Some((late, _)) = new.iter().find(|(job, _)| times.is_late(job)) {
                 let place = places.iter().position(|id| *id == late.job_id).unwrap_or_default();
-                let pointer = format!("/actions/{place}/send_at");
-                return Err(Problem::invalid(&pointer, "must not be more than a minute ago"));
+                return Err(Problem::invalid(&times.pointer(place), "must not be more than a minute ago"));
             }
             if new.is_empty() || self.jobs.ledger.insert_jobs(&new).await? == Insert::Done {
                 let written: Vec<Job> = new.into_iter().map(|(job, _)| job).collect();
                 // The cache keeps the later version, in case a worker is quicker.
-                let enqueued = self.jobs.enqueue(&written, now);
+                let enqueued = self.jobs.enqueue(&written, times.now);
                 join(self.jobs.cache(&written), enqueued).await;
                 let accepted = jobs.iter().zip(known).map(|((job, _), known)| Accepted {
                     replayed: known.is_some(),
@@ -367,20 +396,18 @@ fn count(accepted: &[Accepted]) {
             IDEMPOTENCY.count(&[Idempotency::Replayed.into()]);
         } else {
             IDEMPOTENCY.count(&[Idempotency::New.into()]);
-            tracing::info!(job.id = %accepted.job.job_id, "a job was accepted");
             let job = &accepted.job;
-            JOBS.count(&[job.provider.as_str(), job.action.as_str(), JobCount::Enqueued.into()]);
+            tracing::info!(job.id = %job.job_id, "a job was accepted");
+            count_enqueued(job);
         }
     }
 }
 
-/// When to carry out an action of a request, if the request says so. Pointers start at the action.
-fn send_at(action: &RequestedAction, of_all: Option<SendAt>, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
-    let then = of_all.or(action.send_at).map(|SendAt(then)| then);
-    if then.is_some_and(|then| then > now + LATEST_SEND_AT) {
-        return Err(Problem::at(ProblemCode::InvalidRequest, "/send_at", "must be at most 90 days ahead"));
+/// Counts a job that is queued for the first time. One that is held, or waits for too long for a queue, is so later.
+pub(crate) fn count_enqueued(job: &Job) {
+    if job.is_queued() && !job.is_held() {
+        JOBS.count(&[job.provider.as_str(), job.action.as_str(), JobCount::Enqueued.into()]);
     }
-    Ok(then)
 }
 
 /// Whether a known job is the one that is asked for, at the same time. For a caller that is bound to an actor, another actor's job is

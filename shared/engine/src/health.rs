@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::Violation;
-use futures_util::future::{join, join3};
+use futures_util::future::join3;
+use jiff::{SignedDuration, Timestamp};
 use telemetry::Gauges;
 
 use crate::{
@@ -12,6 +13,9 @@ use crate::{
     ports::{CacheHealth, Clock, StoredSecrets, Upkeep},
 };
 
+/// How far held jobs are counted.
+const MOST_HELD: usize = 1000;
+
 /// Whether the stores answer, and how long the queue is.
 pub struct Health {
     pub(crate) jobs: Arc<JobStore>,
@@ -19,6 +23,8 @@ pub struct Health {
     pub(crate) upkeep: Arc<dyn Upkeep>,
     pub(crate) cache: Arc<dyn CacheHealth>,
     pub(crate) secrets: Arc<dyn StoredSecrets>,
+    /// A held job that nobody has approved expires after this.
+    pub(crate) expires_after: SignedDuration,
 }
 
 impl Health {
@@ -42,14 +48,26 @@ impl Health {
         Err(Problem::new(ProblemCode::StoreUnavailable, causes.join("; ")).with_errors(failing))
     }
 
-    /// What waits for workers.
+    /// What waits for workers, and what for people.
     pub async fn backlog(&self) -> Gauges {
-        let (depth, oldest) = join(self.jobs.queue.depth(), self.jobs.ledger.oldest_unclaimed()).await;
+        let ledger = &self.jobs.ledger;
+        let (depth, oldest, held) =
+            join3(self.jobs.queue.depth(), ledger.oldest_unclaimed(), ledger.held(MOST_HELD)).await;
         let depth = depth.inspect_err(|error| tracing::warn!(%error, "the queue's depth is not known"));
         let oldest = oldest.inspect_err(|error| tracing::warn!(%error, "the oldest job's age is not known"));
+        let held = held.inspect_err(|error| tracing::warn!(%error, "how many jobs are held is not known")).ok();
         let now = self.clock.now();
         let age = |since| Duration::try_from(now.duration_since(since)).unwrap_or_default();
         let queue_oldest_age = oldest.ok().map(|oldest| oldest.map_or(Duration::ZERO, age));
-        Gauges { queue_depth: depth.ok(), queue_oldest_age }
+        let held_oldest_age = held.map(|held| held.since.map_or(Duration::ZERO, age));
+        let left =
+            |since: Timestamp| Duration::try_from((since + self.expires_after).duration_since(now)).unwrap_or_default();
+        Gauges {
+            queue_depth: depth.ok(),
+            queue_oldest_age,
+            held_jobs: held.map(|held| held.count),
+            held_oldest_age,
+            held_expires: held.and_then(|held| held.since.map(left)),
+        }
     }
 }

@@ -52,7 +52,8 @@ impl JobStore {
             workspace: job.workspace_id.clone(),
             delay: delay(job).unwrap_or_default(),
         };
-        let messages: Vec<QueuedMessage> = jobs.iter().filter(|job| job.fits_queue()).map(message).collect();
+        let messages: Vec<QueuedMessage> =
+            jobs.iter().filter(|job| job.is_queued() || job.fits_queue(now)).map(message).collect();
         if messages.is_empty() {
             return;
         }

@@ -7,6 +7,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use telemetry::{labels::ApprovalOutcome, names::APPROVALS};
 
 use crate::{
     Caller, Problem, ProblemCode,
@@ -14,6 +15,7 @@ use crate::{
     approval::ApprovalRules,
     audit::Auditor,
     catalogue::Catalogue,
+    execute::count_enqueued,
     gate::Gate,
     job_store::JobStore,
     limits::RateLimiter,
@@ -101,7 +103,8 @@ impl JobService {
                 return Ok(job);
             }
             self.clock.sleep(pause.min(left.unsigned_abs())).await;
-            pause = (pause * 2).min(Duration::from_millis(400));
+            // A held job is read from the ledger each time, and waits for a person.
+            pause = (pause * 2).min(if job.is_held() { Duration::from_secs(1) } else { Duration::from_millis(400) });
         }
     }
 
@@ -155,7 +158,11 @@ impl JobService {
     /// Cancels a job that no worker has claimed.
     pub async fn cancel(&self, caller: &Caller, id: JobId) -> Result<Job, Problem> {
         let cancelled = self.change(caller, id, "only a pending job can be cancelled", Job::cancelled).await;
-        self.auditor.audited(caller, AuditEvent::CancelRefused, cancelled).await
+        let job = self.auditor.audited(caller, AuditEvent::CancelRefused, cancelled).await?;
+        if !job.because.is_empty() && job.decision.is_none() {
+            APPROVALS.count(&[ApprovalOutcome::Cancelled.into()]);
+        }
+        Ok(job)
     }
 
     /// Retries a job that certainly sent nothing.
@@ -176,8 +183,11 @@ impl JobService {
     ) -> Result<Job, Problem> {
         let decided = self.try_decide(caller, id, approved, payload_sha256).await;
         let job = self.auditor.audited(caller, AuditEvent::DecideRefused, decided).await?;
+        let outcome = if approved { ApprovalOutcome::Approved } else { ApprovalOutcome::Rejected };
+        APPROVALS.count(&[outcome.into()]);
         self.jobs.cache(std::slice::from_ref(&job)).await;
-        if !job.state.has_ended() {
+        if approved {
+            count_enqueued(&job);
             self.jobs.enqueue(std::slice::from_ref(&job), job.touched_at).await;
         }
         Ok(job)

@@ -1,4 +1,4 @@
-//! Upkeep: queues open jobs whose message was lost or had to wait for too long for a queue, erases what has expired, and logs how far the audit has come.
+//! Upkeep: queues open jobs that have no message, erases what has expired, and logs how far the audit has come.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::{
     Problem,
     audit::Auditor,
+    execute::count_enqueued,
     job_store::JobStore,
     ports::{Clock, Ids, LedgerError, Locks, Save, Upkeep},
 };
@@ -21,7 +22,7 @@ const SIDE_BY_SIDE: usize = 16;
 /// How often the heads of the audit are logged.
 const HEADS_EVERY: Duration = Duration::from_hours(1);
 
-/// Queues open jobs whose message was lost, erases what has expired, and logs how far the audit has come.
+/// Queues open jobs that have no message, erases what has expired, and logs how far the audit has come.
 pub struct Sweeper {
     pub(crate) jobs: Arc<JobStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -33,8 +34,8 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
-    /// Sends the message again of every open job that should have been touched longer ago than the
-    /// visibility timeout. Returns how many there were.
+    /// Sends the message of every open job that should have been looked at longer ago than the visibility timeout: it was
+    /// lost, or the job's wait was too long for a queue. Returns how many there were.
     ///
     /// Each is marked as touched, so that a queue that is merely long does not grow each minute.
     pub async fn sweep(&self) -> Result<usize, Problem> {
@@ -42,13 +43,20 @@ impl Sweeper {
         for _ in 0..MOST_ROUNDS {
             let now = self.clock.now();
             let overdue = self.jobs.ledger.overdue_jobs(now - self.visibility_timeout, AT_ONCE).await?;
-            let next: Vec<Job> = overdue.iter().filter_map(|job| job.nudged(now).ok()).collect();
-            let saves = next.into_iter().map(|next| self.save(next));
+            let is_new = |job: &Job| job.attempts == 0 && !job.is_queued();
+            let next = overdue.iter().filter_map(|job| Some((job.nudged(now).ok()?, is_new(job))));
+            let next: Vec<(Job, bool)> = next.collect();
+            let saves = next.into_iter().map(|(next, is_new)| self.save(next, is_new));
             let saves: Vec<_> = stream::iter(saves).buffer_unordered(SIDE_BY_SIDE).collect().await;
             let mut nudged = Vec::new();
-            for (saved, next) in saves {
+            for (saved, next, is_new) in saves {
                 match saved {
-                    Ok(Save::Done) => nudged.push(next),
+                    Ok(Save::Done) => {
+                        if is_new {
+                            count_enqueued(&next);
+                        }
+                        nudged.push(next);
+                    }
                     Ok(Save::Stale) => {}
                     // A job that cannot be written does not keep the others from being found.
                     Err(error) => failed = Some(error),
@@ -66,8 +74,8 @@ impl Sweeper {
         failed.map_or(Ok(found), |error| Err(error.into()))
     }
 
-    async fn save(&self, next: Job) -> (Result<Save, LedgerError>, Job) {
-        (self.jobs.ledger.save(&next).await, next)
+    async fn save(&self, next: Job, is_new: bool) -> (Result<Save, LedgerError>, Job, bool) {
+        (self.jobs.ledger.save(&next).await, next, is_new)
     }
 
     /// Erases what has expired.

@@ -37,6 +37,20 @@ pub enum JobCount {
     Unknown,
 }
 
+/// What became of a held job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum ApprovalOutcome {
+    /// A person approved it.
+    Approved,
+    /// A person rejected it.
+    Rejected,
+    /// A caller cancelled it.
+    Cancelled,
+    /// Nobody decided in time.
+    Expired,
+}
+
 /// How an idempotency key was resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]

@@ -258,7 +258,7 @@ mod tests {
     #[tokio::test]
     async fn every_count_arrives_once_whatever_became_of_its_first_flush() {
         let alone = installed();
-        let gauges = Gauges { queue_depth: Some(3), queue_oldest_age: None };
+        let gauges = Gauges { queue_depth: Some(3), ..Gauges::default() };
         let text = alone.scrape(ready(gauges)).await;
         for metric in names::ALL {
             assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)), "{}", metric.name);

@@ -4,8 +4,8 @@ use strum::{IntoStaticStr, VariantNames as _};
 
 use crate::{
     labels::{
-        AuthFailure, Decision, FlushOutcome, Idempotency, JobCount, METHODS, Operation, PlannerStatus, ProviderOutcome,
-        STATUSES,
+        ApprovalOutcome, AuthFailure, Decision, FlushOutcome, Idempotency, JobCount, METHODS, Operation, PlannerStatus,
+        ProviderOutcome, STATUSES,
     },
     vocabulary::Vocabulary,
 };
@@ -53,6 +53,7 @@ const STATUS: Label = Label { name: "status", values: |_| STATUSES };
 const PLANNER_STATUS: Label = Label { name: "status", values: |_| PlannerStatus::VARIANTS };
 const DIRECTION: Label = Label { name: "direction", values: |_| &["input", "output"] };
 const JOB_STATUS: Label = Label { name: "status", values: |_| JobCount::VARIANTS };
+const APPROVAL_OUTCOME: Label = Label { name: "outcome", values: |_| ApprovalOutcome::VARIANTS };
 const KEY_OUTCOME: Label = Label { name: "outcome", values: |_| Idempotency::VARIANTS };
 const DECISION: Label = Label { name: "decision", values: |_| Decision::VARIANTS };
 const AUTH_FAILURE: Label = Label { name: "reason", values: |_| AuthFailure::VARIANTS };
@@ -79,7 +80,11 @@ metrics! {
     BUDGET_REJECTIONS = Kind::Counter, "ai_token_budget_rejections_total" []: "Plan requests refused because the token budget was spent.";
     JOBS = Kind::Counter, "ai_jobs_total" [PROVIDER, ACTION, JOB_STATUS]: "Jobs that reached a status.";
     JOB_DURATION = Kind::Histogram(BUCKETS), "ai_job_duration_seconds" [PROVIDER, ACTION]: "Time from a job's first claim to its end, in seconds.";
-    JOB_QUEUE_WAIT = Kind::Histogram(BUCKETS), "ai_job_queue_wait_seconds" [PROVIDER, ACTION]: "Time from acceptance, or a retry, to the first claim, in seconds.";
+    JOB_QUEUE_WAIT = Kind::Histogram(BUCKETS), "ai_job_queue_wait_seconds" [PROVIDER, ACTION]: "Time from when a job was free to go to its first claim, in seconds.";
+    APPROVALS = Kind::Counter, "ai_approvals_total" [APPROVAL_OUTCOME]: "Held jobs, by what became of them.";
+    HELD_JOBS = Kind::Gauge, "ai_held_jobs" []: "Jobs that wait for a person's approval, counted to 1000.";
+    HELD_OLDEST_AGE = Kind::Gauge, "ai_held_oldest_age_seconds" []: "For how long the oldest of them has waited, in seconds.";
+    HELD_EXPIRES = Kind::Gauge, "ai_held_expires_seconds" []: "Time until the first of them expires, in seconds; no sample if there is none.";
     QUEUE_DEPTH = Kind::Gauge, "ai_queue_depth" []: "Messages waiting in the queue.";
     QUEUE_OLDEST_AGE = Kind::Gauge, "ai_queue_oldest_age_seconds" []: "Age of the oldest job that no worker has claimed, in seconds.";
     UNREADABLE_MESSAGES = Kind::Counter, "ai_queue_unreadable_messages_total" []: "Queue messages dropped because they could not be read.";

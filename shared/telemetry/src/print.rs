@@ -20,6 +20,12 @@ pub struct Gauges {
     pub queue_depth: Option<u64>,
     /// The age of the oldest job that no worker has claimed; zero if there is none.
     pub queue_oldest_age: Option<Duration>,
+    /// The number of held jobs.
+    pub held_jobs: Option<usize>,
+    /// For how long the oldest of them has waited; zero if there is none.
+    pub held_oldest_age: Option<Duration>,
+    /// The time until the first of them expires; none if there is none, either.
+    pub held_expires: Option<Duration>,
 }
 
 /// The counts of every series, by metric and labels.
@@ -32,6 +38,9 @@ pub(crate) fn print(gauges: &Gauges, totals: Option<&Totals>, store_up: Option<b
     let gauges = [
         (names::QUEUE_DEPTH.name, gauges.queue_depth.map(|depth| depth.to_string())),
         (names::QUEUE_OLDEST_AGE.name, gauges.queue_oldest_age.map(|age| seconds(age.as_micros()))),
+        (names::HELD_JOBS.name, gauges.held_jobs.map(|held| held.to_string())),
+        (names::HELD_OLDEST_AGE.name, gauges.held_oldest_age.map(|age| seconds(age.as_micros()))),
+        (names::HELD_EXPIRES.name, gauges.held_expires.map(|left| seconds(left.as_micros()))),
         (names::STORE_UP.name, store_up.map(|up| u8::from(up).to_string())),
     ];
     for metric in names::ALL {

@@ -98,7 +98,7 @@ fn metrics(criterion: &mut Criterion, runtime: &Runtime, connection: &Arc<RedisC
     record_everything(&routes);
     runtime.block_on(metrics.flush());
     let scrape = async || {
-        let gauges = Gauges { queue_depth: Some(0), queue_oldest_age: Some(Duration::ZERO) };
+        let gauges = Gauges { queue_depth: Some(0), queue_oldest_age: Some(Duration::ZERO), ..Gauges::default() };
         metrics.scrape(ready(gauges)).await
     };
     let text = runtime.block_on(scrape());

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Evidence, Job, JobId, JobStatus, Lease, State, Terms};
-use engine::ports::{Insert, JobFilter, Position, Save};
+use domain::{AuditEvent, Because, Decision, Evidence, Job, JobId, JobStatus, Lease, State, Terms};
+use engine::ports::{Held, Insert, JobFilter, Position, Save};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     sample_job,
-    support::{Adapter, at_once, contents, end, error, held, ids, insert, minute, save, workspace},
+    support::{Adapter, at_once, contents, end, entries, error, held, ids, insert, minute, save, workspace},
 };
 
 /// Jobs are inserted all or none, with their contents, once under any concurrency.
@@ -246,6 +246,86 @@ pub async fn knows_since_when_the_oldest_unclaimed_job_waits(ledger: Adapter, no
     assert_eq!(oldest().await, Some(long_ago(2)), "a retry waits since it was asked for");
     end(&ledger, &[waiting, retried], now).await;
     assert_eq!(oldest().await, before);
+}
+
+/// A job that goes later waits for no worker before, and is overdue some minutes before if no queue can hold its message.
+pub async fn finds_later_jobs_shortly_before_their_time(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("later", seed);
+    let at = |key: &str, minutes: i64| {
+        let terms = Terms { not_before: Some(minute(now, minutes)), ..Terms::default() };
+        sample_job(&workspace, key, now).on(terms)
+    };
+    let (soon, late) = (at("soon", 15), at("late", 16));
+    for job in [&soon, &late] {
+        insert(&ledger, job).await;
+        assert_eq!(job.waits_since(), job.not_before);
+    }
+    let due = async |minutes: i64| {
+        let jobs = ledger.overdue_jobs(minute(now, minutes), 10_000).await.expect("reads");
+        ids(&jobs.into_iter().filter(|job| job.workspace_id == workspace).collect::<Vec<_>>())
+    };
+    assert_eq!(due(13).await, [], "13 minutes are the time of the late one's sweep");
+    assert_eq!(due(14).await, [late.job_id]);
+    let nudged = late.nudged(minute(now, 14)).expect("open");
+    save(&ledger, &nudged).await;
+    assert_eq!(due(15).await, [], "a queue has both now");
+    assert_eq!(due(17).await, [soon.job_id, late.job_id], "overdue after their time");
+    end(&ledger, &[soon, nudged], now).await;
+}
+
+/// Held jobs are counted, and of many decisions about one at once, one is written with one entry in the audit.
+pub async fn decides_once_about_a_held_job(ledger: Adapter, now: Timestamp, seed: Uuid) {
+    let workspace = workspace("held", seed);
+    let held_jobs = async || ledger.held(1000).await.expect("reads");
+    let before = held_jobs().await;
+    // Longer ago than what anybody else has in there.
+    let long_ago = |minutes: i64| minute(now, -2_000_000 + minutes);
+    let held_at = |key: &str, minutes: i64| {
+        let terms = Terms { because: vec![Because::All], expires_at: minute(now, 60), not_before: None };
+        sample_job(&workspace, key, long_ago(minutes)).on(terms)
+    };
+    let jobs = [held_at("first", 0), held_at("second", 1), held_at("third", 2)];
+    for job in &jobs {
+        insert(&ledger, job).await;
+        let there = ledger.job(&workspace, job.job_id).await.expect("reads");
+        assert_eq!(there.as_ref(), Some(job), "it reads back equal");
+    }
+    assert_eq!(held_jobs().await, Held { count: before.count + 3, since: Some(long_ago(0)) });
+    assert_eq!(ledger.held(2).await.expect("reads").count, 2, "no more than asked for");
+    assert_ne!(ledger.oldest_unclaimed().await.expect("reads"), Some(long_ago(0)), "it waits for no worker");
+
+    let [first, second, third] = jobs;
+    let decisions = (0..32).map(|n| {
+        let (ledger, job) = (ledger.clone(), first.clone());
+        let by = domain::ActorHash::of(&job.workspace_id, &format!("person-{n}").parse().expect("an actor"));
+        let decision = Decision { approved: n % 2 == 0, key_id: None, by, at: minute(now, 1) };
+        async move {
+            let decided = job.decided(decision, None).expect("it is held");
+            (ledger.save(&decided).await.expect("saves") == Save::Done).then_some(decided)
+        }
+    });
+    let won: Vec<Job> = at_once(decisions).await.into_iter().flatten().collect();
+    assert_eq!(won.len(), 1, "of 32 decisions at once exactly one is done");
+    assert_eq!(ledger.job(&workspace, first.job_id).await.expect("reads").as_ref(), Some(&won[0]));
+    let told = entries(&ledger, Some(&workspace)).await;
+    let told: Vec<_> = told.iter().filter(|entry| entry.job_id == Some(first.job_id)).collect();
+    let event = if won[0].state == State::Queued { AuditEvent::JobApproved } else { AuditEvent::JobRejected };
+    // The entry of the acceptance has expired long ago.
+    assert_eq!(told.iter().map(|entry| entry.event).collect::<Vec<_>>(), [event]);
+    assert_eq!(told[0].by_actor, won[0].decision.as_ref().map(|decision| decision.by.clone()));
+    assert_eq!(told[0].sha256.as_deref(), Some(first.payload_hash.as_str()));
+
+    let (cancelled, expired) = (second.cancelled(now).expect("pending"), third.expired(minute(now, 60)).expect("late"));
+    for job in [&cancelled, &expired] {
+        save(&ledger, job).await;
+    }
+    assert_eq!(held_jobs().await, before, "what is decided waits for nobody");
+    let again =
+        expired.retried(Terms { because: vec![Because::All], ..Terms::default() }, long_ago(3)).expect("failed");
+    save(&ledger, &again).await;
+    assert_eq!(held_jobs().await, Held { count: before.count + 1, since: Some(long_ago(3)) }, "since it was retried");
+    let open: Vec<Job> = won.into_iter().chain([again]).filter(|job| !job.state.has_ended()).collect();
+    end(&ledger, &open, now).await;
 }
 
 /// The last job that went out, or may have, is found by its recipients and content, in its workspace alone.

@@ -70,6 +70,8 @@ macro_rules! ledger_tests {
             jobs::lists_newest_first_in_pages,
             jobs::finds_overdue_jobs,
             jobs::knows_since_when_the_oldest_unclaimed_job_waits,
+            jobs::finds_later_jobs_shortly_before_their_time,
+            jobs::decides_once_about_a_held_job,
             jobs::finds_the_last_job_with_a_content,
             plans::keeps_plans_until_they_expire,
             outbox::keeps_one_entry_per_job,

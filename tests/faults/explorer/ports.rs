@@ -16,12 +16,12 @@ use engine::{
     ports::{
         Access, Action, ActionSpec, Answer, Audit, AuditFilter, Authorization, Budget, CacheError, CacheHealth,
         CachePorts, Call, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision, Delivery,
-        Done, Exchange, Granted, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, Keys, LedgerError,
-        LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, OAuthSpec, Outbox,
-        OutboxEntry, Place, Plans, Position, ProviderError, ProviderSpec, Purpose, Queue, QueueError, QueuedMessage,
-        RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed,
-        SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan, StoredSecrets, Upkeep, Vault,
-        VaultError, Wording,
+        Done, Exchange, Granted, Held, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, Keys,
+        LedgerError, LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, OAuthSpec,
+        Outbox, OutboxEntry, Place, Plans, Position, ProviderError, ProviderSpec, Purpose, Queue, QueueError,
+        QueuedMessage, RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved,
+        RolloutCache, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan,
+        StoredSecrets, Upkeep, Vault, VaultError, Wording,
     },
 };
 use jiff::{SignedDuration, Timestamp, civil::Date};
@@ -173,6 +173,10 @@ impl Jobs for World {
 
     async fn open_jobs(&self, _: &WorkspaceId, _: usize) -> Result<usize, LedgerError> {
         unused()
+    }
+
+    async fn held(&self, _: usize) -> Result<Held, LedgerError> {
+        unreachable!("nobody scrapes")
     }
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {

@@ -322,7 +322,17 @@ pub fn bad_lookups() -> Vec<Case> {
             cases.push(bad("POST", &format!("/ai/jobs/{id}/{verb}"), body, "job-not-found", &[]));
         }
     }
-    for verb in ["cancel", "retry"] {
+    for (body, pointer) in [
+        (json!({}), ""),
+        (json!([]), ""),
+        (json!("0"), ""),
+        (json!({ "payload_sha256": null }), "/payload_sha256"),
+        (json!({ "payload_sha256": ["0"] }), "/payload_sha256"),
+        (json!({ "payload_sha256": "0", "by": "me" }), "/by"),
+    ] {
+        cases.push(post(&format!("{NO_JOB}/approve"), &body, "invalid-request", &[pointer]));
+    }
+    for verb in ["cancel", "retry", "reject"] {
         cases.push(bad("POST", &format!("{NO_JOB}/{verb}"), r#"{"force":true}"#, "invalid-request", &["/force"]));
         cases.push(bad("POST", &format!("{NO_JOB}/{verb}"), "[]", "invalid-request", &[""]));
         cases.push(bad("POST", &format!("{NO_JOB}/{verb}"), "{", "malformed-json", &[""]));

@@ -8,9 +8,9 @@ use engine::{
     Parts,
     catalogue::Catalogue,
     ports::{
-        Access, Action, ActionSpec, CacheError, Call, Claims, Contents, Decision, Delivery, Done, Insert, JobCache,
-        JobFilter, Jobs, LedgerError, ParamAddress, ProviderError, Queue, QueueError, QueuedMessage, RateLimit,
-        RenderContext, RenderError, Rendered, RolloutCache, Save, Upkeep,
+        Access, Action, ActionSpec, CacheError, Call, Claims, Contents, Decision, Delivery, Done, Held, Insert,
+        JobCache, JobFilter, Jobs, LedgerError, ParamAddress, ProviderError, Queue, QueueError, QueuedMessage,
+        RateLimit, RenderContext, RenderError, Rendered, RolloutCache, Save, Upkeep,
     },
 };
 use jiff::Timestamp;
@@ -87,6 +87,10 @@ impl Jobs for Trapped<Arc<dyn Jobs>> {
 
     async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
         self.inner.open_jobs(workspace, at_most).await
+    }
+
+    async fn held(&self, at_most: usize) -> Result<Held, LedgerError> {
+        self.inner.held(at_most).await
     }
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {

@@ -53,6 +53,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | `open_pk`, `due_at` | a record that is due: `OPEN#<0 to 15>`, by a hash of its partition; not before this time |
 /// | `due` | the same: when it is due |
 /// | `waits_since` | a record that waits |
+/// | `waits_pk` | a record that waits for a person: `HELD`. Its `waits_since` is the time since when |
 /// | `expires_micros`, `expires_at` | a record that expires |
 ///
 /// An entry of the audit lies in its list, and so needs no index: `pk` is `<list>#<0 to 15>`, by a hash of its place, and
@@ -66,7 +67,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | `by_workspace` | `list_pk`, `list_sk` | lists. A change of a record does not touch it |
 /// | `by_status` | `status_pk`, `list_sk` | lists of one status |
 /// | `open_jobs` | `open_pk`, `due_at` | due records, and the record that waits longest, over 16 partitions. A claim and the steps to the end do not touch it |
-/// | `waiting_jobs` | `waits_pk`, `waits_since` | nothing: only records of earlier versions are in it |
+/// | `waiting_jobs` | `waits_pk`, `waits_since` | the records that wait for people |
 ///
 /// An index lags by some milliseconds. That is harmless: it only names records, which are read consistently from the
 /// table and skipped if they no longer fit. A record that the index does not name yet appears a moment later, and in the
@@ -83,6 +84,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | list | 1 Query and 1 BatchGetItem for every 100; of the audit 16 Queries more, at once |
 /// | due records | 16 Queries at once, then 1 BatchGetItem for every 100 of each |
 /// | the record that waits longest | 16 Queries at once, and 1 BatchGetItem for each that names records |
+/// | records that wait for people | 1 Query |
 /// | count | 1 Query for each list, at once |
 /// | scan | 1 Scan for every 20 items, which only a change of the sealing key asks for |
 ///
@@ -221,8 +223,14 @@ impl Records for DynamoRecords {
 
     async fn waiting_since(&self) -> Result<Option<Timestamp>, LedgerError> {
         // Those that a worker has are named in between.
-        let waits_since = |_: &Name, item: &Item| items::time(item, "waits_since").ok();
+        let waits_since = |_: &Name, item: &Item| items::waits_since(item);
         Ok(self.open(Timestamp::MAX, 1, waits_since).await?.into_iter().min())
+    }
+
+    async fn held(&self, at_most: usize) -> Result<(usize, Option<Timestamp>), LedgerError> {
+        let entries = self.first_of(&Search::for_people(), at_most).await?;
+        let since = entries.first().map(|entry| items::time(entry, "waits_since")).transpose()?;
+        Ok((entries.len(), since))
     }
 
     /// Nothing to do: DynamoDB deletes what has expired.
@@ -312,6 +320,18 @@ impl DynamoRecords {
             Ok::<_, LedgerError>(held)
         });
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// The first entries of one partition of an index, up to `limit`.
+    async fn first_of(&self, search: &Search, limit: usize) -> Result<Vec<Item>, LedgerError> {
+        let mut entries = self.query(search, limit).await.into_paginator().items().send();
+        let mut first = Vec::new();
+        while first.len() < limit
+            && let Some(entry) = entries.next().await
+        {
+            first.push(entry.map_err(|error| search.failed(error))?);
+        }
+        Ok(first)
     }
 
     /// A write as actions of a transaction. A record that is to expire has this many items.

@@ -115,6 +115,12 @@ impl Records for SqliteRecords {
         Ok(self.threads.all(query, [], |row| time(row.get(0)?)).await?.pop())
     }
 
+    async fn held(&self, at_most: usize) -> Result<(usize, Option<Timestamp>), LedgerError> {
+        let query = "SELECT held_since FROM records WHERE held_since IS NOT NULL ORDER BY held_since LIMIT ?1";
+        let held = self.threads.all(query, [whole(at_most)], |row| time(row.get(0)?)).await?;
+        Ok((held.len(), held.first().copied()))
+    }
+
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
         let delete = "DELETE FROM records WHERE expires_at <= ?1";
         let erase = self.threads.write(move |connection| {
@@ -181,7 +187,7 @@ fn link(connection: &Connection, entries: &[Record], now: i64) -> Result<Vec<Wri
 
 fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure> {
     match write {
-        Write::Put(Record { key, body, version, expires_at, list, due_at, waits_since, .. }, condition) => {
+        Write::Put(Record { key, body, version, expires_at, list, due_at, waits_since, held_since, .. }, condition) => {
             let values = params![
                 key.partition,
                 key.kind,
@@ -193,13 +199,15 @@ fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure
                 waits_since.map(Timestamp::as_microsecond),
                 list.as_ref().map(|(list, _)| &list.name),
                 list.as_ref().map(|(_, place)| place),
+                held_since.map(Timestamp::as_microsecond),
             ];
             // Another version mostly keeps its row and its place, so that it changes only the indexes that it has to.
-            let update = "UPDATE records SET body = ?3, version = ?4, expires_at = ?5, status = ?6, due_at = ?7, waits_since = ?8
+            let update = "UPDATE records SET body = ?3, version = ?4, expires_at = ?5, status = ?6, due_at = ?7, waits_since = ?8,
+                 held_since = ?11
                  WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10";
             let insert = "INSERT OR REPLACE INTO records
-                     (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                     (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place, held_since)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
             let keeps_place =
                 matches!(condition, If::Version(_)) && connection.prepare_cached(update)?.execute(values)? > 0;
             if !keeps_place {

@@ -50,6 +50,9 @@ pub trait Records: Send + Sync {
     /// The earliest [`Record::waits_since`]. It may be some moments behind.
     fn waiting_since(&self) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
 
+    /// How many records have a [`Record::held_since`], counted to `at_most`, and the earliest. It may be some moments behind.
+    fn held(&self, at_most: usize) -> impl Future<Output = Result<(usize, Option<Timestamp>), LedgerError>> + Send;
+
     /// Erases expired records, unless the store does so itself.
     fn erase_expired(&self, now: Timestamp) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
@@ -86,6 +89,8 @@ pub struct Record {
     pub due_from: Option<Timestamp>,
     /// Since when it waits to be taken.
     pub waits_since: Option<Timestamp>,
+    /// Since when it waits for a person; then it does not wait to be taken.
+    pub held_since: Option<Timestamp>,
 }
 
 impl Record {
@@ -97,7 +102,17 @@ impl Record {
 
     /// A record in no list that never expires.
     pub fn new(key: Key, body: String) -> Self {
-        Self { key, body, version: None, expires_at: None, list: None, due_at: None, due_from: None, waits_since: None }
+        Self {
+            key,
+            body,
+            version: None,
+            expires_at: None,
+            list: None,
+            due_at: None,
+            due_from: None,
+            waits_since: None,
+            held_since: None,
+        }
     }
 }
 

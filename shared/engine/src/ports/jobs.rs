@@ -64,6 +64,9 @@ pub trait Jobs: Send + Sync {
     /// Since when the oldest job without a worker has waited ([`Job::waits_since`]). It may be some moments behind.
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError>;
 
+    /// The jobs that are held ([`Job::held_since`]), counted to `at_most`. It may be some moments behind.
+    async fn held(&self, at_most: usize) -> Result<Held, LedgerError>;
+
     /// The job that was the last to reach these people with this content, or may have been: see
     /// [`Job::may_repeat_until`].
     async fn last_with_content(
@@ -74,6 +77,15 @@ pub trait Jobs: Send + Sync {
 
     /// Ends all leases: only for a process that knows that no other works on this ledger. Returns how many there were.
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError>;
+}
+
+/// The jobs that are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// How many there are.
+    pub count: usize,
+    /// Since when the oldest waits for a person.
+    pub since: Option<Timestamp>,
 }
 
 /// A job's sealed params.

@@ -5,11 +5,12 @@ mod words;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Job, JobError, JobErrorCode, JobId, Lease, State, WorkspaceId};
+use domain::{Job, JobErrorCode, JobId, Lease, State, WorkspaceId};
 use jiff::{SignedDuration, Timestamp};
 use telemetry::{
     TraceContext,
-    names::{JOB_QUEUE_WAIT, UNREADABLE_MESSAGES},
+    labels::ApprovalOutcome,
+    names::{APPROVALS, JOB_QUEUE_WAIT, UNREADABLE_MESSAGES},
 };
 use tracing::{Instrument as _, Span};
 
@@ -78,7 +79,7 @@ impl Worker {
                 return Disposition::Acknowledge;
             }
             if job.is_held() {
-                return self.expire(job).await;
+                return self.expire(&job, message).await;
             }
             if job.crashes >= MAX_CRASHES && job.is_claimable(now) {
                 return self.give_up_on(job).await;
@@ -164,23 +165,29 @@ impl Worker {
         }
     }
 
-    /// Ends a held job that nobody approved in time.
-    async fn expire(&self, job: Job) -> Disposition {
-        let message = "Nobody approved the job in time, so nothing was done.";
-        let remediation = "Retry the job to have it held again.";
-        self.end(job, failure(JobErrorCode::ApprovalExpired, message, true, remediation)).await
+    /// Ends a held job that nobody approved in time. Whoever wrote another version meanwhile has decided about it, or has
+    /// sent a message of its own.
+    async fn expire(&self, job: &Job, message: &str) -> Disposition {
+        let Ok(next) = job.expired(self.clock.now()) else { return Disposition::Acknowledge };
+        match self.jobs.ledger.save(&next).await {
+            Ok(Save::Done) => {
+                tracing::info!("nobody approved the job in time");
+                APPROVALS.count(&[ApprovalOutcome::Expired.into()]);
+                self.jobs.cache(&[next]).await;
+                Disposition::Acknowledge
+            }
+            Ok(Save::Stale) => Disposition::Acknowledge,
+            Err(_) => self.again(message, &job.workspace_id, LEDGER_PAUSE).await,
+        }
     }
 
     async fn give_up_on(&self, job: Job) -> Disposition {
+        let now = self.clock.now();
+        let maybe_done = job.state == State::Sending;
         let message = "The job made its workers stop again and again, before anything was done.";
         let remediation = "Retry it; if it happens again, report the job's id.";
-        self.end(job, failure(JobErrorCode::Internal, message, true, remediation)).await
-    }
-
-    /// Ends a job without working on it.
-    async fn end(&self, job: Job, error: JobError) -> Disposition {
-        let (until, maybe_done) = (self.clock.now(), job.state == State::Sending);
-        let mut run = Run { worker: self, job, contents: None, maybe_done, until, held: Duration::ZERO };
+        let error = failure(JobErrorCode::Internal, message, true, remediation);
+        let mut run = Run { worker: self, job, contents: None, maybe_done, until: now, held: Duration::ZERO };
         match run.fail(error, None).await {
             Ok(()) | Err(Stop::Overtaken) => Disposition::Acknowledge,
             Err(_) => Disposition::Leave,

@@ -583,9 +583,7 @@ impl Run<'_> {
         let job = &self.job;
         let (provider, action) = (job.provider.as_str(), job.action.as_str());
         JOBS.count(&[provider, action, count.into()]);
-        if let Some(took) = job.duration() {
-            JOB_DURATION.observe(&[provider, action], took.unsigned_abs());
-        }
+        JOB_DURATION.observe(&[provider, action], job.duration().unwrap_or_default().unsigned_abs());
         tracing::info!(job.status = job.state.status().as_str(), "the job ended");
         self.worker.jobs.cache(std::slice::from_ref(job)).await;
         Ok(())

@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use super::{
     DynamoRecords, failed,
     items::{self, Item, Name},
-    table::{BY_STATUS, BY_WORKSPACE, Index, OPEN_JOBS, TABLE},
+    table::{BY_STATUS, BY_WORKSPACE, Index, OPEN_JOBS, TABLE, WAITING_JOBS},
 };
 use crate::{
     backoff::Backoff,
@@ -89,6 +89,11 @@ impl Search {
     pub fn due(shard: u8, before: Timestamp) -> Self {
         let pk = items::text(items::within(items::OPEN, shard));
         Self { index: OPEN_JOBS, pk, before: items::micros(before), forward: true }
+    }
+
+    /// Records that wait for a person, the longest first.
+    pub fn for_people() -> Self {
+        Self { index: WAITING_JOBS, pk: items::text(items::HELD), before: items::micros(Timestamp::MAX), forward: true }
     }
 
     /// The query failed. After an upgrade, DynamoDB may still be filling a new index.

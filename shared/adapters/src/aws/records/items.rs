@@ -53,6 +53,8 @@ pub fn name(item: &Item) -> Result<Name, LedgerError> {
 
 /// What the partitions of due records begin with.
 pub const OPEN: &str = "OPEN";
+/// The partition of records that wait for people, who are slower than any partition.
+pub const HELD: &str = "HELD";
 
 /// A part of something: a list's records of one status, or one of the partitions of an index.
 pub fn within(whole: &str, part: impl Display) -> String {
@@ -61,8 +63,17 @@ pub fn within(whole: &str, part: impl Display) -> String {
 
 /// A record as items: more than one if its body is too long. Only the first has the other attributes.
 pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
-    let Record { key: Key { partition, kind }, body, version, expires_at, list, due_at, due_from, waits_since } =
-        record;
+    let Record {
+        key: Key { partition, kind },
+        body,
+        version,
+        expires_at,
+        list,
+        due_at,
+        due_from,
+        waits_since,
+        held_since,
+    } = record;
     let parts = cut(body)?;
     let held_by = list.as_ref().filter(|_| record.is_part_of_list());
     let (pk, sk) = match held_by {
@@ -86,7 +97,8 @@ pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
         ("open_pk", due_from.map(|_| text(within(OPEN, shard(partition))))),
         ("due_at", due_from.map(micros)),
         ("due", due_at.map(micros)),
-        ("waits_since", waits_since.map(micros)),
+        ("waits_pk", held_since.map(|_| text(HELD))),
+        ("waits_since", held_since.or(*waits_since).map(micros)),
         ("parts", (parts.len() > 1).then(|| number(&parts.len()))),
     ];
     items[0].extend(of_first.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
@@ -101,6 +113,14 @@ fn shard(name: &str) -> u8 {
 /// When a record is due, which the index says less exactly.
 pub fn due_at(item: &Item) -> Option<i64> {
     integer(item, "due").or_else(|| integer(item, "due_at"))
+}
+
+/// Since when a record waits to be taken. Records that wait for people do not.
+pub fn waits_since(item: &Item) -> Option<Timestamp> {
+    if string(item, "waits_pk").is_ok_and(|pk| pk == HELD) {
+        return None;
+    }
+    time(item, "waits_since").ok()
 }
 
 /// A body in parts. A long body is sealed, and so ASCII, which can be cut anywhere.

@@ -19,8 +19,8 @@ pub type Index = (&'static str, [&'static str; 2]);
 pub const BY_WORKSPACE: Index = ("by_workspace", ["list_pk", "list_sk"]);
 pub const BY_STATUS: Index = ("by_status", ["status_pk", "list_sk"]);
 pub const OPEN_JOBS: Index = ("open_jobs", ["open_pk", "due_at"]);
-/// Has what earlier versions wrote, until it goes on.
-const WAITING_JOBS: Index = ("waiting_jobs", ["waits_pk", "waits_since"]);
+/// Has the records that wait for people, and what earlier versions wrote, until it goes on.
+pub const WAITING_JOBS: Index = ("waiting_jobs", ["waits_pk", "waits_since"]);
 
 /// No index: the table itself.
 pub const TABLE: Index = ("", ["pk", "sk"]);

@@ -9,7 +9,8 @@ use super::Failure;
 use crate::embedded::folder::{make_folder, open_private};
 
 /// The migrations, oldest first; only ever appended to. The file's `user_version` is the number of those applied.
-const MIGRATIONS: &[&str] = &[include_str!("0001_start.sql"), include_str!("0002_open.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("0001_start.sql"), include_str!("0002_open.sql"), include_str!("0003_held.sql")];
 
 /// SQLite's `application_id` of a ledger, `orcl` in ASCII. Files from before the first release lack it.
 const APPLICATION_ID: i64 = 0x6f72_636c;
