@@ -17,6 +17,7 @@ mod clarifications;
 mod command_line;
 mod connections;
 mod crash;
+mod crawler;
 mod draft_only;
 mod endpoints;
 mod fallback;
