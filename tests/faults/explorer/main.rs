@@ -12,11 +12,18 @@ use schedule::{Run, outcome};
 use search::{Search, Tally, at, replay, tell};
 use world::{Phase, Sabotage, Setup, Site, Twist};
 
+/// `EXPLORE=long` explores for some minutes more.
+fn is_long() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "a switch of the test, not of the program")]
+    let given = std::env::var("EXPLORE");
+    given.is_ok_and(|how| how == "long")
+}
+
 #[test]
 fn nothing_is_lost_or_sent_twice_under_any_schedule() {
     let tallies: Vec<Tally> = std::thread::scope(|scope| {
         let searches: Vec<_> = Setup::ALL
-            .map(|setup| scope.spawn(move || Search::new(setup, Sabotage::None).everything()))
+            .map(|setup| scope.spawn(move || Search::new(setup, Sabotage::None).everything(is_long())))
             .into_iter()
             .collect();
         searches.into_iter().map(|search| search.join().expect("a search ends")).collect()
@@ -28,7 +35,11 @@ fn nothing_is_lost_or_sent_twice_under_any_schedule() {
         }
     }
     let schedules: u64 = tallies.iter().map(|tally| tally.schedules).sum();
-    assert!(schedules >= 50_000, "only {schedules} schedules were explored");
+    let least = if is_long() { 500_000 } else { 50_000 };
+    assert!(schedules >= least, "only {schedules} schedules were explored");
+    let waits = tallies.iter().filter(|tally| tally.setup.held() || tally.setup.send_at().is_some());
+    let waits: u64 = waits.map(|tally| tally.schedules).sum();
+    assert!(waits >= least / 5, "only {waits} schedules of held and later jobs were explored");
     for twist in Twist::ALL {
         assert!(tallies.iter().any(|tally| tally.twists.contains_key(&twist)), "{twist:?} never happened");
     }
@@ -80,6 +91,44 @@ fn without_a_sweeper_a_job_is_lost() {
 #[test]
 fn without_leases_a_stale_fence_reaches_the_provider() {
     notices(Setup::GmailDrafts, Sabotage::NoLease, "stale fence");
+}
+
+#[test]
+fn without_the_hold_a_job_reaches_the_provider_that_nobody_approved() {
+    for setup in [Setup::HeldDrafts, Setup::HeldSend, Setup::HeldChanges] {
+        notices(setup, Sabotage::NoHold, "held job");
+    }
+}
+
+#[test]
+fn without_its_time_an_early_job_reaches_the_provider() {
+    for setup in [Setup::LaterDrafts, Setup::LaterSend] {
+        notices(setup, Sabotage::NoNotBefore, "early job");
+    }
+}
+
+#[test]
+fn without_compared_revisions_a_job_is_decided_twice() {
+    notices(Setup::HeldSend, Sabotage::BlindSave, "decided");
+}
+
+#[test]
+fn a_held_job_ends_as_it_was_decided_and_a_later_one_as_it_was_left() {
+    let whenever = |setup, twist: Twist| {
+        end(&schedule::run(setup, Sabotage::None, false, &mut |_, _, set| (set & twist.bit() != 0).then_some(twist)))
+    };
+    for setup in [Setup::HeldDrafts, Setup::HeldSend, Setup::HeldChanges] {
+        let goes = ("completed", None, 1);
+        assert_eq!(end(&one_after_another(setup, &[]).0), goes, "{setup:?}");
+        assert_eq!(whenever(setup, Twist::Approve), goes, "{setup:?}");
+        assert_eq!(whenever(setup, Twist::Reject), ("failed", Some(JobErrorCode::ApprovalRejected), 0), "{setup:?}");
+        assert_eq!(whenever(setup, Twist::Cancel), ("failed", Some(JobErrorCode::Cancelled), 0), "{setup:?}");
+        // Its retry is held again, and approved then.
+        assert_eq!(whenever(setup, Twist::Expire), goes, "{setup:?}");
+    }
+    for setup in [Setup::LaterDrafts, Setup::LaterSend] {
+        assert_eq!(end(&one_after_another(setup, &[]).0), ("completed", None, 1), "{setup:?}");
+    }
 }
 
 #[test]

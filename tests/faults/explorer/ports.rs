@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{
     AuditEntry, AuditHead, AuditVerdict, ContentHash, Effect, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider,
-    Via, Violation, WorkspaceId, WorkspaceSettings,
+    RequireApproval, Via, Violation, WorkspaceId, WorkspaceSettings,
 };
 use engine::{
     Engine, Options, Parts,
@@ -65,9 +65,9 @@ pub fn engine(world: &World) -> Engine {
         id: ACTION,
         title: "Test",
         provider: Provider::Google,
-        effect: if setup == Setup::Changes { Effect::Change } else { Effect::Send },
+        effect: if setup.changes() { Effect::Change } else { Effect::Send },
         description: "Does what the explorer looks for.",
-        scopes: OAuthScopes { required: SEND, draft: if setup == Setup::Changes { &[] } else { DRAFT } },
+        scopes: OAuthScopes { required: SEND, draft: if setup.changes() { &[] } else { DRAFT } },
         instructions: Instructions::default(),
         wording: Wording { noun: "it", ask_recipients: "", ask_text: "", look: "Look at the provider" },
     };
@@ -105,7 +105,10 @@ pub fn engine(world: &World) -> Engine {
         clock: Arc::<World>::clone(&world),
         metrics: Metrics::default(),
         options: Options {
-            approval: ApprovalOptions::default(),
+            approval: ApprovalOptions {
+                require: if setup.held() { RequireApproval::All } else { RequireApproval::None },
+                ..ApprovalOptions::default()
+            },
             allowlist: Some(std::iter::once(ACTION.parse().expect("an action id")).collect()),
             recipient_domains: domain::RecipientDomains::default(),
             internal_domains: domain::RecipientDomains::default(),
@@ -137,7 +140,8 @@ impl Jobs for World {
                 return Insert::Taken;
             }
             for (job, contents) in jobs {
-                state.jobs.insert(job.job_id, job.clone());
+                let kept = state.sabotage.kept(job.clone());
+                state.jobs.insert(job.job_id, kept);
                 state.contents.insert(job.job_id, contents.clone());
             }
             Insert::Done
@@ -652,6 +656,7 @@ impl Call for TestCall {
     }
 
     async fn prepare(&self, _: &Rendered, _: &Access) -> Result<Evidence, ProviderError> {
+        self.0.lock().reach();
         let made = self.0.write(Site::Prepare, |state| {
             let draft_id = format!("d{}", state.number());
             state.drafts.insert(draft_id.clone());
@@ -664,7 +669,7 @@ impl Call for TestCall {
 
     async fn perform(&self, rendered: &Rendered, _: &Access, draft: Option<&Evidence>) -> Result<Done, ProviderError> {
         self.0.lock().begin_call();
-        let changes = self.0.lock().setup == Setup::Changes;
+        let changes = self.0.lock().setup.changes();
         let what = match draft {
             _ if changes => Effective::Change(rendered.body.clone()),
             Some(draft) => Effective::Draft(draft.draft_id.clone()),

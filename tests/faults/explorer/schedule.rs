@@ -8,9 +8,13 @@ use std::{
     task::{Context, Waker},
 };
 
-use domain::{ActorId, Job, JobId, Scope, State as JobState, WaitingFor};
+use domain::{ActorId, Job, JobId, Scope, SendAt, State as JobState, WaitingFor};
 use engine::{
-    Caller, Engine, catalogue::RequestedAction, execute::ExecuteRequest, limits::Ticket, ports::Queue,
+    Caller, Engine,
+    catalogue::RequestedAction,
+    execute::ExecuteRequest,
+    limits::Ticket,
+    ports::Queue,
     work::Disposition,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -60,6 +64,8 @@ struct Scheduler<'a> {
     /// Who goes on; nobody when it is time to look around.
     current: Option<usize>,
     was_retried: bool,
+    /// The version of the held job that a person was asked to approve.
+    asked: Option<u64>,
     choose: &'a mut Choose<'a>,
     run: Run,
     keep_trace: bool,
@@ -74,6 +80,7 @@ pub fn run<'a>(setup: Setup, sabotage: Sabotage, keep_trace: bool, choose: &'a m
         futures: Vec::new(),
         current: None,
         was_retried: false,
+        asked: None,
         choose,
         run: Run {
             open: Vec::new(),
@@ -160,6 +167,21 @@ impl Scheduler<'_> {
                 drop(state);
                 self.start_worker(last);
             }
+            Twist::Approve | Twist::Reject => {
+                drop(state);
+                self.start_decision(twist == Twist::Approve);
+            }
+            Twist::Cancel => {
+                drop(state);
+                self.start_cancel();
+            }
+            Twist::Expire => {
+                let then = state.job().and_then(|job| job.not_before).expect("a held job expires");
+                state.expired = true;
+                state.pass(then + one_second());
+                drop(state);
+                self.poll(task, None);
+            }
             Twist::Sweep => {
                 drop(state);
                 self.start_sweeper();
@@ -231,6 +253,12 @@ impl Scheduler<'_> {
         let job = state.job().cloned();
         // Its owner hears of it, and connects the account again.
         state.downgraded &= job.as_ref().is_none_or(|job| job.waiting_for != Some(WaitingFor::Reauth));
+        if let Some(job) = job.as_ref().filter(|job| job.is_held() && self.asked != Some(job.revision)) {
+            self.asked = Some(job.revision);
+            drop(state);
+            self.start_decision(true);
+            return true;
+        }
         let retriable = job.as_ref().filter(|job| job.error.as_ref().is_some_and(|error| error.retriable));
         if let Some(job) = retriable
             && !self.was_retried
@@ -287,7 +315,7 @@ impl Scheduler<'_> {
         let (engine, world) = (Arc::clone(&self.engine), self.world.clone());
         self.start(Kind::Client, async move {
             let setup = world.lock().setup;
-            if let Ok(accepted) = engine.executor.execute(&caller(setup), request()).await {
+            if let Ok(accepted) = engine.executor.execute(&caller(setup), request(setup)).await {
                 let mut state = world.lock();
                 let id = accepted[0].job.job_id;
                 if *state.answered.get_or_insert(id) != id {
@@ -328,6 +356,29 @@ impl Scheduler<'_> {
         });
     }
 
+    /// A person decides about what is shown of the job, and hears what came of it.
+    fn start_decision(&mut self, approve: bool) {
+        let (engine, world) = (Arc::clone(&self.engine), self.world.clone());
+        let Some(job) = self.world.lock().job().cloned() else { return };
+        self.start(if approve { Kind::Approve } else { Kind::Reject }, async move {
+            let (setup, shown) = (world.lock().setup, job.payload_hash.as_str());
+            let told = engine.jobs.decide(&caller(setup), job.job_id, approve, Some(shown)).await;
+            if let Ok(job) = told
+                && job.decision.is_none_or(|decision| decision.approved != approve)
+            {
+                world.lock().violate("a person was told of another decision");
+            }
+        });
+    }
+
+    fn start_cancel(&mut self) {
+        let (engine, setup) = (Arc::clone(&self.engine), self.world.lock().setup);
+        let Some(id) = self.world.lock().job().map(|job| job.job_id) else { return };
+        self.start(Kind::Cancel, async move {
+            let _ = engine.jobs.cancel(&caller(setup), id).await;
+        });
+    }
+
     fn start_retry(&mut self, id: JobId) {
         let engine = Arc::clone(&self.engine);
         let setup = self.world.lock().setup;
@@ -364,7 +415,7 @@ fn caller(setup: Setup) -> Caller {
     }
 }
 
-fn request() -> ExecuteRequest {
+fn request(setup: Setup) -> ExecuteRequest {
     ExecuteRequest {
         actions: Some(vec![RequestedAction {
             provider: None,
@@ -374,6 +425,7 @@ fn request() -> ExecuteRequest {
             send_at: None,
         }]),
         actor_id: Some(actor()),
+        send_at: setup.send_at().map(SendAt),
         trace: Some(TraceContext::begin(1, 1)),
         ..ExecuteRequest::default()
     }

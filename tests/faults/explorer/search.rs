@@ -15,6 +15,8 @@ const MAX_DEPTH: u32 = 2;
 
 /// So many random schedules of each kind.
 const RANDOM: u64 = 2_500;
+/// So many more in a long run.
+const LONG: u64 = 10;
 
 /// So many twists are a storm.
 const STORM: u32 = 25;
@@ -71,15 +73,22 @@ impl Search {
         Self { tally, sabotage }
     }
 
-    /// Every schedule with up to two twists, then random ones with more.
-    pub fn everything(mut self) -> Tally {
+    /// Every schedule with up to two twists, then random ones with more. Of jobs that wait, a short run takes random ones
+    /// alone, and fewer.
+    pub fn everything(mut self, long: bool) -> Tally {
+        let waits = self.tally.setup.held() || self.tally.setup.send_at().is_some();
         // At this distance Graph differs from Gmail in the evidence alone.
-        if self.tally.setup != Setup::GraphDrafts {
+        if self.tally.setup != Setup::GraphDrafts && (long || !waits) {
             self.explore();
         }
-        for seed in 0..RANDOM {
+        let random = match (long, waits) {
+            (true, _) => LONG * RANDOM,
+            (false, true) => RANDOM / 2,
+            (false, false) => RANDOM,
+        };
+        for seed in 0..random {
             self.random(seed, MISHAPS);
-            self.random(RANDOM + seed, STORM);
+            self.random(random + seed, STORM);
         }
         self.tally
     }

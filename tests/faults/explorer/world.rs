@@ -41,25 +41,72 @@ pub enum Setup {
     Sandbox,
     /// Not at all: the job ends with its draft.
     DraftOnly,
+    /// By drafts, once a person has approved it.
+    HeldDrafts,
+    /// In one request, once a person has approved it.
+    HeldSend,
+    /// In one request under our id, once a person has approved it.
+    HeldChanges,
+    /// By drafts, at a time that is too far away for the queue.
+    LaterDrafts,
+    /// In one request, some minutes later.
+    LaterSend,
 }
 
 impl Setup {
-    pub const ALL: [Self; 6] =
-        [Self::GmailDrafts, Self::GraphDrafts, Self::SendOnly, Self::Changes, Self::Sandbox, Self::DraftOnly];
+    pub const ALL: [Self; 11] = [
+        Self::GmailDrafts,
+        Self::GraphDrafts,
+        Self::SendOnly,
+        Self::Changes,
+        Self::Sandbox,
+        Self::DraftOnly,
+        Self::HeldDrafts,
+        Self::HeldSend,
+        Self::HeldChanges,
+        Self::LaterDrafts,
+        Self::LaterSend,
+    ];
 
     pub fn by_draft(self) -> bool {
-        matches!(self, Self::GmailDrafts | Self::GraphDrafts | Self::DraftOnly)
+        let drafts =
+            [Self::GmailDrafts, Self::GraphDrafts, Self::DraftOnly, Self::HeldDrafts, Self::LaterDrafts];
+        drafts.contains(&self)
+    }
+
+    pub fn changes(self) -> bool {
+        matches!(self, Self::Changes | Self::HeldChanges)
     }
 
     /// Sends reach people.
     fn sends(self) -> bool {
-        self.by_draft() || self == Self::SendOnly
+        self != Self::Sandbox && !self.changes()
+    }
+
+    /// A person has to approve the job.
+    pub fn held(self) -> bool {
+        matches!(self, Self::HeldDrafts | Self::HeldSend | Self::HeldChanges)
+    }
+
+    /// The time that the client asks for, if it does.
+    pub fn send_at(self) -> Option<Timestamp> {
+        let minutes = match self {
+            Self::LaterDrafts => 40,
+            Self::LaterSend => 5,
+            _ => return None,
+        };
+        Some(begins_at() + SignedDuration::from_mins(minutes))
     }
 
     /// The provider itself tells whether a call whose answer was lost took effect.
     fn can_tell(self) -> bool {
-        self.by_draft() || self == Self::Changes
+        self.by_draft() || self.changes()
     }
+}
+
+/// When every schedule begins.
+fn begins_at() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).expect("a time in this century")
 }
 
 /// A guard taken out, to see that the explorer notices.
@@ -82,6 +129,28 @@ pub enum Sabotage {
     NoSweeper,
     /// The ledger forgets that a job is to end with its draft.
     NoDraftOnly,
+    /// The ledger forgets that a job is held.
+    NoHold,
+    /// The ledger forgets until when a job waits.
+    NoNotBefore,
+}
+
+impl Sabotage {
+    /// What the ledger keeps of a job.
+    pub fn kept(self, mut job: Job) -> Job {
+        match self {
+            Self::NoSendingMark if job.state == JobState::Sending => {
+                job.state = if job.evidence.is_some() { JobState::Prepared } else { JobState::Claimed };
+            }
+            Self::NoEvidence => job.evidence = None,
+            Self::NoLease => job.lease = None,
+            Self::NoDraftOnly => job.draft_only = false,
+            Self::NoHold if job.is_held() => (job.state, job.not_before) = (JobState::Queued, None),
+            Self::NoNotBefore => job.not_before = None,
+            _ => {}
+        }
+        job
+    }
 }
 
 /// A port call.
@@ -170,10 +239,18 @@ pub enum Twist {
     DraftDeleted,
     /// The workspace's sends are to end with their drafts from now on.
     DraftOnly,
+    /// A person approves the job, now.
+    Approve,
+    /// A person rejects it, now.
+    Reject,
+    /// Its caller cancels it, now.
+    Cancel,
+    /// Time passes until nobody may approve it any more.
+    Expire,
 }
 
 impl Twist {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Crash,
         Self::Freeze,
         Self::Slow,
@@ -192,6 +269,10 @@ impl Twist {
         Self::GateShut,
         Self::DraftDeleted,
         Self::DraftOnly,
+        Self::Approve,
+        Self::Reject,
+        Self::Cancel,
+        Self::Expire,
     ];
 
     pub fn bit(self) -> u32 {
@@ -206,6 +287,9 @@ pub enum Kind {
     Worker,
     Sweeper,
     Retry,
+    Approve,
+    Reject,
+    Cancel,
 }
 
 /// What the world knows of a task.
@@ -262,6 +346,12 @@ pub struct State {
     pub gate_shut: bool,
     /// The first claim that finds the workspace draft-only.
     pub draft_only_since: Option<u64>,
+    /// A person has approved the job since it was held last.
+    pub approved: bool,
+    /// How often it was decided since then.
+    decisions: u32,
+    /// Nobody approved it in time, once.
+    pub expired: bool,
     pub violation: Option<String>,
 }
 
@@ -278,7 +368,7 @@ impl World {
         Self(Arc::new(Mutex::new(State {
             setup,
             sabotage,
-            now: Timestamp::from_second(1_800_000_000).expect("a time in this century"),
+            now: begins_at(),
             tasks: Vec::new(),
             current: 0,
             jobs: BTreeMap::new(),
@@ -299,6 +389,9 @@ impl World {
             draft_deleted: false,
             gate_shut: false,
             draft_only_since: (setup == Setup::DraftOnly).then_some(0),
+            approved: false,
+            decisions: 0,
+            expired: false,
             violation: None,
         })))
     }
@@ -414,6 +507,7 @@ impl State {
 
     /// A call begins: only in time, and only by the latest claim.
     pub fn begin_call(&mut self) {
+        self.reach();
         let Task { deadline, fence, .. } = self.tasks[self.current];
         let needs = SignedDuration::try_from(PROVIDER_TIMEOUT).expect("seconds fit") + MARGIN;
         if self.now + needs > deadline {
@@ -432,22 +526,47 @@ impl State {
         if there.revision + 1 != job.revision && self.sabotage != Sabotage::BlindSave {
             return if there == job { Save::Done } else { Save::Stale };
         }
+        let there = there.clone();
+        self.check_decision(&there, job);
         self.check_written(job);
         let task = &mut self.tasks[self.current];
         task.fence = task.fence.max(job.fence);
         task.sending = job.state == JobState::Sending;
-        let mut next = job.clone();
-        match self.sabotage {
-            Sabotage::NoSendingMark if next.state == JobState::Sending => {
-                next.state = if next.evidence.is_some() { JobState::Prepared } else { JobState::Claimed };
-            }
-            Sabotage::NoEvidence => next.evidence = None,
-            Sabotage::NoLease => next.lease = None,
-            Sabotage::NoDraftOnly => next.draft_only = false,
-            _ => {}
-        }
-        self.jobs.insert(next.job_id, next);
+        self.jobs.insert(job.job_id, self.sabotage.kept(job.clone()));
         Save::Done
+    }
+
+    /// One decision for each time that the job is held, by one who decides, and with its entry in the audit.
+    fn check_decision(&mut self, before: &Job, after: &Job) {
+        let kind = self.tasks[self.current].kind;
+        let decides = matches!(kind, Kind::Approve | Kind::Reject);
+        let is_audited = after.audit().is_some_and(|entry| entry.event.is_decision());
+        if decides != is_audited {
+            self.violate("a decision without its entry in the audit, or an entry without a decision");
+        }
+        if decides && (!before.is_held() || after.is_held()) {
+            self.violate("a job was decided that was not held");
+        }
+        if decides {
+            self.decisions += 1;
+            self.approved = kind == Kind::Approve;
+        }
+        if after.is_held() && !before.is_held() {
+            (self.decisions, self.approved) = (0, false);
+        }
+        if self.decisions > 1 {
+            self.violate("a job was decided twice");
+        }
+    }
+
+    /// The job reaches the provider: not before it is approved, nor before its time.
+    pub fn reach(&mut self) {
+        if self.setup.held() && !self.approved {
+            self.violate("a held job reached the provider");
+        }
+        if self.setup.send_at().is_some_and(|then| self.now < then) {
+            self.violate("an early job reached the provider");
+        }
     }
 
     fn check_written(&mut self, job: &Job) {
@@ -487,8 +606,8 @@ impl State {
     /// What may happen to the current task, as a set of bits.
     pub fn twists(&self) -> u32 {
         use Twist::{
-            Crash, Downgrade, DraftDeleted, DraftOnly, Fault, Flush, Forbidden, Freeze, GateShut, Late, Lost, NoToken,
-            Overlap, RateLimited, Slow, Sweep, Switch, Unauthorized,
+            Approve, Cancel, Crash, Downgrade, DraftDeleted, DraftOnly, Expire, Fault, Flush, Forbidden, Freeze, GateShut,
+            Late, Lost, NoToken, Overlap, RateLimited, Reject, Slow, Sweep, Switch, Unauthorized,
         };
         let task = &self.tasks[self.current];
         let Some((site, phase)) = task.at else { return 0 };
@@ -512,6 +631,14 @@ impl State {
         add(GateShut, site == Site::Rollout && task.kind == Kind::Worker && !self.gate_shut);
         let is_prepared = self.job().is_some_and(|job| job.state == JobState::Prepared);
         add(DraftDeleted, is_prepared && !self.drafts.is_empty() && !self.draft_deleted);
+        let is_held = self.job().is_some_and(Job::is_held);
+        for twist in [Approve, Reject] {
+            add(twist, is_held && alive < 3);
+        }
+        add(Expire, is_held && !self.expired);
+        let waits = self.setup.held() || self.setup.send_at().is_some();
+        let is_pending = self.job().is_some_and(|job| job.state.status() == domain::JobStatus::Pending);
+        add(Cancel, waits && is_pending && alive < 3);
         add(DraftOnly, site == Site::Open && task.kind == Kind::Worker && self.draft_only_since.is_none());
         set
     }
