@@ -9,10 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use adapters::system::SystemClock;
+use engine::ports::Clock as _;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::{chance::Chance, world::World};
+use crate::{
+    chance::Chance,
+    world::{Scope, World},
+};
 
 /// How long a caller tries before its request counts as lost.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -24,6 +30,8 @@ const AT_ONCE: usize = 8;
 pub struct Told {
     /// The ids of jobs, by client_request_id; one each if all is well.
     pub accepted: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// The time that was asked for, by client_request_id of a later job.
+    pub later: Mutex<BTreeMap<String, Timestamp>>,
     /// What must not be.
     pub violations: Mutex<Vec<String>>,
     /// Requests that were answered with 202.
@@ -52,6 +60,7 @@ pub struct Seen {
     pub status: String,
     pub code: Option<String>,
     pub attempts: u64,
+    pub finished_at: Option<Timestamp>,
 }
 
 impl Seen {
@@ -61,15 +70,32 @@ impl Seen {
     }
 }
 
+/// What becomes of a job, by the first letter of its client_request_id: where all kinds are mixed, one in five is held,
+/// one goes later, and one ends with its draft.
+pub fn kind(key: &str) -> char {
+    key.chars().next().unwrap_or_default()
+}
+
+/// Whether a person rejects a held job.
+pub fn is_rejected(key: &str) -> bool {
+    key.bytes().last().is_some_and(|last| last % 3 == 0)
+}
+
 /// Asks for a mail until it is accepted.
 pub async fn submit(world: &World, url: &str, told: &Told, key: &str, outlook: bool) {
     let (provider, action) = if outlook { ("microsoft", "outlook.send") } else { ("google", "gmail.send") };
-    let params = json!({ "to": "john@example.com", "subject": "Thanks", "text": format!("job:{key}") });
+    let to = if kind(key) == 'h' { "john@example.org" } else { "john@example.com" };
+    let params = json!({ "to": to, "subject": "Thanks", "text": format!("job:{key}") });
     let action = json!({ "provider": provider, "action": action, "params": params, "client_request_id": key });
-    let body = json!({ "actions": [action], "actor_id": "ana@example.com" });
+    let mut body = json!({ "actions": [action], "actor_id": "ana@example.com" });
+    if let Some(send_at) = told.later.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+        body["send_at"] = json!(send_at);
+    }
+    let credential = world.keys.as_ref().map(|[sends, drafts]| if kind(key) == 'd' { drafts } else { sends });
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match ask(world.http.post(format!("{url}/ai/execute")).json(&body)).await {
+        let request = world.http.post(format!("{url}/ai/execute")).json(&body);
+        match ask(credential.into_iter().fold(request, |request, key| request.bearer_auth(key))).await {
             Some((202, answer)) => {
                 let id = answer["job_ids"][0].as_str().unwrap_or_default().to_owned();
                 told.answers.fetch_add(1, Ordering::Relaxed);
@@ -102,11 +128,23 @@ pub async fn feed(
             break;
         }
         let outlook = chance.below(2) == 1;
+        let kind = match (&world.keys, chance.below(5), world.scope) {
+            (Some(_), 0, _) => 'h',
+            (Some(_), 1, _) => 'l',
+            (Some(_), 2, Scope::Draft) => 'd',
+            _ => 'k',
+        };
+        let key = format!("{kind}{number}");
+        if kind == 'l' {
+            let soon = i64::try_from(1 + chance.below(5)).expect("few seconds");
+            let send_at = SystemClock.now() + SignedDuration::from_secs(soon);
+            told.later.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), send_at);
+        }
         for _ in 0..if chance.below(5) == 0 { 2 } else { 1 } {
             let slot = Arc::clone(&slots).acquire_owned().await.expect("nobody closes it");
-            let (world, told) = (Arc::clone(world), Arc::clone(told));
+            let (world, told, key) = (Arc::clone(world), Arc::clone(told), key.clone());
             asked.spawn(async move {
-                submit(&world, &world.url(), &told, &format!("k{number}"), outlook).await;
+                submit(&world, &world.url(), &told, &key, outlook).await;
                 drop(slot);
             });
         }
@@ -115,12 +153,41 @@ pub async fn feed(
     while asked.join_next().await.is_some() {}
 }
 
+/// Approves or rejects what is held, over and over: an answer may be lost, and whoever decides may be killed.
+pub async fn decide(world: &World, told: &Told) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let held = get(world, "/ai/jobs?waiting_for=approval&limit=100").await.map(|(_, page)| page["data"].clone());
+        for job in held.iter().filter_map(Value::as_array).flatten() {
+            let text = |name: &str| job[name].as_str().unwrap_or_default().to_owned();
+            let key = text("client_request_id");
+            if world.fakes.count(&format!("job:{key}")) > 0 {
+                told.violation(format!("{key}: delivered while it was held"));
+            }
+            let verb = if is_rejected(&key) { "reject" } else { "approve" };
+            let path = format!("{}/ai/jobs/{}/{verb}", world.url(), text("job_id"));
+            let request = world.http.post(path).json(&json!({ "payload_sha256": text("payload_sha256") }));
+            let credential = world.keys.iter().map(|[sends, _]| sends);
+            match ask(credential.fold(request, |request, key| request.bearer_auth(key))).await {
+                None | Some((200 | 409 | 500.., _)) => {}
+                Some((status, answer)) => told.violation(format!("{key}: {verb} {status} {answer}")),
+            }
+        }
+    }
+}
+
+async fn get(world: &World, path: &str) -> Option<(u16, Value)> {
+    let request = world.http.get(format!("{}{path}", world.url()));
+    let credential = world.keys.iter().map(|[sends, _]| sends);
+    ask(credential.fold(request, |request, key| request.bearer_auth(key))).await
+}
+
 /// Every job of the ledger, page by page; none when the API does not answer.
 pub async fn list(world: &World) -> Option<Vec<Seen>> {
     let mut seen = Vec::new();
     let mut cursor = String::new();
     loop {
-        let (status, page) = ask(world.http.get(format!("{}/ai/jobs?limit=100{cursor}", world.url()))).await?;
+        let (status, page) = get(world, &format!("/ai/jobs?limit=100{cursor}")).await?;
         if status != 200 {
             return None;
         }
@@ -132,6 +199,7 @@ pub async fn list(world: &World) -> Option<Vec<Seen>> {
                 status: text(&job["status"])?,
                 code: text(&job["error"]["code"]),
                 attempts: job["attempts"].as_u64()?,
+                finished_at: job["finished_at"].as_str().and_then(|time| time.parse().ok()),
             });
         }
         match text(&page["next_cursor"]) {

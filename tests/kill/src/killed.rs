@@ -27,6 +27,8 @@ pub struct Round {
     pub seed: u64,
     /// At least so many jobs.
     pub jobs: usize,
+    /// Some of them are held, go later, or end with their drafts.
+    pub mixed: bool,
     /// Where workers die, and where APIs do.
     pub worker: Vec<Point>,
     pub api: Vec<Point>,
@@ -35,8 +37,7 @@ pub struct Round {
 /// Kills a worker at each of its points beside a worker that is only killed at random, and an API at
 /// each of its own.
 pub async fn run(shared: Arc<Shared>, round: Round) -> Came {
-    let world = World::start(&shared, round.name, round.queue, round.scope, Pace::QUICK).await;
-    let stage = Stage::new(world);
+    let stage = Stage::new(start(&shared, &round, Pace::QUICK).await);
     let world = &stage.world;
     let (api, worker, dying) = (Slot::default(), Slot::default(), Slot::default());
     let mut chance = Chance::new(round.seed, 1);
@@ -89,7 +90,7 @@ pub async fn run(shared: Arc<Shared>, round: Round) -> Came {
 
 /// The shipped program with its own constants, as server and as worker, killed at random for a while.
 pub async fn run_product(shared: Arc<Shared>, round: Round) -> Came {
-    let stage = Stage::new(World::start(&shared, round.name, round.queue, round.scope, Pace::PRODUCT).await);
+    let stage = Stage::new(start(&shared, &round, Pace::PRODUCT).await);
     let world = &stage.world;
     let (api, worker) = (Slot::default(), Slot::default());
     world.fakes.randomly(Some(random_faults(round.seed)));
@@ -106,6 +107,15 @@ pub async fn run_product(shared: Arc<Shared>, round: Round) -> Came {
     api.keep(&stage.enough, || world.orchestrator("serve")).await;
     worker.keep(&stage.enough, || world.orchestrator("worker")).await;
     stage.close(&api, &worker).await
+}
+
+async fn start(shared: &Arc<Shared>, round: &Round, pace: Pace) -> World {
+    let (name, queue, scope) = (round.name.clone(), round.queue, round.scope);
+    if round.mixed {
+        World::start_mixed(shared, name, queue, scope, pace).await
+    } else {
+        World::start(shared, name, queue, scope, pace).await
+    }
 }
 
 /// What goes wrong at the providers by chance: answers that are lost, and noes that pass.

@@ -168,6 +168,7 @@ impl Run {
             let mut rounds = JoinSet::new();
             for (place, (queue, scope)) in KINDS.into_iter().enumerate() {
                 let mut round = self.round("kill", queue, scope, again, 70);
+                round.mixed = again >= 2;
                 round.seed += 4 * again + place as u64;
                 // A job is not to die so often that it counts as what makes workers crash: a quarter at a time.
                 let quarter = |points: Vec<Point>| -> Vec<Point> {
@@ -194,7 +195,7 @@ impl Run {
         }
         let mut rounds = JoinSet::new();
         for (queue, scope) in KINDS {
-            let round = self.round("product", queue, scope, 0, 60);
+            let round = Round { mixed: true, ..self.round("product", queue, scope, 0, 60) };
             if self.is_wanted(&round) {
                 rounds.spawn(killed::run_product(Arc::clone(&self.shared), round));
             }
@@ -246,6 +247,7 @@ impl Run {
             scope,
             seed: self.seed,
             jobs: self.jobs.unwrap_or(jobs),
+            mixed: false,
             worker,
             api: all(API),
         }

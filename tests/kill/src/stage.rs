@@ -10,9 +10,10 @@ use std::{
 };
 
 use kill::{Point, Trap};
+use tokio::task::JoinHandle;
 
 use crate::{
-    client::{Told, drained, list},
+    client::{Told, decide, drained, list},
     process::{Process, until},
     verdict::{Faults, Row, judge},
     world::World,
@@ -25,6 +26,8 @@ const SPRINGS_WITHIN: Duration = Duration::from_secs(40);
 pub struct Stage {
     pub world: Arc<World>,
     pub told: Arc<Told>,
+    /// Decides about what is held.
+    decider: Option<JoinHandle<()>>,
     /// The last trap has sprung.
     pub enough: AtomicBool,
     faults: Mutex<Faults>,
@@ -37,9 +40,15 @@ pub type Came = (Row, BTreeSet<String>);
 
 impl Stage {
     pub fn new(world: World) -> Self {
+        let (world, told) = (Arc::new(world), Arc::<Told>::default());
+        let decider = world.keys.is_some().then(|| {
+            let (world, told) = (Arc::clone(&world), Arc::clone(&told));
+            tokio::spawn(async move { decide(&world, &told).await })
+        });
         Self {
-            world: Arc::new(world),
-            told: Arc::default(),
+            world,
+            told,
+            decider,
             enough: AtomicBool::new(false),
             faults: Mutex::default(),
             sprung: Mutex::default(),
@@ -126,6 +135,9 @@ impl Stage {
         world.fakes.randomly(None);
         let within = Duration::from_secs(150 + 5 * u64::from(world.pace.visibility));
         let seen = drained(world, told, within).await;
+        if let Some(decider) = &self.decider {
+            decider.abort();
+        }
         worker.terminate().await;
         api.terminate().await;
         let reader = world.orchestrator("serve");

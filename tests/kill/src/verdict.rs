@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, sync::PoisonError, time::Duration};
 
 use crate::{
-    client::{Seen, Told},
+    client::{Seen, Told, is_rejected, kind},
     world::{QueueKind, Scope, World},
 };
 
@@ -79,10 +79,22 @@ pub fn judge(world: &World, told: &Told, seen: &[Seen], faults: Faults, took: Du
         if accepted.get(&job.key).is_none_or(|ids| !ids.contains(&job.job_id)) {
             violations.push(format!("{}: a job that nobody was told of", job.key));
         }
+        let kind = kind(&job.key);
+        let is_rejected = kind == 'h' && is_rejected(&job.key);
+        if is_rejected && (count > 0 || job.code.as_deref() != Some("approval-rejected")) {
+            violations.push(format!("{}: rejected, and {:?}, delivered {count} times", job.key, job.code));
+        }
+        let send_at = told.later.lock().unwrap_or_else(PoisonError::into_inner).get(&job.key).copied();
+        if send_at.is_some_and(|then| job.finished_at.is_some_and(|ended| ended < then)) {
+            violations.push(format!("{}: ended before its time", job.key));
+        }
+        if kind == 'd' && count > 0 {
+            violations.push(format!("{}: delivered, and was to end with its draft", job.key));
+        }
         match (job.status.as_str(), job.code.as_deref()) {
             ("completed", None) => {
                 row.completed += 1;
-                if count == 0 {
+                if count == 0 && kind != 'd' {
                     violations.push(format!("{}: completed and not delivered", job.key));
                 }
             }

@@ -78,6 +78,8 @@ pub struct World {
     pub redis: tokio::sync::Mutex<RedisServer>,
     pub fakes: Fakes,
     pub http: reqwest::Client,
+    /// The API keys of the callers, where jobs of all kinds are mixed: one that sends and approves, one that is draft-only.
+    pub keys: Option<[String; 2]>,
     environment: Vec<(String, String)>,
     _folder: TempDir,
 }
@@ -85,6 +87,43 @@ pub struct World {
 impl World {
     /// A new one, empty. Two of one run need different names.
     pub async fn start(shared: &Arc<Shared>, name: String, queue: QueueKind, scope: Scope, pace: Pace) -> Self {
+        Self::start_with_variables(shared, name, queue, scope, pace, &[]).await
+    }
+
+    /// One in which jobs are held, go later, or end with their drafts.
+    pub async fn start_mixed(shared: &Arc<Shared>, name: String, queue: QueueKind, scope: Scope, pace: Pace) -> Self {
+        let variables = [
+            ("REQUIRE_APPROVAL", "external"),
+            ("INTERNAL_DOMAINS", "example.com"),
+            ("LIMIT_REQUESTS_PER_KEY", "1000000"),
+            ("LIMIT_REQUESTS_PER_WORKSPACE", "1000000"),
+        ];
+        let mut world = Self::start_with_variables(shared, name, queue, scope, pace, &variables).await;
+        let scopes = "actions:preview,actions:execute,actions:approve";
+        let create = ["keys", "create", "--workspace", "local", "--scopes", scopes];
+        world.keys = Some([world.key(&create).await, world.key(&[&create[..], &["--draft-only"]].concat()).await]);
+        world
+    }
+
+    /// The API key that this command makes.
+    async fn key(&self, create: &[&str]) -> String {
+        let create: Vec<String> = create.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut command = self.start_program("orchestrator", &create, &self.environment);
+        let made = crate::process::until(Duration::from_mins(1), || !command.said("orc").is_empty()).await;
+        assert!(made, "no key is made");
+        let key = format!("orc{}", command.said("orc")[0]);
+        assert!(crate::process::until(Duration::from_mins(1), || command.has_ended()).await, "keys create does not end");
+        key
+    }
+
+    async fn start_with_variables(
+        shared: &Arc<Shared>,
+        name: String,
+        queue: QueueKind,
+        scope: Scope,
+        pace: Pace,
+        more: &[(&str, &str)],
+    ) -> Self {
         let redis = tokio::task::block_in_place(|| RedisServer::start(false));
         let fakes = Fakes::start().await.expect("loopback has a free port");
         let (google, microsoft): (&[&str], &[&str]) = match scope {
@@ -118,7 +157,9 @@ impl World {
             ("MICROSOFT_ACCESS_TOKEN", "token-of-microsoft".to_owned()),
             ("MICROSOFT_ACCESS_TOKEN_SCOPES", microsoft.join(" ")),
         ];
-        let environment = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let variables = variables.into_iter().chain(more);
+        let environment = variables.map(|(name, value)| (name.to_owned(), value)).collect();
         let options = ClientOptions {
             connect: Duration::from_secs(2),
             total: Duration::from_secs(30),
@@ -128,7 +169,8 @@ impl World {
         let http = client(options);
         let redis = tokio::sync::Mutex::new(redis);
         let shared = Arc::clone(shared);
-        let world = Self { shared, name, queue, scope, pace, redis, fakes, http, environment, _folder: folder };
+        let keys = None;
+        let world = Self { shared, name, queue, scope, pace, redis, fakes, http, keys, environment, _folder: folder };
         let mut table = world.orchestrator("create-table");
         assert!(crate::process::until(Duration::from_mins(1), || table.has_ended()).await, "create-table does not end");
         world
@@ -146,22 +188,22 @@ impl World {
         let url = format!("http://127.0.0.1:{port}");
         environment.retain(|(name, _)| name != "PORT");
         environment.push(("PORT".to_owned(), port));
-        (self.start_with("dying-worker", &self.arguments("serve", traps), &environment), url)
+        (self.start_program("dying-worker", &self.arguments("serve", traps), &environment), url)
     }
 
     /// The product's program with one of its commands.
     pub fn orchestrator(&self, command: &str) -> Process {
-        self.start_with("orchestrator", &[command.to_owned()], &self.environment)
+        self.start_program("orchestrator", &[command.to_owned()], &self.environment)
     }
 
     /// A worker with these traps, as arguments.
     pub fn worker(&self, traps: &[String]) -> Process {
-        self.start_with("dying-worker", &self.arguments("work", traps), &self.environment)
+        self.start_program("dying-worker", &self.arguments("work", traps), &self.environment)
     }
 
     /// The API with these traps, without a worker.
     pub fn api(&self, traps: &[String]) -> Process {
-        self.start_with("dying-worker", &self.arguments("serve", traps), &self.environment)
+        self.start_program("dying-worker", &self.arguments("serve", traps), &self.environment)
     }
 
     fn arguments(&self, role: &str, traps: &[String]) -> Vec<String> {
@@ -175,7 +217,7 @@ impl World {
         std::iter::once(role.to_owned()).chain(pace).chain(traps.iter().cloned()).collect()
     }
 
-    fn start_with(&self, program: &str, arguments: &[String], environment: &[(String, String)]) -> Process {
+    fn start_program(&self, program: &str, arguments: &[String], environment: &[(String, String)]) -> Process {
         Process::start(&self.shared.programs.join(program), arguments, environment, self.log())
     }
 
