@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
+use adapters::system::SystemClock;
+use engine::ports::Clock as _;
 use fakes::{Fakes, Fault, oauth::Consents};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::{
@@ -104,8 +107,13 @@ async fn get_and_head_of_every_address_that_is_given_out_change_nothing() {
     let key = ["keys", "create", "--workspace", "local", "--scopes", SCOPES];
     let key = run(folder.path(), &[], &key);
     fakes.consents(Consents { address: "owner@contoso.com".to_owned(), expires_in_s: 3600, ..Consents::default() });
-    let limits = [("LIMIT_REQUESTS_PER_KEY", "100000"), ("LIMIT_REQUESTS_PER_WORKSPACE", "100000")];
-    let server = start(folder.path(), &fakes, &limits);
+    let variables = [
+        ("LIMIT_REQUESTS_PER_KEY", "100000"),
+        ("LIMIT_REQUESTS_PER_WORKSPACE", "100000"),
+        ("REQUIRE_APPROVAL", "external"),
+        ("INTERNAL_DOMAINS", "example.com"),
+    ];
+    let server = start(folder.path(), &fakes, &variables);
     let client = server.with_key(&key);
     assert_eq!(connect(&client, "google", json!({})).await.status, 200);
     let mut jobs = Vec::new();
@@ -127,6 +135,18 @@ async fn get_and_head_of_every_address_that_is_given_out_change_nothing() {
     let id = client.execute(outlook).await;
     client.ended(&id).await;
     jobs.push(id);
+    let mut held = gmail("held", "Hello");
+    held["params"]["to"] = json!("john@example.org");
+    let id = client.execute(held).await;
+    client.job_when(&id, "held", |job| job["waiting_for"] == "approval").await;
+    let hash = client.get(&format!("/ai/jobs/{id}")).await.body["payload_sha256"].as_str().unwrap().to_owned();
+    let decisions = ["approve", "reject"].map(|verb| format!("/ai/jobs/{id}/{verb}?payload_sha256={hash}"));
+    jobs.push(id);
+    let send_at = SystemClock.now() + SignedDuration::from_hours(1);
+    let later = json!({ "actions": [gmail("later", "Hello")], "actor_id": "a", "send_at": send_at });
+    let later = client.post("/ai/execute", &later).await;
+    assert_eq!((later.status, &later.body["jobs"][0]["waiting_for"]), (202, &json!("time")), "{}", later.body);
+    jobs.push(later.body["job_ids"][0].as_str().unwrap().to_owned());
     let prompt = "Send email to john@example.com saying thanks for the meeting";
     let plan = client.post("/ai/plan2", &json!({ "prompt": prompt })).await.body;
     let plan = plan["plan"]["plan_id"].as_str().unwrap();
@@ -139,11 +159,14 @@ async fn get_and_head_of_every_address_that_is_given_out_change_nothing() {
     let mut seeds = routes(&document, &jobs, plan);
     seeds.extend(["/", "/docs", "/dev/action-runner.html"].map(str::to_owned));
     seeds.push(format!("/oauth/google/callback?state={state}&code=x"));
+    seeds.extend(decisions);
+    seeds.extend(["approval", "time"].map(|what| format!("/ai/jobs?waiting_for={what}")));
     seeds.extend(jobs.iter().map(|id| format!("/ai/jobs/{id}?wait=0")));
     let (before, calls) = (ledger(folder.path()), fakes.operations().len());
     let there = crawl(&client, seeds.clone()).await;
     for path in [
         "/ai/jobs",
+        "/ai/jobs?waiting_for=approval",
         "/audit",
         "/metrics",
         "/dev/outbox",

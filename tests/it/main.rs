@@ -4,6 +4,7 @@
 mod permissions;
 mod support;
 
+mod agents;
 mod audit;
 mod bad_input;
 #[cfg(feature = "aws")]
@@ -13,6 +14,7 @@ mod bound;
 mod calls;
 mod canary;
 mod catalogue;
+mod changed;
 mod clarifications;
 mod command_line;
 mod connections;

@@ -49,8 +49,8 @@ impl ApprovalRules {
     }
 
     /// Why a person has to approve an action first: the one place that collects the reasons.
-    fn because(&self, _caller: &Caller, call: &dyn Call) -> Vec<Because> {
-        let mut because = Vec::new();
+    fn because(&self, caller: &Caller, call: &dyn Call) -> Vec<Because> {
+        let mut because = Vec::from_iter(caller.agent.then_some(Because::Agent));
         match self.options.require {
             RequireApproval::None => {}
             RequireApproval::External => {
