@@ -68,7 +68,11 @@ async fn an_agents_job_is_held_whatever_it_does_and_the_agent_cannot_decide() {
     assert_eq!(person.ended(&direct).await["status"], "completed");
     assert_eq!(decide(&person, &job(&person, &draft).await, "approve").await.status, 200);
     let left = person.ended(&draft).await;
-    assert_eq!((&left["effect"], &left["result"]["done"]), (&json!("draft"), &json!("Left among the drafts.")), "{left}");
+    assert_eq!(
+        (&left["effect"], &left["result"]["done"]),
+        (&json!("draft"), &json!("Left among the drafts.")),
+        "{left}"
+    );
     assert_eq!((fakes.count("job:direct"), fakes.count("job:draft"), fakes.deliveries().len()), (1, 0, 1));
     // A person's own job is not held.
     assert_eq!(person.ended(&person.execute(gmail("own", "Hello")).await).await["because"], json!([]));

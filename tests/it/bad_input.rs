@@ -252,14 +252,21 @@ async fn a_method_that_a_route_lacks_is_refused_with_those_it_has() {
         "/retry",
         "/resolve",
         "/start",
+        "/test",
+        "/rotate",
     ];
     for route in web::routes().into_keys() {
         let allowed = match route {
-            "/oauth/{provider}" => vec!["DELETE"],
+            "/oauth/{provider}" | "/webhooks/{id}" => vec!["DELETE"],
+            "/webhooks" => vec!["GET", "HEAD", "POST"],
             _ if posts.iter().any(|post| route.ends_with(post)) => vec!["POST"],
             _ => vec!["GET", "HEAD"],
         };
-        let path = route.replace("{job_id}", "x").replace("{provider}", "google").replace("{code}", "internal");
+        let path = route
+            .replace("{job_id}", "x")
+            .replace("{id}", "x")
+            .replace("{provider}", "google")
+            .replace("{code}", "internal");
         let path = path.replace("/dev/{file}", "/dev/style.css").replace("/assets/{file}", "/assets/base.css");
         let cases: Vec<Case> = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"]
             .into_iter()

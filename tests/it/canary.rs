@@ -28,7 +28,7 @@ const TOKEN: &str = "canary-google-token";
 const VAULT_KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 const REDIS_PASSWORD: &str = "canary-redis-password";
 /// An actor, recipients of each kind, contents, what a model says, and a connected account with its tokens.
-const CANARIES: [&str; 16] = [
+const CANARIES: [&str; 17] = [
     MODEL_KEY,
     TOKEN,
     VAULT_KEY,
@@ -42,6 +42,7 @@ const CANARIES: [&str; 16] = [
     "canary-text",
     "canary-stranger",
     "canary-owner",
+    "canary-hook",
     CLIENT_SECRET,
     "fake-access-",
     "fake-refresh-",
@@ -117,6 +118,15 @@ async fn everything(client: &Client, model: &FakeModel, fakes: &Fakes) -> Vec<Re
     client.ended(accepted.body["job_ids"][0].as_str().unwrap()).await;
     answers.push(client.post("/ai/execute", &json!({ "plan_id": plan, "actor_id": "canary-stranger" })).await);
     answers.push(client.post("/actions/preview", &mail("p")).await);
+    // Nothing listens there, so each of its deliveries fails.
+    let webhook = json!({ "url": "https://127.0.0.1:9/canary-hook?canary-hook" });
+    let made = client.post("/webhooks", &webhook).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(
+        client.post(&format!("/webhooks/{}/test", made.body["id"].as_str().unwrap()), &json!({})).await.status,
+        202
+    );
+    answers.push(client.post("/webhooks", &json!({ "url": "http://10.0.0.1/canary-hook" })).await);
 
     let faults = [
         None,
@@ -228,7 +238,7 @@ async fn nothing_tells_a_secret_an_address_or_a_content() {
     let clients = fakes.oauth_variables();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let scopes = "actions:preview,actions:execute,connections:write,audit:read,metrics:read";
+    let scopes = "actions:preview,actions:execute,connections:write,webhooks:write,audit:read,metrics:read";
     let sealed = [("TOKEN_KEY", VAULT_KEY)];
     let make = |more: &[&str]| {
         run(folder, &sealed, &[&["keys", "create", "--workspace", "local", "--scopes", scopes], more].concat())

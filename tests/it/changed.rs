@@ -50,7 +50,9 @@ async fn decide(client: &Client, job: &Value) {
 
 #[tokio::test]
 async fn what_was_changed_after_it_was_accepted_or_approved_is_not_sent_and_says_so() {
-    for (how, scope) in [("queued", GMAIL_SEND), ("held", GMAIL_COMPOSE), ("later", GMAIL_COMPOSE), ("draft", GMAIL_COMPOSE)] {
+    for (how, scope) in
+        [("queued", GMAIL_SEND), ("held", GMAIL_COMPOSE), ("later", GMAIL_COMPOSE), ("draft", GMAIL_COMPOSE)]
+    {
         let (fakes, folder) = (Fakes::start().await.unwrap(), tempfile::tempdir().unwrap());
         let approval = if how == "held" { "all" } else { "none" };
         let variables = [("TOKEN_KEY", KEY), ("REQUIRE_APPROVAL", approval), ("LIMIT_OPEN_JOBS", "1000")];

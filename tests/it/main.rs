@@ -54,3 +54,4 @@ mod two_servers;
 #[cfg(feature = "aws")]
 mod units;
 mod walkthrough;
+mod webhooks;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Reply, Server, gmail, reply, run};
 
-const SCOPES: &str = "actions:preview,actions:execute,actions:approve,connections:write,metrics:read,audit:read";
+const SCOPES: &str =
+    "actions:preview,actions:execute,actions:approve,connections:write,webhooks:write,metrics:read,audit:read";
 const VERBS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
 /// What only the first tenant knows of.
 const SECRETS: [&str; 4] = ["secret-subject", "secret-text", "secret-person", "secret-key"];
@@ -22,6 +23,7 @@ fn make_key(folder: &Path, workspace: &str, more: &[&str]) -> String {
 struct Owned {
     jobs: Vec<String>,
     plan: String,
+    webhook: String,
 }
 
 /// An answer without what differs between any two.
@@ -50,10 +52,16 @@ fn body(verb: &str, route: &str, owned: &str) -> Vec<Option<Value>> {
         ("POST", "/ai/jobs/{job_id}/resolve") => {
             vec![Some(json!({ "outcome": "sent" })), Some(json!({ "outcome": "not_sent" }))]
         }
+        ("POST", "/webhooks") => vec![Some(json!({ "url": "https://hooks.example.com/" }))],
         ("POST", "/ai/jobs/{job_id}/approve") => vec![Some(json!({ "payload_sha256": "0".repeat(64) }))],
-        ("POST", "/ai/jobs/{job_id}/reject" | "/ai/jobs/{job_id}/cancel" | "/ai/jobs/{job_id}/retry") => {
-            vec![None, Some(json!({}))]
-        }
+        (
+            "POST",
+            "/ai/jobs/{job_id}/reject"
+            | "/ai/jobs/{job_id}/cancel"
+            | "/ai/jobs/{job_id}/retry"
+            | "/webhooks/{id}/test"
+            | "/webhooks/{id}/rotate",
+        ) => vec![None, Some(json!({}))],
         (_, route) if route.starts_with("/oauth/") => vec![None, Some(json!({}))],
         ("POST", route) => panic!("POST {route} is new: say here what to send to it"),
         _ => vec![None],
@@ -62,11 +70,11 @@ fn body(verb: &str, route: &str, owned: &str) -> Vec<Option<Value>> {
 
 /// The paths of a route with this id in every place of one.
 fn paths(route: &str, id: &str) -> Vec<String> {
-    let path = route.replace("{job_id}", id).replace("{code}", "internal");
+    let path = route.replace("{job_id}", id).replace("{id}", id).replace("{code}", "internal");
     let providers = if path.contains("{provider}") { vec!["google", "microsoft"] } else { vec![""] };
     let queries = match route {
         "/ai/jobs/{job_id}" => vec!["", "?wait=1"],
-        "/ai/jobs" | "/audit" => vec!["", "?limit=100"],
+        "/ai/jobs" | "/audit" | "/webhooks/{id}/deliveries" => vec!["", "?limit=100"],
         _ => vec![""],
     };
     let mut all = Vec::new();
@@ -92,7 +100,9 @@ async fn ask(client: &Client, verb: &str, path: &str, body: Option<&Value>) -> R
 /// All that a tenant can see of its own, but for what its own looks change.
 async fn holdings(client: &Client) -> BTreeMap<&'static str, Value> {
     let mut all = BTreeMap::new();
-    for path in ["/ai/jobs?limit=100", "/dev/outbox", "/actions", "/oauth/google/status", "/audit?limit=100"] {
+    for path in
+        ["/ai/jobs?limit=100", "/dev/outbox", "/actions", "/oauth/google/status", "/audit?limit=100", "/webhooks"]
+    {
         let reply = client.get(path).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.body);
         all.insert(path, reply.body);
@@ -142,7 +152,10 @@ async fn sees_changes_and_infers_nothing(folder: &Path, a: &str, b: &str) -> Rep
     }
     let prompt = json!({ "prompt": "Send email to secret-person@example.com saying secret-text" });
     let plan = a.post("/ai/plan2", &prompt).await.body;
-    let owned = Owned { jobs, plan: plan["plan"]["plan_id"].as_str().unwrap().to_owned() };
+    let made = a.post("/webhooks", &json!({ "url": "https://secret-person.example.com/secret-key" })).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let id = |value: &Value| value.as_str().unwrap().to_owned();
+    let owned = Owned { jobs, plan: id(&plan["plan"]["plan_id"]), webhook: id(&made.body["id"]) };
     let before = holdings(&a).await;
 
     let document = server.get("/openapi.json").await.body;
@@ -150,7 +163,7 @@ async fn sees_changes_and_infers_nothing(folder: &Path, a: &str, b: &str) -> Rep
     for (route, operations) in document["paths"].as_object().unwrap() {
         for verb in VERBS {
             let known = operations.get(verb.to_lowercase()).is_some();
-            for id in owned.jobs.iter().chain([&owned.plan]) {
+            for id in owned.jobs.iter().chain([&owned.plan, &owned.webhook]) {
                 for (path, unknown) in paths(route, id).into_iter().zip(paths(route, NOBODY)) {
                     let bodies = if known { body(verb, route, id) } else { vec![None] };
                     let strangers = if known { body(verb, route, NOBODY) } else { vec![None] };

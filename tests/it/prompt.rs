@@ -78,6 +78,7 @@ async fn all_that_is_the_same_for_everyone_stands_before_what_is_not() {
             workspace_id: None,
             actor_id: None,
             timezone: Some(zone.to_owned()),
+            deadline: None,
             trace: Some(telemetry::TraceContext::begin(1, 1)),
         };
         let _ = inside.engine.planner.plan(&inside.caller, request).await;

@@ -54,6 +54,7 @@ UNIT_TESTS_ALONE = {
     "AiExecuteLatencyBudgetBurnsFast", "AiExecuteLatencyBudgetBurnsSlowly", "AiPlanLatencyBudgetBurnsFast", "AiQueueOld",
     "AiQueueDeep", "AiJobsStuck", "AiQueueUnreadableMessages", "AiNotScraped", "AiMetricsLost", "AiAuthFailuresRising",
     "AiApprovalsExpiring",
+    "AiWebhooksFailing",
 }  # fmt: skip
 
 
@@ -331,6 +332,9 @@ def expectations(asked):
         "job:ai_queue_depth:max": {(): (WAITING + 1, WAITING + 1)},
         "job:ai_queue_oldest_age_seconds:max": {(): (0, 120)},
         "job:ai_queue_unreadable_messages:increase1h": {(): (0, 0)},
+        "job:ai_webhook_failures:increase1h": {(): (0, 0)},
+        "job:ai_webhook_deliveries:increase1h": {(): (0, 0)},
+        "job:ai_webhook_disabled:increase1h": {(): (0, 0)},
         # A worker claims a job at once, if the machine is not busy.
         "job:ai_job_queue_wait_seconds:p95_rate5m": {(): (0, 2.5)},
         "job:ai_job_duration_seconds:p95_rate5m": whole(quantile(0.95, [(0, 0.1, ended - completed), (1, 2.5, completed)]), QUANTILES),

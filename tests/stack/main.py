@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import http.server
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import urllib.error
@@ -286,10 +288,11 @@ def make_keys(stack):
     check('{"status":"ok"}' in shown and "gmail.send" in shown, "the key opens the API", shown)
     stack.run("Connect Prometheus")
     stack.keys["prometheus"] = (stack.operator.folder / "orchestrator.key").read_text().strip()
-    stack.keys["auditor"] = stack.admin(command="keys create", workspace=WORKSPACE, scopes=["audit:read"])["result"]["key"]
+    for name, scope in (("auditor", "audit:read"), ("hooks", "webhooks:write")):
+        stack.keys[name] = stack.admin(command="keys create", workspace=WORKSPACE, scopes=[scope])["result"]["key"]
     check(all(key.startswith("orc_") for key in stack.keys.values()), "the first keys are in the deployed table")
     rows = stack.admin(command="keys list")["result"]
-    check([row["revoked_at"] is None for row in rows] == [False, True, True, True], "the list has each key", rows)
+    check([row["revoked_at"] is None for row in rows] == [False, True, True, True, True], "the list has each key", rows)
 
 
 def operators_commands(stack):
@@ -646,6 +649,69 @@ def woken(stack, fakes):
         check(all(ended(stack, job_id)["status"] == "completed" for job_id in jobs), "and carried out")
 
 
+HEARD = []
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Takes webhooks at /good, and wants none at /gone."""
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        HEARD.append((self.path, body["type"], body["data"].get("job_id")))
+        self.send_response(410 if self.path == "/gone" else 204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def webhooks(stack):
+    """The end of a job reaches an endpoint, from whichever function ends it, and however its message was lost."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    good, gone = (stack.expect(201, "POST", "/webhooks", {"url": f"{url}{path}"}, "hooks")["id"] for path in ("/good", "/gone"))
+    stack.expect(200, "POST", f"/webhooks/{good}/rotate", {}, "hooks")
+    stack.expect(202, "POST", f"/webhooks/{gone}/test", {}, "hooks")
+
+    def statuses():
+        return [endpoint["status"] for endpoint in stack.expect(200, "GET", "/webhooks", key="hooks")["data"]]
+
+    def delivered():
+        listed = stack.expect(200, "GET", f"/webhooks/{good}/deliveries", key="hooks")["data"]
+        return all(delivery["status"] == "delivered" for delivery in listed)
+
+    until("an endpoint that is gone is disabled", lambda: statuses() == ["active", "disabled"])
+    stack.expect(200, "GET", f"/webhooks/{gone}/deliveries", key="hooks")
+    for count in (1, 2):
+        with paused(stack) as purge:
+            tests = [stack.expect(202, "POST", f"/webhooks/{good}/test", {}, "hooks")["webhook_id"] for _ in range(count)]
+            purge()
+            table = stack.aws("dynamodb")
+            for delivery in tests:
+                key = {"pk": {"S": f"DELIVERY#{delivery}"}, "sk": {"S": "DELIVERY"}}
+                due = {"UpdateExpression": "SET due_at = :past, due = :past", "ExpressionAttributeValues": {":past": {"N": "1"}}}
+                table.update_item(TableName=stack.table(), Key=key, **due)
+            sweep(stack)
+            queued = in_queue(stack, stack.outputs["QueueUrl"])
+            check(queued == [count, 0], f"of {count} overdue deliveries it queues each", queued)
+        until("they are delivered", delivered)
+    stack.expect(204, "DELETE", f"/webhooks/{gone}", key="hooks")
+
+
+def all_told(stack):
+    """Each job that ended since then was told of."""
+    jobs = stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
+    (good,) = stack.expect(200, "GET", "/webhooks", key="app")["data"]
+    ended = {job["job_id"] for job in jobs if job["finished_at"] and job["finished_at"] > good["created_at"]}
+
+    def told():
+        return {job for path, _, job in HEARD if path == "/good"}
+
+    check(len(ended) > 5, "jobs have ended in the worker, for a caller and as dead letters", ended)
+    until("the end of each job was told", lambda: ended <= told())
+
+
 def long_texts(stack):
     """Records that one item of the table cannot hold."""
     prompt = "Write to john@example.com that we meet at noon. " + "And so on. " * 13_000
@@ -852,6 +918,7 @@ def settings(fakes, model):
         "GRAPH_BASE_URL": f"{fakes}/v1.0",
         "ALLOW_ORIGINS": "https://app.example.com,https://other.example.com",
         "ENABLE_DEV_UI": "true",
+        "WEBHOOK_ALLOW_HOSTS": "127.0.0.1",
         "TableDeletionProtection": "false",
         "MemorySize": 256,
         "GOOGLE_AUTH_URL": f"{fakes}/oauth/google/auth",
@@ -881,10 +948,12 @@ def checks(stack, fakes, parameters):
     print("behind the API")
     no_queue_without_tls(stack)
     dead_letters(stack)
+    webhooks(stack)
     overdue(stack, fakes)
     never_claimed(stack)
     given_up(stack)
     woken(stack, fakes)
+    all_told(stack)
     long_texts(stack)
     seldom(stack)
     rights(stack)

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -94,6 +94,11 @@ impl Api {
         self.ask(Method::POST, path, &[], Some(body)).await
     }
 
+    /// Deletes what the path of these segments names.
+    pub async fn delete(&self, path: &[&str]) -> Result<Value, ApiError> {
+        self.ask(Method::DELETE, path, &[], None).await
+    }
+
     async fn ask(
         &self,
         method: Method,
@@ -118,7 +123,11 @@ impl Api {
         // A page of jobs is the longest answer.
         let answer = http::send(request, 16 * MAX_ANSWER).await.map_err(lost)?;
         let foreign = ApiError::Foreign { url: self.url.clone(), status: answer.status.as_u16() };
-        match serde_json::from_slice::<Value>(&answer.body.map_err(lost)?) {
+        let body = answer.body.map_err(lost)?;
+        if answer.status == StatusCode::NO_CONTENT && body.is_empty() {
+            return Ok(Value::Null);
+        }
+        match serde_json::from_slice::<Value>(&body) {
             Ok(value) if answer.status.is_success() => Ok(value),
             Ok(problem) if problem["code"].is_string() => Err(ApiError::Problem(problem)),
             _ => Err(foreign),

@@ -11,6 +11,7 @@ use std::{
 use jiff::Timestamp;
 use reqwest::{
     NoProxy, Proxy, RequestBuilder, Response, StatusCode, Url,
+    dns::Resolve,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 use rustls::{
@@ -52,6 +53,7 @@ impl ClientOptions {
 #[derive(Clone)]
 pub struct Network {
     proxies: Vec<Proxy>,
+    proxy_hosts: Vec<String>,
     roots: RootCertStore,
     /// The roots beside Mozilla's, in PEM.
     more_roots: Vec<u8>,
@@ -72,7 +74,7 @@ impl Default for Network {
     fn default() -> Self {
         // Static data: nothing is read or parsed at start.
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self { proxies: Vec::new(), roots, more_roots: Vec::new() }
+        Self { proxies: Vec::new(), proxy_hosts: Vec::new(), roots, more_roots: Vec::new() }
     }
 }
 
@@ -82,11 +84,13 @@ impl Network {
     pub fn add_proxy(&mut self, https: bool, address: &str, exceptions: &str) -> Result<(), InvalidProxy> {
         let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let url = Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let proxy = url.map(|url| if https { Proxy::https(url) } else { Proxy::http(url) });
-        let Some(Ok(proxy)) = proxy else { return Err(InvalidProxy) };
+        let url = url.ok_or(InvalidProxy)?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let proxy = if https { Proxy::https(url) } else { Proxy::http(url) }.map_err(|_| InvalidProxy)?;
         // reqwest would take the star for names only.
         if !exceptions.split(',').any(|exception| exception.trim() == "*") {
             self.proxies.push(proxy.no_proxy(NoProxy::from_string(exceptions)));
+            self.proxy_hosts.push(host);
         }
         Ok(())
     }
@@ -108,13 +112,25 @@ impl Network {
     /// The same way without proxies.
     #[must_use]
     pub fn direct(self) -> Self {
-        Self { proxies: Vec::new(), ..self }
+        Self { proxies: Vec::new(), proxy_hosts: Vec::new(), ..self }
+    }
+
+    /// The hosts of the proxies.
+    pub(crate) fn proxy_hosts(&self) -> &[String] {
+        &self.proxy_hosts
     }
 
     /// A client that is built at its first use.
     pub fn client(&self, options: ClientOptions) -> LazyClient {
         let network = self.clone();
-        LazyClient(Arc::new(LazyLock::new(Box::new(move || build(options, network)))))
+        LazyClient(Arc::new(LazyLock::new(Box::new(move || finished(builder(options, network))))))
+    }
+
+    /// The same, which looks names up this way.
+    pub(crate) fn client_with(&self, options: ClientOptions, resolver: Arc<dyn Resolve>) -> LazyClient {
+        let network = self.clone();
+        let build = move || finished(builder(options, network).dns_resolver(resolver));
+        LazyClient(Arc::new(LazyLock::new(Box::new(build))))
     }
 }
 
@@ -146,11 +162,15 @@ pub fn is_private(url: &str) -> bool {
 
 /// Builds a client that goes straight to other servers.
 pub fn client(options: ClientOptions) -> reqwest::Client {
-    build(options, Network::default())
+    finished(builder(options, Network::default()))
 }
 
-/// Builds a client: TLS by ring, whatever is installed in the process; no redirects, no retries.
-fn build(options: ClientOptions, network: Network) -> reqwest::Client {
+fn finished(builder: reqwest::ClientBuilder) -> reqwest::Client {
+    builder.build().expect("none of this depends on the machine")
+}
+
+/// A client to be: TLS by ring, whatever is installed in the process; no redirects, no retries.
+fn builder(options: ClientOptions, network: Network) -> reqwest::ClientBuilder {
     // Passed in instead of installed for the process, so a second client cannot conflict with it.
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -168,8 +188,6 @@ fn build(options: ClientOptions, network: Network) -> reqwest::Client {
         .retry(reqwest::retry::never())
         .user_agent(concat!("ai-orchestrator/", env!("CARGO_PKG_VERSION")))
         .pool_max_idle_per_host(if options.keep_alive { usize::MAX } else { 0 })
-        .build()
-        .expect("none of this depends on the machine")
 }
 
 /// Makes ring the process's TLS provider, unless there is one, for libraries that do not take a client.
@@ -267,7 +285,7 @@ pub(crate) async fn send(request: RequestBuilder, max: usize) -> Result<Answer, 
 }
 
 /// The whole body, decoded, if it is at most `max` bytes long.
-async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Failure::from(&error))? {
         if body.len() + chunk.len() > max {

@@ -4,21 +4,29 @@ pub(crate) mod chain;
 mod job_body;
 mod records;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::{
-    AuditEntry, AuditHead, AuditVerdict, ContentHash, Job, JobId, JobStatus, KeyId, KeyRecord, PlanId, Provider,
-    WorkspaceId, WorkspaceSettings, sha256_hex,
+    AuditEntry, AuditHead, AuditVerdict, ContentHash, Delivery, DeliveryId, EndpointId, Job, JobId, JobStatus, KeyId,
+    KeyRecord, Notice, PlanId, Provider, WorkspaceId, WorkspaceSettings, sha256_hex,
 };
-use engine::ports::{
-    Audit, AuditFilter, Connections, Contents, Held, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox, OutboxEntry,
-    Plans, Position, Purpose, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings, StoredConnection,
-    StoredPlan, Upkeep,
+use engine::{
+    JobMessage,
+    ports::{
+        Audit, AuditFilter, Connections, Contents, Endpoints, Held, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox,
+        OutboxEntry, Plans, Position, Purpose, Queue, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings,
+        StoredConnection, StoredPlan, Upkeep, Webhooks,
+    },
 };
 use futures_util::future::try_join_all;
 use jiff::{Timestamp, civil::Date};
-pub use records::{END, Found, If, Key, List, Record, Records, SCANNED, Scanned, Write, Written, place};
+pub use records::{Derive, END, Found, If, Key, List, Record, Records, SCANNED, Scanned, Write, Written, place};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -38,14 +46,67 @@ use uuid::Uuid;
 /// | entry of the audit | `AUDIT#<workspace, or nothing>#<place>`, `AUDIT` | the entry, linked to the one before | `AUDIT#<workspace, or nothing>`, by time |
 /// | head of a chain | `CHAIN#<list>#<chain>`, `CHAIN` | its last entry; its sequence is the version | `CHAINS`, by list and chain |
 /// | share of a rollout | `ROLLOUT#<provider>`, `ROLLOUT` | percent | |
+/// | webhook endpoints of a workspace | `WEBHOOKS#<workspace>`, `WEBHOOKS` | all of them, URLs and secrets sealed | |
+/// | delivery of a webhook | `DELIVERY#<delivery id>`, `DELIVERY` | the delivery; its revision is the version | `W#<workspace>#<endpoint id>`, by time of the event |
 ///
 /// Bodies are JSON unless sealed. A workspace's id contains no `#`. A job is due while it is open, and waits until a
-/// worker claims it.
+/// worker claims it. A delivery is due while it is open.
+///
+/// A write that endpoints are told of writes their deliveries too, and sends their messages.
 pub struct RecordLedger<R> {
     pub(crate) records: R,
+    pub(crate) queue: Option<Arc<dyn Queue>>,
+}
+
+/// The deliveries that came with a write.
+#[derive(Default)]
+struct Told(Arc<Mutex<Vec<Delivery>>>);
+
+impl Told {
+    /// The write of the deliveries of a notice, or of those of all notices of one workspace.
+    fn write(&self, notices: Vec<Notice>) -> Option<Write> {
+        let told = Arc::clone(&self.0);
+        let key = webhooks_key(&notices.first()?.workspace_id);
+        let derive = move |found: &Found| {
+            let endpoints = read::<Endpoints>(found)?.endpoints;
+            let mut deliveries = Vec::new();
+            for notice in &notices {
+                let wanted = endpoints.iter().filter(|endpoint| endpoint.wants(notice));
+                let to: Vec<EndpointId> = wanted.map(|endpoint| endpoint.endpoint_id).collect();
+                match notices.len() {
+                    1 => deliveries.extend(to.into_iter().map(|endpoint| Delivery::new(notice, endpoint))),
+                    _ if to.is_empty() => {}
+                    _ => deliveries.push(Delivery::to_all(notice, to)),
+                }
+            }
+            let records = deliveries.iter().map(delivery_record).collect();
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = deliveries;
+            records
+        };
+        Some(Write::Derived(key, Derive(Arc::new(derive))))
+    }
+
+    fn take(self) -> Vec<Delivery> {
+        mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl<R: Records> RecordLedger<R> {
+    /// The same ledger, which sends the messages of new deliveries through a queue. Without one, the sweep does.
+    #[must_use]
+    pub fn announcing(self, queue: Arc<dyn Queue>) -> Self {
+        Self { queue: Some(queue), ..self }
+    }
+
+    /// Sends the messages of new deliveries.
+    async fn announce(&self, new: &[Delivery]) {
+        let Some(queue) = self.queue.as_ref().filter(|_| !new.is_empty()) else { return };
+        let messages: Vec<_> = new.iter().map(|delivery| JobMessage::of_delivery(delivery, Duration::ZERO)).collect();
+        if let Err(error) = queue.send(&messages).await {
+            tracing::warn!(%error, "messages of new deliveries were not sent; the sweep will");
+        }
+    }
+
     async fn get(&self, key: Key) -> Result<Option<Found>, LedgerError> {
         Ok(self.records.get(vec![key], None).await?.pop().flatten())
     }
@@ -91,9 +152,14 @@ impl<R: Records> Jobs for RecordLedger<R> {
             contents.expires_at = job.contents_expire_at();
             writes.extend([Write::Put(job_record(job)?, If::Free), Write::Put(contents, If::Any)]);
         }
+        let told = Told::default();
+        writes.extend(told.write(jobs.iter().filter_map(|(job, _)| Notice::of_job(job)).collect()));
         let entries = jobs.iter().filter_map(|(job, _)| job.audit()).map(|entry| audited(&entry));
         Ok(match self.records.write(writes, entries.collect::<Result<_, _>>()?).await? {
-            Written::Done => Insert::Done,
+            Written::Done => {
+                self.announce(&told.take()).await;
+                Insert::Done
+            }
             Written::Refused(_) => Insert::Taken,
         })
     }
@@ -106,7 +172,8 @@ impl<R: Records> Jobs for RecordLedger<R> {
 
     async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
         let before = If::Version(job.revision.saturating_sub(1).to_string());
-        let (mut more, entry) = (Vec::new(), job.audit());
+        let (mut more, entry, told) = (Vec::new(), job.audit(), Told::default());
+        more.extend(told.write(Notice::of_job(job).into_iter().collect()));
         // Only an audited version ends a job or opens it again, and so changes when its contents expire.
         if entry.is_some() {
             more.push(Write::Expire(contents_key(job.job_id), job.contents_expire_at()));
@@ -116,7 +183,11 @@ impl<R: Records> Jobs for RecordLedger<R> {
                 more.push(Write::Put(sent, If::Any));
             }
         }
-        self.save_version(job_record(job)?, before, more, entry).await
+        let saved = self.save_version(job_record(job)?, before, more, entry).await?;
+        if saved == Save::Done {
+            self.announce(&told.take()).await;
+        }
+        Ok(saved)
     }
 
     async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError> {
@@ -160,7 +231,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
     }
 
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
-        Ok(self.records.due(before, limit).await?.iter().filter_map(readable).collect())
+        Ok(self.records.due("JOB", before, limit).await?.iter().filter_map(readable).collect())
     }
 
     async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
@@ -326,7 +397,17 @@ impl<R: Records> Connections for RecordLedger<R> {
         record.version = Some(connection.version.to_string());
         record.list = Some((account_list(connection.provider, &connection.account), connection.workspace.to_string()));
         let condition = over.map_or(If::Free, |over| If::Version(over.to_string()));
-        self.save_version(record, condition, Vec::new(), None).await
+        let told = Told::default();
+        let notice = connection.needs_reauth_since.map(|since| {
+            let StoredConnection { workspace, provider, version, .. } = connection;
+            Notice::of_connection(workspace, *provider, *version, since)
+        });
+        let more = told.write(notice.into_iter().collect()).into_iter().collect();
+        let saved = self.save_version(record, condition, more, None).await?;
+        if saved == Save::Done {
+            self.announce(&told.take()).await;
+        }
+        Ok(saved)
     }
 
     async fn delete_connection(
@@ -413,6 +494,76 @@ impl<R: Records> Audit for RecordLedger<R> {
 }
 
 #[async_trait]
+impl<R: Records> Webhooks for RecordLedger<R> {
+    async fn endpoints(&self, workspace: &WorkspaceId) -> Result<Endpoints, LedgerError> {
+        Ok(self.read(webhooks_key(workspace)).await?.unwrap_or_default())
+    }
+
+    async fn put_endpoints(
+        &self,
+        workspace: &WorkspaceId,
+        endpoints: &Endpoints,
+        over: Option<Uuid>,
+        audit: &AuditEntry,
+    ) -> Result<Save, LedgerError> {
+        let mut record = Record::new(webhooks_key(workspace), json(endpoints)?);
+        record.version = endpoints.version.map(|version| version.to_string());
+        let condition = over.map_or(If::Free, |over| If::Version(over.to_string()));
+        self.save_version(record, condition, Vec::new(), Some(audit.clone())).await
+    }
+
+    async fn put_delivery(&self, delivery: &Delivery) -> Result<(), LedgerError> {
+        self.records.write(vec![Write::Put(delivery_record(delivery)?, If::Free)], Vec::new()).await?;
+        self.announce(std::slice::from_ref(delivery)).await;
+        Ok(())
+    }
+
+    async fn delivery(
+        &self,
+        workspace: &WorkspaceId,
+        id: DeliveryId,
+    ) -> Result<Option<(Delivery, Endpoints)>, LedgerError> {
+        let mut found = self.records.get(vec![delivery_key(id), webhooks_key(workspace)], None).await?;
+        let endpoints = found.pop().flatten().as_ref().map(read).transpose()?.unwrap_or_default();
+        let delivery = found.pop().flatten().as_ref().map(read::<Delivery>).transpose()?;
+        Ok(delivery.filter(|delivery| delivery.workspace_id == *workspace).map(|delivery| (delivery, endpoints)))
+    }
+
+    async fn save_delivery(&self, delivery: &Delivery) -> Result<Save, LedgerError> {
+        let before = If::Version(delivery.revision.saturating_sub(1).to_string());
+        self.save_version(delivery_record(delivery)?, before, Vec::new(), None).await
+    }
+
+    async fn spread_delivery(&self, delivery: &Delivery, now: Timestamp) -> Result<Save, LedgerError> {
+        let (each, done) = delivery.spread(now);
+        let before = If::Version(delivery.revision.to_string());
+        let records = each.iter().map(|one| Ok(Write::Put(delivery_record(one)?, If::Any)));
+        let more = records.collect::<Result<_, LedgerError>>()?;
+        let saved = self.save_version(delivery_record(&done)?, before, more, None).await?;
+        if saved == Save::Done {
+            self.announce(&each).await;
+        }
+        Ok(saved)
+    }
+
+    async fn deliveries(
+        &self,
+        workspace: &WorkspaceId,
+        endpoint: EndpointId,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, LedgerError> {
+        let list = deliveries_list(workspace, endpoint);
+        read_all(&self.records.list(list, before(after), limit).await?)
+    }
+
+    async fn due_deliveries(&self, before: Timestamp, limit: usize) -> Result<Vec<Delivery>, LedgerError> {
+        let due = self.records.due("DELIVERY", before, limit).await?;
+        Ok(due.iter().filter_map(|found| if_readable(found, read(found))).collect())
+    }
+}
+
+#[async_trait]
 impl<R: Records> Upkeep for RecordLedger<R> {
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
         self.records.erase_expired(now).await
@@ -456,7 +607,7 @@ impl<R: Records> SealedTexts for RecordLedger<R> {
 }
 
 /// The kinds of records with sealed texts.
-const SEALED: &[&str] = &["JOB", "CONTENTS", "OUTBOX", "PLAN", "CONNECTION"];
+const SEALED: &[&str] = &["JOB", "CONTENTS", "OUTBOX", "PLAN", "CONNECTION", "WEBHOOKS"];
 
 /// The sealed texts of a record; none if it cannot be read, or nobody knows whose it is.
 fn sealed_in(key: &Key, found: &Found, workspace: Option<&WorkspaceId>) -> Option<Vec<SealedText>> {
@@ -478,6 +629,14 @@ fn sealed_in(key: &Key, found: &Found, workspace: Option<&WorkspaceId>) -> Optio
             let stored: StoredConnection = read(found).ok()?;
             vec![text(Purpose::Connection, &stored.workspace, &stored.sealed_for(), &stored.sealed.0)]
         }
+        "WEBHOOKS" => {
+            let workspace = id.parse().ok()?;
+            let endpoints = read::<Endpoints>(found).ok()?.endpoints;
+            let sealed = |endpoint: &domain::Endpoint| {
+                text(Purpose::Webhook, &workspace, &endpoint.endpoint_id.to_string(), &endpoint.sealed)
+            };
+            endpoints.iter().map(sealed).collect()
+        }
         _ => {
             let job = read_job(found).ok()?;
             let parts = [(Purpose::JobResult, job.sealed_result), (Purpose::ProviderSays, job.sealed_provider_says)];
@@ -497,6 +656,7 @@ fn sealed_key(SealedText { workspace, purpose, id, .. }: &SealedText) -> Key {
             let provider = id.split('/').next().unwrap_or_default();
             key(format!("CONNECTION#{workspace}#{provider}"), "CONNECTION")
         }
+        Purpose::Webhook => webhooks_key(workspace),
         // A pending consent lies in the cache.
         Purpose::JobResult | Purpose::ProviderSays | Purpose::Consent => key(format!("JOB#{id}"), "JOB"),
     }
@@ -514,6 +674,18 @@ fn job_record(job: &Job) -> Result<Record, LedgerError> {
         waits_since: job.waits_since(),
         held_since: job.held_since(),
         ..Record::new(job_key(job.job_id), job_body::write(job)?)
+    })
+}
+
+fn delivery_record(delivery: &Delivery) -> Result<Record, LedgerError> {
+    let list = deliveries_list(&delivery.workspace_id, delivery.endpoint_id);
+    Ok(Record {
+        version: Some(delivery.revision.to_string()),
+        expires_at: delivery.record_expires_at(),
+        list: Some((list, place(delivery.created_at, delivery.delivery_id))),
+        due_at: delivery.due_at(),
+        due_from: delivery.due_at(),
+        ..Record::new(delivery_key(delivery.delivery_id), json(delivery)?)
     })
 }
 
@@ -577,6 +749,14 @@ fn workspace_key(id: &WorkspaceId) -> Key {
     key(format!("WORKSPACE#{id}"), "WORKSPACE")
 }
 
+fn webhooks_key(workspace: &WorkspaceId) -> Key {
+    key(format!("WEBHOOKS#{workspace}"), "WEBHOOKS")
+}
+
+fn delivery_key(id: DeliveryId) -> Key {
+    key(format!("DELIVERY#{id}"), "DELIVERY")
+}
+
 fn jobs_list(workspace: &WorkspaceId, status: Option<JobStatus>) -> List {
     // One for both, so that a claim changes no index.
     let listed_as = |status: JobStatus| match status {
@@ -584,6 +764,10 @@ fn jobs_list(workspace: &WorkspaceId, status: Option<JobStatus>) -> List {
         ended => ended.as_str(),
     };
     List { name: format!("W#{workspace}"), status: status.map(listed_as) }
+}
+
+fn deliveries_list(workspace: &WorkspaceId, endpoint: EndpointId) -> List {
+    List { name: format!("W#{workspace}#{endpoint}"), status: None }
 }
 
 fn outbox_list(workspace: &WorkspaceId) -> List {
@@ -621,10 +805,15 @@ fn read_job(found: &Found) -> Result<Job, LedgerError> {
     job_body::read(&found.body)
 }
 
-/// A job of a list, or none, with a line in the log: one that cannot be read must not hide the others.
+/// A job of a list, if it is readable.
 fn readable(found: &Found) -> Option<Job> {
+    if_readable(found, read_job(found))
+}
+
+/// A record of a list, or none, with a line in the log: one that cannot be read must not hide the others.
+fn if_readable<T>(found: &Found, read: Result<T, LedgerError>) -> Option<T> {
     let place = found.place.as_deref().unwrap_or_default();
-    read_job(found).inspect_err(|error| tracing::error!(%error, ledger.place = place, "a record is left out")).ok()
+    read.inspect_err(|error| tracing::error!(%error, ledger.place = place, "a record is left out")).ok()
 }
 
 fn read_all<T: DeserializeOwned>(found: &[Found]) -> Result<Vec<T>, LedgerError> {

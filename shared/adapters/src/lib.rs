@@ -9,6 +9,7 @@
 //! - [`providers`]: one folder each, with its facts, its API and its actions
 //! - [`mime`]: the format of mails; [`http`]: outbound HTTP
 //! - [`oauth`]: the endpoints that issue and renew accounts' tokens
+//! - [`webhooks`]: what posts webhooks, and to public addresses only
 //! - [`api`]: the client of our own HTTP API, for the command line
 
 pub mod api;
@@ -26,6 +27,7 @@ pub mod rules;
 pub mod secret;
 pub mod system;
 pub mod vault;
+pub mod webhooks;
 
 #[cfg(feature = "aws")]
 mod backoff;

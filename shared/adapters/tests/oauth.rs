@@ -317,6 +317,7 @@ impl World {
             sealed,
             scopes: vec![SCOPE.to_owned()],
             needs_reauth: false,
+            needs_reauth_since: None,
             setup_problem: None,
             version: SystemIds.uuid(),
             connected_at: self.clock.now(),

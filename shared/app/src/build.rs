@@ -13,6 +13,7 @@ use adapters::{
     secret::Secrets,
     system::{SystemClock, SystemIds},
     vault::LocalVault,
+    webhooks::{HttpWebhooks, system_lookup},
 };
 use axum::Router;
 use domain::{ActorHash, WorkspaceId};
@@ -183,8 +184,8 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     };
     let ledger = match &config.ledger_table {
         #[cfg(feature = "aws")]
-        Some(table) => LedgerPorts::of(Arc::new(dynamo(config, table))),
-        _ => embedded_ledger(config)?,
+        Some(table) => LedgerPorts::of(Arc::new(dynamo(config, table).announcing(queue.clone()))),
+        _ => embedded_ledger(config, &queue)?,
     };
     let http = config.network.client(ClientOptions::PROVIDER);
     let (model, fallback_model) = models(config);
@@ -199,6 +200,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         oauth: Arc::new(OAuthClients::new(http, clock.clone(), config.oauth.clone())),
         vault,
         secrets: Arc::new(Secrets(config.secrets())),
+        webhooks: Arc::new(HttpWebhooks::new(&config.network, config.webhook_hosts.clone(), system_lookup())),
         clock,
         ids,
         metrics,
@@ -227,13 +229,13 @@ fn models(config: &Config) -> (Arc<dyn Model>, Option<Arc<dyn Model>>) {
 }
 
 #[cfg(feature = "sqlite")]
-fn embedded_ledger(config: &Config) -> Result<LedgerPorts, BuildError> {
+fn embedded_ledger(config: &Config, queue: &Arc<dyn Queue>) -> Result<LedgerPorts, BuildError> {
     let ledger = adapters::embedded::SqliteLedger::open(&config.data, Arc::new(SystemClock));
-    Ok(LedgerPorts::of(Arc::new(ledger.map_err(failed("the ledger"))?)))
+    Ok(LedgerPorts::of(Arc::new(ledger.map_err(failed("the ledger"))?.announcing(queue.clone()))))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn embedded_ledger(_: &Config) -> Result<LedgerPorts, BuildError> {
+fn embedded_ledger(_: &Config, _: &Arc<dyn Queue>) -> Result<LedgerPorts, BuildError> {
     Err(BuildError("LEDGER_TABLE: must be set: this build has no embedded ledger".to_owned()))
 }
 

@@ -24,6 +24,7 @@ use adapters::{
     redis::RedisConnection,
     secret::Secret,
     vault::LocalVault,
+    webhooks::{AllowedHost, AllowedHosts},
 };
 use domain::{ActionId, Address, Allowlist, Provider, RecipientDomains, RequireApproval, Via};
 use engine::{Options, accounts::PastedTokens, approval::ApprovalOptions, limits::Limits};
@@ -110,6 +111,10 @@ pub struct Config {
     /// `NO_PROXY`, each in lower case too, which counts first, as in curl; and `SSL_CERT_FILE`, certificates in PEM that
     /// count beside Mozilla's, for `REDIS_URL` too.
     pub network: Network,
+    /// `WEBHOOK_ALLOW_HOSTS`, comma separated, each alone or with a port: hosts that webhooks may reach although their
+    /// addresses are not public, and by http too; default none. A server with the embedded ledger that listens on loopback
+    /// reaches loopback, too.
+    pub webhook_hosts: AllowedHosts,
     /// The encryption of contents: `TOKEN_KEY` or `KMS_KEY_ID`; default a key file. Lambda requires one of the two.
     pub sealing: SealingConfig,
     /// `ENABLE_DEV_UI`, `true` or `false`: whether to serve the page under `/dev`; default `true`, on Lambda `false`.
@@ -261,6 +266,7 @@ impl Config {
         let listen = env.listen();
         let public_url = env.url("PUBLIC_URL");
         let ledger_table = env.text("LEDGER_TABLE");
+        let webhook_hosts = env.webhook_hosts(local && ledger_table.is_none() && listen.ip().is_loopback());
         let words = [("sandbox", Via::Sandbox), ("live", Via::Live)];
         let options = Options {
             allowlist: env.allowlist(local),
@@ -303,6 +309,7 @@ impl Config {
             oauth,
             apis,
             network: env.network(),
+            webhook_hosts,
             sealing: env.sealing(local),
             dev_ui: env.choice("ENABLE_DEV_UI", FLAG).unwrap_or(local),
             handler: env.text("_HANDLER").unwrap_or_default(),
@@ -563,6 +570,17 @@ impl<'a> Env<'a> {
             second_person: self.choice("SECOND_PERSON", FLAG).unwrap_or(false),
             undo: SignedDuration::from_secs(self.number("UNDO_SECONDS", 0, 0..=3600)),
         }
+    }
+
+    fn webhook_hosts(&mut self, loopback: bool) -> AllowedHosts {
+        let given = self.list("WEBHOOK_ALLOW_HOSTS").unwrap_or_default();
+        let parse = |host: String| {
+            let parsed = host.parse::<AllowedHost>();
+            parsed.inspect_err(|error| self.errors.push(format!("WEBHOOK_ALLOW_HOSTS {error}"))).ok()
+        };
+        let hosts = given.into_iter().filter_map(parse).collect();
+        self.errors.dedup();
+        AllowedHosts { hosts, loopback }
     }
 
     fn origins(&mut self) -> Vec<String> {

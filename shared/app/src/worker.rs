@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use engine::{
-    Engine,
+    Engine, JobMessage,
     ports::{Clock, Queue},
     work::Disposition,
 };
@@ -33,7 +33,7 @@ impl Default for WorkerTiming {
     }
 }
 
-/// Works jobs until `stop` is cancelled, then finishes those in progress.
+/// Works jobs and delivers webhooks until `stop` is cancelled, then finishes those in progress.
 pub async fn run_worker(engine: Arc<Engine>, timing: WorkerTiming, stop: CancellationToken) {
     let work = |message: String| {
         let engine = engine.clone();
@@ -60,18 +60,19 @@ pub async fn run_dead_letters(engine: Arc<Engine>, queue: Arc<dyn Queue>, stop: 
 }
 
 /// Handles the messages of a queue, several at once, each in its own task, so that a panic affects one message only.
+/// Deliveries of webhooks take no job's place: whoever handles them bounds them.
 async fn drain<F>(queue: &Arc<dyn Queue>, clock: &dyn Clock, stop: &CancellationToken, handle: impl Fn(String) -> F)
 where
     F: Future<Output = Disposition> + Send + 'static,
 {
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut webhooks) = (JoinSet::new(), JoinSet::new());
     while !stop.is_cancelled() {
         while tasks.len() >= CONCURRENCY
             && let Some(ended) = tasks.join_next().await
         {
             report(ended);
         }
-        while let Some(ended) = tasks.try_join_next() {
+        while let Some(ended) = tasks.try_join_next().or_else(|| webhooks.try_join_next()) {
             report(ended);
         }
         let receive = queue.receive(CONCURRENCY - tasks.len(), RECEIVE_WAIT);
@@ -79,6 +80,7 @@ where
             None => break,
             Some(Ok(deliveries)) => {
                 for delivery in deliveries {
+                    let tasks = if JobMessage::is_of_webhook(&delivery.body) { &mut webhooks } else { &mut tasks };
                     let (queue, handled) = (queue.clone(), handle(delivery.body));
                     tasks.spawn(async move {
                         if handled.await == Disposition::Acknowledge
@@ -96,8 +98,10 @@ where
             }
         }
     }
-    while let Some(ended) = tasks.join_next().await {
-        report(ended);
+    for tasks in [&mut tasks, &mut webhooks] {
+        while let Some(ended) = tasks.join_next().await {
+            report(ended);
+        }
     }
 }
 

@@ -172,6 +172,21 @@ pub enum AuditEvent {
     /// An account was disconnected.
     #[strum(serialize = "connection.removed")]
     ConnectionRemoved,
+    /// A webhook endpoint was added.
+    #[strum(serialize = "webhook.added")]
+    WebhookAdded,
+    /// A webhook endpoint was removed.
+    #[strum(serialize = "webhook.removed")]
+    WebhookRemoved,
+    /// The secret of a webhook endpoint was replaced.
+    #[strum(serialize = "webhook.rotated")]
+    WebhookRotated,
+    /// A webhook endpoint answered 410 or failed for three days, so nothing is delivered to it.
+    #[strum(serialize = "webhook.disabled")]
+    WebhookDisabled,
+    /// A test reached a webhook endpoint that had been disabled, so it gets events again.
+    #[strum(serialize = "webhook.enabled")]
+    WebhookEnabled,
     /// An API key was created.
     #[strum(serialize = "key.created")]
     KeyCreated,

@@ -83,6 +83,16 @@ uuid_id! {
     PlanId
 }
 
+uuid_id! {
+    /// A webhook endpoint.
+    EndpointId
+}
+
+uuid_id! {
+    /// One event on its way to one endpoint.
+    DeliveryId
+}
+
 text_id! {
     /// A tenant: `^[a-z0-9][a-z0-9_-]{0,63}$`, so that a UUID fits.
     WorkspaceId,

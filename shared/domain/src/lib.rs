@@ -29,6 +29,7 @@ mod serde_text;
 mod unicode;
 mod violation;
 mod warning;
+mod webhook;
 
 pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
@@ -43,7 +44,10 @@ pub use effect::Effect;
 pub use grounding::{Mention, disarmed, doubtful_addresses, in_ascii, mentions};
 pub use hash::{ActorHash, ContentHash, PayloadHash, hashed_uuid, payload_hash, sha256, sha256_hex};
 pub use html::{Html, asks_for_html, clean_html};
-pub use ids::{ActionId, ActorId, ClientRequestId, Intent, InvalidId, JobId, KeyId, KeyName, PlanId, WorkspaceId};
+pub use ids::{
+    ActionId, ActorId, ClientRequestId, DeliveryId, EndpointId, Intent, InvalidId, JobId, KeyId, KeyName, PlanId,
+    WorkspaceId,
+};
 pub use job::{
     CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobEvent, JobStatus, Lease, NewJob, Outcome, State, WaitingFor,
 };
@@ -59,3 +63,6 @@ pub use send_at::SendAt;
 pub use unicode::{QUOTATION_MARKS, is_hidden, reorders};
 pub use violation::{Ask, Violation, pointer_token};
 pub use warning::{Warning, WarningCode};
+pub use webhook::{
+    Delivery, DeliveryFault, DeliveryStatus, Disabled, DisabledBecause, Endpoint, MAX_ENDPOINTS, Notice, WebhookEvent,
+};

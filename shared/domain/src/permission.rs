@@ -25,6 +25,9 @@ pub enum Scope {
     /// Connect and disconnect accounts.
     #[strum(serialize = "connections:write")]
     ConnectionsWrite,
+    /// Manage webhook endpoints.
+    #[strum(serialize = "webhooks:write")]
+    WebhooksWrite,
     /// Scrape metrics of the whole deployment.
     #[strum(serialize = "metrics:read")]
     MetricsRead,
@@ -49,7 +52,8 @@ impl Scope {
 
 fn unknown_scope(_: &str) -> InvalidId {
     InvalidId(
-        "a scope is one of actions:preview, actions:execute, actions:approve, connections:write, metrics:read, audit:read",
+        "a scope is one of actions:preview, actions:execute, actions:approve, connections:write, webhooks:write, \
+         metrics:read, audit:read",
     )
 }
 

@@ -319,6 +319,7 @@ impl Connector {
             sealed,
             scopes: granted.scopes.unwrap_or_else(|| pending.scopes.clone()),
             needs_reauth: false,
+            needs_reauth_since: None,
             setup_problem: None,
             version: self.ids.uuid(),
             connected_at: self.clock.now(),

@@ -24,7 +24,7 @@ use crate::{
     keys::{KeyStore, MISSING_FOR},
     limits::{Limits, RateLimiter},
     plan::{PlanStore, Planner},
-    ports::{Budget, CachePorts, Clock, Ids, LedgerPorts, Model, OAuth, Queue, StoredSecrets, Vault},
+    ports::{Budget, CachePorts, Clock, Ids, LedgerPorts, Model, OAuth, Queue, StoredSecrets, Vault, WebhookSender},
     rate_counts::RateCounts,
     recent::Recent,
     refusals::Refusals,
@@ -32,6 +32,7 @@ use crate::{
     settings::OperatorSettings,
     sweep::Sweeper,
     warnings::Lookout,
+    webhooks::{Flights, WebhookService},
     work::Worker,
 };
 
@@ -58,6 +59,8 @@ pub struct Parts {
     pub vault: Arc<dyn Vault>,
     /// Tells which stored secrets have no value.
     pub secrets: Arc<dyn StoredSecrets>,
+    /// Posts webhooks.
+    pub webhooks: Arc<dyn WebhookSender>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids and chance.
@@ -119,6 +122,8 @@ pub struct Engine {
     pub actions: CatalogueView,
     /// Finds jobs whose message was lost, and erases what has expired.
     pub sweeper: Sweeper,
+    /// Keeps webhook endpoints, and delivers to them.
+    pub webhooks: Arc<WebhookService>,
     /// Seals the ledger's texts again after a change of the key.
     pub resealer: Resealer,
     /// Tells callers apart by their API keys, and makes and ends keys.
@@ -149,7 +154,7 @@ impl Engine {
     /// Wires the use cases.
     pub fn new(parts: Parts) -> Self {
         let Parts { catalogue, ledger, cache, budget, queue, model, fallback_model, .. } = parts;
-        let Parts { oauth, vault, secrets, clock, ids, metrics, options, .. } = parts;
+        let Parts { oauth, vault, secrets, webhooks, clock, ids, metrics, options, .. } = parts;
         let catalogue = Arc::new(catalogue);
         let limiter = Arc::new(RateLimiter {
             counts: cache.rate_limits.clone(),
@@ -207,6 +212,16 @@ impl Engine {
         let lookout =
             Arc::new(Lookout { internal: options.internal_domains, jobs: jobs.clone(), clock: clock.clone() });
         let (outbox, upkeep) = (ledger.outbox, ledger.upkeep);
+        let webhooks = Arc::new(WebhookService {
+            ledger: ledger.webhooks,
+            sender: webhooks,
+            vault: vault.clone(),
+            queue: queue.clone(),
+            auditor: auditor.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            flights: Flights::default(),
+        });
         let resealer = Resealer { texts: ledger.sealed_texts, vault: vault.clone() };
         let plans = Arc::new(PlanStore {
             plans: ledger.plans,
@@ -259,6 +274,7 @@ impl Engine {
                 rate_limits: cache.rate_limits.clone(),
                 provider_timeout: options.provider_timeout,
                 public_url: options.public_url.clone(),
+                webhooks: webhooks.clone(),
             },
             jobs: JobService {
                 catalogue: catalogue.clone(),
@@ -295,6 +311,7 @@ impl Engine {
             },
             sweeper: Sweeper {
                 jobs: jobs.clone(),
+                webhooks: webhooks.clone(),
                 clock: clock.clone(),
                 upkeep: upkeep.clone(),
                 auditor: auditor.clone(),
@@ -302,6 +319,7 @@ impl Engine {
                 ids: ids.clone(),
                 visibility_timeout: options.visibility_timeout,
             },
+            webhooks,
             resealer,
             health: Health { jobs, clock: clock.clone(), upkeep, cache: cache.health, secrets, expires_after },
             keys,

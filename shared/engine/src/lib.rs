@@ -1,7 +1,8 @@
 //! The use cases, and the ports they need of the world.
 //!
 //! A use case is one struct in one file or folder: [`plan::Planner`], [`execute::Executor`], [`work::Worker`],
-//! [`jobs::JobService`], [`catalogue::CatalogueView`], [`connect::Connector`], [`sweep::Sweeper`], [`reseal::Resealer`]. Each holds what most
+//! [`jobs::JobService`], [`catalogue::CatalogueView`], [`connect::Connector`], [`sweep::Sweeper`], [`webhooks::WebhookService`],
+//! [`reseal::Resealer`]. Each holds what most
 //! of them share, and the ports that it alone uses; [`Engine`] holds them all, built once from [`Parts`]. They know no
 //! HTTP, no database and no provider; time, ids and chance come in through [`ports`], so that tests can set them.
 
@@ -25,6 +26,7 @@ pub mod refusals;
 pub mod reseal;
 pub mod settings;
 pub mod sweep;
+pub mod webhooks;
 pub mod work;
 
 mod caller;

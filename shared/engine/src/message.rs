@@ -1,5 +1,9 @@
-use domain::{JobId, WorkspaceId};
+use std::time::Duration;
+
+use domain::{Delivery, DeliveryId, EndpointId, JobId, WorkspaceId};
 use serde::{Deserialize, Serialize};
+
+use crate::ports::QueuedMessage;
 
 /// What goes on the queue: ids and a version, never content.
 ///
@@ -19,6 +23,16 @@ pub enum JobMessage {
         /// The W3C `traceparent` of the request that accepted it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traceparent: Option<String>,
+    },
+    /// Try this delivery of a webhook.
+    #[serde(rename = "webhook-1")]
+    Webhook {
+        /// Which delivery.
+        delivery_id: DeliveryId,
+        /// Where it goes.
+        endpoint_id: EndpointId,
+        /// Whose; it must be the delivery's own.
+        workspace_id: WorkspaceId,
     },
 }
 
@@ -41,9 +55,24 @@ impl JobMessage {
             version: String,
         }
         serde_json::from_str(text).map_err(|error| match serde_json::from_str(text) {
-            Ok(Versioned { version }) if version != "1" => UnreadableMessage::UnknownVersion(version),
+            Ok(Versioned { version }) if !["1", "webhook-1"].contains(&version.as_str()) => {
+                UnreadableMessage::UnknownVersion(version)
+            }
             _ => UnreadableMessage::Garbage(error.to_string()),
         })
+    }
+
+    /// Whether a message is of a webhook, whose receiver may take its time.
+    pub fn is_of_webhook(text: &str) -> bool {
+        matches!(Self::read(text), Ok(Self::Webhook { .. }))
+    }
+
+    /// The message that has a delivery tried after a while.
+    pub fn of_delivery(delivery: &Delivery, delay: Duration) -> QueuedMessage {
+        let Delivery { delivery_id, endpoint_id, workspace_id, .. } = delivery;
+        let (delivery_id, endpoint_id) = (*delivery_id, *endpoint_id);
+        let body = Self::Webhook { delivery_id, endpoint_id, workspace_id: workspace_id.clone() }.write();
+        QueuedMessage { body, workspace: workspace_id.clone(), delay }
     }
 
     /// The message's text.

@@ -70,6 +70,10 @@ pub enum ProblemCode {
     ApprovalMismatch,
     /// The one who asked for a job may not approve it.
     SecondPersonRequired,
+    /// The workspace has as many webhook endpoints as it may.
+    TooManyWebhooks,
+    /// The webhook endpoint answered 410.
+    WebhookGone,
     /// The token budget of this minute is spent.
     TokenBudgetExhausted,
     /// Too many requests.

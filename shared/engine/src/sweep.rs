@@ -1,4 +1,4 @@
-//! Upkeep: queues open jobs that have no message, erases what has expired, and logs how far the audit has come.
+//! Upkeep: queues open jobs and deliveries that have no message, erases what has expired, and logs how far the audit has come.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +11,7 @@ use crate::{
     execute::count_enqueued,
     job_store::JobStore,
     ports::{Clock, Ids, LedgerError, Locks, Save, Upkeep},
+    webhooks::WebhookService,
 };
 
 /// How many jobs are read at once.
@@ -22,9 +23,10 @@ const SIDE_BY_SIDE: usize = 16;
 /// How often the heads of the audit are logged.
 const HEADS_EVERY: Duration = Duration::from_hours(1);
 
-/// Queues open jobs that have no message, erases what has expired, and logs how far the audit has come.
+/// Queues open jobs and deliveries that have no message, erases what has expired, and logs how far the audit has come.
 pub struct Sweeper {
     pub(crate) jobs: Arc<JobStore>,
+    pub(crate) webhooks: Arc<WebhookService>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) upkeep: Arc<dyn Upkeep>,
     pub(crate) auditor: Arc<Auditor>,
@@ -34,8 +36,8 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
-    /// Sends the message of every open job that should have been looked at longer ago than the visibility timeout: it was
-    /// lost, or the job's wait was too long for a queue. Returns how many there were.
+    /// Sends the message of every open job and delivery that should have been looked at longer ago than the visibility
+    /// timeout: it was lost, or the job's wait was too long for a queue. Returns how many there were.
     ///
     /// Each is marked as touched, so that a queue that is merely long does not grow each minute.
     pub async fn sweep(&self) -> Result<usize, Problem> {
@@ -71,7 +73,8 @@ impl Sweeper {
                 break;
             }
         }
-        failed.map_or(Ok(found), |error| Err(error.into()))
+        let delivered = self.webhooks.sweep(self.clock.now() - self.visibility_timeout).await;
+        failed.map_or(Ok(found + delivered?), |error| Err(error.into()))
     }
 
     async fn save(&self, next: Job, is_new: bool) -> (Result<Save, LedgerError>, Job, bool) {
@@ -105,6 +108,7 @@ impl Sweeper {
     /// it and queues every open job. Returns how many there were.
     pub async fn pick_up(&self) -> Result<usize, LedgerError> {
         let now = self.clock.now();
+        self.webhooks.pick_up().await?;
         self.jobs.ledger.void_leases(now).await?;
         let open = self.jobs.ledger.overdue_jobs(jiff::Timestamp::MAX, usize::MAX).await?;
         self.jobs.enqueue(&open, now).await;

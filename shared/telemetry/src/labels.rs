@@ -139,6 +139,26 @@ pub enum ProviderOutcome {
     MaybeSent,
 }
 
+/// How an attempt to deliver a webhook ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum WebhookOutcome {
+    /// The endpoint answered 2xx.
+    Delivered,
+    /// The endpoint answered something else, or was not reached.
+    Failed,
+    /// The endpoint did not answer in time.
+    TimedOut,
+    /// The endpoint's address is not public, so nothing was sent.
+    Refused,
+    /// The endpoint answered 410, and is disabled.
+    Gone,
+    /// The delivery had failed for three days; the endpoint is disabled. The attempt itself counts too.
+    GaveUp,
+    /// The endpoint was disabled or removed before, so nothing was sent.
+    Dropped,
+}
+
 /// How a flush ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
@@ -155,8 +175,8 @@ pub enum FlushOutcome {
 pub(crate) const METHODS: &[&str] = &["GET", "POST", "DELETE", "HEAD", "OPTIONS"];
 /// HTTP statuses that the API answers with.
 pub(crate) const STATUSES: &[&str] = &[
-    "200", "202", "204", "302", "303", "307", "400", "401", "403", "404", "405", "409", "413", "415", "422", "429",
-    "500", "502", "503", "504",
+    "200", "201", "202", "204", "302", "303", "307", "400", "401", "403", "404", "405", "409", "413", "415", "422",
+    "429", "500", "502", "503", "504",
 ];
 pub(crate) const OTHER: &str = "other";
 

@@ -5,7 +5,7 @@ use strum::{IntoStaticStr, VariantNames as _};
 use crate::{
     labels::{
         ApprovalOutcome, AuthFailure, Decision, FlushOutcome, Idempotency, JobCount, METHODS, Operation, PlannerStatus,
-        ProviderOutcome, STATUSES,
+        ProviderOutcome, STATUSES, WebhookOutcome,
     },
     vocabulary::Vocabulary,
 };
@@ -59,6 +59,7 @@ const DECISION: Label = Label { name: "decision", values: |_| Decision::VARIANTS
 const AUTH_FAILURE: Label = Label { name: "reason", values: |_| AuthFailure::VARIANTS };
 const OPERATION: Label = Label { name: "operation", values: |_| Operation::VARIANTS };
 const PROVIDER_OUTCOME: Label = Label { name: "outcome", values: |_| ProviderOutcome::VARIANTS };
+const WEBHOOK_OUTCOME: Label = Label { name: "outcome", values: |_| WebhookOutcome::VARIANTS };
 const FLUSH_OUTCOME: Label = Label { name: "outcome", values: |_| FlushOutcome::VARIANTS };
 
 macro_rules! metrics {
@@ -93,6 +94,7 @@ metrics! {
     PERMISSION_CHECKS = Kind::Counter, "ai_permission_checks_total" [DECISION]: "Checks whether an action may run.";
     ROLLOUT_DECISIONS = Kind::Counter, "ai_rollout_decisions_total" [PROVIDER, DECISION]: "Decisions of the rollout gate.";
     PROVIDER_REQUESTS = Kind::Counter, "ai_provider_requests_total" [PROVIDER, OPERATION, PROVIDER_OUTCOME]: "Requests to providers, by how they ended.";
+    WEBHOOK_DELIVERIES = Kind::Counter, "ai_webhook_deliveries_total" [WEBHOOK_OUTCOME]: "Attempts to deliver a webhook, by how they ended.";
     HTTP_REQUESTS = Kind::Counter, "ai_http_requests_total" [ROUTE, METHOD, STATUS]: "HTTP requests answered.";
     HTTP_REQUEST_DURATION = Kind::Histogram(ANSWER_BUCKETS), "ai_http_request_duration_seconds" [ROUTE, METHOD, STATUS]: "Time to answer an HTTP request, in seconds.";
     FLUSHES = Kind::Counter, "ai_metrics_flush_total" [FLUSH_OUTCOME]: "Flushes of counts to the shared store, by how they ended. What was not confirmed goes with the next one.";

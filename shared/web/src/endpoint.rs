@@ -4,6 +4,7 @@ use axum::routing::{MethodFilter, MethodRouter};
 use domain::Scope;
 use engine::ProblemCode;
 use serde_json::Value;
+use utoipa::openapi::HttpMethod;
 use utoipa_axum::{PathItemExt, router::UtoipaMethodRouter};
 
 use crate::state::Web;
@@ -19,9 +20,17 @@ pub(crate) struct Endpoint {
     pub problems: &'static [ProblemCode],
     /// An object with an example `request` and `response`.
     pub example: fn() -> Value,
+    pub method: fn() -> HttpMethod,
     pub route: fn() -> MethodRouter<Web>,
     /// Apart from the route: a Lambda function that starts has no use for the description, and making it takes long.
     pub documented: fn() -> UtoipaMethodRouter<Web>,
+}
+
+impl Endpoint {
+    /// The method, as routes match it.
+    pub(crate) fn filter(&self) -> MethodFilter {
+        (self.method)().to_method_filter()
+    }
 }
 
 /// The Lambda functions that serve HTTP. Each has its own rights, time-out and concurrency; its handler in
@@ -35,7 +44,7 @@ pub enum Function {
     Execute,
     /// Shows and changes jobs.
     Jobs,
-    /// Connects accounts.
+    /// Connects accounts, and keeps webhook endpoints.
     Connect,
     /// Serves metrics, documents and files, and answers unknown paths.
     Metrics,
@@ -57,7 +66,8 @@ macro_rules! endpoint {
             scope: endpoint!(@scope $scope),
             problems: &[$(engine::ProblemCode::$problem),*],
             example: $example,
-            route: || axum::routing::on($crate::endpoint::method::<__path_handler>(), handler),
+            method: $crate::endpoint::method::<__path_handler>,
+            route: || axum::routing::on(ENDPOINT.filter(), handler),
             documented: || utoipa_axum::routes!(handler),
         };
     };
@@ -67,8 +77,8 @@ macro_rules! endpoint {
 pub(crate) use endpoint;
 
 /// The method of a handler.
-pub(crate) fn method<P: utoipa::Path>() -> MethodFilter {
-    P::methods().into_iter().next().expect("utoipa requires a method").to_method_filter()
+pub(crate) fn method<P: utoipa::Path>() -> HttpMethod {
+    P::methods().into_iter().next().expect("utoipa requires a method")
 }
 
 /// What most endpoints use.

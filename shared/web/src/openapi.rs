@@ -30,6 +30,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "jobs", description = "Follow and change jobs."),
         (name = "actions", description = "List actions and preview them."),
         (name = "connections", description = "Connect the accounts that actions use."),
+        (name = "webhooks", description = "Be told when a job ends or waits."),
         (name = "audit", description = "Requests, the rules that decided, and the results."),
         (name = "about", description = "The program itself."),
         (name = "dev", description = "Tools for development."),
@@ -64,9 +65,9 @@ pub fn document(catalogue: &Catalogue) -> Value {
         "description": "An API key with the scope of the route. A server without keys needs none.",
     });
     for endpoint in ENDPOINTS {
-        for (method, operation) in document["paths"][endpoint.path].as_object_mut().into_iter().flatten() {
-            describe(operation, method == "post", endpoint);
-        }
+        let method = json!((endpoint.method)());
+        let method = method.as_str().unwrap_or_default();
+        describe(&mut document["paths"][endpoint.path][method], method == "post", endpoint);
     }
     describe_params(&mut document, catalogue);
     document

@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRequestParts, Query as Pairs, RawPathParams},
     http::request::Parts,
 };
-use domain::{JobId, Provider};
+use domain::{EndpointId, JobId, Provider};
 use engine::{Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 
@@ -44,6 +44,10 @@ impl Named for String {
 
 impl Named for JobId {
     const UNKNOWN: (ProblemCode, &'static str) = (ProblemCode::JobNotFound, "this workspace has no such job");
+}
+
+impl Named for EndpointId {
+    const UNKNOWN: (ProblemCode, &'static str) = (ProblemCode::NotFound, "this workspace has no such webhook endpoint");
 }
 
 impl Named for Provider {

@@ -23,6 +23,7 @@ pub mod rollout_cache;
 pub mod sealed_texts;
 pub mod servers;
 pub mod settings;
+pub mod webhooks;
 
 mod budget;
 mod emulate;
@@ -82,6 +83,9 @@ macro_rules! ledger_tests {
             sealed_texts::finds_and_replaces_each,
             settings::keeps_the_rollout_of_each_provider,
             settings::keeps_the_settings_of_each_workspace,
+            webhooks::keeps_the_endpoints_of_each_workspace,
+            webhooks::writes_deliveries_with_what_they_tell_of,
+            webhooks::keeps_deliveries_and_finds_those_that_are_due,
             audit::lists_the_audit_newest_first_in_pages,
             audit::audits_each_version_of_a_job_once,
             audit::chains_the_entries_of_many_writers,

@@ -62,11 +62,25 @@ pub async fn finds_and_replaces_each(ledger: Adapter, now: Timestamp, seed: Uuid
         sealed: sealed("tokens"),
         scopes: Vec::new(),
         needs_reauth: false,
+        needs_reauth_since: None,
         setup_problem: None,
         version: seed,
         connected_at: now,
     };
     assert_eq!(ledger.put_connection(&connection, None).await.expect("writes"), Save::Done);
+    let endpoint = domain::Endpoint {
+        endpoint_id: domain::EndpointId(seed),
+        events: std::collections::BTreeSet::new(),
+        actor: None,
+        allow: None,
+        created_at: now,
+        disabled: None,
+        sealed: sealed("endpoint").0,
+    };
+    let endpoints = engine::ports::Endpoints { version: Some(seed), endpoints: vec![endpoint] };
+    let audit = entry(Some(&ours), now, seed, 2);
+    assert_eq!(ledger.put_endpoints(&ours, &endpoints, None, &audit).await.expect("writes"), Save::Done);
+    expected.push((Purpose::Webhook, seed.to_string(), sealed("endpoint").0));
     expected.push((Purpose::Connection, "microsoft/account".to_owned(), connection.sealed.0.clone()));
     expected.sort();
 

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    AuditEntry, AuditHead, AuditVerdict, ContentHash, Effect, Evidence, Job, JobId, KeyId, KeyRecord, PlanId, Provider,
-    RequireApproval, Via, Violation, WorkspaceId, WorkspaceSettings,
+    AuditEntry, AuditHead, AuditVerdict, ContentHash, DeliveryFault, DeliveryId, Effect, EndpointId, Evidence, Job,
+    JobId, KeyId, KeyRecord, PlanId, Provider, RequireApproval, Via, Violation, WorkspaceId, WorkspaceSettings,
 };
 use engine::{
     Engine, Options, Parts,
@@ -16,12 +16,12 @@ use engine::{
     ports::{
         Access, Action, ActionSpec, Answer, Audit, AuditFilter, Authorization, Budget, CacheError, CacheHealth,
         CachePorts, Call, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision, Delivery,
-        Done, Exchange, Granted, Held, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, Keys,
+        Done, Endpoints, Exchange, Granted, Held, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, Keys,
         LedgerError, LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, OAuthSpec,
-        Outbox, OutboxEntry, Place, Plans, Position, ProviderError, ProviderSpec, Purpose, Queue, QueueError,
+        Outbox, OutboxEntry, Place, Plans, Position, Posting, ProviderError, ProviderSpec, Purpose, Queue, QueueError,
         QueuedMessage, RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved,
         RolloutCache, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan,
-        StoredSecrets, Upkeep, Vault, VaultError, Wording,
+        StoredSecrets, Upkeep, Vault, VaultError, WebhookSender, Webhooks, Wording,
     },
 };
 use jiff::{SignedDuration, Timestamp, civil::Date};
@@ -85,6 +85,7 @@ pub fn engine(world: &World) -> Engine {
             audit: Arc::<World>::clone(&world),
             upkeep: Arc::new(Unused),
             sealed_texts: Arc::new(Unused),
+            webhooks: Arc::new(Unused),
         },
         cache: CachePorts {
             claims: Arc::<World>::clone(&world),
@@ -102,6 +103,7 @@ pub fn engine(world: &World) -> Engine {
         oauth: Arc::<World>::clone(&world),
         vault: Arc::<World>::clone(&world),
         secrets: Arc::new(Unused),
+        webhooks: Arc::new(Unused),
         clock: Arc::<World>::clone(&world),
         metrics: Metrics::default(),
         options: Options {
@@ -291,6 +293,7 @@ impl Connections for World {
             sealed: tokens(),
             scopes: scopes.into_iter().map(str::to_owned).collect(),
             needs_reauth: false,
+            needs_reauth_since: None,
             setup_problem: None,
             version: Uuid::nil(),
             connected_at: Timestamp::UNIX_EPOCH,
@@ -544,6 +547,69 @@ impl SealedTexts for Unused {
     }
 
     async fn replace_sealed(&self, _: &SealedText, _: &Sealed) -> Result<bool, LedgerError> {
+        unused()
+    }
+}
+
+#[async_trait]
+impl Webhooks for Unused {
+    async fn endpoints(&self, _: &WorkspaceId) -> Result<Endpoints, LedgerError> {
+        unused()
+    }
+
+    async fn put_endpoints(
+        &self,
+        _: &WorkspaceId,
+        _: &Endpoints,
+        _: Option<Uuid>,
+        _: &AuditEntry,
+    ) -> Result<Save, LedgerError> {
+        unused()
+    }
+
+    async fn put_delivery(&self, _: &domain::Delivery) -> Result<(), LedgerError> {
+        unused()
+    }
+
+    async fn delivery(
+        &self,
+        _: &WorkspaceId,
+        _: DeliveryId,
+    ) -> Result<Option<(domain::Delivery, Endpoints)>, LedgerError> {
+        unused()
+    }
+
+    async fn save_delivery(&self, _: &domain::Delivery) -> Result<Save, LedgerError> {
+        unused()
+    }
+
+    async fn spread_delivery(&self, _: &domain::Delivery, _: Timestamp) -> Result<Save, LedgerError> {
+        unused()
+    }
+
+    async fn deliveries(
+        &self,
+        _: &WorkspaceId,
+        _: EndpointId,
+        _: Option<Position>,
+        _: usize,
+    ) -> Result<Vec<domain::Delivery>, LedgerError> {
+        unused()
+    }
+
+    /// The sweep looks for them.
+    async fn due_deliveries(&self, _: Timestamp, _: usize) -> Result<Vec<domain::Delivery>, LedgerError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl WebhookSender for Unused {
+    fn check(&self, _: &str) -> Result<(), String> {
+        unused()
+    }
+
+    async fn post(&self, _: &Posting<'_>) -> Result<u16, DeliveryFault> {
         unused()
     }
 }

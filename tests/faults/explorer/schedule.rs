@@ -10,11 +10,7 @@ use std::{
 
 use domain::{ActorId, Job, JobId, Scope, SendAt, State as JobState, WaitingFor};
 use engine::{
-    Caller, Engine,
-    catalogue::RequestedAction,
-    execute::ExecuteRequest,
-    limits::Ticket,
-    ports::Queue,
+    Caller, Engine, catalogue::RequestedAction, execute::ExecuteRequest, limits::Ticket, ports::Queue,
     work::Disposition,
 };
 use jiff::{SignedDuration, Timestamp};

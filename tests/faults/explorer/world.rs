@@ -69,8 +69,7 @@ impl Setup {
     ];
 
     pub fn by_draft(self) -> bool {
-        let drafts =
-            [Self::GmailDrafts, Self::GraphDrafts, Self::DraftOnly, Self::HeldDrafts, Self::LaterDrafts];
+        let drafts = [Self::GmailDrafts, Self::GraphDrafts, Self::DraftOnly, Self::HeldDrafts, Self::LaterDrafts];
         drafts.contains(&self)
     }
 
@@ -606,8 +605,8 @@ impl State {
     /// What may happen to the current task, as a set of bits.
     pub fn twists(&self) -> u32 {
         use Twist::{
-            Approve, Cancel, Crash, Downgrade, DraftDeleted, DraftOnly, Expire, Fault, Flush, Forbidden, Freeze, GateShut,
-            Late, Lost, NoToken, Overlap, RateLimited, Reject, Slow, Sweep, Switch, Unauthorized,
+            Approve, Cancel, Crash, Downgrade, DraftDeleted, DraftOnly, Expire, Fault, Flush, Forbidden, Freeze,
+            GateShut, Late, Lost, NoToken, Overlap, RateLimited, Reject, Slow, Sweep, Switch, Unauthorized,
         };
         let task = &self.tasks[self.current];
         let Some((site, phase)) = task.at else { return 0 };

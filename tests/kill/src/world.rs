@@ -112,7 +112,10 @@ impl World {
         let made = crate::process::until(Duration::from_mins(1), || !command.said("orc").is_empty()).await;
         assert!(made, "no key is made");
         let key = format!("orc{}", command.said("orc")[0]);
-        assert!(crate::process::until(Duration::from_mins(1), || command.has_ended()).await, "keys create does not end");
+        assert!(
+            crate::process::until(Duration::from_mins(1), || command.has_ended()).await,
+            "keys create does not end"
+        );
         key
     }
 

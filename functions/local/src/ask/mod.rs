@@ -2,6 +2,7 @@
 
 mod print;
 mod questions;
+mod webhooks;
 
 use std::{
     collections::HashMap,
@@ -37,7 +38,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The end of `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was done, because the plan asks \
      a question, warns of something or has no action; 4 the outcome of a send is unknown.\n\n\
-     plan, execute, job, jobs, actions, connect and health call the server at ORCHESTRATOR_URL (default that of HOST and \
+     plan, execute, job, jobs, actions, connect, webhooks and health call the server at ORCHESTRATOR_URL (default that of HOST and \
      PORT) with the API key in ORCHESTRATOR_KEY.";
 
 /// The commands.
@@ -124,6 +125,9 @@ pub enum Ask {
         #[command(flatten)]
         how: Output,
     },
+    /// Add, list, remove and test the addresses that are told when a job ends or waits.
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Tell in one line whether the server runs, for a container's health check. Whether its stores answer, /readyz tells.
     Health,
 }
@@ -172,6 +176,7 @@ pub async fn run(api: &Api, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         Ask::Connect { provider, no_wait, how } => connect(api, provider, !no_wait, how).await,
+        Ask::Webhooks(command) => webhooks::run(api, command).await,
         Ask::Health => health(api).await,
     }
 }

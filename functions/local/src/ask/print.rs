@@ -143,6 +143,35 @@ fn field(out: &mut dyn Write, name: &str, value: &Value) -> Result<()> {
     lines.try_for_each(|line| writeln!(out, "            {line}"))
 }
 
+/// A new webhook endpoint, with its secret.
+pub fn new_webhook(out: &mut dyn Write, new: &Value) -> Result<()> {
+    webhooks(out, std::slice::from_ref(new))?;
+    writeln!(out, "secret  {}", text(&new["secret"]))?;
+    writeln!(out, "Keep the secret now: it cannot be printed again.")
+}
+
+/// Webhook endpoints, one a line.
+pub fn webhooks(out: &mut dyn Write, endpoints: &[Value]) -> Result<()> {
+    for endpoint in endpoints {
+        let events: Vec<_> = list(&endpoint["events"]).iter().map(text).collect();
+        let events = if events.is_empty() { "all".to_owned() } else { events.join(",") };
+        let why = endpoint["disabled_because"].as_str().map(|why| format!(" ({})", safe(why))).unwrap_or_default();
+        let [id, url, status] = ["id", "url", "status"].map(|name| text(&endpoint[name]));
+        writeln!(out, "{id}  {status}{why}  {events}  {url}")?;
+    }
+    Ok(())
+}
+
+/// How a delivery went.
+pub fn delivery(out: &mut dyn Write, delivery: &Value) -> Result<()> {
+    let [id, status] = ["webhook_id", "status"].map(|name| text(&delivery[name]));
+    let code = delivery["last_code"].as_u64().map(|code| format!(", the answer was {code}")).unwrap_or_default();
+    let error = delivery["last_error"].as_str().map(|error| format!(", {}", safe(error))).unwrap_or_default();
+    let next = delivery["next_attempt_at"].as_str().filter(|_| !error.is_empty());
+    let next = next.map(|next| format!("; it is tried again at {}", safe(next))).unwrap_or_default();
+    writeln!(out, "{id}  {status}{code}{error}{next}")
+}
+
 /// The items of a list; none for anything else.
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)

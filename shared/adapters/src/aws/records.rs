@@ -26,7 +26,7 @@ use tokio::sync::OnceCell;
 
 use super::{Sdk, failure};
 use crate::ledger::{
-    END, Found, If, Key, List, Record, RecordLedger, Records, SCANNED, Scanned, Write, Written, chain,
+    Derive, END, Found, If, Key, List, Record, RecordLedger, Records, SCANNED, Scanned, Write, Written, chain,
 };
 
 /// The smallest page of a list. Records that have expired or moved are skipped, so a page may give fewer.
@@ -50,7 +50,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | `version` | a record with versions |
 /// | `list_pk`, `list_sk` | a record in a list: the list and the place in it |
 /// | `status_pk` | a record in a list with a status: `<list>#<status>` |
-/// | `open_pk`, `due_at` | a record that is due: `OPEN#<0 to 15>`, by a hash of its partition; not before this time |
+/// | `open_pk`, `due_at` | a record that is due: `OPEN#<0 to 15>`, by a hash of its partition; of another kind than a job's, `OPEN#<kind>#<0 to 15>`; not before this time |
 /// | `due` | the same: when it is due |
 /// | `waits_since` | a record that waits |
 /// | `waits_pk` | a record that waits for a person: `HELD`. Its `waits_since` is the time since when |
@@ -79,7 +79,7 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | --- | --- |
 /// | one write | 1 PutItem, or 1 TransactWriteItems for a deletion |
 /// | several writes, up to 100 items | 1 TransactWriteItems. 1 more for each record that is to expire and is gone or lies in several items |
-/// | entries of a chain, with or without writes | 1 GetItem of the chain's head before, and the head is 1 more item. 1 more TransactWriteItems each time another process was quicker at the same of the list's 16 chains |
+/// | entries of a chain, with or without writes | 1 GetItem of the chain's head before (1 BatchGetItem, where the write also depends on another record), and the head is 1 more item. 1 more TransactWriteItems each time another process was quicker at the same of the list's 16 chains |
 /// | get | 1 GetItem, or 1 BatchGetItem for every 100 records; 1 Query for every MB of further parts |
 /// | list | 1 Query and 1 BatchGetItem for every 100; of the audit 16 Queries more, at once |
 /// | due records | 16 Queries at once, then 1 BatchGetItem for every 100 of each |
@@ -104,7 +104,7 @@ impl DynamoLedger {
     pub fn new(sdk: Arc<Sdk>, table: impl Into<String>, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Self {
         let next_chain = AtomicU8::new(ids.uuid().into_bytes()[15]);
         let (table, client) = (table.into(), OnceCell::new());
-        Self { records: DynamoRecords { sdk, table, clock, ids, client, next_chain } }
+        Self { records: DynamoRecords { sdk, table, clock, ids, client, next_chain }, queue: None }
     }
 
     /// Creates the table with its indexes and TTL, billed by use, unless it exists. Returns when it is active.
@@ -129,11 +129,11 @@ impl Records for DynamoRecords {
         Ok(found)
     }
 
-    async fn write(&self, writes: Vec<Write>, mut entries: Vec<Record>) -> Result<Written, LedgerError> {
+    async fn write(&self, mut writes: Vec<Write>, mut entries: Vec<Record>) -> Result<Written, LedgerError> {
+        let number = self.next_chain.fetch_add(1, Ordering::Relaxed) % chain::CHAINS;
+        let mut heads = self.read_for(&mut writes, &entries, number).await?;
         // How many items each record has that is to expire. DynamoDB tells it when it refuses another number.
         let mut parts = vec![1; writes.len()];
-        let number = self.next_chain.fetch_add(1, Ordering::Relaxed) % chain::CHAINS;
-        let mut heads = self.heads(&entries, number).await?;
         loop {
             let linked = chain::link(&entries, number, &heads)?;
             let mut actions = Vec::with_capacity(writes.len() + linked.len());
@@ -208,10 +208,11 @@ impl Records for DynamoRecords {
         Ok(try_join_all(counts).await?.into_iter().sum::<usize>().min(at_most))
     }
 
-    async fn due(&self, before: Timestamp, limit: usize) -> Result<Vec<Found>, LedgerError> {
+    async fn due(&self, kind: &'static str, before: Timestamp, limit: usize) -> Result<Vec<Found>, LedgerError> {
         // Some may have ended or been touched since, which the index does not tell.
         let due_at = |item: &Item| items::due_at(item).filter(|at| *at < before.as_microsecond());
-        let mut due = self.open(before, limit, |name, item| Some((due_at(item)?, name.clone(), item.clone()))).await?;
+        let pick = |name: &Name, item: &Item| Some((due_at(item)?, name.clone(), item.clone()));
+        let mut due = self.open(kind, before, limit, pick).await?;
         due.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         due.truncate(limit);
         let mut found = Vec::with_capacity(due.len());
@@ -224,7 +225,7 @@ impl Records for DynamoRecords {
     async fn waiting_since(&self) -> Result<Option<Timestamp>, LedgerError> {
         // Those that a worker has are named in between.
         let waits_since = |_: &Name, item: &Item| items::waits_since(item);
-        Ok(self.open(Timestamp::MAX, 1, waits_since).await?.into_iter().min())
+        Ok(self.open("JOB", Timestamp::MAX, 1, waits_since).await?.into_iter().min())
     }
 
     async fn held(&self, at_most: usize) -> Result<(usize, Option<Timestamp>), LedgerError> {
@@ -248,10 +249,28 @@ impl DynamoRecords {
         self.client.get_or_init(|| async { Client::new(self.sdk.config().await) }).await
     }
 
-    /// The heads of the chains that these entries are added to.
-    async fn heads(&self, entries: &[Record], number: u8) -> Result<chain::Heads, LedgerError> {
+    /// What a write reads before: the heads of the chains that these entries are added to, and the records that others are
+    /// derived from, which are added to the writes.
+    async fn read_for(
+        &self,
+        writes: &mut Vec<Write>,
+        entries: &[Record],
+        number: u8,
+    ) -> Result<chain::Heads, LedgerError> {
         let lists: Vec<String> = chain::lists(entries).into_iter().map(str::to_owned).collect();
-        let found = self.get(lists.iter().map(|list| chain::head_key(list, number)).collect(), None).await?;
+        let (keys, derives): (Vec<Key>, Vec<Derive>) = writes
+            .iter()
+            .filter_map(|write| match write {
+                Write::Derived(key, derive) => Some((key.clone(), derive.clone())),
+                _ => None,
+            })
+            .unzip();
+        let heads = lists.iter().map(|list| chain::head_key(list, number));
+        let mut found = self.get(heads.chain(keys).collect(), None).await?;
+        for (there, Derive(records)) in found.split_off(lists.len()).iter().zip(derives) {
+            let records = there.as_ref().map(|there| records(there)).transpose()?.unwrap_or_default();
+            writes.extend(records.into_iter().map(|record| Write::Put(record, If::Any)));
+        }
         Ok(lists.into_iter().zip(found).collect())
     }
 
@@ -276,16 +295,17 @@ impl DynamoRecords {
         Ok(listed)
     }
 
-    /// Reads the records that may have been due before this time, the earliest first, until of each partition `limit`
+    /// Reads the records of a kind that may have been due before this time, the earliest first, until of each partition `limit`
     /// were picked or [`MOST_LOOKED`] read.
     async fn open<T>(
         &self,
+        kind: &str,
         before: Timestamp,
         limit: usize,
         pick: impl Fn(&Name, &Item) -> Option<T>,
     ) -> Result<Vec<T>, LedgerError> {
         let shards = (0..SHARDS).map(async |shard| {
-            let search = Search::due(shard, before);
+            let search = Search::due(kind, shard, before);
             let mut pages = self.query(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await.into_paginator().send();
             let (mut picked, mut read) = (Vec::new(), 0);
             while picked.len() < limit
@@ -342,6 +362,8 @@ impl DynamoRecords {
                 items::of(record)?.into_iter().zip(conditions).map(|(item, when)| self.put(item, when)).collect()
             }
             Write::Delete(key, condition) => vec![self.delete(key, condition)],
+            // What it asks for is written in its stead.
+            Write::Derived(..) => Vec::new(),
             Write::Expire(key, end) => (0..parts).map(|part| self.expire(key, part, parts, *end)).collect(),
             Write::Body(key, bodies) => {
                 let [before, body] = bodies.each_ref().map(|body| items::cut(body));

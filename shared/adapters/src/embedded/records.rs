@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use threads::{Failure, Threads};
 
-use crate::ledger::{Found, If, Key, List, Record, RecordLedger, Records, SCANNED, Scanned, Write, Written, chain};
+use crate::ledger::{
+    Derive, Found, If, Key, List, Record, RecordLedger, Records, SCANNED, Scanned, Write, Written, chain,
+};
 
 /// The ledger in a SQLite file (WAL, every commit synced): a running server and the command line
 /// may work on it side by side. Writes that wait at the same time are committed together.
@@ -29,7 +31,7 @@ impl SqliteLedger {
     /// of a later version of the program is refused.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
         let (writer, reader) = schema::open(folder)?;
-        Ok(Self { records: SqliteRecords { threads: Threads::start(writer, reader)?, clock } })
+        Ok(Self { records: SqliteRecords { threads: Threads::start(writer, reader)?, clock }, queue: None })
     }
 }
 
@@ -58,7 +60,8 @@ impl Records for SqliteRecords {
                     }
                 }
                 let linked = link(connection, &entries, now)?;
-                writes.iter().chain(&linked).try_for_each(|write| apply(connection, write, now))?;
+                let derived = derive(connection, &writes, now)?;
+                writes.iter().chain(&derived).chain(&linked).try_for_each(|write| apply(connection, write, now))?;
                 Ok(Written::Done)
             })
             .await
@@ -105,9 +108,9 @@ impl Records for SqliteRecords {
         Ok(usize::try_from(count.await?).unwrap_or(0).min(at_most))
     }
 
-    async fn due(&self, before: Timestamp, limit: usize) -> Result<Vec<Found>, LedgerError> {
-        let query = format!("{FOUND} WHERE due_at < ?1 ORDER BY due_at, partition LIMIT ?2");
-        self.threads.all(query, (before.as_microsecond(), whole(limit)), found).await
+    async fn due(&self, kind: &'static str, before: Timestamp, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        let query = format!("{FOUND} WHERE due_at < ?1 AND kind = ?2 ORDER BY due_at, partition LIMIT ?3");
+        self.threads.all(query, (before.as_microsecond(), kind, whole(limit)), found).await
     }
 
     async fn waiting_since(&self) -> Result<Option<Timestamp>, LedgerError> {
@@ -149,7 +152,7 @@ fn find(connection: &Connection, key: &Key, list: Option<&str>, now: i64) -> Res
 fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Written>, Failure> {
     let (key, condition) = match write {
         Write::Put(Record { key, .. }, condition) | Write::Delete(key, condition) => (key, condition),
-        Write::Expire(..) => return Ok(None),
+        Write::Expire(..) | Write::Derived(..) => return Ok(None),
         Write::Body(key, [before, _]) => {
             let there = find(connection, key, None, now)?;
             let holds = there.as_ref().is_some_and(|there| there.body == *before);
@@ -183,6 +186,20 @@ fn link(connection: &Connection, entries: &[Record], now: i64) -> Result<Vec<Wri
         heads.insert(list.to_owned(), find(connection, &chain::head_key(list, CHAIN), None, now)?);
     }
     chain::link(&new, CHAIN, &heads).map_err(Failure::new)
+}
+
+/// The writes that other records ask for, as they are now.
+fn derive(connection: &Connection, writes: &[Write], now: i64) -> Result<Vec<Write>, Failure> {
+    let mut derived = Vec::new();
+    for write in writes {
+        if let Write::Derived(key, Derive(records)) = write
+            && let Some(there) = find(connection, key, None, now)?
+        {
+            derived
+                .extend(records(&there).map_err(Failure::new)?.into_iter().map(|record| Write::Put(record, If::Any)));
+        }
+    }
+    Ok(derived)
 }
 
 fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure> {
@@ -225,6 +242,8 @@ fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure
             let end = end.map(Timestamp::as_microsecond);
             connection.prepare_cached(expire)?.execute(params![key.partition, key.kind, end, now])?;
         }
+        // What it asks for is written in its stead.
+        Write::Derived(..) => {}
         Write::Body(key, [_, body]) => {
             let update = "UPDATE records SET body = ?3 WHERE partition = ?1 AND kind = ?2";
             connection.prepare_cached(update)?.execute(params![key.partition, key.kind, body])?;

@@ -1,5 +1,7 @@
 //! Records: the form in which a ledger stores everything, so that a store knows nothing of jobs or plans.
 
+use std::{fmt, sync::Arc};
+
 use engine::ports::LedgerError;
 use jiff::Timestamp;
 
@@ -44,8 +46,13 @@ pub trait Records: Send + Sync {
     /// How many records are in these lists, counted to `at_most`. It may be some milliseconds behind.
     fn count(&self, lists: Vec<List>, at_most: usize) -> impl Future<Output = Result<usize, LedgerError>> + Send;
 
-    /// The records with a [`Record::due_at`] before this time, the earliest first, at most `limit`.
-    fn due(&self, before: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<Found>, LedgerError>> + Send;
+    /// The records of this kind with a [`Record::due_at`] before this time, the earliest first, at most `limit`.
+    fn due(
+        &self,
+        kind: &'static str,
+        before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Found>, LedgerError>> + Send;
 
     /// The earliest [`Record::waits_since`]. It may be some moments behind.
     fn waiting_since(&self) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
@@ -171,6 +178,22 @@ pub enum Write {
     /// Replaces the body of a record, if it still is the first of these, by the second, which is as long. Nothing else
     /// changes.
     Body(Key, [String; 2]),
+    /// Writes the records that another record asks for, whatever is there; none if it is missing. It is read together with
+    /// what the write reads anyway, right before it.
+    Derived(Key, Derive),
+}
+
+/// The records that another record asks for.
+#[derive(Clone)]
+pub struct Derive(pub Arc<Asked>);
+
+/// Reads which records a record asks for.
+type Asked = dyn Fn(&Found) -> Result<Vec<Record>, LedgerError> + Send + Sync;
+
+impl fmt::Debug for Derive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Derive")
+    }
 }
 
 /// The precondition of a write.

@@ -30,8 +30,8 @@ pub struct Create {
     /// The key's workspace.
     #[cfg_attr(feature = "clap", arg(long))]
     workspace: WorkspaceId,
-    /// Its scopes, comma separated: actions:preview, actions:execute, actions:approve, connections:write, metrics:read,
-    /// audit:read.
+    /// Its scopes, comma separated: actions:preview, actions:execute, actions:approve, connections:write,
+    /// webhooks:write, metrics:read, audit:read.
     #[cfg_attr(feature = "clap", arg(long, value_delimiter = ',', required = true))]
     scopes: Vec<Scope>,
     /// The only actor that it may act for; default any.

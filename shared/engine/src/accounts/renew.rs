@@ -82,7 +82,14 @@ impl Accounts {
                 }
             }
             Err(OAuthError::InvalidGrant) => {
-                StoredConnection { needs_reauth: true, setup_problem: None, version: self.ids.uuid(), ..seen.clone() }
+                let (needs_reauth_since, version) = (Some(self.clock.now()), self.ids.uuid());
+                StoredConnection {
+                    needs_reauth: true,
+                    needs_reauth_since,
+                    setup_problem: None,
+                    version,
+                    ..seen.clone()
+                }
             }
             Err(OAuthError::Setup(code)) => {
                 tracing::error!(oauth.provider = %seen.provider, oauth.error = code, "the provider refuses our client");

@@ -57,6 +57,9 @@ pub struct StoredConnection {
     /// The provider wants its owner's consent again.
     #[serde(default)]
     pub needs_reauth: bool,
+    /// Since when; webhooks tell of the version that has it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_reauth_since: Option<Timestamp>,
     /// Why the provider refuses our client, as its code, where it did so last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup_problem: Option<String>,

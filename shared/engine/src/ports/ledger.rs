@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Audit, Connections, Jobs, Keys, LedgerError, Outbox, Plans, SealedTexts, Settings};
+use super::{Audit, Connections, Jobs, Keys, LedgerError, Outbox, Plans, SealedTexts, Settings, Webhooks};
 
 /// Upkeep of a whole ledger.
 #[async_trait]
@@ -36,9 +36,12 @@ pub struct Position {
 /// An audited change is written in the same transaction as its entry: a version of a job with [`domain::Job::audit`],
 /// a key with [`domain::KeyRecord::audit`], the rest with the entry
 /// that comes with it. Each entry becomes the last of a chain: see [`domain::AuditLink`].
-pub trait Ledger: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep + SealedTexts {}
+pub trait Ledger:
+    Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep + SealedTexts + Webhooks
+{
+}
 
-impl<T: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep + SealedTexts> Ledger for T {}
+impl<T: Jobs + Plans + Outbox + Keys + Connections + Settings + Audit + Upkeep + SealedTexts + Webhooks> Ledger for T {}
 
 /// The ledger, port by port.
 #[derive(Clone)]
@@ -53,6 +56,7 @@ pub struct LedgerPorts {
     pub audit: Arc<dyn Audit>,
     pub upkeep: Arc<dyn Upkeep>,
     pub sealed_texts: Arc<dyn SealedTexts>,
+    pub webhooks: Arc<dyn Webhooks>,
 }
 
 impl LedgerPorts {
@@ -67,7 +71,8 @@ impl LedgerPorts {
             settings: ledger.clone(),
             audit: ledger.clone(),
             upkeep: ledger.clone(),
-            sealed_texts: ledger,
+            sealed_texts: ledger.clone(),
+            webhooks: ledger,
         }
     }
 }

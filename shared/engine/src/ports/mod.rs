@@ -29,9 +29,10 @@ mod sealed_texts;
 mod secrets;
 mod settings;
 mod vault;
+mod webhooks;
 
 pub use self::{
     action::*, audit::*, budget::*, cache::*, claims::*, clock::*, connections::*, consents::*, error::*, job_cache::*,
     jobs::*, keys::*, ledger::*, locks::*, model::*, oauth::*, outbox::*, plans::*, provider::*, queue::*,
-    rate_limits::*, sealed_texts::*, secrets::*, settings::*, vault::*,
+    rate_limits::*, sealed_texts::*, secrets::*, settings::*, vault::*, webhooks::*,
 };

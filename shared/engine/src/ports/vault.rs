@@ -109,6 +109,8 @@ pub enum Purpose {
     JobResult,
     /// What a provider said of a job that it refused.
     ProviderSays,
+    /// A webhook endpoint's URL and secrets.
+    Webhook,
 }
 
 impl Purpose {

@@ -5,7 +5,7 @@ mod words;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Job, JobErrorCode, JobId, Lease, State, WorkspaceId};
+use domain::{DeliveryId, EndpointId, Job, JobErrorCode, JobId, Lease, State, WorkspaceId};
 use jiff::{SignedDuration, Timestamp};
 use telemetry::{
     TraceContext,
@@ -22,6 +22,7 @@ use crate::{
     gate::Gate,
     job_store::JobStore,
     ports::{Clock, Ids, Outbox, QueuedMessage, RateLimits, Save, Vault},
+    webhooks::{Later, WebhookService},
 };
 
 /// How long to wait for a ledger that does not answer.
@@ -38,7 +39,7 @@ pub enum Disposition {
     Leave,
 }
 
-/// Carries jobs out.
+/// Carries jobs out, and delivers webhooks.
 pub struct Worker {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) gate: Arc<Gate>,
@@ -51,6 +52,7 @@ pub struct Worker {
     pub(crate) rate_limits: Arc<dyn RateLimits>,
     pub(crate) provider_timeout: Duration,
     pub(crate) public_url: String,
+    pub(crate) webhooks: Arc<WebhookService>,
 }
 
 impl Worker {
@@ -58,7 +60,15 @@ impl Worker {
     /// to be done or dead.
     pub async fn work(&self, message: &str, deadline: Timestamp) -> Disposition {
         match read(message) {
-            Ok((id, workspace, span)) => self.work_job(message, id, workspace, deadline).instrument(span).await,
+            Ok((Task::Job(id), workspace, span)) => {
+                self.work_job(message, id, workspace, deadline).instrument(span).await
+            }
+            Ok((Task::Webhook(id, endpoint), workspace, span)) => {
+                match self.webhooks.deliver(&workspace, id, endpoint, deadline).instrument(span).await {
+                    Ok(()) => Disposition::Acknowledge,
+                    Err(Later(delay)) => self.again(message, &workspace, delay).await,
+                }
+            }
             Err(disposition) => disposition,
         }
     }
@@ -130,7 +140,9 @@ impl Worker {
     /// workers crash, so nobody takes it up again.
     pub async fn settle_dead(&self, message: &str) -> Disposition {
         match read(message) {
-            Ok((job_id, workspace, span)) => self.settle_dead_job(&workspace, job_id).instrument(span).await,
+            Ok((Task::Job(id), workspace, span)) => self.settle_dead_job(&workspace, id).instrument(span).await,
+            // The sweep finds the delivery as long as it is open.
+            Ok((Task::Webhook(..), ..)) => Disposition::Acknowledge,
             Err(disposition) => disposition,
         }
     }
@@ -195,16 +207,26 @@ impl Worker {
     }
 }
 
-/// Reads a message: the job, and what every line of its work says, which is the job and the trace it belongs to. A
-/// message that cannot be read has nobody to work it.
-fn read(message: &str) -> Result<(JobId, WorkspaceId, Span), Disposition> {
+/// What a message asks for.
+enum Task {
+    Job(JobId),
+    Webhook(DeliveryId, EndpointId),
+}
+
+/// Reads a message: the task, and what every line of its work says, which is the job and the trace it belongs to, or the
+/// delivery. A message that cannot be read has nobody to work it.
+fn read(message: &str) -> Result<(Task, WorkspaceId, Span), Disposition> {
     match JobMessage::read(message) {
         Ok(JobMessage::V1 { job_id, workspace_id, traceparent }) => {
             let span = tracing::error_span!("job", job.id = %job_id, trace.id = tracing::field::Empty);
             if let Some(trace) = traceparent.as_deref().and_then(TraceContext::read) {
                 span.record("trace.id", tracing::field::display(trace.id()));
             }
-            Ok((job_id, workspace_id, span))
+            Ok((Task::Job(job_id), workspace_id, span))
+        }
+        Ok(JobMessage::Webhook { delivery_id, endpoint_id, workspace_id }) => {
+            let span = tracing::error_span!("webhook", webhook.delivery = %delivery_id);
+            Ok((Task::Webhook(delivery_id, endpoint_id), workspace_id, span))
         }
         Err(UnreadableMessage::UnknownVersion(version)) => {
             tracing::warn!(message.version = version, "a message of a later version stays in the queue");

@@ -1,5 +1,6 @@
 //! The endpoints of the API, one file each.
 
+mod add_webhook;
 mod approve_job;
 mod begin_connecting;
 mod cancel_job;
@@ -15,15 +16,21 @@ mod job_content;
 mod job_view;
 mod list_actions;
 mod list_audit;
+mod list_deliveries;
 mod list_jobs;
 mod list_outbox;
+mod list_webhooks;
 mod metrics;
 mod plan2;
 mod preview_action;
 mod readyz;
 mod reject_job;
+mod remove_webhook;
 mod resolve_job;
 mod retry_job;
+mod rotate_webhook;
+mod test_webhook;
+mod webhook_view;
 
 use crate::endpoint::Endpoint;
 
@@ -47,6 +54,12 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     end_connecting::ENDPOINT,
     connection_status::ENDPOINT,
     disconnect_account::ENDPOINT,
+    add_webhook::ENDPOINT,
+    list_webhooks::ENDPOINT,
+    remove_webhook::ENDPOINT,
+    test_webhook::ENDPOINT,
+    rotate_webhook::ENDPOINT,
+    list_deliveries::ENDPOINT,
     metrics::ENDPOINT,
     explain_problem::ENDPOINT,
     healthz::ENDPOINT,

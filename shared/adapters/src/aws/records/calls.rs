@@ -85,9 +85,9 @@ impl Search {
         }
     }
 
-    /// Records that may have been due before this time, the earliest first.
-    pub fn due(shard: u8, before: Timestamp) -> Self {
-        let pk = items::text(items::within(items::OPEN, shard));
+    /// Records of a kind that may have been due before this time, the earliest first.
+    pub fn due(kind: &str, shard: u8, before: Timestamp) -> Self {
+        let pk = items::text(items::open(kind, shard));
         Self { index: OPEN_JOBS, pk, before: items::micros(before), forward: true }
     }
 

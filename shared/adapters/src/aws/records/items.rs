@@ -52,9 +52,14 @@ pub fn name(item: &Item) -> Result<Name, LedgerError> {
 }
 
 /// What the partitions of due records begin with.
-pub const OPEN: &str = "OPEN";
+const OPEN: &str = "OPEN";
 /// The partition of records that wait for people, who are slower than any partition.
 pub const HELD: &str = "HELD";
+
+/// A partition of the index of due records. Each kind has its own, so that many of one do not hide another.
+pub fn open(kind: &str, shard: u8) -> String {
+    if kind == "JOB" { within(OPEN, shard) } else { within(&within(OPEN, kind), shard) }
+}
 
 /// A part of something: a list's records of one status, or one of the partitions of an index.
 pub fn within(whole: &str, part: impl Display) -> String {
@@ -94,7 +99,7 @@ pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
         ("list_pk", list.map(|list| text(&list.name))),
         ("list_sk", place.map(text)),
         ("status_pk", status_pk.map(text)),
-        ("open_pk", due_from.map(|_| text(within(OPEN, shard(partition))))),
+        ("open_pk", due_from.map(|_| text(open(kind, shard(partition))))),
         ("due_at", due_from.map(micros)),
         ("due", due_at.map(micros)),
         ("waits_pk", held_since.map(|_| text(HELD))),

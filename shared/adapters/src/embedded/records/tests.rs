@@ -40,7 +40,7 @@ impl Counted {
             connection.progress_handler(1, Some(count)).unwrap();
         }
         let threads = Threads::start(writer, reader).unwrap();
-        let ledger = SqliteLedger { records: SqliteRecords { threads, clock: Arc::new(SystemClock) } };
+        let ledger = SqliteLedger { records: SqliteRecords { threads, clock: Arc::new(SystemClock) }, queue: None };
         let now = SystemClock.now();
         let counted = Self { ledger, steps, workspace: "local".parse().unwrap(), now, _folder: folder };
         let jobs: Vec<Job> = (0..rows).map(|place| counted.job(place)).collect();
