@@ -4,6 +4,7 @@ cluster mode with all slots at one address."""
 import pathlib
 import re
 import secrets
+import shutil
 import socket
 import ssl
 import subprocess
@@ -32,7 +33,9 @@ class OwnCache:
 
     def __init__(self, servers):
         folder = servers.folder / "cache"
-        folder.mkdir(exist_ok=True)
+        # An earlier server of the same folder has left its slots.
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
         certificates(folder)
         self.authority = folder / "authority.pem"
         self.port, self.password, self.admin = free_port(), secrets.token_hex(32), secrets.token_hex(32)
