@@ -108,7 +108,8 @@ class Deployed:
         return [question.removeprefix("Parameter ").split(" [")[0] for question in questions if question.startswith("Parameter ")]
 
     def deploy(self, **parameters):
-        overrides = [f"{name}={value}" for name, value in parameters.items()]
+        # SAM takes no empty value without quotes.
+        overrides = [f"{name}={value}" if value else f'{name}=""' for name, value in parameters.items()]
         sam(
             "deploy",
             "--stack-name",
