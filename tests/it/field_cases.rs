@@ -240,7 +240,7 @@ async fn previews(inside: &Inside, planned: &PlannedAction, plan: Option<PlanId>
         action: planned.action.to_string(),
         params: planned.params.clone(),
         client_request_id: Some(planned.client_request_id.clone()),
-        send_at: planned.send_at,
+        send_at: planned.send_at.map(domain::Moment::send_at),
     };
     inside.engine.actions.preview(&inside.caller, &asked, plan).await.unwrap().warnings
 }

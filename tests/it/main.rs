@@ -47,6 +47,7 @@ mod revocation;
 mod sealing;
 mod stage;
 mod template;
+mod times;
 mod told;
 mod trace;
 #[cfg(feature = "aws")]

@@ -30,6 +30,7 @@ mod unicode;
 mod violation;
 mod warning;
 mod webhook;
+mod when;
 
 pub use action::{Provider, Via};
 pub use address::{Address, InvalidAddress};
@@ -66,3 +67,4 @@ pub use warning::{Warning, WarningCode};
 pub use webhook::{
     Delivery, DeliveryFault, DeliveryStatus, Disabled, DisabledBecause, Endpoint, MAX_ENDPOINTS, Notice, WebhookEvent,
 };
+pub use when::{Doubt, MAX_AHEAD, Moment, NamedTime, When, Why};

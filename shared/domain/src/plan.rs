@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ActionId, Clarification, ClientRequestId, Intent, PlanId, Provider, SendAt, Warning};
+use crate::{ActionId, Clarification, ClientRequestId, Intent, Moment, PlanId, Provider, Warning};
 
 /// A plan: the actions to carry out, and the questions to answer first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct PlannedAction {
     /// When it is to be carried out, if the prompt names a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
-    pub send_at: Option<SendAt>,
+    pub send_at: Option<Moment>,
 }
 
 impl Intent {

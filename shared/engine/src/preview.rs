@@ -1,6 +1,6 @@
 //! Shows one action as it would be carried out, and does nothing.
 
-use domain::{Address, JobId, PlanId, Warning, WarningCode, sha256_hex};
+use domain::{Address, JobId, PlanId, SendAt, Warning, WarningCode, sha256_hex};
 use serde::Serialize;
 
 use crate::{
@@ -28,6 +28,10 @@ pub struct Preview {
     pub draft_only: bool,
     /// What a person should know.
     pub warnings: Vec<Warning>,
+    /// When it would go out, if the action says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
+    pub send_at: Option<SendAt>,
 }
 
 impl CatalogueView {
@@ -78,7 +82,7 @@ impl CatalogueView {
         let sha256 = content_sha256(&*call, from.as_ref())?;
         let from = from.as_ref().map(Address::addr_spec);
         let Rendered { content_type, body } = rendered;
-        Ok(Preview { content_type, body, sha256, from, draft_only, warnings })
+        Ok(Preview { content_type, body, sha256, from, draft_only, warnings, send_at: asked.send_at })
     }
 }
 

@@ -55,7 +55,8 @@ pub(super) const OTHER_REQUESTS: &[&str] = &[
      deploy, do, download, edit, export, fetch, figure out, file, fill, find, fix, gather, generate, get a, get all, get last, get me, get my, get our, get some, get the, go to, import, install, \
      invite, link, list, lock, log, look for, look in, look up, make, mark, merge, move, mute, my account, my address, my email, my mail, my new address, my new email, open, order, pay, play, postpone, print, \
      publish, pull, put, rebook, register, remind me, remove, rename, replace, reschedule, research, reserve, reset, restart, \
-     run, save, schedule, search, set, show, sign, sort, start, stop, subscribe, switch, take, transfer, \
+     run, save, schedule a call, schedule a demo, schedule a meeting, schedule a visit, schedule an appointment, \
+     schedule an interview, schedule it, schedule my, schedule our, schedule the, schedule time, search, set, show, sign, sort, start, stop, subscribe, switch, take, transfer, \
      turn, unblock, unsubscribe, update my, update our, update the, upgrade, upload, wait, watch, work out, write a blog, write a post, \
      write a poem, write a program, write a report, write a script, write a song, write a story, write an article, write an essay, \
      write code, write down, write some",
@@ -82,7 +83,7 @@ pub(super) const REQUESTS: &str = "send, email, e-mail, mail, write, tell, let, 
     congratulate, remind, warn, apologise to, apologize to, apologise, apologize, say, say hi, ping, contact, reach out, follow up, check with, \
     get back, get in touch, update, request, offer, forward, cc, bcc, copy, drop, shoot, confirm, introduce, explain, \
     announce, draft an email, draft a mail, draft a message, draft a note, draft a short, compose an email, \
-    compose a mail, compose a message, prepare an email, prepare a mail, prepare a message, new mail, new email, new message, pass on, answer @, reply to @, respond to @, \
+    compose a mail, compose a message, prepare an email, prepare a mail, prepare a message, schedule an email, schedule a mail, schedule a message, new mail, new email, new message, pass on, answer @, reply to @, respond to @, \
     a mail, an email, an e-mail, a message, a note, a short, a quick, a reminder, a thank, a thank-you, quick note, note, to, subject, reply-to, \
     replies, recipient, recipients";
 

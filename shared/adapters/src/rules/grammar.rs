@@ -26,9 +26,13 @@ pub(super) struct Request {
     /// The text is part of a sentence: neither quoted nor behind a colon.
     pub text_is_clause: bool,
     pub separately: bool,
+    /// The words for when to send it.
+    pub send_at: Option<String>,
     /// Words that may change the request, each with its kind: `not-understood`, `attachment` or `condition`.
     pub doubts: Vec<(&'static str, String)>,
     names_a_mail: bool,
+    /// Where it says `schedule`, which wants a time.
+    schedule: Option<usize>,
 }
 
 const UNSUPPORTED: &str = "Without a language model I understand English requests to send a mail, such as: send an \
@@ -72,6 +76,11 @@ impl<'a, 'b> Grammar<'a, 'b> {
             let mut request = Request::default();
             self.open(&mut request)?;
             self.clauses(&mut request);
+            if let Some(at) = request.schedule.filter(|_| request.send_at.is_none()) {
+                let end = self.at;
+                self.doubt(&mut request, at, at + 1);
+                self.at = end;
+            }
             if request.named.is_empty() && request.text.is_none() && !request.names_a_mail {
                 return Err(UNSUPPORTED);
             }
@@ -91,6 +100,8 @@ impl<'a, 'b> Grammar<'a, 'b> {
             let polite = ["request", "list", "opening", "courtesy", "pause", "text-mark", "break"].into_iter();
             if let Some(n) = polite.filter_map(|meaning| p.phrase(meaning, at)).max() {
                 self.at += n;
+            } else if let Some(end) = self.opening_time(at).filter(|_| request.send_at.is_none()) {
+                (request.send_at, self.at) = (Some(p.slice(at, end).to_owned()), end);
             } else if let Some((verb, n)) = self.verb(at) {
                 (self.verb, self.at) = (verb, at + n);
                 return self.begin(request, at);
@@ -113,7 +124,9 @@ impl<'a, 'b> Grammar<'a, 'b> {
     /// Reads what belongs to the verb, and tells `email is broken` and `tell me a joke` apart.
     fn begin(&mut self, request: &mut Request, at: usize) -> Result<(), &'static str> {
         let (p, gives) = (self.prompt, ["send", "other-verb"].contains(&self.verb));
-        if self.verb == "other-verb" {
+        if p.word(at) == "schedule" {
+            request.schedule = Some(at);
+        } else if self.verb == "other-verb" {
             self.doubt(request, at, self.at);
         }
         if let Some(n) = p.phrase("noun", self.at).filter(|_| gives) {
@@ -136,6 +149,12 @@ impl<'a, 'b> Grammar<'a, 'b> {
             match clause {
                 _ if no_text && let Some(end) = self.greeting(at) => {
                     (request.text, self.at) = (Some(p.slice(at, end).to_owned()), end);
+                }
+                Some(("when", _))
+                    if request.send_at.is_none()
+                        && let Some(end) = self.time(at) =>
+                {
+                    (request.send_at, self.at) = (Some(p.slice(at, end).to_owned()), end);
                 }
                 Some(("courtesy" | "pause" | "break", _)) => {}
                 Some(("noun", _)) => request.names_a_mail = true,
@@ -169,6 +188,9 @@ impl<'a, 'b> Grammar<'a, 'b> {
         let p = self.prompt;
         if p.means(at, "quote") && p.word(at + 1) != "<" {
             return Some(("quote", at));
+        }
+        if p.time(at, true).is_some() {
+            return Some(("when", at + 1));
         }
         if let Some(end) = self.label("body", at) {
             return Some((if (at..end).any(|i| p.word(i) == ":") { "verbatim" } else { "saying" }, end));
@@ -314,6 +336,24 @@ impl<'a, 'b> Grammar<'a, 'b> {
         let unit = (2..=3).any(|i| p.means(at + i, "time-unit"));
         let known = ["time", "condition"].iter().any(|meaning| p.phrase(meaning, at).is_some());
         known || (number && ["at", "by", "on"].contains(&p.word(at))) || (unit && p.word(at) == "in")
+    }
+
+    /// Where a time of sending ends that begins at `at`: something else of the request has to follow it.
+    fn time(&self, at: usize) -> Option<usize> {
+        let end = self.prompt.time(at, false)?;
+        let follows = match self.clause(end) {
+            Some((clause, _)) => clause != "when",
+            None => end >= self.prompt.len() || self.mailbox(end).is_some() || self.greeting(end).is_some(),
+        };
+        follows.then_some(end)
+    }
+
+    /// The same before the verb: `Tomorrow at 9, email …`.
+    fn opening_time(&self, at: usize) -> Option<usize> {
+        let (p, end) = (self.prompt, self.prompt.time(at, false)?);
+        let polite =
+            ["request", "courtesy", "pause", "text-mark"].iter().any(|meaning| p.phrase(meaning, end).is_some());
+        (polite || self.verb(end).is_some()).then_some(end)
     }
 
     /// `with subject`, `and body:`, `the text "…"`: where the value begins.

@@ -59,7 +59,8 @@ fn plan(prompt: &str, allowed: &[ActionId], answers: &[Answered]) -> Value {
     let mut grammar = Grammar::new(&prompt, &mut asker);
     let requests = grammar.requests();
     let understood = if requests.is_ok() { 1.0 - grammar.unknown as f64 / prompt.len() as f64 } else { 0.0 };
-    let mut planner = Planner { allowed, asker, actions: Vec::new(), notes: Vec::new() };
+    let time = requests.iter().flatten().find_map(|request| request.send_at.as_deref());
+    let mut planner = Planner { allowed, asker, time, actions: Vec::new(), notes: Vec::new() };
     match &requests {
         Ok(requests) => requests.iter().enumerate().for_each(|(place, request)| planner.add(place, request)),
         Err(why) => planner.notes.push((*why).to_owned()),
@@ -86,6 +87,8 @@ fn plan(prompt: &str, allowed: &[ActionId], answers: &[Answered]) -> Value {
 struct Planner<'a> {
     allowed: &'a [ActionId],
     asker: Asker<'a>,
+    /// The first time that one of the requests names.
+    time: Option<&'a str>,
     actions: Vec<Value>,
     notes: Vec<String>,
 }
@@ -112,6 +115,9 @@ impl Planner<'_> {
         let mut may_go = true;
         for (doubt, words) in &request.doubts {
             may_go &= self.accepts(doubt, words, request.text.as_deref(), &mail);
+        }
+        if let Some(words) = self.time.filter(|_| request.send_at.is_none()) {
+            may_go &= self.accepts("at-once", words, request.text.as_deref(), &mail);
         }
         let (Some(text), true, true) = (text, may_go, self.asker.questions.is_empty()) else { return };
         let subject = match request.subject.as_deref().map(in_one_line) {
@@ -148,7 +154,9 @@ impl Planner<'_> {
                 return self.notes.push(format!("Nothing is planned for {mail}: {}.", why.join("; ")));
             }
             let provider = if action == GMAIL { Provider::Google } else { Provider::Microsoft };
-            self.actions.push(json!({ "provider": provider.as_str(), "action": action, "params": params }));
+            let send_at = request.send_at.as_deref();
+            self.actions
+                .push(json!({ "provider": provider.as_str(), "action": action, "params": params, "send_at": send_at }));
         }
     }
 
@@ -168,7 +176,8 @@ impl Planner<'_> {
             // The text that was asked for is the answer to this, too.
             "not-understood" if text.is_none() => return true,
             "attachment" => (format!("I cannot attach files (“{words}”)"), "go out without one"),
-            "condition" => (format!("I can send only now (“{words}”)"), "go out now"),
+            "condition" => (format!("I cannot wait for this (“{words}”)"), "go out now"),
+            "at-once" => (format!("“{words}” is said of another mail"), "go out now"),
             "mention" => (format!("No mail goes to {words}"), "go out all the same"),
             _ => (format!("I did not understand “{words}”"), "go out without it"),
         };

@@ -17,7 +17,7 @@ fn plan_of(prompt: &str) -> Value {
     plan(prompt, &both(), &[])
 }
 
-/// A plan with a line for each mail: `gmail a@x.com cc:c@x.com | Subject | Text`; or `ask`, or `none`.
+/// A plan with a line for each mail: `gmail a@x.com cc:c@x.com | Subject | Text @ tomorrow at 9`; or `ask`, or `none`.
 fn told(plan: &Value) -> Vec<String> {
     let mail = |action: &Value| {
         let params = &action["params"];
@@ -28,7 +28,8 @@ fn told(plan: &Value) -> Vec<String> {
                 line = format!("{line} {label}{}", people.join(","));
             }
         }
-        format!("{line} | {} | {}", params["subject"].as_str().unwrap(), params["text"].as_str().unwrap())
+        let at = action["send_at"].as_str().map(|at| format!(" @ {at}")).unwrap_or_default();
+        format!("{line} | {} | {}{at}", params["subject"].as_str().unwrap(), params["text"].as_str().unwrap())
     };
     let actions = plan["actions"].as_array().unwrap();
     match (actions.is_empty(), plan["questions"].as_array().unwrap().is_empty()) {
@@ -125,7 +126,7 @@ async fn it_answers_as_a_model_does() {
     assert_eq!(
         plan,
         json!({ "intent": "send_email", "confidence": 1.0, "questions": [], "notes": null,
-            "actions": [{ "provider": "google", "action": "gmail.send", "params": params }] })
+            "actions": [{ "provider": "google", "action": "gmail.send", "params": params, "send_at": null }] })
     );
     assert_eq!((planner.name(), planner.max_output_tokens(), answer.usage), ("offline-rules", None, Usage::default()));
 }
@@ -200,7 +201,17 @@ fn every_question_can_be_answered_and_then_the_plan_stands_or_says_why_not() {
     topics.dedup();
     assert_eq!(
         topics,
-        ["attachment", "condition", "mention", "not-understood", "one-or-each", "part-of-text", "recipient", "text",],
+        [
+            "at-once",
+            "attachment",
+            "condition",
+            "mention",
+            "not-understood",
+            "one-or-each",
+            "part-of-text",
+            "recipient",
+            "text",
+        ],
         "every question that the planner can ask is among the sentences"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use domain::{Address, disarmed};
+use domain::{Address, When, disarmed};
 
 use super::vocabulary::meanings;
 
@@ -23,6 +23,8 @@ pub(super) struct Token {
     /// The meanings of the phrases that begin here, each with its number of tokens: those of the vocabulary, and what
     /// the token is: `word`, `address`, `unclear` (not an address beyond doubt), `quote`, `mark`, `break`, `paragraph`.
     meanings: Vec<(&'static str, usize)>,
+    /// The token behind the time that begins here, and whether this time has an hour.
+    time: Option<(usize, bool)>,
 }
 
 impl<'a> Prompt<'a> {
@@ -57,13 +59,20 @@ impl<'a> Prompt<'a> {
             let word = if is_word { text[place.clone()].to_lowercase().replace('’', "'") } else { String::new() };
             let paragraph = (lines > 1).then_some(("paragraph", 1));
             let meanings = [(meaning, 1)].into_iter().chain(paragraph).collect();
-            tokens.push(Token { address, place, quoted, word, meanings });
+            tokens.push(Token { address, place, quoted, word, meanings, time: None });
         }
         for at in 0..tokens.len() {
             let words: Vec<&str> = tokens[at..].iter().take(5).map(|token| token.word.as_str()).collect();
             let found: Vec<_> =
                 (1..=words.len()).flat_map(|n| meanings(&words[..n].join(" ")).map(move |m| (m, n))).collect();
             tokens[at].meanings.extend(found);
+        }
+        for time in When::find(text).into_iter().filter(|time| time.when.is_moment()) {
+            let first = tokens.binary_search_by_key(&time.place.start, |token| token.place.start);
+            let last = tokens.binary_search_by_key(&time.place.end, |token| token.place.end);
+            if let (Ok(first), Ok(last)) = (first, last) {
+                tokens[first].time = Some((last + 1, time.when.has_hour() || time.when.is_wait()));
+            }
         }
         Self { text, tokens }
     }
@@ -84,6 +93,12 @@ impl<'a> Prompt<'a> {
     /// Whether a token alone has a meaning.
     pub fn means(&self, at: usize, meaning: &str) -> bool {
         self.tokens.get(at).is_some_and(|token| token.meanings.contains(&(meaning, 1)))
+    }
+
+    /// Where the time that begins at `at` ends; of one without an hour only if `whole` does not ask for it.
+    pub fn time(&self, at: usize, whole: bool) -> Option<usize> {
+        let (end, is_whole) = self.tokens.get(at)?.time?;
+        (is_whole || !whole).then_some(end)
     }
 
     /// Where a few phrases of a meaning end.

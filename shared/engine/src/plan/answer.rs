@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use domain::{
-    Address, AnswerValue, Answered, Ask, ClarificationKind, ClientRequestId, Intent, Mention, PlannedAction, Question,
-    Violation, asks_for_html, clean_html, disarmed, doubtful_addresses, in_ascii, is_hidden, mentions, pointer_token,
+    Address, AnswerValue, Answered, Ask, ClarificationKind, ClientRequestId, Effect, Intent, Mention, PlannedAction,
+    Question, Violation, asks_for_html, clean_html, disarmed, doubtful_addresses, in_ascii, is_hidden, mentions,
+    pointer_token,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_path_to_error::Segment;
@@ -17,6 +18,7 @@ use super::{
     condition::{asks_for_more, is_another_request, is_conditional},
     content::is_only_named,
     record::words,
+    send_at::{SEND_AT, Timing},
 };
 use crate::{
     Object, Problem, ProblemCode,
@@ -49,6 +51,18 @@ pub(crate) struct Request<'a> {
     pub deadline: Option<Timestamp>,
 }
 
+impl Request<'_> {
+    /// The time of the request, in its time zone.
+    pub fn now(&self) -> Result<Zoned, Problem> {
+        let zone = match self.timezone {
+            None => TimeZone::UTC,
+            Some(name) => TimeZone::get(name)
+                .map_err(|_| Problem::invalid("/timezone", "must be an IANA time zone, such as Europe/Berlin"))?,
+        };
+        Ok(self.began.to_zoned(zone))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPlan {
@@ -65,6 +79,9 @@ struct RawAction {
     provider: String,
     action: String,
     params: Value,
+    /// The request's words for when to send.
+    #[serde(default)]
+    send_at: Option<String>,
 }
 
 /// A language model asks in a sentence, the rules in data.
@@ -96,6 +113,8 @@ struct Reading<'a> {
     planner: &'a Planner,
     permissions: &'a Permissions,
     request: Request<'a>,
+    /// The time of the request, in its time zone.
+    now: Zoned,
     /// The addresses of the prompt.
     mentioned: Vec<Mention>,
     /// The addresses of answers: never quoted, never conditional.
@@ -137,6 +156,7 @@ pub(super) fn read(
         planner,
         permissions,
         request,
+        now: request.now()?,
         mentioned: mentions(request.prompt),
         answered: answered.collect(),
         plan,
@@ -238,6 +258,21 @@ impl Reading<'_> {
                 }
             }
         }
+        let addresses = call.addresses().into_iter().map(|param| param.address.addr_spec()).collect();
+        let timing = Timing { request: self.request, now: &self.now, noun: spec.wording.noun, addresses };
+        let said = raw.send_at.as_deref().unwrap_or_default();
+        // Other actions have times of their own.
+        let send_at = if spec.effect == Effect::Send { timing.send_at(said) } else { Ok(None) };
+        let send_at = match send_at {
+            Ok(send_at) => send_at,
+            Err(question) => {
+                // Asked once more where its answer cannot be used.
+                if !self.plan.questions.iter().any(|open| open.is_same(&question)) {
+                    self.plan.questions.push(*question);
+                }
+                return Ok(());
+            }
+        };
         let call = call.map_addresses(&mut |address| self.spelling(address)).unwrap_or(call);
         if let Err(problem) = self.planner.gate.check(self.permissions, spec, &*call) {
             let why: Vec<String> = problem.errors.into_iter().map(|error| error.detail).collect();
@@ -245,7 +280,9 @@ impl Reading<'_> {
             return Ok(());
         }
         let params = call.params();
-        let is_same = |known: &PlannedAction| known.action == spec.action_id() && known.params == params;
+        let is_same = |known: &PlannedAction| {
+            known.action == spec.action_id() && known.params == params && known.send_at == send_at
+        };
         if self.plan.actions.iter().any(is_same) {
             self.denials.push("The same action came more than once, and is planned once.".to_owned());
             return Ok(());
@@ -256,7 +293,7 @@ impl Reading<'_> {
             action: spec.action_id(),
             params,
             client_request_id: id,
-            send_at: None,
+            send_at,
         });
         Ok(())
     }
@@ -300,7 +337,7 @@ impl Reading<'_> {
         let Request { prompt, context, answers, .. } = self.request;
         let says = |answered: &Answered| {
             let ClarificationKind::Text = answered.question.kind else { return false };
-            answered.question.text != action.wording.ask_text
+            answered.question.text != action.wording.ask_text && answered.question.topic != SEND_AT
         };
         if context.is_some() || answers.iter().any(says) {
             return false;

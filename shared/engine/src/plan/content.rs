@@ -52,7 +52,7 @@ const CERTAIN: [&str; 4] = [
     "le, la, dernier",
 ];
 /// Verbs that make a sentence of a name: `Email ana@example.com the demo is off`.
-const VERBS: [&str; 4] = [
+pub(super) const VERBS: [&str; 4] = [
     "is, are, was, were, will, would, has, have, had, can, cannot, could, should, must, may, might, does, do, did, needs, isn't, \
      aren't, wasn't, weren't, won't, can't, hasn't, haven't, doesn't, didn't, moved, changed, failed, started, ended, works",
     "ist, sind, war, waren, wird, werden, hat, haben, kann, können, muss, müssen, soll, sollen, fällt",

@@ -1,6 +1,6 @@
 //! What the model is told: the rules, the catalogue, the date, and the person's words in their fence. Nothing else.
 
-use domain::{AnswerValue, Answered, sha256_hex};
+use domain::{AnswerValue, Answered, Effect, sha256_hex};
 use jiff::Zoned;
 use serde_json::{Value, json};
 
@@ -52,7 +52,11 @@ fn plan(spec: &ActionSpec, example: &Example) -> Value {
         .iter()
         .map(|params| {
             let params: Value = serde_json::from_str(params).expect("a test reads every example of the catalogue");
-            json!({ "provider": spec.provider, "action": spec.id, "params": params })
+            let mut action = json!({ "provider": spec.provider, "action": spec.id, "params": params });
+            if spec.effect == Effect::Send {
+                action["send_at"] = Value::Null;
+            }
+            action
         })
         .collect();
     let questions = example.question.as_slice();

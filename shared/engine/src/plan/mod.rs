@@ -10,6 +10,7 @@ mod record;
 mod replay;
 mod request;
 mod schema;
+mod send_at;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use domain::{
     WorkspaceId,
 };
 use futures_util::future::{join, try_join_all};
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use record::{Record, questions_id};
 use telemetry::{
     labels::PlannerStatus,
@@ -178,6 +179,7 @@ impl Planner {
             prompt: request.prompt,
             context: request.context,
             answers,
+            timezone: request.timezone,
             answer: finish,
             catalogue: self.catalogue.version().to_owned(),
             model: model.clone(),
@@ -265,15 +267,11 @@ impl Planner {
         asks: Request<'_>,
         ticket: &Ticket,
     ) -> Result<Asked, Problem> {
-        let Request { prompt, context, answers, timezone, began, .. } = asks;
+        let Request { prompt, context, answers, .. } = asks;
         if prompt.trim().is_empty() {
             return Err(Problem::invalid("/prompt", "must say what to do"));
         }
-        let zone = match timezone {
-            None => TimeZone::UTC,
-            Some(name) => TimeZone::get(name)
-                .map_err(|_| Problem::invalid("/timezone", "must be an IANA time zone, such as Europe/Berlin"))?,
-        };
+        let now = asks.now()?;
         let actions = self.catalogue.iter().map(|action| &**action);
         let actions: Vec<&dyn Action> =
             actions.filter(|action| permissions.allow(&action.spec().action_id())).collect();
@@ -283,7 +281,7 @@ impl Planner {
             return Ok(Asked { model, answer: None, draft });
         }
         let request = ModelRequest {
-            instructions: instructions::instructions(&actions, &began.to_zoned(zone)),
+            instructions: instructions::instructions(&actions, &now),
             prompt: prompt.to_owned(),
             message: instructions::message(prompt, answers, context, None),
             answers: answers.to_vec(),

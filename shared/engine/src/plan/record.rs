@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{
-    ActorHash, Answered, AuditEvent, Plan, PlanId, Question, RequestHash, WorkspaceId, hashed_uuid, sha256_hex,
+    ActorHash, Answered, AuditEvent, Moment, Plan, PlanId, Question, RequestHash, WorkspaceId, hashed_uuid, sha256_hex,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -34,6 +34,9 @@ pub(super) struct Record {
     pub context: Option<String>,
     #[serde(default)]
     pub answers: Vec<Answered>,
+    /// The time zone of times in the prompt.
+    #[serde(default)]
+    pub timezone: Option<String>,
     /// The model's answer; none where it was not asked.
     pub answer: Option<Finish>,
     /// The catalogue's version.
@@ -140,7 +143,7 @@ impl PlanStore {
             action: action.action.to_string(),
             params: action.params,
             client_request_id: Some(action.client_request_id),
-            send_at: action.send_at,
+            send_at: action.send_at.map(Moment::send_at),
         });
         let trace = record.traceparent.as_deref().and_then(TraceContext::read);
         Ok((actions.collect(), actor, record.plan.draft_only, trace))

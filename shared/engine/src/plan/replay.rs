@@ -35,10 +35,11 @@ impl Planner {
     /// Runs the stored answer of a plan through today's code. The model is not asked, and nothing is written.
     pub async fn replay(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Replay, Problem> {
         let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
-        let Record { plan, prompt, context, answers, answer, catalogue, model, created_at, .. } =
+        let Record { plan, prompt, context, answers, timezone, answer, catalogue, model, created_at, .. } =
             self.plans.open(workspace, id).await?.ok_or_else(gone)?;
         let (prompt, context) = (prompt.as_str(), context.as_deref());
-        let request = Request { prompt, context, answers: &answers, timezone: None, began: created_at, deadline: None };
+        let timezone = timezone.as_deref();
+        let request = Request { prompt, context, answers: &answers, timezone, began: created_at, deadline: None };
         // The key that it was planned with is not known any more; what it was told of drafts is.
         let permissions = self.gate.permissions_in(workspace).await?.and_draft_only(plan.draft_only);
         let now = match self.understand(&permissions, request, answer) {

@@ -3,9 +3,13 @@
 //! Source of the rules: OpenAI's guide to structured outputs. Every object is closed and requires
 //! all its keys, what is optional is nullable, alternatives are `anyOf`. Gemini refuses a list of types, so there is none.
 
+use domain::Effect;
 use serde_json::{Map, Value, json};
 
 use crate::{catalogue::MAX_ACTIONS, ports::Action};
+
+/// A model points at the words for a time, and reads no clock.
+const SEND_AT: &str = "When to send: the message's own words for it, copied, such as \"tomorrow at 9\". Null is now.";
 
 /// The schema of a plan of these actions. Keys stand in the order in which a model should write
 /// them: what it makes of the request first, how sure it is last.
@@ -14,11 +18,13 @@ pub fn plan_schema(actions: &[&dyn Action]) -> Value {
         .iter()
         .map(|action| {
             let spec = action.spec();
-            closed([
+            let fields = [
                 ("provider", json!({ "type": "string", "enum": [spec.provider] })),
                 ("action", json!({ "type": "string", "enum": [spec.id] })),
                 ("params", strict(&action.params_schema())),
-            ])
+            ];
+            let send_at = ("send_at", nullable(json!({ "type": "string", "description": SEND_AT })));
+            closed(fields.into_iter().chain((spec.effect == Effect::Send).then_some(send_at)))
         })
         .collect();
     let one = object([("anyOf", Value::Array(one))]);
