@@ -195,3 +195,72 @@ async fn actions_come_from_standard_input_and_a_watch_tells_of_them() {
     let (code, _, says) = ask(&server.url, &["connect", "google", "--no-wait"]).await;
     assert!(code == 3 && says.contains("/dev/action-runner.html"), "{code}: {says}");
 }
+
+#[tokio::test]
+async fn a_held_job_is_shown_and_then_approved_or_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[("REQUIRE_APPROVAL", "all")]);
+    let (_, out, _) = ask(&server.url, &["plan", THANKS, "--json"]).await;
+    let plan_id = json_of(&out)["plan"]["plan_id"].as_str().unwrap().to_owned();
+    // A job that a person has to approve is not waited for.
+    let (code, out, _) = ask(&server.url, &["execute", &plan_id]).await;
+    assert_eq!((code, out.contains("waits for approval until ")), (0, true), "{out}");
+    let (_, out, _) = ask(&server.url, &["jobs", "--waiting", "approval"]).await;
+    let id = out.split_whitespace().next().unwrap().to_owned();
+    let (_, timed, _) = ask(&server.url, &["jobs", "--waiting", "time"]).await;
+    assert_eq!((out.lines().count(), timed.as_str()), (1, ""));
+
+    // Without a terminal nobody is asked.
+    let (code, out, error) = ask(&server.url, &["approve", &id]).await;
+    assert_eq!((code, out.as_str(), error.contains("--yes")), (2, "", true), "{error}");
+    assert_eq!(server.get(&format!("/ai/jobs/{id}")).await.body["waiting_for"], "approval");
+
+    let (code, out, error) = ask(&server.url, &["approve", &id, "--yes"]).await;
+    assert_eq!((code, out.starts_with(&id)), (0, true), "{out}{error}");
+    for shown in ["john@example.com", "Thanks for the meeting", "thanks for the meeting", "held because: all; expires "]
+    {
+        assert!(error.contains(shown), "{shown}: {error}");
+    }
+    assert_eq!(server.ended(&id).await["status"], "completed");
+    let (code, _, error) = ask(&server.url, &["reject", &id, "--yes"]).await;
+    assert_eq!((code, error.contains("not-held")), (1, true), "{error}");
+
+    let held = server.execute(gmail("rejected", "No")).await;
+    let (code, out, _) = ask(&server.url, &["reject", &held, "--yes", "--json"]).await;
+    let job = json_of(&out);
+    assert_eq!((code, &job["error"]["code"]), (0, &json!("approval-rejected")), "{out}");
+    let (code, _, error) = ask(&server.url, &["approve", "018f4e7e-7d4c-7a3b-8a52-0b7d2c9d3f10", "--yes"]).await;
+    assert_eq!((code, error.contains("job-not-found")), (1, true), "{error}");
+}
+
+#[tokio::test]
+async fn a_plan_goes_at_the_time_that_a_person_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (_, out, _) = ask(&server.url, &["plan", THANKS, "--json"]).await;
+    let plan_id = json_of(&out)["plan"]["plan_id"].as_str().unwrap().to_owned();
+    for (at, why) in [
+        ("soon", "is not a time"),
+        ("tomorrow", "at what time"),
+        ("in 91 days", "90 days"),
+        ("1 January 2020 at 9", "is past"),
+        ("every Monday at 9", "is not a time"),
+    ] {
+        let (code, out, error) = ask(&server.url, &["execute", &plan_id, "--at", at]).await;
+        assert_eq!((code, out.as_str(), error.contains(why)), (2, "", true), "{at}: {error}");
+    }
+    let (code, _, error) =
+        ask(&server.url, &["execute", &plan_id, "--at", "tomorrow 9:00", "--timezone", "Mars/Base"]).await;
+    assert_eq!((code, error.contains("Mars/Base")), (2, true), "{error}");
+    let arguments = ["execute", &plan_id, "--at", "tomorrow 9:00", "--timezone", "Asia/Tokyo"];
+    let (code, out, error) = ask(&server.url, &arguments).await;
+    assert_eq!((code, out.contains("waits for time until ")), (0, true), "{out}{error}");
+    let (_, out, _) = ask(&server.url, &["jobs", "--waiting", "time", "--json"]).await;
+    let jobs = json_of(&out);
+    let send_at: jiff::Timestamp = jobs["data"][0]["send_at"].as_str().unwrap().parse().unwrap();
+    let tokyo = send_at.to_zoned(jiff::tz::TimeZone::get("Asia/Tokyo").unwrap());
+    assert_eq!((tokyo.hour(), tokyo.minute()), (9, 0), "{tokyo}");
+    let (_, out, _) =
+        ask(&server.url, &["plan", "Email john@example.com tomorrow at 9 saying hi", "--timezone", "Asia/Tokyo"]).await;
+    assert!(out.contains("send at   ") && out.contains("T09:00:00+09:00"), "{out}");
+}

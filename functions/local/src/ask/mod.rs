@@ -1,7 +1,9 @@
 //! The commands that call a running server, here or deployed.
 
+mod decide;
 mod print;
 mod questions;
+mod times;
 mod webhooks;
 
 use std::{
@@ -23,6 +25,8 @@ use tokio::time;
 
 /// A request or a job failed.
 const FAILED: u8 = 1;
+/// Wrong arguments.
+const WRONG: u8 = 2;
 /// Nothing was done: the plan asks a question, warns or has no action, or an account is not connected.
 const NOT_DONE: u8 = 3;
 /// The outcome of a send is unknown.
@@ -37,8 +41,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The end of `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed or refused; 2 wrong arguments; 3 nothing was done, because the plan asks \
-     a question, warns of something or has no action; 4 the outcome of a send is unknown.\n\n\
-     plan, execute, job, jobs, actions, connect, webhooks and health call the server at ORCHESTRATOR_URL (default that of HOST and \
+     a question, warns of something or has no action, or a person said no; 4 the outcome of a send is unknown.\n\n\
+     plan, execute, job, jobs, approve, reject, actions, connect, webhooks and health call the server at ORCHESTRATOR_URL (default that of HOST and \
      PORT) with the API key in ORCHESTRATOR_KEY.";
 
 /// The commands.
@@ -54,7 +58,7 @@ pub enum Ask {
         /// A file with text by somebody else that the prompt is about, such as a mail to answer; `-` is standard input.
         #[arg(long, value_name = "FILE")]
         context: Option<PathBuf>,
-        /// Your time zone, such as Europe/Berlin.
+        /// Your time zone, such as Europe/Berlin; by default this machine's.
         #[arg(long)]
         timezone: Option<String>,
         /// Execute the plan at once, unless it asks a question or warns of more than a recipient outside.
@@ -66,7 +70,8 @@ pub enum Ask {
         #[command(flatten)]
         how: Output,
     },
-    /// Execute a plan as it was shown, or actions of your own, and wait for the end.
+    /// Execute a plan as it was shown, or actions of your own, and wait for the end. Jobs that are held, or that go later,
+    /// are not waited for.
     Execute {
         /// The plan's id.
         #[arg(required_unless_present = "file", conflicts_with = "file")]
@@ -74,6 +79,12 @@ pub enum Ask {
         /// A file with a JSON list of actions, each with its `client_request_id`; `-` is standard input.
         #[arg(long, requires = "actor")]
         file: Option<PathBuf>,
+        /// When to send: "tomorrow 9:00", "in two hours", 2026-12-01T09:00:00+01:00; at most 90 days ahead.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        /// The time zone of --at, such as Europe/Berlin; by default this machine's.
+        #[arg(long, requires = "at")]
+        timezone: Option<String>,
         /// Do not wait for the jobs to end.
         #[arg(long)]
         no_wait: bool,
@@ -101,6 +112,9 @@ pub enum Ask {
         /// Only jobs of this status: pending, running, completed or error.
         #[arg(long)]
         status: Option<String>,
+        /// Only jobs that wait for this: approval, time, rate-limit, provider, reauth or gate.
+        #[arg(long, value_name = "WHAT")]
+        waiting: Option<String>,
         /// The most jobs to list.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
         limit: u8,
@@ -110,6 +124,10 @@ pub enum Ask {
         #[command(flatten)]
         how: Output,
     },
+    /// Show everything that a held job would send, ask, and approve it.
+    Approve(decide::Decide),
+    /// Show everything that a held job would send, ask, and reject it.
+    Reject(decide::Decide),
     /// List the actions, and whether you may execute them.
     Actions {
         #[command(flatten)]
@@ -160,16 +178,32 @@ pub async fn run(api: &Api, ask: Ask) -> Result<ExitCode, Box<dyn Error>> {
             // A pipe that brings the context brings no answers.
             let can_ask = io::stdin().is_terminal() && !how.json && !context.as_deref().is_some_and(is_stdin);
             let context = context.as_deref().map(text_of).transpose()?;
+            let timezone = timezone.or_else(times::local_zone);
             let body = json!({ "prompt": prompt, "actor_id": actor, "timezone": timezone, "context": context });
             plan(api, body, answers, can_ask, execute, how).await
         }
-        Ask::Execute { plan_id, file, no_wait, actor, how } => {
+        Ask::Execute { plan_id, file, at, timezone, no_wait, actor, how } => {
             let actions = file.as_deref().map(actions_of).transpose()?;
-            let body = json!({ "plan_id": plan_id, "actions": actions, "actor_id": actor });
+            let send_at = match at.map(|at| times::send_at(&at, timezone.as_deref())).transpose() {
+                Ok(send_at) => send_at,
+                Err(why) => {
+                    eprintln!("orchestrator: {why}");
+                    return Ok(ExitCode::from(WRONG));
+                }
+            };
+            let body = json!({ "plan_id": plan_id, "actions": actions, "actor_id": actor, "send_at": send_at });
             execute(api, &body, !no_wait, how).await
         }
         Ask::Job { job_id, wait, act, how } => job(api, &job_id, wait, act, how).await,
-        Ask::Jobs { status, limit, watch, how } => jobs(api, status.as_deref(), limit, watch, how).await,
+        Ask::Jobs { status, waiting, limit, watch, how } => {
+            let limit = limit.to_string();
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(status.as_deref().map(|status| ("status", status)));
+            query.extend(waiting.as_deref().map(|what| ("waiting_for", what)));
+            jobs(api, &query, watch, how).await
+        }
+        Ask::Approve(decide) => decide.run(api, "approve").await,
+        Ask::Reject(decide) => decide.run(api, "reject").await,
         Ask::Actions { how } => {
             let actions = api.get(&["actions"], &[]).await?;
             say(how, &actions, |out| print::actions(out, &actions))?;
@@ -231,7 +265,7 @@ async fn execute(api: &Api, body: &Value, wait: bool, how: Output) -> Result<Exi
     }
     let mut jobs = Vec::new();
     for id in list(&accepted["job_ids"]).iter().filter_map(Value::as_str) {
-        jobs.push(waiting("working", ended(api, id)).await?);
+        jobs.push(waiting("working", ended(api, id, rests)).await?);
     }
     let code = jobs.iter().map(exit_code).max().unwrap_or_default();
     say(how, &json!({ "jobs": jobs }), |out| print::jobs(out, &jobs))?;
@@ -248,25 +282,16 @@ async fn job(api: &Api, id: &str, wait: bool, act: Option<Act>, how: Output) -> 
         Some(Act::ResolveNotSent) => api.post(&path("resolve"), &json!({ "outcome": "not_sent" })).await?,
     };
     if wait && !has_ended(&job) {
-        job = waiting("working", ended(api, id)).await?;
+        job = waiting("working", ended(api, id, |_| false)).await?;
     }
     say(how, &job, |out| print::job(out, &job))?;
     // An act that succeeded is a success; without one, or with --wait, the job's own end decides.
     Ok(ExitCode::from(if act.is_none() || wait { exit_code(&job) } else { 0 }))
 }
 
-async fn jobs(
-    api: &Api,
-    status: Option<&str>,
-    limit: u8,
-    watch: bool,
-    how: Output,
-) -> Result<ExitCode, Box<dyn Error>> {
-    let limit = limit.to_string();
-    let mut query = vec![("limit", limit.as_str())];
-    query.extend(status.map(|status| ("status", status)));
+async fn jobs(api: &Api, query: &[(&str, &str)], watch: bool, how: Output) -> Result<ExitCode, Box<dyn Error>> {
     let path = ["ai", "jobs"];
-    let page = api.get(&path, &query).await?;
+    let page = api.get(&path, query).await?;
     if !watch {
         say(how, &page, |out| print::jobs(out, list(&page["data"])))?;
         return Ok(ExitCode::SUCCESS);
@@ -296,7 +321,7 @@ async fn jobs(
             _ = ticks.tick() => {}
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         }
-        page = api.get(&path, &query).await;
+        page = api.get(&path, query).await;
     }
 }
 
@@ -337,13 +362,21 @@ async fn health(api: &Api) -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// Polls until the job ends.
-async fn ended(api: &Api, id: &str) -> Result<Value, ApiError> {
-    loop {
-        let job = api.get(&["ai", "jobs", id], &[("wait", WAIT)]).await?;
-        if has_ended(&job) {
-            return Ok(job);
-        }
+/// Polls until the job ends, or needs no more polling.
+async fn ended(api: &Api, id: &str, enough: fn(&Value) -> bool) -> Result<Value, ApiError> {
+    let mut job = api.get(&["ai", "jobs", id], &[]).await?;
+    while !has_ended(&job) && !enough(&job) {
+        job = api.get(&["ai", "jobs", id], &[("wait", WAIT)]).await?;
+    }
+    Ok(job)
+}
+
+/// Whether a job waits for a person, or for a time that was asked for.
+fn rests(job: &Value) -> bool {
+    match job["waiting_for"].as_str() {
+        Some("approval") => true,
+        Some("time") => !job["send_at"].is_null(),
+        _ => false,
     }
 }
 

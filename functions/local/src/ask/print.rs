@@ -15,6 +15,9 @@ pub fn plan(out: &mut dyn Write, answer: &Value, and_questions: bool) -> Result<
         for (name, value) in action["params"].as_object().into_iter().flatten() {
             field(out, name, value)?;
         }
+        if !action["send_at"].is_null() {
+            field(out, "send at", &action["send_at"])?;
+        }
         writeln!(out)?;
     }
     for warning in list(&plan["warnings"]) {
@@ -65,9 +68,37 @@ pub fn question(out: &mut dyn Write, question: &Value) -> Result<()> {
 pub fn accepted(out: &mut dyn Write, accepted: &Value) -> Result<()> {
     for job in list(&accepted["jobs"]) {
         let again = if job["replayed"] == true { " (the same job as before)" } else { "" };
-        writeln!(out, "{}  {}{again}", text(&job["job_id"]), text(&job["status"]))?;
+        write!(out, "{}  {}{again}", text(&job["job_id"]), text(&job["status"]))?;
+        waits(out, job)?;
+        writeln!(out)?;
     }
     Ok(())
+}
+
+/// Everything that a held job sends if it is approved, and why it is held.
+pub fn held(out: &mut dyn Write, job: &Value, content: &Value) -> Result<()> {
+    const NOT_SENT: [&str; 5] = ["job_id", "content_type", "raw", "content_sha256", "contents_erased_at"];
+    writeln!(out, "{} {}", text(&job["provider"]), text(&job["action"]))?;
+    let fields = content.as_object().into_iter().flatten();
+    let sent = fields.filter(|(name, value)| !NOT_SENT.contains(&name.as_str()) && !value.is_null());
+    for (name, value) in sent.filter(|(_, value)| value.as_array().is_none_or(|items| !items.is_empty())) {
+        field(out, name, value)?;
+    }
+    if !job["send_at"].is_null() {
+        field(out, "send at", &job["send_at"])?;
+    }
+    let because = list(&job["because"]).iter().map(text).collect::<Vec<_>>().join(", ");
+    writeln!(out, "held because: {because}; expires {}", text(&job["waiting_until"]))
+}
+
+/// What a job waits for, if it does.
+fn waits(out: &mut dyn Write, job: &Value) -> Result<()> {
+    let Some(what) = job["waiting_for"].as_str() else { return Ok(()) };
+    write!(out, "  waits for {}", safe(what))?;
+    match job["waiting_until"].as_str() {
+        Some(until) => write!(out, " until {}", safe(until)),
+        None => Ok(()),
+    }
 }
 
 /// Jobs, a line each.
@@ -87,12 +118,7 @@ pub fn job_line(out: &mut dyn Write, job: &Value) -> Result<()> {
             write!(out, " to {recipients}{}", more.unwrap_or_default())?;
         }
     }
-    if let Some(what) = job["waiting_for"].as_str() {
-        write!(out, "  waits for {}", safe(what))?;
-        if let Some(until) = job["waiting_until"].as_str() {
-            write!(out, " until {}", safe(until))?;
-        }
-    }
+    waits(out, job)?;
     if let Some(error) = job["error"].as_object() {
         write!(out, "  {}: {}", text(&error["code"]), text(&error["message"]))?;
         if let Some(says) = job["error"]["provider_says"].as_str() {
