@@ -2,7 +2,7 @@
 
 import { addressOf, catalogue, modeOf, providerName } from './accounts.js';
 import { api } from './api.js';
-import { announce, asText, button, el, foreign, freshId, isObject, list, pairs, present, same, source } from './dom.js';
+import { announce, asText, button, el, foreign, freshId, isObject, list, pairs, present, same, source, time } from './dom.js';
 import { fieldEditor, fieldsOf, paramsView, summaryOf } from './params.js';
 import { connectButton, problemView } from './problems.js';
 
@@ -41,7 +41,7 @@ export class ActionCard {
     const small = (label, test, work, props = {}) => button(label, work, { class: 'small', 'data-test': test, ...props });
     this.previewButton = small('Preview', 'preview', () => this.togglePreview(), { 'aria-expanded': 'false' });
     this.editButton = small('Edit', 'edit', () => this.toggleEditor(), { 'aria-expanded': 'false' });
-    this.undoButton = small('Undo changes', 'undo', () => this.undo(), { hidden: true });
+    this.undoButton = small('Undo changes', 'undo-edit', () => this.undo(), { hidden: true });
     this.outButton = !alone && small('Leave out', 'leave-out', () => this.toggleOut(), { 'aria-pressed': 'false' });
     this.node = el(
       'article',
@@ -114,13 +114,14 @@ export class ActionCard {
   }
 
   renderParams() {
-    const { action, provider } = this.original;
+    const { action, provider, send_at } = this.original;
     const account = this.rendered?.from ?? addressOf(provider);
     const rows = [
       [
         catalogue.get(action)?.effect === 'send' ? 'From' : 'Account',
         account ? foreign(account) : el('span', { class: 'muted' }, 'the connected account'),
       ],
+      send_at && ['Goes out', el('strong', { 'data-test': 'send-at' }, time(send_at))],
     ];
     this.shown.replaceChildren(...paramsView(rows, this.fields, this.shown.querySelector('details')?.open));
   }
@@ -150,10 +151,10 @@ export class ActionCard {
     const asked = JSON.stringify(this.params);
     let [rendered, invalid] = [null, null];
     try {
-      const { action, client_request_id } = this.original;
+      const { action, client_request_id, send_at } = this.original;
       // What was edited is the person's own, and the prompt tells nothing of it.
       const plan_id = this.edited ? undefined : this.plan;
-      rendered = await api('POST', '/actions/preview', { action, params: this.params, client_request_id, plan_id });
+      rendered = await api('POST', '/actions/preview', { action, params: this.params, client_request_id, send_at, plan_id });
     } catch (error) {
       invalid = error;
     }

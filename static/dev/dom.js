@@ -40,8 +40,12 @@ export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 export function time(text) {
   const date = new Date(text);
   if (Number.isNaN(date.valueOf())) return foreign(text);
-  const today = date.toDateString() === new Date().toDateString();
-  const format = new Intl.DateTimeFormat(undefined, { dateStyle: today ? undefined : 'medium', timeStyle: 'medium' });
+  const now = new Date();
+  const today = date.toDateString() === now.toDateString();
+  // Of a time to come the weekday matters more than the second.
+  const ahead = { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' };
+  const past = { dateStyle: today ? undefined : 'medium', timeStyle: 'medium' };
+  const format = new Intl.DateTimeFormat(undefined, !today && date > now ? ahead : past);
   return el('time', { datetime: date.toISOString(), title: date.toISOString() }, format.format(date));
 }
 

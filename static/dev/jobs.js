@@ -21,6 +21,7 @@ import {
   tell,
   time,
 } from './dom.js';
+import { fieldsOf, paramsView } from './params.js';
 import { connectButton, showProblem } from './problems.js';
 
 // A browser opens six connections to one server. The others stay free for the person's requests.
@@ -28,6 +29,8 @@ const POLLS_AT_ONCE = 3;
 // A wait ends early only with its job, so short waits show the progress. A long job is polled less often.
 const [SHORT_WAIT, LONG_WAIT, LONG_AFTER] = [1, 5, 15_000];
 const PAGE = 8;
+// How often held jobs are looked for, and the most that are shown.
+const [LOOK_EVERY, MOST_HELD] = [5000, 100];
 
 const WAITS = {
   approval: 'an approval',
@@ -37,6 +40,16 @@ const WAITS = {
   reauth: 'the account to be connected again',
   gate: 'the permissions',
 };
+
+/** Why a job is held. */
+const BECAUSE = {
+  agent: 'An agent asked for it.',
+  derived: 'A recipient was looked up, and nobody has confirmed it.',
+  external: 'A recipient is outside your own domains.',
+  all: 'Everything is approved first on this server.',
+};
+/** What a person may do with a held job, and what it is called afterwards. */
+const DECISIONS = { approve: ['Approve', 'Approved'], reject: ['Reject', 'Rejected'] };
 
 const ended = (job) => job.status === 'completed' || job.status === 'error';
 
@@ -48,6 +61,8 @@ class JobView {
     this.when = el('span', { class: 'when' });
     this.to = el('p', { class: 'muted job-to' });
     this.steps = el('ol', { class: 'steps', 'aria-label': 'Progress' });
+    this.content = el('div', { class: 'stack', 'data-test': 'job-content' });
+    this.left = el('span', { class: 'left', role: 'timer', 'data-test': 'countdown' });
     this.outcome = el('div', { class: 'stack' });
     this.buttons = el('div', { class: 'row' });
     this.trouble = el('div');
@@ -59,6 +74,7 @@ class JobView {
       this.to,
       this.steps,
       this.outcome,
+      this.content,
       this.buttons,
       this.trouble,
       el('details', {}, el('summary', {}, 'Record'), this.record),
@@ -91,6 +107,23 @@ class JobView {
     return (this.job.effect ?? catalogue.get(this.job.action)?.effect) === 'send';
   }
 
+  /** A person has to approve it. */
+  get held() {
+    return this.job.status === 'pending' && this.job.waiting_for === 'approval';
+  }
+  /** It goes at its time, and can be taken back until then. */
+  get timed() {
+    return this.job.status === 'pending' && this.job.waiting_for === 'time';
+  }
+  /** How many milliseconds it waits for its time. */
+  get remaining() {
+    return Date.parse(this.job.waiting_until ?? '') - Date.now();
+  }
+  /** Nothing happens to it soon, unless a person acts. */
+  get rests() {
+    return this.held || (this.timed && this.remaining > LOOK_EVERY);
+  }
+
   get cancelled() {
     return this.job.status === 'error' && this.job.error?.code === 'cancelled';
   }
@@ -108,21 +141,26 @@ class JobView {
     this.badge.className = `badge ${this.unknown ? 'unknown' : this.cancelled ? 'cancelled' : it.status}`;
     this.badge.textContent = this.unknown
       ? 'Outcome unknown'
-      : ({ pending: 'Pending', running: 'Running', completed: 'Completed', error: this.cancelled ? 'Cancelled' : 'Error' }[it.status] ??
-        asText(it.status));
+      : ({
+          pending: this.held ? 'Held' : 'Pending',
+          running: 'Running',
+          completed: 'Completed',
+          error: this.cancelled ? 'Cancelled' : 'Error',
+        }[it.status] ?? asText(it.status));
     this.renderHead();
     this.renderSteps();
     this.tick();
     this.outcome.replaceChildren(
       ...present([
         it.replayed && el('p', { class: 'hint' }, 'This request was already known, so nothing is done twice.'),
-        it.waiting_for && this.waitView(it),
+        this.held ? this.heldView(it) : it.waiting_for && this.waitView(it),
         it.status === 'completed' && this.resultView(it.result),
         it.status === 'error' && it.error && this.errorView(it.error),
       ]),
     );
     this.renderButtons();
-    jobs.sift(this);
+    this.renderContent();
+    jobs.place(this);
 
     const stamp = (value) => (value ? time(value) : undefined);
     const facts = isObject(it.result)
@@ -138,6 +176,7 @@ class JobView {
           it.action && ['Action', foreign(it.action, { class: 'mono' })],
           typeof it.attempts === 'number' && ['Attempts', String(it.attempts)],
           ['Created', stamp(it.created_at)],
+          ['Asked for', stamp(it.send_at)],
           ['Started', stamp(it.started_at)],
           ['Finished', stamp(it.finished_at)],
           ...facts,
@@ -168,7 +207,7 @@ class JobView {
     const at = { pending: waits ? 1 : 0, running: 1 }[status] ?? 2;
     const shape = JSON.stringify([at, working, last, status]);
     // In the history the badge is enough; steps are for jobs in progress.
-    this.steps.hidden = !this.stepShape && ended({ status });
+    this.steps.hidden = this.held || (!this.stepShape && ended({ status }));
     if (this.steps.hidden || shape === this.stepShape) return;
     this.stepShape = shape;
     this.steps.className = `steps ${this.unknown ? 'unknown' : status}`;
@@ -202,7 +241,58 @@ class JobView {
     );
   }
 
+  /** Why it is held, when it would go out, and until when somebody may approve it. */
+  heldView({ because, send_at, waiting_until }) {
+    return el(
+      'div',
+      { class: 'notice', 'data-test': 'job-waits', 'data-waits': 'approval' },
+      list(because).map((why) => el('p', { 'data-test': 'because', 'data-because': asText(why) }, foreign(BECAUSE[why] ?? why))),
+      el(
+        'p',
+        {},
+        send_at ? ['Once it is approved, it goes out, but not before ', time(send_at), '.'] : 'Once it is approved, it goes out.',
+        waiting_until && [' It expires ', time(waiting_until), '.'],
+      ),
+    );
+  }
+
+  /** Everything that goes out if a held job is approved. Only what was shown can be approved. */
+  async renderContent() {
+    if (!this.held) {
+      this.content.replaceChildren();
+      this.shownHash = null;
+      return;
+    }
+    const { job_id, action, payload_sha256 } = this.job;
+    if (this.loading || !payload_sha256 || this.shownHash === payload_sha256) return;
+    this.loading = true;
+    try {
+      const content = await api('GET', `/ai/jobs/${encodeURIComponent(job_id)}/content`);
+      if (!this.held) return;
+      const names = Object.keys(catalogue.get(action)?.params_schema?.properties ?? {});
+      const known = Object.entries(content).filter(([, value]) => value !== null && list(value).length > 0);
+      const params = Object.fromEntries(known.filter(([name]) => names.includes(name)));
+      const rows = [['From', foreign(content.from ?? 'the connected account')]];
+      this.content.replaceChildren(...paramsView(rows, fieldsOf(action, params), true), ...recipientsView(content.recipients));
+      // Without the catalogue the fields cannot be told, so nothing was shown.
+      if (names.length > 0) this.shownHash = payload_sha256;
+      this.renderButtons();
+      jobs.renderHeld();
+    } catch (error) {
+      showProblem(this.trouble, error);
+    } finally {
+      this.loading = false;
+    }
+  }
+
   waitView({ waiting_for, waiting_until, provider }) {
+    if (this.timed && waiting_until) {
+      return el(
+        'p',
+        { class: 'notice calm', 'data-test': 'job-waits', 'data-waits': 'time' },
+        el('span', {}, 'Goes out in ', this.left, ' (', time(waiting_until), ').'),
+      );
+    }
     return el(
       'div',
       { class: 'notice calm', 'data-test': 'job-waits', 'data-waits': asText(waiting_for) },
@@ -243,8 +333,12 @@ class JobView {
 
   renderButtons() {
     const { status, error } = this.job;
+    const decide = (what) => [DECISIONS[what][0], what, { payload_sha256: this.shownHash }, what];
     const wanted = [
-      status === 'pending' && ['Cancel', 'cancel', {}],
+      this.held && this.shownHash && decide('approve'),
+      this.held && this.shownHash && decide('reject'),
+      this.timed && ['Undo', 'cancel', {}, 'undo'],
+      status === 'pending' && !this.held && !this.timed && ['Cancel', 'cancel', {}],
       status === 'error' && !this.unknown && error?.retriable === true && ['Retry', 'retry', {}],
       status === 'error' &&
         !this.unknown &&
@@ -252,13 +346,17 @@ class JobView {
       this.unknown && ['It was sent', 'resolve', { outcome: 'sent' }],
       this.unknown && ['It was not sent', 'resolve', { outcome: 'not_sent' }],
     ].filter(Boolean);
-    const shape = JSON.stringify(wanted);
+    const shape = JSON.stringify([wanted, this.title]);
     if (shape === this.buttonShape) return;
     this.buttonShape = shape;
     const hadFocus = this.buttons.contains(document.activeElement);
     this.buttons.replaceChildren(
-      ...wanted.map(([label, what, body]) =>
-        button(label, () => this.act(what, body), { class: 'small', 'data-test': `job-${what}`, 'data-outcome': body.outcome }),
+      ...wanted.map(([label, what, body, test]) =>
+        button([label, el('span', { class: 'sr-only' }, ': ', foreign(this.title))], () => this.act(what, body), {
+          class: test === 'approve' ? 'primary tall' : test ? 'tall' : 'small',
+          'data-test': test ?? `job-${what}`,
+          'data-outcome': body.outcome,
+        }),
       ),
     );
     this.buttons.hidden = wanted.length === 0;
@@ -287,6 +385,7 @@ class JobView {
     }
     try {
       await api('POST', `${path}/${what}`, body);
+      if (DECISIONS[what]) announce(`${DECISIONS[what][1]}: ${this.title}.`);
     } catch (error) {
       showProblem(this.trouble, error, { focus: true });
     }
@@ -307,12 +406,39 @@ class JobView {
         ...present([created_at && time(created_at), typeof duration_ms === 'number' && ` · ${duration(duration_ms)}`]),
       );
     } else {
+      if (this.timed) {
+        const seconds = Math.max(0, Math.ceil(this.remaining / 1000));
+        this.left.textContent = seconds < 60 ? `${seconds} s` : duration(seconds * 1000);
+        if (!this.rests) jobs.watch(this);
+      }
       const since = Date.parse(created_at ?? '');
       const elapsed = Math.max(0, Date.now() - (Number.isNaN(since) ? this.seen : since));
       this.when.textContent = elapsed < 1000 ? 'just now' : duration(Math.floor(elapsed / 1000) * 1000);
     }
   }
 }
+
+/** Where each recipient comes from, and who is outside, where the server tells. */
+const recipientsView = (recipients) =>
+  list(recipients).filter(isObject).length === 0
+    ? []
+    : [
+        el(
+          'ul',
+          { class: 'stack', 'data-test': 'recipients', 'aria-label': 'Recipients' },
+          list(recipients)
+            .filter(isObject)
+            .map(({ address, source, external }) =>
+              el(
+                'li',
+                { class: 'row' },
+                foreign(address),
+                source && el('span', { class: 'badge' }, 'from ', foreign(source)),
+                external === true && el('span', { class: 'badge sandbox' }, 'external'),
+              ),
+            ),
+        ),
+      ];
 
 export const jobs = {
   views: new Map(),
@@ -333,7 +459,7 @@ export const jobs = {
     for (const [job, summary] of accepted.toReversed()) {
       const view = this.add({ status: 'pending', ...job });
       if (summary) view.describe(summary);
-      $('jobs').prepend(view.node);
+      if (!view.held) $('jobs').prepend(view.node);
     }
     this.get(accepted[0]?.[0].job_id)?.heading.focus({ preventScroll: true });
     this.get(accepted[0]?.[0].job_id)?.node.scrollIntoView({ block: 'nearest' });
@@ -346,29 +472,74 @@ export const jobs = {
     } else {
       view = new JobView(job);
       this.views.set(job.job_id, view);
-      // Newest first. A job that was accepted here keeps its place.
-      const after = [...$('jobs').children].find((node) => {
-        const other = this.views.get(node.dataset.job)?.job.created_at;
-        return other && job.created_at && Date.parse(other) < Date.parse(job.created_at);
-      });
-      $('jobs').insertBefore(view.node, after ?? null);
     }
-    this.sift(view);
+    this.place(view);
     this.watch(view);
     tell('job-added', view);
     return view;
   },
 
-  /** Shows or hides a job by the filter. */
+  /** Held jobs come first, in a list of their own; in each list the newest job is first. */
+  place(view) {
+    if (this.views.get(view.job.job_id) !== view) return;
+    const { job, node } = view;
+    const place = view.held ? $('held-jobs') : $('jobs');
+    if (node.parentElement !== place) {
+      const hadFocus = node.contains(document.activeElement);
+      // A job that was accepted here keeps its place.
+      const after = [...place.children].find((other) => {
+        const created = this.views.get(other.dataset.job)?.job.created_at;
+        return created && job.created_at && Date.parse(created) < Date.parse(job.created_at);
+      });
+      place.insertBefore(node, after ?? null);
+      this.renderHeld();
+      if (hadFocus) ($('held-jobs').querySelector('h3') ?? view.heading).focus();
+    }
+    this.sift(view);
+  },
+
+  /** The heading of the held jobs, and the buttons that decide about all that are shown. */
+  renderHeld() {
+    const held = [...this.views.values()].filter((view) => view.held);
+    $('held').hidden = held.length === 0;
+    $('held-title').textContent = `${count(held.length, 'job')} ${held.length === 1 ? 'waits' : 'wait'} for approval`;
+    const shown = held.filter((view) => view.shownHash).length;
+    if ($('held-all').dataset.shown === String(shown)) return;
+    $('held-all').dataset.shown = String(shown);
+    const all = (what) =>
+      button(`${DECISIONS[what][0]} all ${shown}`, () => this.decideAll(what), { class: 'tall', 'data-test': `${what}-all` });
+    $('held-all').replaceChildren(...(shown > 1 ? [all('approve'), all('reject')] : []));
+  },
+
+  /** One decision for each job whose content is shown; one that fails stays and says why. */
+  async decideAll(what) {
+    const shown = [...this.views.values()].filter((view) => view.held && view.shownHash);
+    for (const view of shown) await view.act(what, { payload_sha256: view.shownHash });
+    announce(`${DECISIONS[what][1]}: ${count(shown.filter((view) => !view.held).length, 'job')}.`);
+    ($('held').hidden ? $('jobs-title') : $('held-title')).focus();
+  },
+
+  /** Finds held jobs, wherever they were made, and what became of those on show. */
+  async loadHeld() {
+    const page = await api('GET', `/ai/jobs?waiting_for=approval&limit=${MOST_HELD}`);
+    const known = new Set(list(page?.data).map((job) => job.job_id));
+    for (const job of list(page?.data)) this.add(job);
+    for (const view of this.views.values()) {
+      if (view.held && !known.has(view.job.job_id)) view.update(await api('GET', `/ai/jobs/${encodeURIComponent(view.job.job_id)}`));
+      this.watch(view);
+    }
+  },
+
+  /** Shows or hides a job by the filter, which is not for held jobs. */
   sift(view) {
-    const hide = this.filter !== '' && view.job.status !== this.filter;
+    const hide = this.filter !== '' && view.job.status !== this.filter && !view.held;
     if (hide && view.node.contains(document.activeElement)) $('jobs-title').focus();
     view.node.hidden = hide;
     this.count();
   },
 
   count() {
-    const shown = [...this.views.values()].filter((view) => !view.node.hidden).length;
+    const shown = [...this.views.values()].filter((view) => !view.node.hidden && !view.held).length;
     $('jobs-empty').hidden = shown > 0;
     $('jobs-empty').textContent =
       this.filter === ''
@@ -387,7 +558,7 @@ export const jobs = {
 
   /** Polls a job until it ends. */
   watch(view) {
-    if (view.watched || ended(view.job)) return;
+    if (view.watched || view.rests || ended(view.job)) return;
     view.watched = true;
     this.queue.push(view);
     this.pump();
@@ -415,7 +586,7 @@ export const jobs = {
       view.update(await api('GET', path, undefined, { timeout: (seconds + 20) * 1000 }));
       if (view.failures > 0) view.trouble.replaceChildren();
       view.failures = 0;
-      if (ended(view.job)) {
+      if (ended(view.job) || view.rests) {
         view.watched = false;
         this.announceEnd(view);
         return;
@@ -450,6 +621,7 @@ export const jobs = {
     const query = new URLSearchParams({ limit: String(PAGE), ...(filter && { status: filter }), ...(cursor && { cursor }) });
     try {
       const page = await api('GET', `/ai/jobs?${query}`);
+      await this.loadHeld();
       $('jobs-error').replaceChildren();
       for (const job of list(page?.data)) this.add(job);
       if (older || !this.cursors.has(filter)) this.cursors.set(filter, (page?.has_more && page.next_cursor) || null);
@@ -474,6 +646,10 @@ export const jobs = {
         this.load();
       });
     }
+    setInterval(() => {
+      // What is wrong with the server is told elsewhere.
+      if (!document.hidden) this.loadHeld().catch(() => {});
+    }, LOOK_EVERY);
     setInterval(() => {
       for (const view of this.views.values()) if (!ended(view.job)) view.tick();
     }, 1000);

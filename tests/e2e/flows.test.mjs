@@ -317,7 +317,7 @@ test('an edited mail has its fields checked and is sent as edited', async (t) =>
   await plan(page, THANKS);
   await by(page, 'edit').click();
   await by(page, 'edit-subject').fill('Something else');
-  await by(page, 'undo').click();
+  await by(page, 'undo-edit').click();
   assert.equal(await by(page, 'action').getByText('Edited').count(), 0);
   await by(page, 'action').getByText('Thanks for the meeting', { exact: true }).waitFor();
 });
