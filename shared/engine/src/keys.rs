@@ -53,7 +53,7 @@ pub enum NewKeyError {
 impl From<NewKeyError> for Problem {
     fn from(error: NewKeyError) -> Self {
         match error {
-            NewKeyError::AgentApproves => Self::invalid("/scopes", &error.to_string()),
+            NewKeyError::AgentApproves => Self::invalid("/scopes", error.to_string()),
             NewKeyError::Ledger(error) => error.into(),
         }
     }

@@ -95,7 +95,7 @@ pub async fn submit(world: &World, url: &str, told: &Told, key: &str, outlook: b
     let deadline = Instant::now() + PATIENCE;
     loop {
         let request = world.http.post(format!("{url}/ai/execute")).json(&body);
-        match ask(credential.into_iter().fold(request, |request, key| request.bearer_auth(key))).await {
+        match ask(credential.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth)).await {
             Some((202, answer)) => {
                 let id = answer["job_ids"][0].as_str().unwrap_or_default().to_owned();
                 told.answers.fetch_add(1, Ordering::Relaxed);
@@ -168,7 +168,7 @@ pub async fn decide(world: &World, told: &Told) {
             let path = format!("{}/ai/jobs/{}/{verb}", world.url(), text("job_id"));
             let request = world.http.post(path).json(&json!({ "payload_sha256": text("payload_sha256") }));
             let credential = world.keys.iter().map(|[sends, _]| sends);
-            match ask(credential.fold(request, |request, key| request.bearer_auth(key))).await {
+            match ask(credential.fold(request, reqwest::RequestBuilder::bearer_auth)).await {
                 None | Some((200 | 409 | 500.., _)) => {}
                 Some((status, answer)) => told.violation(format!("{key}: {verb} {status} {answer}")),
             }
@@ -179,7 +179,7 @@ pub async fn decide(world: &World, told: &Told) {
 async fn get(world: &World, path: &str) -> Option<(u16, Value)> {
     let request = world.http.get(format!("{}{path}", world.url()));
     let credential = world.keys.iter().map(|[sends, _]| sends);
-    ask(credential.fold(request, |request, key| request.bearer_auth(key))).await
+    ask(credential.fold(request, reqwest::RequestBuilder::bearer_auth)).await
 }
 
 /// Every job of the ledger, page by page; none when the API does not answer.

@@ -168,6 +168,7 @@ pub struct Found {
 
 /// One of the writes that happen together.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "most writes are of the large one")]
 pub enum Write {
     /// Writes a record over the one of its key.
     Put(Record, If),

@@ -83,12 +83,12 @@ impl Timing<'_> {
                 None => {
                     let asks = format!("Is “{about}” when {} should go out, or is it part of the text?", self.noun);
                     let options = [(SEND, "When to send it"), (TEXT, "Part of the text")];
-                    return Err(choice(
+                    return Err(Box::new(choice(
                         IS_SEND_AT,
                         &about,
                         asks,
                         options.map(|(value, label)| (value.into(), label.into())),
-                    ));
+                    )));
                 }
             }
         }
@@ -116,7 +116,7 @@ impl Timing<'_> {
         match self.answer(SEND_AT, SCHEDULE) {
             _ if !wants_time => Ok(None),
             Some(answer) => self.answered(answer, SCHEDULE, When::default()),
-            None => Err(self.question(SCHEDULE, "The request does not say for when to schedule it.", &[])),
+            None => Err(Box::new(self.question(SCHEDULE, "The request does not say for when to schedule it.", &[]))),
         }
     }
 
@@ -132,7 +132,7 @@ impl Timing<'_> {
             }
         }
         let about = shown(said);
-        Err(self.question(&about, &format!("The request does not say “{about}”."), &[]))
+        Err(Box::new(self.question(&about, &format!("The request does not say “{about}”."), &[])))
     }
 
     /// The time of a text that a planner means: in the same words, or in a part of them, or as the same moment.
@@ -205,7 +205,7 @@ impl Timing<'_> {
             return if is_usable {
                 Ok(Some(chosen))
             } else {
-                Err(self.ask(about, &Doubt { why, options: Vec::new() }))
+                Err(Box::new(self.ask(about, &Doubt { why, options: Vec::new() })))
             };
         }
         let said = When::read(answer).or_else(|| When::read(&format!("at {answer}")));
@@ -213,18 +213,18 @@ impl Timing<'_> {
             Some(said) => self
                 .meant(said.or(when), &shown(answer))
                 .map_err(|question| Box::new(Question { about: Some(about.to_owned()), ..*question })),
-            None => Err(self.question(about, &format!("I cannot read “{}” as a time.", shown(answer)), &[])),
+            None => Err(Box::new(self.question(about, &format!("I cannot read “{}” as a time.", shown(answer)), &[]))),
         }
     }
 
     fn meant(&self, when: When, about: &str) -> Result<Option<Moment>, Box<Question>> {
         match when.resolve(self.now) {
             Ok(moment) => Ok(Some(Moment::from(&moment))),
-            Err(doubt) => Err(self.ask(about, &doubt)),
+            Err(doubt) => Err(Box::new(self.ask(about, &doubt))),
         }
     }
 
-    fn ask(&self, about: &str, Doubt { why, options }: &Doubt) -> Box<Question> {
+    fn ask(&self, about: &str, Doubt { why, options }: &Doubt) -> Question {
         let zone = self.now.time_zone().iana_name().unwrap_or("UTC");
         let why = match why {
             Why::Repeats => format!("“{about}” comes again and again, and {} goes out once.", self.noun),
@@ -240,10 +240,10 @@ impl Timing<'_> {
     }
 
     /// Asks when to send: which of some moments, or in the person's own words.
-    fn question(&self, about: &str, why: &str, moments: &[Zoned]) -> Box<Question> {
+    fn question(&self, about: &str, why: &str, moments: &[Zoned]) -> Question {
         if moments.is_empty() {
             let asks = format!("{why} When should {} go out? Give a day and a time, or say now.", self.noun);
-            return Box::new(Question::new(ClarificationKind::Text, Some(about), SEND_AT, asks));
+            return Question::new(ClarificationKind::Text, Some(about), SEND_AT, asks);
         }
         let is_twice =
             |moment: &Zoned| moments.iter().filter(|other| other.datetime() == moment.datetime()).count() > 1;
@@ -263,14 +263,9 @@ impl Timing<'_> {
     }
 }
 
-fn choice(
-    topic: &str,
-    about: &str,
-    asks: String,
-    options: impl IntoIterator<Item = (String, String)>,
-) -> Box<Question> {
+fn choice(topic: &str, about: &str, asks: String, options: impl IntoIterator<Item = (String, String)>) -> Question {
     let options = options.into_iter().map(|(value, label)| ChoiceOption { value, label }).collect();
-    Box::new(Question { options: Some(options), ..Question::new(ClarificationKind::Choice, Some(about), topic, asks) })
+    Question { options: Some(options), ..Question::new(ClarificationKind::Choice, Some(about), topic, asks) }
 }
 
 fn is_at_once(said: &str) -> bool {
