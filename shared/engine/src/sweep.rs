@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::Job;
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::join_all;
 
 use crate::{
     Problem,
@@ -46,22 +46,23 @@ impl Sweeper {
             let now = self.clock.now();
             let overdue = self.jobs.ledger.overdue_jobs(now - self.visibility_timeout, AT_ONCE).await?;
             let is_new = |job: &Job| job.attempts == 0 && !job.is_queued();
-            let next = overdue.iter().filter_map(|job| Some((job.nudged(now).ok()?, is_new(job))));
-            let next: Vec<(Job, bool)> = next.collect();
-            let saves = next.into_iter().map(|(next, is_new)| self.save(next, is_new));
-            let saves: Vec<_> = stream::iter(saves).buffer_unordered(SIDE_BY_SIDE).collect().await;
             let mut nudged = Vec::new();
-            for (saved, next, is_new) in saves {
-                match saved {
-                    Ok(Save::Done) => {
-                        if is_new {
-                            count_enqueued(&next);
+            for jobs in overdue.chunks(SIDE_BY_SIDE) {
+                let next: Vec<(Job, bool)> =
+                    jobs.iter().filter_map(|job| Some((job.nudged(now).ok()?, is_new(job)))).collect();
+                let saves = join_all(next.iter().map(|(next, _)| self.jobs.ledger.save(next))).await;
+                for ((next, is_new), saved) in next.into_iter().zip(saves) {
+                    match saved {
+                        Ok(Save::Done) => {
+                            if is_new {
+                                count_enqueued(&next);
+                            }
+                            nudged.push(next);
                         }
-                        nudged.push(next);
+                        Ok(Save::Stale) => {}
+                        // A job that cannot be written does not keep the others from being found.
+                        Err(error) => failed = Some(error),
                     }
-                    Ok(Save::Stale) => {}
-                    // A job that cannot be written does not keep the others from being found.
-                    Err(error) => failed = Some(error),
                 }
             }
             if !nudged.is_empty() {
@@ -75,10 +76,6 @@ impl Sweeper {
         }
         let delivered = self.webhooks.sweep(self.clock.now() - self.visibility_timeout).await;
         failed.map_or(Ok(found + delivered?), |error| Err(error.into()))
-    }
-
-    async fn save(&self, next: Job, is_new: bool) -> (Result<Save, LedgerError>, Job, bool) {
-        (self.jobs.ledger.save(&next).await, next, is_new)
     }
 
     /// Erases what has expired.
