@@ -435,7 +435,9 @@ struct Stop<'a> {
 impl Future for Stop<'_> {
     type Output = Option<Twist>;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Twist>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Twist>> {
+        // Several calls may be under way at once, of which only those that are woken are polled again.
+        context.waker().wake_by_ref();
         let mut state = self.world.lock();
         let current = state.current;
         let task = &mut state.tasks[current];
