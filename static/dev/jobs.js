@@ -20,6 +20,7 @@ import {
   sleep,
   tell,
   time,
+  visible,
 } from './dom.js';
 import { fieldsOf, paramsView } from './params.js';
 import { connectButton, showProblem } from './problems.js';
@@ -352,7 +353,8 @@ class JobView {
     const hadFocus = this.buttons.contains(document.activeElement);
     this.buttons.replaceChildren(
       ...wanted.map(([label, what, body, test]) =>
-        button([label, el('span', { class: 'sr-only' }, ': ', foreign(this.title))], () => this.act(what, body), {
+        button(label, () => this.act(what, body), {
+          'aria-label': `${label}: ${visible(this.title)}`,
           class: test === 'approve' ? 'primary tall' : test ? 'tall' : 'small',
           'data-test': test ?? `job-${what}`,
           'data-outcome': body.outcome,

@@ -149,7 +149,7 @@ for (const width of [1280, 390]) {
         assert.ok(w >= 44 && h >= 44, `${hook} is ${w} × ${h}`);
       }
     }
-    const names = await by(page, 'approve').evaluateAll((nodes) => nodes.map((node) => node.textContent));
+    const names = await by(page, 'approve').evaluateAll((nodes) => nodes.map((node) => node.getAttribute('aria-label')));
     assert.equal(new Set(names).size, 2, 'each button says what it approves');
     if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/held-${width}.png`, fullPage: true });
   });

@@ -289,11 +289,16 @@ def make_keys(stack):
     check('{"status":"ok"}' in shown and "gmail.send" in shown, "the key opens the API", shown)
     stack.run("Connect Prometheus")
     stack.keys["prometheus"] = (stack.operator.folder / "orchestrator.key").read_text().strip()
-    for name, scope in (("auditor", "audit:read"), ("hooks", "webhooks:write")):
-        stack.keys[name] = stack.admin(command="keys create", workspace=WORKSPACE, scopes=[scope])["result"]["key"]
+    for name, scopes, agent in (
+        ("auditor", ["audit:read"], False),
+        ("hooks", ["webhooks:write"], False),
+        ("agent", ["actions:execute"], True),
+        ("approver", ["actions:preview", "actions:approve"], False),
+    ):
+        stack.keys[name] = stack.admin(command="keys create", workspace=WORKSPACE, scopes=scopes, agent=agent)["result"]["key"]
     check(all(key.startswith("orc_") for key in stack.keys.values()), "the first keys are in the deployed table")
     rows = stack.admin(command="keys list")["result"]
-    check([row["revoked_at"] is None for row in rows] == [False, True, True, True, True], "the list has each key", rows)
+    check([row["revoked_at"] is None for row in rows] == [False, True, True, True, True, True, True], "the list has each key", rows)
 
 
 def operators_commands(stack):
@@ -540,13 +545,13 @@ def consent(stack, fakes):
     check(status == 200, "an account is connected", status, page)
 
 
-def accept(stack, *names, text=None):
+def accept(stack, *names, text=None, key="app"):
     """Accepts mails of these subjects; returns their jobs."""
     actions = [
         {"action": "gmail.send", "client_request_id": name, "params": {"to": "john@example.com", "subject": name, "text": text or name}}
         for name in names
     ]
-    return stack.expect(202, "POST", "/ai/execute", {"actor_id": "ana", "actions": actions}, "app")["job_ids"]
+    return stack.expect(202, "POST", "/ai/execute", {"actor_id": "ana", "actions": actions}, key)["job_ids"]
 
 
 @contextlib.contextmanager
@@ -667,7 +672,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
 
 def webhooks(stack):
-    """The end of a job reaches an endpoint, from whichever function ends it, and however its message was lost."""
+    """A held job and the end of each reach an endpoint, from whichever function they come, and however a message was lost."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
@@ -697,6 +702,12 @@ def webhooks(stack):
             queued = in_queue(stack, stack.outputs["QueueUrl"])
             check(queued == [count, 0], f"of {count} overdue deliveries it queues each", queued)
         until("they are delivered", delivered)
+    (job_id,) = accept(stack, "asked for by an agent", key="agent")
+    until("the endpoint is told of a held job", lambda: ("/good", "job.held", job_id) in HEARD)
+    held = stack.expect(200, "GET", "/ai/jobs?waiting_for=approval", key="approver")["data"]
+    check([job["job_id"] for job in held] == [job_id], "it is the one that waits for approval", held)
+    stack.expect(200, "POST", f"/ai/jobs/{job_id}/approve", {"payload_sha256": held[0]["payload_sha256"]}, "approver")
+    check(ended(stack, job_id)["status"] == "completed", "an approved job is carried out")
     stack.expect(204, "DELETE", f"/webhooks/{gone}", key="hooks")
 
 

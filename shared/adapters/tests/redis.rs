@@ -159,6 +159,7 @@ async fn a_cluster_of_two_is_served_from_either_node_and_names_the_flag_that_it_
         contracts::job_cache::keeps_the_latest_version(cache, SystemClock.now(), seed()).await;
         contracts::queue(queue(&url, LONG), seed()).await;
     }
+    cache(&cluster_url(&nodes[0])).put_jobs(&jobs(40)).await.unwrap();
     let size = |node: &RedisServer| node.command("DBSIZE").trim_start_matches(':').parse::<usize>().unwrap();
     assert!(nodes.iter().all(|node| size(node) > 5), "the keys are spread over both");
 }

@@ -221,7 +221,7 @@ impl When {
         if let Some((count, unit @ (Unit::Minutes | Unit::Hours))) = self.wait {
             let minutes = i64::from(count) * if unit == Unit::Hours { 60 } else { 1 };
             let at = now.checked_add(SignedDuration::from_mins(minutes)).into_iter().collect();
-            return chosen(now, at, true, false);
+            return chosen(now, at, false);
         }
         let days = self.days(now.date());
         if days.is_empty() {
@@ -231,7 +231,7 @@ impl When {
         if hours.is_empty() {
             return doubt(Why::NoHour);
         }
-        let (mut moments, mut is_sure, mut is_skipped) = (Vec::new(), true, false);
+        let (mut moments, mut is_skipped) = (Vec::new(), false);
         for (day, (after, time)) in days.iter().flat_map(|day| hours.iter().map(move |hour| (day, hour))) {
             let Ok(day) = day.checked_add(Span::new().days(*after)) else { continue };
             let local = now.time_zone().to_ambiguous_zoned(day.to_datetime(*time));
@@ -239,7 +239,6 @@ impl When {
                 AmbiguousOffset::Unambiguous { .. } => moments.extend(local.compatible()),
                 AmbiguousOffset::Gap { .. } | AmbiguousOffset::Fold { .. } => {
                     is_skipped |= matches!(local.offset(), AmbiguousOffset::Gap { .. });
-                    is_sure = false;
                     moments.extend([local.clone().earlier(), local.later()].into_iter().flatten());
                 }
             }
@@ -252,8 +251,7 @@ impl When {
                 return Err(Doubt { why: Why::Past, options: self.instead(now, &moments) });
             }
         }
-        is_sure &= moments.len() == 1;
-        chosen(now, moments, is_sure, is_skipped)
+        chosen(now, moments, is_skipped)
     }
 
     /// What an hour of today that is past may mean: the same of tomorrow, or twelve hours later today.
@@ -372,19 +370,18 @@ impl When {
 }
 
 /// The one moment that is meant, if it is certain and can be planned.
-fn chosen(now: &Zoned, mut moments: Vec<Zoned>, is_sure: bool, is_skipped: bool) -> Result<Zoned, Doubt> {
+fn chosen(now: &Zoned, mut moments: Vec<Zoned>, is_skipped: bool) -> Result<Zoned, Doubt> {
     moments.sort();
     moments.dedup();
     let (many, all_past) = (moments.len() > 1, moments.iter().all(|moment| moment <= now));
     let latest = now.timestamp() + MAX_AHEAD;
     moments.retain(|moment| moment > now && moment.timestamp() <= latest);
     let why = match moments.as_slice() {
-        [moment] if is_sure => return Ok(moment.clone()),
+        [moment] if !many => return Ok(moment.clone()),
         _ if is_skipped => Why::Skipped,
         [] if all_past => Why::Past,
         [] => Why::TooFar,
-        _ if many || !is_sure => Why::Several,
-        _ => Why::TooFar,
+        _ => Why::Several,
     };
     Err(Doubt { why, options: moments })
 }
