@@ -17,7 +17,8 @@ use crate::{
     support::{Client, gmail, run},
 };
 
-const SCOPES: &str = "actions:preview,actions:execute,actions:approve,connections:write,metrics:read,audit:read";
+const SCOPES: &str =
+    "actions:preview,actions:execute,actions:approve,connections:write,webhooks:write,metrics:read,audit:read";
 const TEN_MINUTES: Fault = Fault::TooManyRequests { retry_after_s: Some(600) };
 
 /// Every record but the days on which keys were used.

@@ -651,6 +651,8 @@ impl State {
         let disturbs = match twist {
             Twist::Crash | Twist::Late => true,
             Twist::Fault => at_record,
+            // The lease ended, so another worker may take the job over before this one writes what it did, or did not do.
+            Twist::Overlap => at_record && self.job().is_some_and(|job| lease_has_ended(job, self.now)),
             _ => false,
         };
         self.excuse |= disturbs && task.sending;
@@ -660,4 +662,8 @@ impl State {
         self.refused |= matches!(twist, Twist::GateShut | Twist::DraftOnly) || twist == Twist::Downgrade && undrafted;
         self.refused |= self.mishaps > MISHAPS;
     }
+}
+
+fn lease_has_ended(job: &Job, now: Timestamp) -> bool {
+    job.lease.as_ref().is_some_and(|lease| lease.until <= now)
 }
