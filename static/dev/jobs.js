@@ -421,26 +421,19 @@ class JobView {
 }
 
 /** Where each recipient comes from, and who is outside, where the server tells. */
-const recipientsView = (recipients) =>
-  list(recipients).filter(isObject).length === 0
-    ? []
-    : [
-        el(
-          'ul',
-          { class: 'stack', 'data-test': 'recipients', 'aria-label': 'Recipients' },
-          list(recipients)
-            .filter(isObject)
-            .map(({ address, source, external }) =>
-              el(
-                'li',
-                { class: 'row' },
-                foreign(address),
-                source && el('span', { class: 'badge' }, 'from ', foreign(source)),
-                external === true && el('span', { class: 'badge sandbox' }, 'external'),
-              ),
-            ),
-        ),
-      ];
+const recipientsView = (recipients) => {
+  const told = list(recipients).filter((recipient) => isObject(recipient) && (recipient.source || recipient.external === true));
+  if (told.length === 0) return [];
+  const line = ({ address, source, external }) =>
+    el(
+      'li',
+      { class: 'row' },
+      foreign(address),
+      source && el('span', { class: 'badge' }, 'from ', foreign(source)),
+      external === true && el('span', { class: 'badge sandbox' }, 'external'),
+    );
+  return [el('ul', { class: 'stack', 'data-test': 'recipients', 'aria-label': 'Recipients' }, told.map(line))];
+};
 
 export const jobs = {
   views: new Map(),

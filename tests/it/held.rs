@@ -126,16 +126,17 @@ async fn the_operator_says_which_jobs_are_held() {
     let outside = json!({ "to": "ana@example.com", "bcc": ["bob@example.org", "eve@example.net"] });
     let inside = json!({ "to": ["Ana <ana@EXAMPLE.com>"], "cc": "bob@example.org", "reply_to": "eve@example.net" });
     let below = json!({ "to": "ana@mail.example.com" });
-    for (variables, params, because) in [
-        (vec![], &outside, json!([])),
-        (vec![own], &outside, json!([])),
-        (vec![own, ("REQUIRE_APPROVAL", "none")], &outside, json!([])),
-        (vec![own, external], &outside, json!(["external"])),
-        (vec![own, external], &inside, json!([])),
-        (vec![own, external], &below, json!(["external"])),
-        // Nobody is inside where no domain is the operator's own.
-        (vec![external], &inside, json!(["external"])),
-        (vec![own, ("REQUIRE_APPROVAL", "all")], &inside, json!(["all"])),
+    let eve = json!(["eve@example.net"]);
+    for (variables, params, because, external_recipients) in [
+        (vec![], &outside, json!([]), json!([])),
+        (vec![own], &outside, json!([]), eve.clone()),
+        (vec![own, ("REQUIRE_APPROVAL", "none")], &outside, json!([]), eve.clone()),
+        (vec![own, external], &outside, json!(["external"]), eve),
+        (vec![own, external], &inside, json!([]), json!([])),
+        (vec![own, external], &below, json!(["external"]), json!(["ana@mail.example.com"])),
+        // Nobody is inside where no domain is the operator's own, and nobody is said to be outside.
+        (vec![external], &inside, json!(["external"]), json!([])),
+        (vec![own, ("REQUIRE_APPROVAL", "all")], &inside, json!(["all"]), json!([])),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(folder.path(), &variables);
@@ -145,6 +146,10 @@ async fn the_operator_says_which_jobs_are_held() {
         let is_held = because != json!([]);
         assert_eq!(told["waiting_for"] == "approval", is_held, "{told}");
         assert_eq!(listed(&server, "approval").await.len(), usize::from(is_held));
+        let content = server.get(&format!("/ai/jobs/{id}/content")).await.body;
+        let recipients = content["recipients"].as_array().unwrap().iter();
+        let told: Value = recipients.filter(|one| one["external"] == true).map(|one| one["address"].clone()).collect();
+        assert_eq!(told, external_recipients, "{variables:?} {content}");
     }
     let folder = tempfile::tempdir().unwrap();
     for (name, value) in [

@@ -2,6 +2,7 @@
 
 use domain::{Address, Because, Job, RecipientDomains, RequireApproval, Rule, Terms};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use crate::{Caller, Problem, ProblemCode, ports::Call};
 
@@ -27,6 +28,17 @@ impl Default for ApprovalOptions {
             undo: SignedDuration::ZERO,
         }
     }
+}
+
+/// A recipient of a job, whoever reads it first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
+pub struct Recipient {
+    /// The address, without a display name.
+    #[cfg_attr(feature = "utoipa", schema(example = "john@example.com"))]
+    pub address: String,
+    /// It is outside the operator's own domains. Without `INTERNAL_DOMAINS` nothing is known to be outside.
+    pub external: bool,
 }
 
 /// Says on which terms a job is accepted, retried or approved.
@@ -74,6 +86,18 @@ impl ApprovalRules {
 
     fn is_external(&self, address: &Address) -> bool {
         self.internal == RecipientDomains::Any || !self.internal.allow(address)
+    }
+
+    /// Everybody whom an action reaches, each once.
+    pub(crate) fn recipients(&self, call: &dyn Call) -> Vec<Recipient> {
+        let mut recipients: Vec<Recipient> = Vec::new();
+        for param in call.addresses().into_iter().filter(|param| param.is_recipient) {
+            let (address, external) = (param.address.addr_spec(), !self.internal.allow(param.address));
+            if recipients.iter().all(|known| known.address != address) {
+                recipients.push(Recipient { address, external });
+            }
+        }
+        recipients
     }
 
     /// When a job may go that nobody has to approve from now on: at the time that was asked for, and, if it reaches people,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     Caller, Problem,
     accounts::Connection,
+    approval::Recipient,
     jobs::JobService,
     ports::{Call, Contents, Purpose, RenderContext, Rendered},
     preview::content_sha256,
@@ -70,6 +71,8 @@ pub struct JobContent {
     /// The SHA-256 of the text without Date and Message-ID and with a fixed boundary, as in the preview and in the
     /// result.
     pub content_sha256: Option<String>,
+    /// Everybody whom it reaches; empty once the contents are erased.
+    pub recipients: Vec<Recipient>,
     /// When the contents were erased.
     pub contents_erased_at: Option<Timestamp>,
     /// The action's own fields.
@@ -142,6 +145,7 @@ impl JobService {
             content_type: None,
             raw: None,
             content_sha256: known("content_sha256"),
+            recipients: Vec::new(),
             contents_erased_at: job.contents_erased_at(now),
             fields: Map::new(),
         };
@@ -150,6 +154,7 @@ impl JobService {
         }
         let Some(contents) = self.jobs.ledger.contents(id).await? else { return Ok(content) };
         let call = self.call(&job, &contents).await?;
+        content.recipients = self.approval.recipients(&*call);
         let from = self.sender(&job, content.from.as_deref()).await?;
         let date = Some(job.finished_at.unwrap_or(now));
         let Rendered { content_type, body } =
