@@ -671,8 +671,16 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def make_due(stack, deliveries):
+    table = stack.aws("dynamodb")
+    for delivery in deliveries:
+        key = {"pk": {"S": f"DELIVERY#{delivery}"}, "sk": {"S": "DELIVERY"}}
+        due = {"UpdateExpression": "SET due_at = :past, due = :past", "ExpressionAttributeValues": {":past": {"N": "1"}}}
+        table.update_item(TableName=stack.table(), Key=key, **due)
+
+
 def webhooks(stack):
-    """A held job and the end of each reach an endpoint, from whichever function they come, and however a message was lost."""
+    """The end of a job reaches an endpoint, from whichever function ends it, and however its message was lost."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
@@ -693,34 +701,38 @@ def webhooks(stack):
         with paused(stack) as purge:
             tests = [stack.expect(202, "POST", f"/webhooks/{good}/test", {}, "hooks")["webhook_id"] for _ in range(count)]
             purge()
-            table = stack.aws("dynamodb")
-            for delivery in tests:
-                key = {"pk": {"S": f"DELIVERY#{delivery}"}, "sk": {"S": "DELIVERY"}}
-                due = {"UpdateExpression": "SET due_at = :past, due = :past", "ExpressionAttributeValues": {":past": {"N": "1"}}}
-                table.update_item(TableName=stack.table(), Key=key, **due)
+            make_due(stack, tests)
             sweep(stack)
             queued = in_queue(stack, stack.outputs["QueueUrl"])
             check(queued == [count, 0], f"of {count} overdue deliveries it queues each", queued)
         until("they are delivered", delivered)
+    stack.expect(204, "DELETE", f"/webhooks/{gone}", key="hooks")
+
+
+def held(stack):
+    """What an agent asks for waits for a person, who is told of it."""
     (job_id,) = accept(stack, "asked for by an agent", key="agent")
     until("the endpoint is told of a held job", lambda: ("/good", "job.held", job_id) in HEARD)
     held = stack.expect(200, "GET", "/ai/jobs?waiting_for=approval", key="approver")["data"]
     check([job["job_id"] for job in held] == [job_id], "it is the one that waits for approval", held)
     stack.expect(200, "POST", f"/ai/jobs/{job_id}/approve", {"payload_sha256": held[0]["payload_sha256"]}, "approver")
     check(ended(stack, job_id)["status"] == "completed", "an approved job is carried out")
-    stack.expect(204, "DELETE", f"/webhooks/{gone}", key="hooks")
 
 
 def all_told(stack):
     """Each job that ended since then was told of."""
     jobs = stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
-    (good,) = stack.expect(200, "GET", "/webhooks", key="app")["data"]
+    (good,) = stack.expect(200, "GET", "/webhooks", key="hooks")["data"]
     ended = {job["job_id"] for job in jobs if job["finished_at"] and job["finished_at"] > good["created_at"]}
 
     def told():
         return {job for path, _, job in HEARD if path == "/good"}
 
     check(len(ended) > 5, "jobs have ended in the worker, for a caller and as dead letters", ended)
+    listed = stack.expect(200, "GET", f"/webhooks/{good['id']}/deliveries?limit=100", key="hooks")["data"]
+    # Their messages were purged with those of jobs.
+    make_due(stack, [delivery["webhook_id"] for delivery in listed if delivery["status"] == "pending"])
+    sweep(stack)
     until("the end of each job was told", lambda: ended <= told())
 
 
@@ -965,6 +977,7 @@ def checks(stack, fakes, parameters):
     never_claimed(stack)
     given_up(stack)
     woken(stack, fakes)
+    held(stack)
     all_told(stack)
     long_texts(stack)
     seldom(stack)

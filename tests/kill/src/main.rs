@@ -9,6 +9,7 @@ mod client;
 mod flushed;
 mod identical;
 mod killed;
+mod listener;
 mod process;
 mod stage;
 mod stopped;

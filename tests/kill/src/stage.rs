@@ -13,7 +13,7 @@ use kill::{Point, Trap};
 use tokio::task::JoinHandle;
 
 use crate::{
-    client::{Told, decide, drained, list},
+    client::{Seen, Told, decide, drained, kind, list},
     process::{Process, until},
     verdict::{Faults, Row, judge},
     world::World,
@@ -135,6 +135,11 @@ impl Stage {
         world.fakes.randomly(None);
         let within = Duration::from_secs(150 + 5 * u64::from(world.pace.visibility));
         let seen = drained(world, told, within).await;
+        // A delivery that was refused is tried again after some seconds, and one whose message was lost after a sweep.
+        until(within, || unheard(world, &seen).is_empty()).await;
+        for (job, event) in unheard(world, &seen) {
+            told.violation(format!("{}: the endpoint was not told of {event}", job.key));
+        }
         if let Some(decider) = &self.decider {
             decider.abort();
         }
@@ -156,6 +161,21 @@ impl Stage {
         let row = judge(world, told, &read, faults, self.began.elapsed());
         (row, lock(&self.sprung).clone())
     }
+}
+
+/// The events that the webhook endpoint was not told of, with their jobs.
+fn unheard<'s>(world: &World, seen: &'s [Seen]) -> Vec<(&'s Seen, &'static str)> {
+    let Some(listener) = &world.listener else { return Vec::new() };
+    let events = seen.iter().flat_map(|job| {
+        let end = match (job.status.as_str(), job.code.as_deref()) {
+            ("completed", _) => "job.completed",
+            (_, Some("outcome-unknown")) => "job.unknown",
+            _ => "job.failed",
+        };
+        let held = (kind(&job.key) == 'h').then_some("job.held");
+        held.into_iter().chain([end]).map(move |event| (job, event))
+    });
+    events.filter(|(job, event)| !listener.has_heard(event, &job.job_id)).collect()
 }
 
 /// A place for one process at a time.

@@ -23,7 +23,7 @@ use fakes::{Fakes, Provider, Token};
 use kill::Trap;
 use tempfile::TempDir;
 
-use crate::process::Process;
+use crate::{listener::Listener, process::Process};
 
 /// What brings jobs to workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub struct World {
     pub http: reqwest::Client,
     /// The API keys of the callers, where jobs of all kinds are mixed: one that sends and approves, one that is draft-only.
     pub keys: Option<[String; 2]>,
+    /// The webhook endpoint, where jobs of all kinds are mixed.
+    pub listener: Option<Listener>,
     environment: Vec<(String, String)>,
     _folder: TempDir,
 }
@@ -95,14 +97,33 @@ impl World {
         let variables = [
             ("REQUIRE_APPROVAL", "external"),
             ("INTERNAL_DOMAINS", "example.com"),
+            ("WEBHOOK_ALLOW_HOSTS", "127.0.0.1"),
             ("LIMIT_REQUESTS_PER_KEY", "1000000"),
             ("LIMIT_REQUESTS_PER_WORKSPACE", "1000000"),
         ];
         let mut world = Self::start_with_variables(shared, name, queue, scope, pace, &variables).await;
-        let scopes = "actions:preview,actions:execute,actions:approve";
+        let scopes = "actions:preview,actions:execute,actions:approve,webhooks:write";
         let create = ["keys", "create", "--workspace", "local", "--scopes", scopes];
         world.keys = Some([world.key(&create).await, world.key(&[&create[..], &["--draft-only"]].concat()).await]);
+        let (listener, url) = Listener::start().await;
+        world.listener = Some(listener);
+        world.add_endpoint(&url).await;
         world
+    }
+
+    /// Adds a webhook endpoint by an API of its own.
+    async fn add_endpoint(&self, url: &str) {
+        let _api = self.api(&[]);
+        let key = &self.keys.as_ref().expect("a mixed deployment has keys")[0];
+        let body = serde_json::json!({ "url": url });
+        for _ in 0..600 {
+            let request = self.http.post(format!("{}/webhooks", self.url())).bearer_auth(key).json(&body);
+            if request.send().await.is_ok_and(|answer| answer.status() == 201) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no webhook endpoint is added");
     }
 
     /// The API key that this command makes.
@@ -172,8 +193,9 @@ impl World {
         let http = client(options);
         let redis = tokio::sync::Mutex::new(redis);
         let shared = Arc::clone(shared);
-        let keys = None;
-        let world = Self { shared, name, queue, scope, pace, redis, fakes, http, keys, environment, _folder: folder };
+        let (keys, listener) = (None, None);
+        let world =
+            Self { shared, name, queue, scope, pace, redis, fakes, http, keys, listener, environment, _folder: folder };
         let mut table = world.orchestrator("create-table");
         assert!(crate::process::until(Duration::from_mins(1), || table.has_ended()).await, "create-table does not end");
         world
