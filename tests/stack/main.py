@@ -762,7 +762,8 @@ def seldom(stack):
     check(len(entries) == 1, "an audit may have one entry", entries)
     with paused(stack):
         ready, waiting = accept(stack, "ready", "waiting")
-        change(stack, waiting, not_before="2030-01-01T00:00:00Z")
+        # No longer than a queue can hold a message.
+        change(stack, waiting, not_before=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600)))
         # A new process, and nothing in the cache.
         stack.use_door("Worker")
         stack.redis.flush()
