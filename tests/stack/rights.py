@@ -63,9 +63,19 @@ def allows(right, request):
 
 
 # What takes a deployment of another shape: two workspaces with one account, a single head of the audit, entries of an
-# audit that an earlier version wrote; a look at several unclaimed jobs at once, or at one; a token that is renewed when no
-# job has brought a data key.
+# audit that an earlier version wrote; a look at several unclaimed jobs at once, or at one; several that are due in one
+# partition of the index; a token that is renewed, or a job that is accepted, when no plan or job has brought a data key;
+# records of more than one item, which what is deflated seldom is.
 RARE = {
+    ("Admin", "dynamodb:GetItem", "AUDIT#*"),
+    ("Admin", "dynamodb:BatchGetItem", "AUDIT#*"),
+    ("Execute", "dynamodb:Query", "PLAN#*"),
+    ("Execute", "kms:GenerateDataKey", None),
+    ("Jobs", "dynamodb:Query", "JOB#*"),
+    ("Plan2", "dynamodb:Query", "PLAN#*"),
+    ("Sweep", "dynamodb:BatchGetItem", "DELIVERY#*"),
+    ("Sweep", "dynamodb:BatchGetItem", "JOB#*"),
+    ("Worker", "dynamodb:Query", "JOB#*"),
     ("Connect", "dynamodb:BatchGetItem", "CONNECTION#*"),
     ("Sweep", "dynamodb:GetItem", "CHAIN#*"),
     ("Jobs", "dynamodb:GetItem", "AUDIT#*"),
