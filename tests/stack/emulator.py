@@ -20,7 +20,7 @@ def named(attributes):
     def create(logical_id, _properties, stack_name):
         return f"{stack_name}-{logical_id}", attributes
 
-    def update(physical_id, _before, _after, _stack_name):
+    def update(physical_id, _before, _after, *_names):
         return physical_id, attributes
 
     return {"create": create, "update": update, "delete": lambda _physical_id, _properties: None}
@@ -36,7 +36,11 @@ def unless_of_several_metrics(of_one):
 
         return run
 
-    return of_one | {step: choose(step) for step in ("create", "delete")}
+    def update(physical_id, before, after, *rest):
+        handlers = named({}) if "Metrics" in after else of_one
+        return handlers["update"](physical_id, before, after, *rest)
+
+    return of_one | {step: choose(step) for step in ("create", "delete")} | {"update": update}
 
 
 def with_names_of_the_api(of_api):

@@ -12,6 +12,7 @@ HERE = pathlib.Path(__file__).parent
 TEXT = (ROOT / "docs" / "OPERATIONS.md").read_text()
 
 OWN_MACHINE = "changes the machine that it runs on: its users and its programs"
+CANARY = "the emulator has no CodeDeploy; scripts/test checks the template that it deploys"
 CONTAINERS = "needs images of a registry"
 LOCAL = "`scripts/stack-test --sam-local` runs it, where Docker and its image of Lambda are"
 WORK_TREE = "would change the work tree that is tested"
@@ -35,6 +36,11 @@ LEFT_OUT = {
     "docker buildx build -f infra/Dockerfile --platform linux/amd64,linux/arm64 --build-context "
     "build=target/release-artifacts .": CONTAINERS,
     "sam deploy --parameter-overrides 'Name=value'": "is the shape of a command",
+    "aws xray batch-get-traces --trace-ids 1-…": "is the shape of a command",
+    "scripts/canary > infra/canary.yaml": CANARY,
+    "sam build --template-file infra/canary.yaml": CANARY,
+    "sam deploy --parameter-overrides 'Settings=AI_PROVIDER=bedrock;AI_MODEL=openai.gpt-oss-120b-1:0;"
+    "AI_FALLBACK_MODEL=openai.gpt-oss-20b-1:0;AI_MAX_OUTPUT_TOKENS=3000'": "the emulator has no models; tests/it/bedrock.rs asks a fake",
 }
 # Every command of this section is left out.
 SECTIONS_LEFT_OUT = {"On this machine": LOCAL}
