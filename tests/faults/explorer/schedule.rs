@@ -194,7 +194,9 @@ impl Scheduler<'_> {
                 self.poll(task, None);
             }
             Twist::DraftOnly => {
-                state.draft_only_since = state.job().map(|job| job.fence);
+                // A worker that was overtaken asks for itself alone: the one with the job may have asked before.
+                let asks = state.tasks[state.current].fence;
+                state.draft_only_since = state.job().map(|job| job.fence + u64::from(asks < job.fence));
                 drop(state);
                 self.poll(task, None);
             }

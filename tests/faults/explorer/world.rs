@@ -301,7 +301,7 @@ pub struct Task {
     /// When its lease ends.
     pub deadline: Timestamp,
     /// The fence of its claim.
-    fence: u64,
+    pub fence: u64,
     /// It has marked a send as begun, and written nothing since.
     pub sending: bool,
 }
