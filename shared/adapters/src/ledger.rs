@@ -137,6 +137,24 @@ impl<R: Records> RecordLedger<R> {
             _ => Save::Done,
         })
     }
+
+    /// Writes a version of a record, with the deliveries of a notice, and sends their messages.
+    async fn save_and_tell(
+        &self,
+        record: Record,
+        condition: If,
+        mut more: Vec<Write>,
+        entry: Option<AuditEntry>,
+        notice: Option<Notice>,
+    ) -> Result<Save, LedgerError> {
+        let told = Told::default();
+        more.extend(told.write(notice.into_iter().collect()));
+        let saved = self.save_version(record, condition, more, entry).await?;
+        if saved == Save::Done {
+            self.announce(&told.take()).await;
+        }
+        Ok(saved)
+    }
 }
 
 #[async_trait]
@@ -172,8 +190,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
 
     async fn save(&self, job: &Job) -> Result<Save, LedgerError> {
         let before = If::Version(job.revision.saturating_sub(1).to_string());
-        let (mut more, entry, told) = (Vec::new(), job.audit(), Told::default());
-        more.extend(told.write(Notice::of_job(job).into_iter().collect()));
+        let (mut more, entry) = (Vec::new(), job.audit());
         // Only an audited version ends a job or opens it again, and so changes when its contents expire.
         if entry.is_some() {
             more.push(Write::Expire(contents_key(job.job_id), job.contents_expire_at()));
@@ -183,11 +200,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
                 more.push(Write::Put(sent, If::Any));
             }
         }
-        let saved = self.save_version(job_record(job)?, before, more, entry).await?;
-        if saved == Save::Done {
-            self.announce(&told.take()).await;
-        }
-        Ok(saved)
+        self.save_and_tell(job_record(job)?, before, more, entry, Notice::of_job(job)).await
     }
 
     async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError> {
@@ -397,17 +410,11 @@ impl<R: Records> Connections for RecordLedger<R> {
         record.version = Some(connection.version.to_string());
         record.list = Some((account_list(connection.provider, &connection.account), connection.workspace.to_string()));
         let condition = over.map_or(If::Free, |over| If::Version(over.to_string()));
-        let told = Told::default();
         let notice = connection.needs_reauth_since.map(|since| {
             let StoredConnection { workspace, provider, version, .. } = connection;
             Notice::of_connection(workspace, *provider, *version, since)
         });
-        let more = told.write(notice.into_iter().collect()).into_iter().collect();
-        let saved = self.save_version(record, condition, more, None).await?;
-        if saved == Save::Done {
-            self.announce(&told.take()).await;
-        }
-        Ok(saved)
+        self.save_and_tell(record, condition, Vec::new(), None, notice).await
     }
 
     async fn delete_connection(

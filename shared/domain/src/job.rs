@@ -20,7 +20,7 @@ pub const CONTENTS_DAYS: i64 = 7;
 /// A job that has waited this many hours gives up.
 const GIVE_UP_AFTER_HOURS: i64 = 24;
 /// No queue holds a message for longer: the longest delay of SQS.
-const LONGEST_IN_QUEUE: SignedDuration = SignedDuration::from_mins(15);
+pub const LONGEST_IN_QUEUE: SignedDuration = SignedDuration::from_mins(15);
 /// How long before the end of a longer wait a sweep has to look at the job, to queue it in time.
 const SWEPT_BEFORE: SignedDuration = SignedDuration::from_mins(3);
 

@@ -50,7 +50,8 @@ pub use ids::{
     WorkspaceId,
 };
 pub use job::{
-    CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobEvent, JobStatus, Lease, NewJob, Outcome, State, WaitingFor,
+    CONTENTS_DAYS, Evidence, InvalidTransition, Job, JobEvent, JobStatus, LONGEST_IN_QUEUE, Lease, NewJob, Outcome,
+    State, WaitingFor,
 };
 pub use job_error::{JobError, JobErrorCode};
 pub use key::{ApiKey, KeyRecord};

@@ -4,7 +4,7 @@ use domain::{Address, Because, Job, RecipientDomains, RequireApproval, Rule, Ter
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::{Caller, Problem, ProblemCode, ports::Call};
+use crate::{Caller, Problem, ProblemCode, job_contents::reached, ports::Call};
 
 /// When jobs are held, and for how long they wait.
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ impl ApprovalRules {
         match self.options.require {
             RequireApproval::None => {}
             RequireApproval::External => {
-                let leaves = call.addresses().iter().any(|param| param.is_recipient && self.is_external(param.address));
+                let leaves = call.recipients().iter().any(|param| self.is_external(param.address));
                 because.extend(leaves.then_some(Because::External));
             }
             RequireApproval::All => because.push(Because::All),
@@ -90,14 +90,9 @@ impl ApprovalRules {
 
     /// Everybody whom an action reaches, each once.
     pub(crate) fn recipients(&self, call: &dyn Call) -> Vec<Recipient> {
-        let mut recipients: Vec<Recipient> = Vec::new();
-        for param in call.addresses().into_iter().filter(|param| param.is_recipient) {
-            let (address, external) = (param.address.addr_spec(), !self.internal.allow(param.address));
-            if recipients.iter().all(|known| known.address != address) {
-                recipients.push(Recipient { address, external });
-            }
-        }
-        recipients
+        let recipient =
+            |address: &Address| Recipient { address: address.addr_spec(), external: !self.internal.allow(address) };
+        reached(call).into_iter().map(recipient).collect()
     }
 
     /// When a job may go that nobody has to approve from now on: at the time that was asked for, and, if it reaches people,

@@ -218,8 +218,8 @@ impl Planner {
             let (_, call) = self.catalogue.parse(None, action.action.as_str(), &action.params)?;
             let addresses = call.addresses();
             verdict.invented.extend(strangers(prompt, addresses.iter().map(|param| param.address)));
-            let reached = addresses.iter().filter(|param| param.is_recipient).map(|param| bare(param.address));
-            planned.push((action.action.as_str(), reached.collect()));
+            let reached = call.recipients().into_iter().map(|param| bare(param.address)).collect();
+            planned.push((action.action.as_str(), reached));
         }
         let to = |expected: &Expected| expected.to.iter().map(|to| to.to_ascii_lowercase()).collect();
         let mut wanted: Vec<_> = case.actions.iter().map(|action| (action.action.as_str(), to(action))).collect();

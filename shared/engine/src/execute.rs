@@ -7,8 +7,8 @@ use std::{
 };
 
 use domain::{
-    ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, NewJob, PlanId, Provider, Rule, SendAt, Via,
-    WorkspaceId, payload_hash,
+    ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, MAX_AHEAD, NewJob, PlanId, Provider, Rule, SendAt,
+    Via, WorkspaceId, payload_hash,
 };
 use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
@@ -39,8 +39,6 @@ use crate::{
 /// How often an insert that met other requests with the same keys is tried again.
 const ROUNDS: usize = 5;
 
-/// The latest time that a request may name, from now.
-const LATEST_SEND_AT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// How long ago the time may be that a request names: its clock may differ from ours, and the request takes a while.
 const EARLIEST_SEND_AT: SignedDuration = SignedDuration::from_mins(1);
 
@@ -108,7 +106,7 @@ impl Times {
     fn of(self, actions: &[RequestedAction]) -> Result<Vec<Option<Timestamp>>, Problem> {
         let times = actions.iter().map(|action| self.of_all.or(action.send_at).map(|SendAt(then)| then));
         let times: Vec<_> = times.collect();
-        match times.iter().position(|then| then.is_some_and(|then| then > self.now + LATEST_SEND_AT)) {
+        match times.iter().position(|then| then.is_some_and(|then| then > self.now + MAX_AHEAD)) {
             Some(place) => Err(Problem::invalid(&self.pointer(place), "must be at most 90 days ahead")),
             None => Ok(times),
         }

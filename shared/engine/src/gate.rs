@@ -123,7 +123,7 @@ impl Gate {
         })?;
         let addresses = call.addresses();
         if let Some(rule) = permissions.draft_only
-            && !spec.may_be_draft_only(addresses.iter().any(|param| param.is_recipient))
+            && !spec.may_be_draft_only(!call.recipients().is_empty())
         {
             let detail = format!("{action} reaches people and leaves no draft, and only drafts are allowed here");
             return Err(Problem::at(ProblemCode::ActionNotAllowed, "/action", detail).by_rule(rule));

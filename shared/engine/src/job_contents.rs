@@ -1,6 +1,8 @@
 //! What jobs are about: a summary for lists, and what was or will be sent. Both are opened from the sealed params, for as
 //! long as these are kept.
 
+use std::collections::HashSet;
+
 use domain::{Address, Effect, Job, JobId, Scope, Via};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -42,17 +44,18 @@ pub struct JobSummary {
 
 impl JobSummary {
     pub(crate) fn of(call: &dyn Call) -> Self {
-        let mut recipients: Vec<String> = Vec::new();
-        for param in call.addresses().into_iter().filter(|param| param.is_recipient) {
-            let address = param.address.addr_spec();
-            if !recipients.contains(&address) {
-                recipients.push(address);
-            }
-        }
+        let mut recipients: Vec<String> = reached(call).into_iter().map(Address::addr_spec).collect();
         let more = recipients.len().saturating_sub(RECIPIENTS);
         recipients.truncate(RECIPIENTS);
         Self { title: call.title().chars().take(TITLE).collect(), recipients, more, draft: None }
     }
+}
+
+/// Everybody whom an action reaches, each once.
+pub(crate) fn reached(call: &dyn Call) -> Vec<&Address> {
+    let mut known = HashSet::new();
+    let recipients = call.recipients().into_iter().map(|param| param.address);
+    recipients.filter(|address| known.insert(address.addr_spec())).collect()
 }
 
 /// What a job sent or will send. The rest of its fields are the action's own, such as `to`, `subject` and `text`.

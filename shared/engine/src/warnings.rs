@@ -55,7 +55,7 @@ impl Lookout {
     pub(crate) async fn warnings(&self, proposal: Proposal<'_>) -> Result<Vec<Warning>, LedgerError> {
         let mut warnings = proposal.call.warnings();
         warnings.extend(about_texts(proposal));
-        let recipients = proposal.call.addresses().into_iter().filter(|param| param.is_recipient);
+        let recipients = proposal.call.recipients().into_iter();
         let outside = recipients.filter(|param| !self.internal.allow(param.address));
         warnings.extend(outside.map(|param| {
             let text = format!("{} is outside of your own domains.", param.address.shown());
@@ -94,8 +94,7 @@ impl Lookout {
 
 /// Whom an action reaches with which content; none for an action that reaches nobody.
 pub(crate) fn content_hash(effect: Effect, call: &dyn Call) -> Option<ContentHash> {
-    let mut recipients = call.addresses();
-    recipients.retain(|param| param.is_recipient);
+    let recipients = call.recipients();
     if recipients.is_empty() || matches!(effect, Effect::Read | Effect::Draft) {
         return None;
     }

@@ -119,6 +119,13 @@ pub trait Call: Send + Sync {
         Vec::new()
     }
 
+    /// The addresses that it reaches.
+    fn recipients(&self) -> Vec<ParamAddress<'_>> {
+        let mut recipients = self.addresses();
+        recipients.retain(|param| param.is_recipient);
+        recipients
+    }
+
     /// The same call with its addresses replaced, one by one; none for a call without addresses.
     fn map_addresses(&self, _: &mut dyn FnMut(Address) -> Address) -> Option<Box<dyn Call>> {
         None

@@ -8,7 +8,7 @@ use std::{
 
 use domain::{
     AuditBy, AuditEntry, AuditEvent, Delivery, DeliveryFault, DeliveryId, DeliveryStatus, Disabled, DisabledBecause,
-    EndpointId, WebhookEvent, WorkspaceId,
+    EndpointId, LONGEST_IN_QUEUE, WebhookEvent, WorkspaceId,
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -23,8 +23,6 @@ use crate::{
 
 /// Time to write down what came of an attempt, beside the attempt's own.
 const MARGIN: Duration = Duration::from_secs(3);
-/// A longer wait needs no message: the sweep finds the delivery.
-const LONGEST_DELAY: Duration = Duration::from_mins(15);
 /// How long to wait for a ledger or vault that does not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(15);
 /// At most this many deliveries in one sweep; the next sweep takes the rest.
@@ -210,7 +208,8 @@ pub(crate) struct Later(pub(crate) Duration);
 fn wait_for(delivery: &Delivery, now: Timestamp) -> Result<(), Later> {
     let waits = delivery.status == DeliveryStatus::Pending && delivery.leased_until.is_none();
     let rest = remaining(delivery, now);
-    if waits && rest <= LONGEST_DELAY { Err(Later(rest)) } else { Ok(()) }
+    // A longer wait needs no message: the sweep finds the delivery.
+    if waits && rest <= LONGEST_IN_QUEUE.unsigned_abs() { Err(Later(rest)) } else { Ok(()) }
 }
 
 fn remaining(delivery: &Delivery, now: Timestamp) -> Duration {

@@ -254,8 +254,7 @@ impl Run<'_> {
         let effect = spec.effect.of_job(self.job.draft_only);
         let rendered = self.render(call, from.clone())?;
         let now = self.worker.clock.now();
-        let recipients = call.addresses().into_iter().filter(|param| param.is_recipient);
-        let recipients: Vec<String> = recipients.map(|param| param.address.to_string()).collect();
+        let recipients: Vec<String> = call.recipients().iter().map(|param| param.address.to_string()).collect();
         let entry = json!({
             "provider": self.job.provider,
             "action": self.job.action,
