@@ -4,7 +4,7 @@
 A call outline is a fenced block ```outline. Each line has a file below shared/ and functions that it defines, and may end
 with a comment:
 
-    web/src/routes/plan2.rs  plan2()  reads the body
+    web/src/endpoints/plan2.rs  handler()  reads the body
 
 Checks the .md files that git tracks, or those named. Links to other hosts are not followed.
 """

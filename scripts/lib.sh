@@ -33,6 +33,17 @@ python_tools() { # NAME
   sha256sum < "$list" > "$tools/$1/installed"
 }
 
+# Downloads the packages of scripts/tools/NAME.txt, with the hashes of NAME.lock, into $tools/NAME, for their data.
+python_files() { # NAME
+  local list=scripts/tools/$1.txt lock
+  ! installed "$1" "$list" || return 0
+  lock=$(hashes "$1")
+  missing "the files of $list in $tools/$1"
+  rm -rf "${tools:?}/$1"
+  "$tools/planner/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$tools/$1" --require-hashes --requirement "$lock"
+  sha256sum < "$list" > "$tools/$1/installed"
+}
+
 # Prints the lock of a list of Python packages, unless it is of other versions.
 hashes() { # NAME
   local list=scripts/tools/$1.txt lock=scripts/tools/$1.lock

@@ -128,8 +128,7 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("cargo metadata has text here")
 }
 
-/// The Rust files below a folder, except in hidden and target folders.
-/// The files below a path, or the file itself, with one of these extensions.
+/// The files with one of these extensions: the path itself, or all below it except in hidden and target folders.
 fn files(path: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];

@@ -15,3 +15,25 @@ export function el(tag, props = {}, ...children) {
 /** Flattens children and drops the empty ones; `condition && node` may leave a hole. */
 export const present = (children) =>
   children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false && child !== '');
+
+/** A button that copies a text, and says so. `what` names the text for screen readers. */
+export function copyButton(text, what) {
+  const said = el('span', { role: 'status' }, 'Copy');
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(typeof text === 'function' ? text() : text);
+      said.textContent = 'Copied';
+    } catch {
+      said.textContent = 'Select it and copy';
+    }
+    setTimeout(() => {
+      said.textContent = 'Copy';
+    }, 2000);
+  };
+  return el(
+    'button',
+    { type: 'button', class: 'small', 'data-test': 'copy', onclick: copy },
+    said,
+    el('span', { class: 'sr-only' }, ` ${what}`),
+  );
+}

@@ -9,8 +9,10 @@ export const catalogue = new Map();
 export const providers = new Map();
 /** Each provider's connection: its mode, its address, whether it can be connected here. */
 export const connections = new Map();
-/** The last result of connecting or disconnecting, by provider: `{ text }`, `{ text, href }` or `{ error }`. */
+/** The last result of connecting or disconnecting, by provider: `{ text }`, `{ text, href }`, `{ setup }` or `{ error }`; or `{ asks }`, how many jobs a disconnection would stop. */
 export const notes = new Map();
+/** Whose credential this tab has, as GET /whoami tells it; null while it is unknown. */
+export let whoami = null;
 /** Why the catalogue could not be read, or null. */
 export let failure = null;
 let connecting = false;
@@ -30,6 +32,12 @@ const EFFECTS = [
   ['read', 'Reads from the connected account and changes nothing.'],
 ];
 
+/** Whether what this page does is real: `sandbox`, `live` or `mixed`; null while it is unknown. */
+export function pageMode() {
+  const modes = new Set([...connections.values()].map(({ mode }) => (mode === 'sandbox' ? 'sandbox' : 'live')));
+  return modes.size > 1 ? 'mixed' : ([...modes][0] ?? null);
+}
+
 /** What executing these actions does, in a sentence; empty if that is unknown. */
 export function consequence(actions) {
   if (actions.every(({ provider }) => modeOf(provider) === 'sandbox')) {
@@ -44,14 +52,16 @@ export async function loadAccounts() {
   try {
     const answer = await api('GET', '/actions');
     const [actions, known] = [list(answer?.data).filter(isObject), list(answer?.providers).filter(isObject)];
-    const statuses = await Promise.all(
-      known.map(({ id }) =>
+    const [who, ...statuses] = await Promise.all([
+      api('GET', '/whoami'),
+      ...known.map(({ id }) =>
         api('GET', `/oauth/${encodeURIComponent(asText(id))}/status`).catch((error) => {
           if (error.status === 404) return {};
           throw error;
         }),
       ),
-    );
+    ]);
+    whoami = who;
     for (const map of [catalogue, providers, connections]) map.clear();
     for (const action of actions) catalogue.set(action.id, action);
     known.forEach((provider, i) => {
@@ -71,7 +81,13 @@ export async function connect(provider) {
   const name = providerName(provider);
   let note;
   try {
-    const body = { drafts: $('drafts').checked };
+    const lookups = [...document.querySelectorAll('[data-lookups]:checked')].flatMap((box) => box.dataset.lookups.split(' '));
+    // Undefined is left out of the request.
+    const body = {
+      drafts: $('drafts').checked,
+      lookups: lookups.length > 0 ? lookups : undefined,
+      directory: $('directory').checked || undefined,
+    };
     const { authorization_url: url } = (await api('POST', `/oauth/${encodeURIComponent(provider)}/start`, body)) ?? {};
     const target = URL.canParse(url) ? new URL(url) : null;
     if (!target || !['https:', 'http:'].includes(target.protocol)) {
@@ -83,15 +99,36 @@ export async function connect(provider) {
     note = { text: `Continue at ${name}`, href: target.href };
     announce(`Continue at ${name}, in the other tab.`);
   } catch (error) {
-    const variable = provider.toUpperCase();
-    note = [404, 405].includes(error.status)
-      ? {
-          text: `This server has no OAuth client for ${name}. Set ${variable}_CLIENT_ID and ${variable}_CLIENT_SECRET, or ${variable}_ACCESS_TOKEN, and restart it.`,
-        }
-      : { error };
+    // Without an OAuth client the provider's card tells how to make one.
+    note = [404, 405].includes(error.status) ? { text: `Sign-in with ${name} is not set up on this server yet.`, setup: true } : { error };
     announce(note.text ?? '');
   }
   notes.set(provider, note);
+  tell('accounts', provider);
+}
+
+/** How many open jobs are read to count those of an account. */
+const MOST_COUNTED = 1000;
+
+/** Asks before an account is disconnected: the jobs that were accepted for it are then not done. */
+export async function askToDisconnect(provider) {
+  let [waiting, read, cursor] = [0, 0, ''];
+  try {
+    do {
+      const page = await api('GET', `/ai/jobs?status=pending&limit=100${cursor}`);
+      waiting += list(page?.data).filter((job) => job.provider === provider).length;
+      read += 100;
+      cursor = page?.has_more ? `&cursor=${encodeURIComponent(page.next_cursor)}` : null;
+    } while (cursor && read < MOST_COUNTED);
+    notes.set(provider, { asks: waiting, more: Boolean(cursor) });
+  } catch (error) {
+    notes.set(provider, { error });
+  }
+  tell('accounts', provider);
+}
+
+export function keepConnected(provider) {
+  notes.delete(provider);
   tell('accounts', provider);
 }
 
@@ -107,7 +144,7 @@ export async function disconnect(provider) {
           ? { text: `${name} is disconnected.` }
           : { text: `${name} is disconnected here. Revoke the consent there, too`, href: page.startsWith('https://') ? page : undefined };
     notes.set(provider, note);
-    announce(`${note.text}.`);
+    announce(note.text);
   } catch (error) {
     notes.set(provider, { error });
   }

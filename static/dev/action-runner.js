@@ -1,12 +1,14 @@
-// The Dev UI: a prompt, its plan, the plan's jobs, and the sandbox's outbox.
+// The page: a prompt, its plan, the jobs, the outbox, and the accounts.
 
+import './agents.js';
+import './book.js';
 import { loadAccounts } from './accounts.js';
 import { key } from './api.js';
 import { $, bus, busyWhile, el } from './dom.js';
 import { jobs } from './jobs.js';
 import { loadMetrics, startMetrics } from './metrics.js';
-import { loadOutbox, outboxEntry, showAll } from './outbox.js';
-import { makePlan, refreshPlan, timezone } from './plan.js';
+import { loadOutbox, showAll } from './outbox.js';
+import { makePlan, refreshFoot, refreshPlan, stopPlanning, timezone } from './plan.js';
 import './providers.js';
 
 const EXAMPLES = [
@@ -16,7 +18,11 @@ const EXAMPLES = [
   'Send Maria a mail saying I am running late',
 ];
 
-const loadAll = () => Promise.all([loadAccounts(), jobs.load(), loadOutbox(), loadMetrics()]);
+const loadAll = async () => {
+  // What an entry of the outbox holds is told by the catalogue.
+  await Promise.all([loadAccounts().then(loadOutbox), jobs.load(), loadMetrics()]);
+  await jobs.follow();
+};
 
 // ---------------------------------------------------------------------------------------------
 // The key
@@ -26,7 +32,8 @@ function askForKey({ refused = Boolean(key.value) } = {}) {
   $('key-forget').hidden = !key.value;
   $('key-hint').textContent = refused
     ? 'The server rejected this key. It may be mistyped, revoked or expired.'
-    : 'This server requires an API key. The key stays in this tab and is forgotten when you close the tab.';
+    : 'Enter an API key (orchestrator keys create makes one). It stays in this tab and is forgotten when you close the tab.';
+  $('key-hint').classList.toggle('wrong', refused);
   if (refused) $('key').setAttribute('aria-invalid', 'true');
   if (!$('key-form').contains(document.activeElement)) $('key').focus();
 }
@@ -43,7 +50,7 @@ $('key-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const value = $('key').value.trim();
   if (!/^[\x21-\x7e]+$/.test(value)) {
-    $('key-hint').textContent = 'A key has only letters, digits and underscores, such as orc_….';
+    $('key-hint').textContent = 'A key has no spaces and no accented letters. API keys begin with orc_.';
     $('key').setAttribute('aria-invalid', 'true');
     $('key').focus();
     return;
@@ -65,13 +72,14 @@ $('key-forget').addEventListener('click', () => {
 
 bus.addEventListener('catalogue', refreshPlan);
 bus.addEventListener('planned', () => {
-  // The plan needs the room more than the examples.
+  // The plan needs the room more than the examples and hints.
   $('examples-box').open = false;
+  $('composer').classList.add('planned');
   loadMetrics();
 });
-bus.addEventListener('job-added', ({ detail: view }) => {
-  const entry = outboxEntry(view.job.job_id);
-  if (entry) view.describe(entry);
+bus.addEventListener('back', () => {
+  $('plan-error').replaceChildren();
+  loadAll();
 });
 bus.addEventListener('job-ended', ({ detail: view }) => {
   loadOutbox();
@@ -116,11 +124,12 @@ for (const box of [$('prompt'), $('context')]) {
     $(event.shiftKey ? 'plan-execute' : 'plan').click();
   });
 }
-$('prompt-hint').textContent = timezone() ? `Your time zone is ${timezone()}.` : '';
+$('prompt').addEventListener('input', refreshFoot);
+$('prompt-hint').textContent = timezone() ? `Times are in ${timezone()}.` : '';
 
 busyWhile($('plan'), () => makePlan(false));
 busyWhile($('plan-execute'), () => makePlan(true));
-busyWhile($('outbox-refresh'), loadOutbox);
+$('planning-cancel').addEventListener('click', stopPlanning);
 $('outbox-more').addEventListener('click', () => {
   showAll();
   $('outbox-title').focus();
@@ -128,5 +137,6 @@ $('outbox-more').addEventListener('click', () => {
 
 jobs.start();
 startMetrics();
+setInterval(refreshFoot, 5000);
 key.read();
 loadAll();

@@ -3,10 +3,12 @@
 import { addressOf, catalogue, modeOf, providerName } from './accounts.js';
 import { api } from './api.js';
 import { announce, asText, button, el, foreign, freshId, isObject, list, pairs, present, same, source, time } from './dom.js';
-import { fieldEditor, fieldsOf, paramsView, summaryOf } from './params.js';
+import { fieldEditor, fieldsOf, paramsView, sourcesOf, summaryOf } from './params.js';
 import { connectButton, problemView } from './problems.js';
 
 const MODES = { live: 'Live', sandbox: 'Sandbox', not_connected: 'Not connected', needs_reauth: 'Consent ended' };
+/** What executing does in a connected account, by effect: a verb, and what follows the thing and the account. */
+const DEEDS = { send: ['Send', 'as'], draft: ['Leave', 'in'], change: ['Make', 'in'] };
 /** Warnings about the account, which a connect button answers. The value tells whether it was connected before. */
 const CONNECT = new Map([
   ['not-connected', false],
@@ -23,12 +25,14 @@ const PAUSE = 400;
 export const warningView = ({ code, text }) => el('p', { 'data-test': 'warning', 'data-code': asText(code) }, foreign(text));
 
 export class ActionCard {
-  constructor(action, index, { alone, changed, plan, warnings }) {
+  constructor(action, index, { alone, changed, checked, plan, recipients, warnings }) {
     this.original = action;
     this.params = structuredClone(this.planned);
     this.changed = changed;
+    this.checked = checked;
     this.leftOut = false;
     this.plan = plan;
+    this.told = sourcesOf(recipients);
     this.plannedWarnings = warnings;
     this.previewWarnings = [];
     this.heading = el('h3');
@@ -42,7 +46,7 @@ export class ActionCard {
     this.previewButton = small('Preview', 'preview', () => this.togglePreview(), { 'aria-expanded': 'false' });
     this.editButton = small('Edit', 'edit', () => this.toggleEditor(), { 'aria-expanded': 'false' });
     this.undoButton = small('Undo changes', 'undo-edit', () => this.undo(), { hidden: true });
-    this.outButton = !alone && small('Leave out', 'leave-out', () => this.toggleOut(), { 'aria-pressed': 'false' });
+    this.outButton = !alone && small('Leave out', 'leave-out', () => this.toggleOut());
     this.node = el(
       'article',
       {
@@ -85,8 +89,20 @@ export class ActionCard {
     return Boolean(this.rendered) && !this.warnings.some(stops);
   }
 
+  /** What executing it does, as `[verb, thing, rest]`: the same verb and rest are told once for several things. */
+  get deed() {
+    const { action, provider, send_at } = this.original;
+    const entry = catalogue.get(action);
+    const thing = this.rendered?.draft_only ? 'draft' : asText(entry?.noun ?? 'action').replace(/^the /, '');
+    const account = this.rendered?.from ?? addressOf(provider);
+    if (list(this.rendered?.because).length > 0) return ['Hold', thing, ' for approval'];
+    if (modeOf(provider) === 'sandbox') return ['Write', thing, ' to the outbox'];
+    const [verb, where] = (this.rendered?.draft_only ? DEEDS.draft : DEEDS[entry?.effect]) ?? ['Execute', 'in'];
+    return [send_at ? 'Schedule' : verb, thing, account ? ` ${where} ${account}` : ''];
+  }
+
   request() {
-    return { ...this.original, params: this.params };
+    return { ...this.about(), params: this.params, send_at: this.original.send_at };
   }
 
   about() {
@@ -123,7 +139,7 @@ export class ActionCard {
       ],
       send_at && ['Goes out', el('strong', { 'data-test': 'send-at' }, time(send_at))],
     ];
-    this.shown.replaceChildren(...paramsView(rows, this.fields, this.shown.querySelector('details')?.open));
+    this.shown.replaceChildren(...paramsView(rows, this.fields, { open: this.shown.querySelector('details')?.open, told: this.told }));
   }
 
   renderAgainst() {
@@ -140,7 +156,8 @@ export class ActionCard {
             warnings.map(warningView),
             account && !this.closed && el('div', { class: 'row' }, connectButton(provider, CONNECT.get(account.code))),
           ),
-        this.invalid && !this.editing && problemView(this.invalid),
+        // That the server is gone is told once, for the whole page.
+        this.invalid && this.invalid.code !== 'network' && !this.editing && problemView(this.invalid),
       ]),
     );
     if (hadFocus) this.against.querySelector(`[data-test="${hadFocus}"]`)?.focus();
@@ -163,12 +180,12 @@ export class ActionCard {
     this.rendered = rendered;
     this.invalid = invalid;
     this.previewWarnings = list(rendered?.warnings).filter(isObject);
-    this.refuse(
-      list(invalid?.fields?.errors).map(({ pointer, detail }) => ({ field: /^\/params\/([^/]+)/.exec(asText(pointer))?.[1], detail })),
-    );
+    const errors = list(invalid?.fields?.errors);
+    this.refuse(errors.map(({ pointer, detail }) => ({ field: /^\/params\/([^/]+)/.exec(asText(pointer))?.[1], detail })));
     this.renderParams();
     this.renderAgainst();
     if (!this.previewSlot.hidden) this.renderPreview();
+    this.checked();
   }
 
   /** Marks the editor's wrong fields. */
@@ -232,13 +249,21 @@ export class ActionCard {
 
   toggleOut() {
     this.leftOut = !this.leftOut;
-    this.outButton.setAttribute('aria-pressed', String(this.leftOut));
+    this.outButton.replaceChildren(this.leftOut ? 'Put back' : 'Leave out');
     this.changed();
   }
 
-  /** Closes the editor: what it shows is what is executed. */
-  settle() {
+  /** Closes the editor, since what it shows is what is executed, and waits for the check of the last change. */
+  async settle() {
     if (this.editing) this.toggleEditor(false);
+    clearTimeout(this.checking);
+    if (!this.rendered) await this.check();
+  }
+
+  /** Whether the server refused it as it is now; a person is led to what it said. */
+  refused({ show = false } = {}) {
+    if (show) this.against.querySelector('[data-test=error]')?.focus();
+    return this.invalid?.status === 422;
   }
 
   /** After the execution nothing can be changed. */
@@ -254,7 +279,8 @@ export class ActionCard {
     this.previewButton.textContent = open ? 'Hide preview' : 'Preview';
     this.previewButton.setAttribute('aria-expanded', String(open));
     if (!open) return;
-    // The account or the allowlist may have changed since the plan came.
+    // The account or the allowlist may have changed since the plan came. One check is enough.
+    clearTimeout(this.checking);
     await this.check();
     this.renderPreview();
     announce(this.rendered ? 'Preview shown.' : '');
@@ -266,6 +292,7 @@ export class ActionCard {
       this.previewSlot.replaceChildren(el('p', { class: 'hint' }, this.invalid ? 'It cannot be executed as it is.' : 'Rendering…'));
       return;
     }
+    const had = this.previewSlot.contains(document.activeElement) && document.activeElement.dataset.test;
     const texts = this.fields.filter(({ kind, value }) => ['text', 'html'].includes(kind) && value !== undefined);
     const views = [['Raw', 'preview-body', rendered.body], ...texts.map(({ name, label, value }) => [label, `preview-${name}`, value])];
     this.previewSlot.replaceChildren(
@@ -283,10 +310,11 @@ export class ActionCard {
       el(
         'p',
         { class: 'fine' },
-        'Execute renders it with the same code, but with its own date and ids.',
-        texts.some(({ kind }) => kind === 'html') && ' HTML is shown as source: nothing in it runs or loads here.',
+        'Exactly this text is sent, except for its date and ids.',
+        texts.some(({ kind }) => kind === 'html') && ' HTML is shown as source here.',
       ),
     );
+    if (had) this.previewSlot.querySelector(`[data-test="${had}"]`)?.focus();
   }
 }
 

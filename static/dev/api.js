@@ -42,12 +42,13 @@ export const key = {
   },
 };
 
-/** Calls the API. Returns its JSON, or with `text` its text. Throws a Problem. */
-export async function api(method, path, body, { timeout = 30_000, text: wantsText = false } = {}) {
+/** Calls the API. Returns its JSON, or with `text` its text. Throws a Problem; with `code` "cancelled" once `cancel` is aborted. */
+export async function api(method, path, body, { timeout = 30_000, text: wantsText = false, cancel } = {}) {
+  const used = key.value;
   const headers = { accept: wantsText ? 'text/plain, application/problem+json' : 'application/json, application/problem+json' };
   // Even without a body: the server refuses writes without it, so that no other site can make them.
   if (method !== 'GET') headers['content-type'] = 'application/json';
-  if (key.value) headers.authorization = `Bearer ${key.value}`;
+  if (used) headers.authorization = `Bearer ${used}`;
   let response;
   let text;
   try {
@@ -55,17 +56,19 @@ export async function api(method, path, body, { timeout = 30_000, text: wantsTex
       method,
       headers,
       cache: 'no-store',
-      signal: AbortSignal.timeout(timeout),
+      signal: AbortSignal.any([AbortSignal.timeout(timeout), ...(cancel ? [cancel] : [])]),
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     text = await response.text();
   } catch (error) {
+    if (cancel?.aborted) throw new Problem({ title: 'Cancelled', code: 'cancelled' });
+    tell('unreachable');
     throw new Problem(
       error.name === 'TimeoutError'
         ? { title: 'The server did not answer in time', detail: `There was no answer within ${duration(timeout)}.`, code: 'timeout' }
         : {
             title: 'The server cannot be reached',
-            detail: 'Check that it is running and that this machine is connected, then try again.',
+            detail: 'Try again when it is back. Nothing is sent twice, even if you press again.',
             code: 'network',
           },
     );
@@ -78,7 +81,11 @@ export async function api(method, path, body, { timeout = 30_000, text: wantsTex
     data = undefined;
   }
   if (response.ok && data !== undefined) return data;
-  if (response.status === 401) tell('key-wanted');
+  if (response.status === 401) {
+    // A key was entered meanwhile. Nothing was done without it.
+    if (used !== key.value) return api(method, path, body, { timeout, text: wantsText, cancel });
+    tell('key-wanted');
+  }
   const retryAfter = Number(response.headers.get('retry-after'));
   throw new Problem({
     title: response.ok ? 'The response cannot be read' : `The server answered ${response.status}`,

@@ -21,7 +21,7 @@ function measure() {
 const ADDRESS = /[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+/;
 
 /** Whether a text has the shape of a mail, in any language: header lines, the head of a reply, a rule, or quoted lines. */
-export function isMail(text) {
+function isMail(text) {
   const lines = text.split(/\r\n?|\n/).filter((line) => line.trim() !== '');
   if (lines.length < 2) return false;
   const headers = lines.filter((line) => /^\s*[*_]*\p{L}[\p{L}\p{M} '’-]{0,24}[*_]*\s?[:：]\s*\S/u.test(line));
@@ -53,7 +53,7 @@ function divert(event) {
   });
   setValue(context, before.trim() === '' ? pasted : `${before}\n\n${pasted}`);
   context.closest('details').open = true;
-  const says = 'What you pasted looks like a mail, so it stands beside the request. Write here what should be done with it.';
+  const says = 'What you pasted looks like a mail, so it was put beside your request. Write here what to do with it.';
   $('pasted').replaceChildren(el('p', { class: 'notice calm', 'data-test': 'pasted' }, el('span', {}, says), undo));
   announce(says);
 }

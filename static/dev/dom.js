@@ -1,12 +1,12 @@
 // Elements, text and time. Text from the API is only ever set as text, never as markup.
 
-import { el, present } from '/assets/el.js';
+import { copyButton, el, present } from '/assets/el.js';
 
-export { el, present };
+export { copyButton, el, present };
 
 export const $ = (id) => document.getElementById(id);
 
-/** Events between the parts of the page: `accounts`, `catalogue`, `planned`, `job-added`, `job-ended`, `key-wanted`. */
+/** Events between the parts of the page: `accounts`, `catalogue`, `planned`, `edit-again`, `job-ended`, `key-wanted`, `unreachable`, `back`. */
 export const bus = new EventTarget();
 export const tell = (what, detail) => bus.dispatchEvent(new CustomEvent(what, { detail }));
 
@@ -43,15 +43,34 @@ export function time(text) {
   const now = new Date();
   const today = date.toDateString() === now.toDateString();
   // Of a time to come the weekday matters more than the second.
-  const ahead = { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' };
+  const year = date.getFullYear() === now.getFullYear() ? undefined : 'numeric';
+  const ahead = { weekday: 'short', day: 'numeric', month: 'short', year, hour: '2-digit', minute: '2-digit' };
   const past = { dateStyle: today ? undefined : 'medium', timeStyle: 'medium' };
   const format = new Intl.DateTimeFormat(undefined, !today && date > now ? ahead : past);
   return el('time', { datetime: date.toISOString(), title: date.toISOString() }, format.format(date));
 }
 
+/** A time as the clock of its own zone shows it, with its weekday; null if the text is none. */
+export function wallTime(text) {
+  const date = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(text) ? new Date(`${text}Z`) : new Date(Number.NaN);
+  if (Number.isNaN(date.valueOf())) return null;
+  const parts = { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' };
+  const format = new Intl.DateTimeFormat(undefined, { ...parts, timeZone: 'UTC' });
+  return el('time', { datetime: text, title: text }, format.format(date));
+}
+
+/** A time in a list, where there is little room: the hour of today, else the day. */
+export function shortTime(text) {
+  const date = new Date(text);
+  if (Number.isNaN(date.valueOf())) return foreign(text);
+  const today = date.toDateString() === new Date().toDateString();
+  const format = new Intl.DateTimeFormat(undefined, today ? { hour: '2-digit', minute: '2-digit' } : { day: 'numeric', month: 'short' });
+  return el('time', { datetime: date.toISOString(), title: date.toISOString() }, format.format(date));
+}
+
 export function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;
   const s = Math.round(ms / 1000);
   return s < 60
     ? `${s} s`
@@ -72,6 +91,13 @@ export function pairs(rows, className = 'pairs') {
 
 /** A long text that scrolls, by keyboard too. */
 export const source = (text, label, props = {}) => el('pre', { tabindex: '0', role: 'group', 'aria-label': label, ...props }, asText(text));
+
+/** The exact text that goes out, written once a person opens it. */
+export function rawView(name, text, props = {}) {
+  const node = el('details', {}, el('summary', {}, 'Raw ', foreign(name)));
+  node.addEventListener('toggle', () => node.append(source(text, 'Raw', props)), { once: true });
+  return node;
+}
 
 /** Tells screen readers. */
 export function announce(text) {

@@ -2,6 +2,7 @@
 
 import { api } from './api.js';
 import { $, duration, el } from './dom.js';
+import { isLost } from './health.js';
 
 const EVERY = 15_000;
 
@@ -38,7 +39,7 @@ function tiles(all) {
     ['Unknown', jobs('unknown'), 'warn'],
     ['In the queue', sum(all, 'ai_queue_depth')],
     ['Model tokens', sum(all, 'ai_planner_tokens_total') ?? 0],
-    ['Mean job', Number.isFinite(took) ? duration(took * 1000) : undefined],
+    ['Mean job time', Number.isFinite(took) ? duration(took * 1000) : undefined],
   ];
 }
 
@@ -58,14 +59,14 @@ export async function loadMetrics() {
       ),
     );
     $('metrics').hidden = false;
-  } catch {
-    // A key without metrics:read gets none, and nothing else depends on them.
-    $('metrics').hidden = true;
+  } catch (error) {
+    // A key without metrics:read gets none, and nothing else depends on them. Those of a server that is gone stay.
+    if ([401, 403].includes(error.status)) $('metrics').hidden = true;
   }
 }
 
 export function startMetrics() {
   setInterval(() => {
-    if (!document.hidden && !$('metrics').hidden) loadMetrics();
+    if (!document.hidden && !$('metrics').hidden && !isLost()) loadMetrics();
   }, EVERY);
 }

@@ -1,18 +1,18 @@
 // The sandbox's outbox: what would have gone to a provider.
 
+import { pageMode } from './accounts.js';
 import { api } from './api.js';
-import { $, asText, el, foreign, isObject, list, present, source, time } from './dom.js';
-import { jobs } from './jobs.js';
+import { $, asText, el, foreign, isObject, list, present, rawView, time } from './dom.js';
+import { isLost } from './health.js';
+import { fieldsOf, paramsView } from './params.js';
 import { showProblem } from './problems.js';
 
 /** How many entries are shown until a person asks for more. */
-const FIRST = 6;
+const FIRST = 4;
 /** Every entry that was read, by its job. */
 const entries = new Map();
 let loading = null;
 let all = false;
-
-export const outboxEntry = (jobId) => entries.get(jobId);
 
 export function loadOutbox() {
   // One request at a time; a call meanwhile makes one more after it.
@@ -33,23 +33,31 @@ async function read() {
     for (const entry of list(data).filter(isObject).toReversed()) {
       if (entries.has(entry.job_id)) continue;
       entries.set(entry.job_id, entry);
-      jobs.get(entry.job_id)?.describe(entry);
       $('outbox').prepend(view(entry));
     }
     fold();
   } catch (error) {
     // A deployment without a sandbox has no outbox, which is no error.
     if (error.status === 404) fold();
-    else showProblem($('outbox-error'), error);
+    else if (!isLost()) showProblem($('outbox-error'), error);
   }
 }
 
 function fold() {
+  // Where everything is real there is no sandbox to show.
+  $('outbox').closest('section').hidden = entries.size === 0 && pageMode() === 'live';
   $('outbox-empty').hidden = entries.size > 0;
   $('outbox-more').hidden = all || entries.size <= FIRST;
   [...$('outbox').children].forEach((node, i) => {
     node.hidden = !all && i >= FIRST;
   });
+}
+
+/** The fields that title and recipients do not tell. */
+function rest({ action, params, title }) {
+  const used = fieldsOf(action, isObject(params) ? params : {}).filter(({ value }) => value !== undefined);
+  const addresses = used.filter(({ kind }) => kind === 'addresses');
+  return used.filter((field) => field.value !== title && (addresses.length > 1 || field !== addresses[0]));
 }
 
 const view = (entry) =>
@@ -69,10 +77,6 @@ const view = (entry) =>
         entry.written_at && [' · ', time(entry.written_at)],
       ]),
     ),
-    el(
-      'details',
-      {},
-      el('summary', {}, 'Raw ', foreign(entry.content_type ?? 'body')),
-      source(entry.body, 'Raw body', { 'data-test': 'outbox-body' }),
-    ),
+    paramsView([], rest(entry)),
+    rawView(entry.content_type ?? 'body', entry.body, { 'data-test': 'outbox-body' }),
   );

@@ -2,7 +2,8 @@
 // `addresses` (one or a list), `line`, `text` (long), `html` (source); a param without one is plain text or JSON.
 
 import { catalogue } from './accounts.js';
-import { asText, el, foreign, freshId, isObject, list, pairs, present, source, visible } from './dom.js';
+import { asText, el, foreign, freshId, isObject, list, pairs, present, visible, wallTime } from './dom.js';
+import { htmlView } from './markup.js';
 
 const KINDS = ['addresses', 'line', 'text', 'html'];
 const isText = (kind) => kind === 'text' || kind === 'html';
@@ -32,24 +33,25 @@ export function summaryOf(action, params) {
   return { title: asText(first('line')), recipients: list(first('addresses')).map(asText) };
 }
 
-/** The fields as a person reads them, below rows of the card's own. */
-export function paramsView(rows, fields, open) {
+/** The fields as a person reads them, below rows of the card's own. `told` says of an address where it comes from. */
+export function paramsView(rows, fields, { open = true, told = () => null } = {}) {
   const shown = fields.filter(({ value }) => value !== undefined);
   const title = shown.find(({ kind }) => kind === 'line');
   const short = shown.filter(({ kind }) => !isText(kind));
   const row = (field) => [
     foreign(field.label),
     field.kind === 'addresses'
-      ? list(field.value).map((address) => el('div', {}, foreign(address)))
-      : foreign(field.value, { class: field === title ? 'title' : field.kind === 'json' ? 'mono' : '' }),
+      ? list(field.value).map((address) => el('div', { class: 'row tight' }, foreign(address), told(asText(address))))
+      : (wallTime(field.value) ??
+        foreign(field.value, { class: field === title ? 'title' : typeof field.value === 'object' ? 'mono' : '' })),
   ];
   return present([
-    pairs([...rows, ...short.map(row)]),
+    rows.length + short.length > 0 && pairs([...rows, ...short.map(row)]),
     shown
       .filter(({ kind }) => isText(kind))
       .map(({ kind, label, value }) =>
         kind === 'html'
-          ? el('details', { open }, el('summary', {}, foreign(label)), source(value, label))
+          ? el('details', { open }, el('summary', {}, 'As HTML'), htmlView(asText(value), label))
           : el('div', { class: 'sheet', dir: 'auto', tabindex: '0', role: 'group', 'aria-label': label }, visible(asText(value))),
       ),
   ]);
@@ -79,7 +81,7 @@ export function fieldEditor({ name, label, kind, required, value }, changed) {
       'label',
       { for: id },
       foreign(label),
-      kind === 'addresses' && el('span', { class: 'hint' }, ', one address a line'),
+      kind === 'addresses' && el('span', { class: 'hint' }, ', one address a line or after a comma'),
       kind === 'json' && el('span', { class: 'hint' }, ', as JSON'),
     ),
     box,
@@ -96,11 +98,9 @@ function editable(kind, value) {
 /** A param from its text. The server says what is wrong with it. */
 function read(kind, text, required) {
   if (kind === 'addresses') {
-    const lines = text
-      .split('\n')
-      .map((line) => line.trim())
-      .filter(Boolean);
-    return lines.length > 1 ? lines : lines[0];
+    // A name in quotes may have a comma.
+    const addresses = (text.match(/(?:"[^"\n]*"|[^",;\n]|")+/g) ?? []).map((one) => one.trim()).filter(Boolean);
+    return addresses.length > 1 ? addresses : addresses[0];
   }
   if (text === '' && (!required || kind === 'json')) return undefined;
   if (kind !== 'json') return text;
@@ -110,3 +110,24 @@ function read(kind, text, required) {
     return text;
   }
 }
+
+const SOURCES = {
+  contact: 'from your contacts',
+  directory: 'from your organisation’s directory',
+  event: 'from the event’s guests',
+  answer: 'your answer',
+};
+
+/** Says of an address where it was found, and whether it is outside, as the server tells it in `recipients`. */
+export const sourcesOf = (recipients) => {
+  const known = list(recipients).filter(isObject);
+  return (address) => {
+    const bare = /<([^<>]+)>\s*$/.exec(address)?.[1] ?? address;
+    const found = known.find((one) => asText(one.address).toLowerCase() === bare.trim().toLowerCase());
+    return present([
+      SOURCES[found?.source] &&
+        el('span', { class: 'badge found', 'data-test': 'source', 'data-source': found.source }, SOURCES[found.source]),
+      found?.external === true && el('span', { class: 'badge sandbox' }, 'external'),
+    ]);
+  };
+};

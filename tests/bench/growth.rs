@@ -1,8 +1,8 @@
 //! Whether the millionth job costs what the first did: the same requests on a SQLite ledger of a thousand jobs and on
-//! one of a million, in turns. The jobs with their contents and audit were copied in the file from one that the program
-//! had accepted and carried out.
+//! one of a million, in turns. The jobs with their contents and audit, and a delivery of a webhook for each, were copied in
+//! the file from those of one job that the program had accepted and carried out.
 //!
-//! `cargo bench -p orchestrator --bench growth` (5 GB in the folder for temporary files, as much memory, two minutes)
+//! `cargo bench -p orchestrator --bench growth` (6 GB in the folder for temporary files, as much memory, three minutes)
 
 mod in_process;
 
@@ -12,12 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{JobId, JobStatus};
+use domain::{EndpointId, JobId, JobStatus, WaitingFor, WebhookEvent};
 use engine::{
     Caller, Engine, JobMessage,
     catalogue::RequestedAction,
     execute::ExecuteRequest,
+    jobs::JobQuery,
     ports::{LedgerPorts, Position},
+    webhooks::By,
     work::Disposition,
 };
 use in_process::engine_in;
@@ -27,8 +29,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 const SIZES: [u32; 2] = [1_000, 1_000_000];
-/// Jobs that are open, in both.
-const OPEN: usize = 100;
+/// Jobs that are queued, in both.
+const QUEUED: usize = 100;
+/// Jobs that are held, in both.
+const HELD: usize = 30;
 /// Of so many jobs that have ended, one failed.
 const FAILED: u32 = 10;
 const PAGE: usize = 20;
@@ -37,7 +41,7 @@ const ROUNDS: u16 = 100;
 /// More than this, and it is not the same cost.
 const MOST: f64 = 2.0;
 
-const WHAT: [&str; 12] = [
+const WHAT: [&str; 15] = [
     "execute of one action",
     "poll of its job, which is cached",
     "the job, claimed and ended",
@@ -47,6 +51,9 @@ const WHAT: [&str; 12] = [
     "page of 20 jobs: in the middle",
     "page of 20 jobs: those that failed",
     "page of 20 jobs: those that wait",
+    "page of 20 jobs: those that a person has to approve",
+    "page of 20 deliveries of a webhook: the first",
+    "page of 20 deliveries of a webhook: in the middle",
     "count of a workspace's open jobs",
     "sweep: overdue jobs, and what has expired",
     "since when the oldest job waits",
@@ -60,6 +67,7 @@ struct Deployment {
     /// Some of the jobs, anywhere among them.
     known: Vec<JobId>,
     middle: Position,
+    endpoint: EndpointId,
     /// Goes with it.
     folder: TempDir,
 }
@@ -101,23 +109,35 @@ async fn main() {
 impl Deployment {
     async fn of(size: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let (parts, caller) = engine_in(folder.path(), &[]);
+        let (parts, caller) = engine_in(folder.path(), &[("WEBHOOK_ALLOW_HOSTS", "127.0.0.1")]);
         let (ledger, engine) = (parts.ledger.clone(), Engine::new(parts));
         let middle = engine.clock.now() - SignedDuration::from_millis(i64::from(size / 2));
+        // No job of these ends so.
+        let events = [WebhookEvent::JobUnknown].into();
+        let endpoint =
+            engine.webhooks.add(&caller, "http://127.0.0.1:9/".to_owned(), events).await.expect("it is added");
         let mut deployment = Self {
             ledger,
             engine,
             caller,
             known: Vec::new(),
             middle: Position { at: middle, id: uuid::Uuid::max() },
+            endpoint: endpoint.view.endpoint.endpoint_id,
             folder,
         };
         let template = deployment.execute("template").await;
         deployment.work(template).await;
+        let by = By::Caller(&deployment.caller);
+        deployment.engine.webhooks.test(by, deployment.endpoint).await.expect("it is queued");
         deployment.known = copy(deployment.folder.path(), template, size);
-        for open in 0..OPEN {
-            deployment.execute(&format!("open-{open}")).await;
+        for queued in 0..QUEUED {
+            deployment.execute(&format!("queued-{queued}")).await;
         }
+        deployment.caller.agent = true;
+        for held in 0..HELD {
+            deployment.execute(&format!("held-{held}")).await;
+        }
+        deployment.caller.agent = false;
         deployment
     }
 
@@ -130,6 +150,8 @@ impl Deployment {
             params,
             client_request_id: Some(key.parse().expect("a key")),
             send_at: None,
+            recipients: None,
+            sources: domain::Sources::default(),
         };
         let request = ExecuteRequest {
             actions: Some(vec![action]),
@@ -152,9 +174,15 @@ impl Deployment {
         job.state.status()
     }
 
-    async fn page(&self, status: Option<JobStatus>, after: Option<Position>) {
-        let page = self.engine.jobs.list(&self.caller, status, None, after, PAGE).await.expect("a page");
+    async fn page(&self, query: JobQuery) {
+        let page = self.engine.jobs.list(&self.caller, JobQuery { limit: PAGE, ..query }).await.expect("a page");
         assert!(page.jobs.len() == PAGE && page.next.is_some());
+    }
+
+    async fn deliveries(&self, after: Option<Position>) {
+        let page = self.engine.webhooks.deliveries(&self.caller, self.endpoint, after, PAGE).await;
+        let (deliveries, next) = page.expect("a page");
+        assert!(deliveries.len() == PAGE && next.is_some());
     }
 
     /// How long each of [`WHAT`] takes once.
@@ -173,21 +201,44 @@ impl Deployment {
         let cold = clock.lap();
         assert!(ledger.jobs(&self.caller.workspace, &[known]).await.expect("it answers")[0].is_some());
         let warm = clock.lap();
-        self.page(None, None).await;
+        let of = |status| JobQuery { status: Some(status), ..JobQuery::default() };
+        self.page(JobQuery::default()).await;
         let first = clock.lap();
-        self.page(None, Some(self.middle)).await;
+        self.page(JobQuery { after: Some(self.middle), ..JobQuery::default() }).await;
         let middle = clock.lap();
-        self.page(Some(JobStatus::Error), None).await;
+        self.page(of(JobStatus::Error)).await;
         let failed = clock.lap();
-        self.page(Some(JobStatus::Pending), None).await;
+        self.page(of(JobStatus::Pending)).await;
         let pending = clock.lap();
-        assert_eq!(ledger.open_jobs(&self.caller.workspace, 1000).await.expect("a count"), OPEN);
+        self.page(JobQuery { waiting_for: Some(WaitingFor::Approval), ..JobQuery::default() }).await;
+        let held = clock.lap();
+        self.deliveries(None).await;
+        let told = clock.lap();
+        self.deliveries(Some(self.middle)).await;
+        let told_before = clock.lap();
+        assert_eq!(ledger.open_jobs(&self.caller.workspace, 1000).await.expect("a count"), QUEUED + HELD);
         let open = clock.lap();
         assert!(ledger.overdue_jobs(now - SignedDuration::from_hours(1), 500).await.expect("a list").is_empty());
         upkeep.erase_expired(now).await.expect("it is done");
         let sweep = clock.lap();
         assert!(ledger.oldest_unclaimed().await.expect("a time").is_some());
-        [execute, poll, work, cold, warm, first, middle, failed, pending, open, sweep, clock.lap()]
+        [
+            execute,
+            poll,
+            work,
+            cold,
+            warm,
+            first,
+            middle,
+            failed,
+            pending,
+            held,
+            told,
+            told_before,
+            open,
+            sweep,
+            clock.lap(),
+        ]
     }
 }
 
@@ -201,8 +252,8 @@ impl Lap {
     }
 }
 
-/// Copies a job with its contents and audit until there are so many, the oldest first, a millisecond between one and
-/// the next, under ids in no order. Gives some of their ids.
+/// Copies a job with its contents and audit, and a delivery, until there are so many, the oldest first, a millisecond
+/// between one and the next, under ids in no order. Gives some of their ids.
 fn copy(folder: &Path, template: JobId, size: u32) -> Vec<JobId> {
     let mut connection = Connection::open(folder.join("ledger.db")).expect("the ledger");
     // Nothing here has to outlive a crash, and all of it fits into memory.
@@ -225,23 +276,30 @@ fn copy(folder: &Path, template: JobId, size: u32) -> Vec<JobId> {
     let series = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
     all.execute(&format!("INSERT INTO copies {series} SELECT i, {id} FROM n"), [size - 1]).expect("SQL");
     let original = "CREATE TEMP TABLE original AS SELECT *, CAST(substr(place, 1, 20) AS INTEGER) AS at FROM records
-         WHERE partition = 'JOB#' || ?1 AND kind IN ('JOB', 'CONTENTS') OR kind = 'AUDIT' AND body LIKE '%' || ?1 || '%'";
+         WHERE partition = 'JOB#' || ?1 AND kind IN ('JOB', 'CONTENTS') OR kind = 'AUDIT' AND body LIKE '%' || ?1 || '%'
+            OR kind = 'DELIVERY'";
     all.execute(original, [template.to_string()]).expect("SQL");
     // Times of whole milliseconds are written alike by SQLite and by the program.
     let at = "(at / 1000 - copies.place) * 1000";
-    let place = format!("printf('%020d', {at}) || '#' || id || iif(kind = 'JOB', '', substr(original.place, 21))");
+    let place = format!("printf('%020d', {at}) || '#' || id || iif(kind = 'AUDIT', substr(original.place, 21), '')");
+    let created_at = format!("strftime('%Y-%m-%dT%H:%M:%fZ', {at} / 1e6, 'unixepoch')");
+    // The name of what went out ends with the hash of its content.
     let copy = format!(
-        "INSERT INTO records (partition, kind, body, version, expires_at, list, status, place, due_at, waits_since)
-         SELECT iif(kind = 'AUDIT', list || '#' || {place}, 'JOB#' || id), kind,
-             iif(kind = 'JOB', json_set(body, '$.job_id', id,
-                 '$.state', iif(copies.place % {FAILED}, 'completed', 'failed'),
-                 '$.created_at', strftime('%Y-%m-%dT%H:%M:%fZ', {at} / 1e6, 'unixepoch')), body),
-             version, expires_at, list, iif(status IS NULL OR copies.place % {FAILED}, status, 'error'),
-             iif(original.place IS NULL, NULL, {place}), due_at, waits_since
+        "INSERT INTO records
+             (partition, kind, body, version, expires_at, list, status, place, due_at, waits_since, name, named_at)
+         SELECT CASE kind WHEN 'AUDIT' THEN list || '#' || {place} WHEN 'DELIVERY' THEN 'DELIVERY#' || id ELSE 'JOB#' || id END, kind,
+             CASE kind
+                 WHEN 'JOB' THEN json_set(body, '$.job_id', id, '$.created', {created_at},
+                     '$.state', iif(copies.place % {FAILED}, 'completed', 'failed'))
+                 WHEN 'DELIVERY' THEN json_set(body, '$.delivery_id', id, '$.created_at', {created_at})
+                 ELSE body END,
+             version, expires_at, list, iif(kind = 'JOB' AND copies.place % {FAILED} = 0, 'error', status),
+             iif(original.place IS NULL, NULL, {place}), iif(kind = 'DELIVERY', NULL, due_at), waits_since,
+             iif(name IS NULL, NULL, substr(name, 1, length(name) - 32) || replace(id, '-', '')), iif(name IS NULL, NULL, {at})
          FROM copies CROSS JOIN original ORDER BY copies.place DESC"
     );
     let copied = all.execute(&copy, []).expect("SQL");
-    assert!(copied >= 3 * (size as usize - 1), "a job, its contents and its audit");
+    assert!(copied >= 4 * (size as usize - 1), "a job, its contents, its audit and a delivery");
     all.execute_batch("DROP TABLE original").expect("SQL");
     for (_, make) in &indices {
         all.execute_batch(make).expect("SQL");

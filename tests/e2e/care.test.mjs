@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
 import { DIGEST, digest } from './pictures.mjs';
-import { by, fits, job, open, plan, ran, until, violations, World } from './support.mjs';
+import { by, fits, GMAIL_SEND, job, open, plan, ran, until, violations, World } from './support.mjs';
 
 const THANKS = 'Send email to john@example.com saying thanks for the meeting';
 const BAD = '<script>globalThis.hacked = true</script><img src=x onerror="globalThis.hacked = true">';
@@ -159,7 +159,7 @@ test('everything can be done with the keyboard, and the focus is always visible'
   assert.equal((await focused()).text, 'Skip to the prompt');
   await page.keyboard.press('Enter');
   await until('the prompt has the focus', async () => (await focused()).hook === 'prompt');
-  await page.keyboard.type('Send Maria a mail saying I am running late');
+  await page.keyboard.type('Send my boss a mail saying I am running late');
   await page.keyboard.press('Control+Enter');
   await by(page, 'answer').waitFor();
   await until('the question has the focus', async () => (await focused()).hook === 'answer');
@@ -210,14 +210,14 @@ test('screen readers are told what happens', async (t) => {
 });
 
 for (const colorScheme of ['light', 'dark']) {
-  test(`axe finds nothing serious, ${colorScheme}`, async (t) => {
+  test(`axe finds nothing, ${colorScheme}`, async (t) => {
     const server = await world.server({ ALLOW_ACTIONS_DEFAULT: 'gmail.send' });
     const page = await open(t, server.page, { colorScheme });
     const check = async (where) => assert.deepEqual(await violations(page), [], where);
     await by(page, 'provider').first().waitFor();
     await page.getByText('What is allowed here').click();
     await check('the start');
-    await plan(page, 'Send Maria a mail saying I am running late');
+    await plan(page, 'Send my boss a mail saying I am running late');
     await check('a question');
     await plan(page, THANKS);
     await by(page, 'preview').click();
@@ -235,32 +235,66 @@ for (const colorScheme of ['light', 'dark']) {
     await done.getByText('Record').click();
     await by(page, 'key-open').click();
     await check('a job, and the form for a key');
-    for (const path of ['/docs', '/problems/rate-limited']) {
+    for (const path of ['/docs', '/problems', '/problems/rate-limited']) {
       await page.goto(server.url + path);
-      await page.locator('main .card').first().waitFor();
+      await page.locator('main :is(.card, li)').first().waitFor();
       await check(path);
     }
   });
+
+  test(`axe finds nothing in what waits, failed or cannot be reached, ${colorScheme}`, async (t) => {
+    const folder = world.folder();
+    const fakes = await world.fakes();
+    await fakes.token('t', 'google', GMAIL_SEND);
+    await fakes.fault('accept-then-close', { on: 'gmail.messages.send' });
+    const env = { ...fakes.env, GOOGLE_ACCESS_TOKEN: 't', REQUIRE_APPROVAL: 'external', INTERNAL_DOMAINS: 'example.com' };
+    const server = await world.server(env, folder);
+    const page = await open(t, server.page, { colorScheme });
+    const check = async (where) => assert.deepEqual(await violations(page), [], where);
+    await plan(page, THANKS, 'plan-execute');
+    await (await job(page, 'error')).getByText('Outcome unknown', { exact: true }).waitFor();
+    await check('an unknown outcome');
+    await plan(page, THANKS);
+    await by(page, 'warning', '[data-code=duplicate]').waitFor();
+    await check('a duplicate');
+    await plan(page, 'Send email to ana@contoso.com saying hello');
+    await by(page, 'execute').click();
+    await by(page, 'approve').waitFor();
+    await check('a held job');
+    await by(page, 'search').fill('nobody');
+    await page.getByText('No job has these words').waitFor();
+    await check('a search that finds nothing');
+    await server.stop();
+    await by(page, 'banner').waitFor();
+    await check('an outage');
+  });
 }
 
-test('a narrow screen cuts nothing off', async (t) => {
-  const server = await world.server({ PROVIDER_MODE: 'live' });
-  const page = await open(t, server.page, { width: 320, height: 700, hasTouch: true });
-  await by(page, 'provider').first().waitFor();
-  await fits(page);
-  await plan(page, `Send email to john@example.com with the subject "${'Long'.repeat(60)}" saying ${'wide'.repeat(90)}`, 'plan-execute');
-  await by(page, 'stopped').waitFor();
-  await by(page, 'preview').tap();
-  await by(page, 'preview-body').waitFor();
-  await fits(page);
-  await by(page, 'edit').tap();
-  await by(page, 'execute').tap();
-  await by(page, 'plan-view').locator('[data-code="connection-required"]').waitFor();
-  await fits(page);
-  await page.goto(`${server.url}/docs`);
-  await page.locator('main .route').first().waitFor();
-  await fits(page);
-});
+// A window of 1280 × 900 is 640 wide at a zoom of 200 %, and 320 at 400 %.
+for (const [width, height] of [
+  [320, 225],
+  [320, 700],
+  [640, 450],
+]) {
+  test(`a screen of ${width} × ${height} cuts nothing off`, async (t) => {
+    const server = await world.server({ PROVIDER_MODE: 'live' });
+    const page = await open(t, server.page, { width, height, hasTouch: true });
+    await by(page, 'provider').first().waitFor();
+    await fits(page);
+    await plan(page, `Send email to john@example.com with the subject "${'Long'.repeat(60)}" saying ${'wide'.repeat(90)}`, 'plan-execute');
+    await by(page, 'stopped').waitFor();
+    await by(page, 'preview').tap();
+    await by(page, 'preview-body').waitFor();
+    await fits(page);
+    await by(page, 'edit').tap();
+    await by(page, 'execute').tap();
+    await by(page, 'plan-view').locator('[data-code="connection-required"]').waitFor();
+    await fits(page);
+    await page.goto(`${server.url}/docs`);
+    await page.locator('main .route').first().waitFor();
+    await fits(page);
+  });
+}
 
 test('the API page shows every route of the document', async (t) => {
   const server = await world.server();

@@ -182,7 +182,7 @@ test('answers that did not get through are still there', async (t) => {
   assert.equal(await box.inputValue(), 'maria@example.com');
 });
 
-test('warnings stop Plan → Execute and stand where they belong', async (t) => {
+test('warnings stop one click and stand where they belong', async (t) => {
   const warning = { code: 'missing-attachment', field: '/actions/0/params/reason', text: 'The text mentions an attachment.' };
   const planned = { ...ZONE_PLAN, warnings: [warning, { code: 'duplicate', field: null, text: 'This was done an hour ago.' }] };
   const fromPreview = ({ reason }) => (reason === 'We moved.' ? [{ ...warning, field: '/params/reason' }] : []);
@@ -225,25 +225,25 @@ test('an action that is no mail is shown, edited, previewed and executed', async
   await by(page, 'edit').click();
   assert.equal(await card.getByLabel('Time zone').inputValue(), 'Europe/Berlin');
   await card.getByText('More fields').click();
-  await card.getByLabel('People, one address a line').fill('bo@example.com\ncy@example.com');
+  await card.getByLabel('People, one address').fill('"Bo, A." <bo@example.com>, cy@example.com');
   await by(page, 'edit-minutes').fill('45');
   await by(page, 'edit').click();
-  assert.match(await card.innerText(), /People\s+bo@example\.com\s+cy@example\.com/);
+  assert.match(await card.innerText(), /People\s+"Bo, A\." <bo@example\.com>\s+cy@example\.com/);
   await by(page, 'preview').click();
   await page.getByRole('tab', { name: 'Reason' }).click();
   assert.equal(await by(page, 'preview-reason').innerText(), 'We moved.');
   await by(page, 'execute').click();
   const done = await job(page, 'completed');
-  assert.match(await done.innerText(), /Europe\/Berlin[\s\S]*to bo@example\.com and cy@example\.com · Google[\s\S]*Done/);
+  assert.match(await done.innerText(), /Europe\/Berlin[\s\S]*to "Bo, A\." <bo@example\.com> and cy@example\.com · Google[\s\S]*Done/);
   const [{ params, client_request_id }] = requests.execute.at(-1).actions;
-  const people = ['bo@example.com', 'cy@example.com'];
+  const people = ['"Bo, A." <bo@example.com>', 'cy@example.com'];
   assert.deepEqual([params, client_request_id], [{ ...ZONE_PLAN.actions[0].params, minutes: 45, people }, 'zone-1']);
 });
 
 test('text by somebody else goes beside the prompt, up to its limit', async (t) => {
   const { page, requests } = await routed(t, () => ({ clarifications: QUESTIONS.slice(0, 1) }));
   assert.equal(await by(page, 'context').isVisible(), false);
-  await page.getByText('Add text it is about').click();
+  await page.getByText('Add a mail or text to refer to').click();
   await by(page, 'context').fill('é'.repeat(16 * 1024 + 1));
   await by(page, 'context-size').getByText('32.0 of 32 KiB').waitFor();
   await by(page, 'prompt').fill('Answer this');
@@ -327,7 +327,7 @@ for (const [name, options] of [
     await by(page, 'answer-plan').click();
     await by(page, 'answered').waitFor();
     await by(page, 'answer', '[data-kind=confirm]').getByRole('button', { name: 'Yes' }).click();
-    await page.getByText('Add text it is about').click();
+    await page.getByText('Add a mail or text to refer to').click();
     await fits(page);
     assert.deepEqual(await violations(page), []);
     if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/questions-${name}.png`, fullPage: true });

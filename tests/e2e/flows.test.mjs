@@ -5,7 +5,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { by, fits, GMAIL_COMPOSE, GMAIL_SEND, job, open, plan, until, World } from './support.mjs';
 
 const THANKS = 'Send email to john@example.com saying thanks for the meeting';
-const MARIA = 'Send Maria a mail saying I am running late';
+const MARIA = 'Send my boss a mail saying I am running late';
 
 let world;
 beforeEach(() => {
@@ -77,7 +77,7 @@ test('a mail without a text leads to a question', async (t) => {
   await by(page, 'action').getByText('keys are under the mat').first().waitFor();
 });
 
-test('with a note, Plan → Execute stops at the plan', async (t) => {
+test('with a note, one click stops at the plan', async (t) => {
   const server = await world.server({ ALLOW_RECIPIENT_DOMAINS: 'example.com' });
   const page = await open(t, server.page);
   await plan(page, 'Send email to sam@example.com saying hi and send another email to ann@contoso.com saying hello', 'plan-execute');
@@ -94,8 +94,9 @@ test('the page tells what is not allowed, and why', async (t) => {
   const page = await open(t, server.page);
   await page.getByText('What is allowed here').click();
   const [allowed, denied] = [by(page, 'allowed').locator('[data-allowed=true]'), by(page, 'allowed').locator('[data-allowed=false]')];
-  assert.match(await allowed.innerText(), /Allowed\s+gmail\.send/);
-  assert.match(await denied.innerText(), /Not allowed\s+outlook\.send[\s\S]*ALLOW_ACTIONS_DEFAULT/);
+  assert.match(await allowed.innerText(), /Allowed\s+Send a mail with Gmail gmail\.send/);
+  const sends = denied.filter({ hasText: 'outlook.send' });
+  assert.match(await sends.innerText(), /Not allowed\s+Send a mail with Outlook outlook\.send[\s\S]*ALLOW_ACTIONS_DEFAULT/);
   await plan(page, 'Send email to ann@contoso.com saying hello');
   await by(page, 'notes').getByText('contoso.com').waitFor();
   await by(page, 'plan-view').getByText('There is nothing to execute').waitFor();
@@ -200,7 +201,6 @@ test('a connection shows its state, is disconnected, and is connected again in a
   await plan(page, THANKS, 'plan-execute');
   await by(page, 'stopped').waitFor();
   await by(page, 'warning', '[data-code=needs-reauth]').waitFor();
-  await page.getByText('Connecting an account').click();
   await by(page, 'drafts').check();
   const tab = page.context().waitForEvent('page');
   await by(page, 'warnings').getByRole('button', { name: 'Connect Google again' }).click();
@@ -212,20 +212,14 @@ test('a connection shows its state, is disconnected, and is connected again in a
   await google.getByText('connected as ana@example.com').waitFor();
   await by(page, 'warning').waitFor({ state: 'detached' });
   await google.getByRole('button', { name: 'Disconnect Google' }).click();
+  await by(page, 'disconnect-yes').click();
   await google.getByText('Google is disconnected.').waitFor();
   await google.getByText('not connected').waitFor();
 });
 
 test('an account is connected at the provider, sends, and is disconnected', async (t) => {
   const fakes = await world.fakes();
-  const client = {
-    GOOGLE_CLIENT_ID: 'fakes-client',
-    GOOGLE_CLIENT_SECRET: 'fakes-client-secret',
-    GOOGLE_AUTH_URL: `${fakes.url}/oauth/google/auth`,
-    GOOGLE_TOKEN_URL: `${fakes.url}/oauth/google/token`,
-    GOOGLE_REVOKE_URL: `${fakes.url}/oauth/google/revoke`,
-  };
-  const server = await world.server({ ...fakes.env, ...client, PROVIDER_MODE: 'live' });
+  const server = await world.server({ ...fakes.env, ...fakes.client, PROVIDER_MODE: 'live' });
   const page = await open(t, server.page);
   await plan(page, THANKS, 'plan-execute');
   const tab = page.context().waitForEvent('page');
@@ -243,6 +237,7 @@ test('an account is connected at the provider, sends, and is disconnected', asyn
     ['Thanks for the meeting'],
   );
   await google.getByRole('button', { name: 'Disconnect Google' }).click();
+  await by(page, 'disconnect-yes').click();
   await google.getByText('Google is disconnected.').waitFor();
 });
 
@@ -309,7 +304,7 @@ test('an edited mail has its fields checked and is sent as edited', async (t) =>
   await by(page, 'edit-subject').fill('Thank you both');
   await by(page, 'edit').click();
   await by(page, 'action').getByText('Edited').waitFor();
-  await by(page, 'execute').getByText('Execute as edited').click();
+  await by(page, 'execute').getByText('Write 1 mail to the outbox').click();
   await job(page, 'completed');
   const [mail] = (await server.api('GET', '/dev/outbox')).data;
   assert.deepEqual([mail.subject, mail.to], ['Thank you both', ['john@example.com', 'ann@example.com']]);
@@ -328,7 +323,7 @@ test('one of several mails can be left out', async (t) => {
   await plan(page, 'Send email to sam@example.com saying hi and send another email to ann@example.com saying hello');
   assert.equal(await by(page, 'action').count(), 2);
   await by(page, 'leave-out').first().click();
-  await by(page, 'execute').getByText('Execute 1 of 2').click();
+  await by(page, 'execute').getByText('Write 1 of 2 mails to the outbox').click();
   await job(page, 'completed');
   assert.deepEqual(
     (await server.api('GET', '/dev/outbox')).data.map(({ to }) => to),
@@ -364,25 +359,25 @@ test('the history is filtered by status, and has pages', async (t) => {
     client_request_id: `n-${i}`,
     params: { to: 'john@example.com', subject: `Mail ${i}`, text: 'Hello.' },
   });
-  for (let i = 0; i < 11; i += 1) await server.api('POST', '/ai/execute', { actions: [send(i)], actor_id: 'test' });
-  await until('all are done', async () => (await server.api('GET', '/ai/jobs?status=completed')).data.length === 11);
+  for (let i = 0; i < 61; i += 1) await server.api('POST', '/ai/execute', { actions: [send(i)], actor_id: 'test' });
+  await until('all are done', async () => (await server.api('GET', '/ai/jobs?status=completed&limit=100')).data.length === 61);
   const page = await open(t, server.page);
-  await by(page, 'job').nth(7).waitFor();
-  assert.equal(await by(page, 'job').count(), 8);
-  await by(page, 'job').first().getByText('Mail 10', { exact: true }).waitFor();
+  await by(page, 'job').nth(49).waitFor();
+  assert.equal(await by(page, 'job').count(), 50);
+  await by(page, 'job').first().getByText('Mail 60', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Show older jobs' }).click();
-  await by(page, 'job').nth(10).waitFor();
+  await by(page, 'job').nth(60).waitFor();
   await by(page, 'job').last().getByText('Mail 0', { exact: true }).waitFor();
   const visible = () => by(page, 'job', ':not([hidden])').count();
   await page.getByRole('radio', { name: 'Error' }).check({ force: true });
   await page.getByText('No job is in error.').waitFor();
   assert.equal(await visible(), 0);
   await page.getByRole('radio', { name: 'Completed' }).check({ force: true });
-  await until('the completed ones are back', async () => (await visible()) === 11);
+  await until('the completed ones are back', async () => (await visible()) === 61);
   // A new job is shown, whatever the filter was.
   await page.getByRole('radio', { name: 'Error' }).check({ force: true });
   await plan(page, THANKS, 'plan-execute');
-  await until('the new job is there', async () => (await visible()) === 12);
+  await until('the new job is there', async () => (await visible()) === 62);
 });
 
 test('a server with keys asks for a key, and the key stays in this tab', async (t) => {
@@ -438,12 +433,14 @@ test('the page tells that the server is gone, and finds it again', async (t) => 
   await plan(page, THANKS, 'plan-execute');
   await (await job(page, 'pending')).getByText('Waiting to retry').waitFor();
   await server.stop();
-  await by(page, 'job-waiting').getByText('The server cannot be reached. Still trying.').waitFor();
+  await by(page, 'banner').getByText('The server cannot be reached').waitFor();
+  assert.match(await by(page, 'job').innerText(), /Waiting to retry/, 'what is known stays');
   await by(page, 'prompt').fill(THANKS);
   await by(page, 'plan').click();
   await by(page, 'error', '[data-code=network]').waitFor();
   await world.server({ ...env, PORT: new URL(server.url).port }, folder);
-  await by(page, 'job-waiting').waitFor({ state: 'detached' });
+  await by(page, 'banner').waitFor({ state: 'detached' });
+  assert.equal(await by(page, 'error').count(), 0, 'nothing says any more that it is gone');
   await by(page, 'job-cancel').click();
   await job(page, 'error');
 });

@@ -69,7 +69,7 @@ test('a job that is held elsewhere appears by itself, and a rejected one sends n
   const id = await execute(server, 'Offer');
   await until('the job appears', () => by(page, 'held').locator(`[data-job="${id}"]`).isVisible(), 14);
   assert.match(await row(page, id).innerText(), /outside your own domains/);
-  assert.match(await inside(row(page, id), 'recipients').innerText(), /john@example\.com\s+external/);
+  assert.match(await inside(row(page, id), 'job-content').innerText(), /john@example\.com\s+external/);
   await inside(row(page, id), 'reject').click();
   await by(page, 'job', '[data-status=error]').getByText('approval-rejected').waitFor();
   assert.equal(await by(page, 'outbox-entry').count(), 0);

@@ -38,8 +38,22 @@ test('a job keeps its name after a restart, and says what it waits for', async (
   await row(page, id).getByText('Thanks').waitFor();
   assert.match(await row(page, id).innerText(), /Thanks[\s\S]*to john@example\.com and 2 more/);
   const waits = row(page, id).locator('[data-test=job-waits]');
+  // The names of accounts may come after the jobs.
+  await waits.getByText('Gmail').waitFor();
   assert.match(await waits.innerText(), /^Waits for the rate limit of Gmail, until \S/);
   assert.equal(await waits.getAttribute('data-waits'), 'rate-limit');
+});
+
+test('a job that the provider refuses says why in the provider’s own words', async (t) => {
+  for (const says of ['Invalid To header', 'Recipient address required', 'Message too large', 'Delegation denied', '宛先が無効です']) {
+    const server = await world.server(await world.refusing(says));
+    const id = await execute(server);
+    const page = await open(t, server.page);
+    const told = row(page, id).locator('[data-test=provider-says]');
+    await until('the account has its name', async () => (await told.innerText()).startsWith('Gmail'));
+    assert.equal(await told.innerText(), `Gmail says: ${says} (invalidArgument)`);
+    await row(page, id).getByRole('button', { name: 'Edit and send again' }).waitFor();
+  }
 });
 
 test('a job that was refused is edited and sent again', async (t) => {

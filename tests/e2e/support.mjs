@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
+import { after, afterEach } from 'node:test';
 
 export const ROOT = new URL('../../', import.meta.url).pathname;
 // scripts/test installs the npm packages here.
@@ -85,19 +86,46 @@ export class World {
     };
   }
 
-  /** Starts strict fakes of Gmail and Graph. */
+  /** Starts strict fakes of the providers. */
   async fakes() {
     const fakes = await start(bin('fakes'), [], {}, /^(http:\S+)$/m);
     this.#stops.push(fakes.stop);
     const control = (path, body) => ask(body === undefined ? 'GET' : 'POST', `${fakes.url}/_fakes/${path}`, body);
     return {
       ...fakes,
-      env: { GMAIL_BASE_URL: fakes.url, GRAPH_BASE_URL: `${fakes.url}/v1.0` },
+      env: {
+        GMAIL_BASE_URL: fakes.url,
+        CALENDAR_BASE_URL: `${fakes.url}/calendar/v3`,
+        PEOPLE_BASE_URL: `${fakes.url}/people/v1`,
+        GRAPH_BASE_URL: `${fakes.url}/v1.0`,
+      },
+      // An OAuth client, whose consents are given at once.
+      client: {
+        GOOGLE_CLIENT_ID: 'fakes-client',
+        GOOGLE_CLIENT_SECRET: 'fakes-client-secret',
+        GOOGLE_AUTH_URL: `${fakes.url}/oauth/google/auth`,
+        GOOGLE_TOKEN_URL: `${fakes.url}/oauth/google/token`,
+        GOOGLE_REVOKE_URL: `${fakes.url}/oauth/google/revoke`,
+      },
       token: (token, provider, ...scopes) => control('tokens', { token, provider, scopes }),
+      hold: (provider, holdings) => control('holdings', { provider, ...holdings }),
       fault: (fault, more = {}) => control('faults', { next: [{ fault, ...more }] }),
       deliveries: async () => (await control('deliveries')).deliveries,
       operations: async () => (await control('deliveries')).operations,
     };
+  }
+
+  /** Starts a Gmail that refuses every mail with these words, and returns what a server needs to use it. */
+  async refusing(message) {
+    const body = JSON.stringify({
+      error: { code: 400, message, status: 'INVALID_ARGUMENT', errors: [{ message, reason: 'invalidArgument' }] },
+    });
+    const gmail = createServer((request, response) => {
+      request.resume().on('end', () => response.writeHead(400, { 'content-type': 'application/json' }).end(body));
+    });
+    await new Promise((ready) => gmail.listen(0, '127.0.0.1', ready));
+    this.#stops.push(() => gmail.close());
+    return { GMAIL_BASE_URL: `http://127.0.0.1:${gmail.address().port}`, GOOGLE_ACCESS_TOKEN: 'a-refused-token' };
   }
 
   /** Creates a key in the ledger of this folder. */
@@ -116,6 +144,10 @@ async function ask(method, url, body) {
 let browser;
 after(() => browser?.close());
 
+// The servers end before the pages do. What a page asks for meanwhile is nobody's mistake.
+const pages = [];
+afterEach(() => Promise.all(pages.splice(0).map((page) => page.unrouteAll({ behavior: 'ignoreErrors' }))));
+
 /** Opens a page in a new browser context. The test fails if the console or the policy complains. */
 export async function open(t, url, { width = 1280, height = 900, ...options } = {}) {
   // In a container the browser cannot use its sandbox.
@@ -124,7 +156,9 @@ export async function open(t, url, { width = 1280, height = 900, ...options } = 
     args: ['--no-sandbox', '--disable-gpu'],
   });
   const context = await browser.newContext({ viewport: { width, height }, locale: 'en-GB', timezoneId: 'Europe/Berlin', ...options });
+  if (process.env.PAGES_FROM_DISK) await fromDisk(context, url);
   const page = await context.newPage();
+  pages.push(page);
   page.setDefaultTimeout(15_000);
   page.complaints = [];
   page.on('pageerror', (error) => page.complaints.push(`uncaught: ${error.message}`));
@@ -150,6 +184,18 @@ export async function open(t, url, { width = 1280, height = 900, ...options } = 
   return page;
 }
 
+/** Shows the pages' files as they are in this folder, with the policy of the program that was built before. */
+async function fromDisk(context, url) {
+  const kinds = { html: 'text/html; charset=utf-8', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' };
+  const policy = (await fetch(new URL('/docs', url))).headers.get('content-security-policy');
+  await context.route(/\/(dev|assets)\/[\w-]+\.\w+$|\/docs$/, (route) => {
+    const { pathname } = new URL(route.request().url());
+    const file = pathname === '/docs' ? '/docs.html' : pathname;
+    const headers = { 'content-type': kinds[file.split('.').pop()], 'content-security-policy': policy };
+    return route.fulfill({ headers, body: readFileSync(join(ROOT, 'static', file)) });
+  });
+}
+
 /** Finds elements by their hook: `by(page, 'job', '[data-status=completed]')`. */
 export const by = (page, hook, more = '') => page.locator(`[data-test="${hook}"]${more}`);
 
@@ -160,6 +206,20 @@ export async function plan(page, prompt, how = 'plan') {
   await by(page, 'plan-view').waitFor();
 }
 
+/** Has the sandbox carry out a thousand jobs. */
+export async function thousandJobs(server) {
+  const mail = (i) => ({
+    action: 'gmail.send',
+    client_request_id: `n-${i}`,
+    params: { to: [`person-${i}@example.com`, 'ana@contoso.com'], subject: `Subject ${i}`, text: `About ${i}.` },
+  });
+  for (let i = 0; i < 1000; i += 10) {
+    const actions = Array.from({ length: 10 }, (_, j) => mail(i + j));
+    await server.api('POST', '/ai/execute', { actions, actor_id: 'a' });
+  }
+  await until('all are done', async () => (await server.api('GET', '/ai/jobs?status=pending')).data.length === 0, 120);
+}
+
 /** Waits for a job with this status and returns it. */
 export async function job(page, status) {
   const found = by(page, 'job', `[data-status="${status}"]`).first();
@@ -167,13 +227,13 @@ export async function job(page, status) {
   return found;
 }
 
-/** Returns axe's serious and critical findings. */
+/** Returns all that axe finds, of any impact. */
 export async function violations(page) {
   await page.evaluate(axe);
   const { violations: found } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-  return found
-    .filter(({ impact }) => ['serious', 'critical'].includes(impact))
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`);
+  return found.map(
+    ({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join(' | ')}`,
+  );
 }
 
 /** Checks that the page fits the width of the window. */
@@ -184,7 +244,15 @@ export async function fits(page) {
 
 /** Whether foreign text was executed or became markup. */
 export const ran = (page) =>
-  page.evaluate(() => globalThis.hacked === true || document.querySelector('main script, main img, main iframe, main [onerror]') !== null);
+  page.evaluate(
+    () =>
+      globalThis.hacked === true || document.querySelector('main script, main img, main iframe:not([sandbox]), main [onerror]') !== null,
+  );
 
 export const GMAIL_SEND = 'https://www.googleapis.com/auth/gmail.send';
+export const CALENDAR_AND_CONTACTS = [
+  'https://www.googleapis.com/auth/calendar.events.owned',
+  'https://www.googleapis.com/auth/calendar.freebusy',
+  'https://www.googleapis.com/auth/contacts.readonly',
+];
 export const GMAIL_COMPOSE = 'https://www.googleapis.com/auth/gmail.compose';

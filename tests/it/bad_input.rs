@@ -254,6 +254,7 @@ async fn a_method_that_a_route_lacks_is_refused_with_those_it_has() {
         "/start",
         "/test",
         "/rotate",
+        "/mcp",
     ];
     for route in web::routes().into_keys() {
         let allowed = match route {

@@ -106,7 +106,9 @@ async fn for_a_bound_key_there_are_no_jobs_of_other_actors() {
     jobs.extend(each_fate(&fakes, &bob, None).await);
     let holdings = async |client: &Client| {
         let mut told = Vec::new();
-        for path in ["/ai/jobs?limit=100", "/ai/jobs?status=error", "/dev/outbox", "/audit?limit=100"] {
+        let paths =
+            ["/ai/jobs?limit=100", "/ai/jobs?status=error", "/dev/outbox", "/audit?limit=100", "/ai/jobs?search=com"];
+        for path in paths {
             told.push(client.get(path).await.body);
         }
         told
@@ -296,8 +298,9 @@ impl Jobs for Counting<dyn Jobs> {
         &self,
         workspace: &WorkspaceId,
         content: &ContentHash,
+        now: Timestamp,
     ) -> Result<Option<Job>, LedgerError> {
-        self.inner.last_with_content(workspace, content).await
+        self.inner.last_with_content(workspace, content, now).await
     }
 
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {

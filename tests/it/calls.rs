@@ -1,4 +1,4 @@
-//! What one request costs, counted on the wire: the table of docs/PERFORMANCE.md. The program has a
+//! What one request costs, counted on the wire: the table of docs/evidence/calls.md. The program has a
 //! real Redis, and DynamoDB and SQS on loopback; proxies in front of them write down what it asks.
 //!
 //! A worker's receives wait in the proxy until the test lets one through, so that a request is alone
@@ -144,7 +144,8 @@ impl World {
                 // A scrape looks for the job that waits longest, and the sweeper for those that were due before a time.
                 let before =
                     body["ExpressionAttributeValues"][":before"]["N"].as_str().and_then(|before| before.parse().ok());
-                let is_scrape = before == Some(jiff::Timestamp::MAX.as_microsecond());
+                let is_scrape =
+                    before == Some(jiff::Timestamp::MAX.as_microsecond()) && body["ScanIndexForward"] == true;
                 let index = if is_scrape { format!("{index} by a scrape") } else { index };
                 calls.lock().unwrap().push(format!("{call}{index}"));
                 Reaction::Forward

@@ -174,6 +174,40 @@ async fn everything(client: &Client, model: &FakeModel, fakes: &Fakes) -> Vec<Re
     };
     answers.push(crate::support::reply(raw("{\"actions\": \"canary-text")).await);
     answers.push(crate::support::reply(raw("{\"actions\":1,\"actions\":\"canary-text\"}")).await);
+    let tool = async |name: &str, arguments: Value| {
+        let params = json!({ "name": name, "arguments": arguments });
+        client.post("/mcp", &json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params })).await
+    };
+    model.script(Says::Plan(says("canary-to@canary.example")));
+    let plan = tool("plan", json!({ "prompt": prompt["prompt"] })).await;
+    let plan_id = &plan.body["result"]["structuredContent"]["plan"]["plan_id"];
+    assert!(plan_id.is_string(), "{}", plan.body);
+    let held = tool("execute_plan", json!({ "plan_id": plan_id })).await;
+    let id = &held.body["result"]["structuredContent"]["job_ids"][0];
+    for (name, arguments) in [("get_job", json!({ "job_id": id })), ("list_jobs", json!({ "limit": 1 }))] {
+        assert!(tool(name, arguments).await.body.to_string().contains("canary-subject"), "{name}");
+    }
+    for (name, arguments) in [
+        ("plan", json!({ "prompt": { "x": "canary-text" } })),
+        ("plan", json!({ "prompt": "x", "answers": [{ "id": "canary-text", "value": "canary-to@canary.example" }] })),
+        ("plan", json!({ "prompt": "x", "timezone": "canary-text" })),
+        ("execute_plan", json!({ "plan_id": "canary-text" })),
+        ("get_job", json!({ "job_id": "canary-text" })),
+        ("list_jobs", json!({ "status": "canary-text" })),
+        ("canary-text", json!({})),
+    ] {
+        // A good answer may hold what the caller wrote; an error is kept with the problems.
+        let answer = tool(name, arguments).await;
+        let is_error = answer.body["result"]["isError"] == true || answer.body["error"].is_object();
+        assert!(is_error, "{name}: {}", answer.body);
+        answers.push(Reply { status: 400, ..answer });
+    }
+    answers.push(
+        crate::support::reply(
+            client.request("POST", "/mcp").header("content-type", "application/json").body("{\"canary-text"),
+        )
+        .await,
+    );
     for path in ["/ai/jobs", "/dev/outbox", "/actions", "/audit", "/oauth/google/status"] {
         assert_eq!(client.get(path).await.status, 200, "{path}");
     }
@@ -294,7 +328,8 @@ async fn nothing_tells_a_secret_an_address_or_a_content() {
     write!(dial(&redis), "PING the-last-word\r\n").expect("it reads");
     until("Redis does not tell of the end", || find("", &heard.lock().unwrap(), &["the-last-word"]).len() == 1).await;
     let said = heard.lock().unwrap().clone();
-    assert!(find("", &said, &["job_id", "payload_hash"]).len() == 2, "what goes to Redis is heard");
+    let heard = find("", &said, &["job_id", "payload"]);
+    assert_eq!(heard.len(), 2, "what goes to Redis is heard: {heard:?}");
     places.push(("Redis".to_owned(), said));
 
     let mut secrets = [&CANARIES[..], &[key.as_str(), &key[17..], bound.as_str(), &bound[17..]]].concat();

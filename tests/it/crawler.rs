@@ -171,6 +171,7 @@ async fn get_and_head_of_every_address_that_is_given_out_change_nothing() {
         "/audit",
         "/metrics",
         "/dev/outbox",
+        "/dev/address-book",
         "/actions",
         "/docs",
         "/problems/outcome-unknown",

@@ -1,6 +1,9 @@
 //! Keys and workspaces whose sends end after their drafts: nothing of theirs is ever sent. And agents' keys.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use async_trait::async_trait;
 use domain::{Address, Effect, Evidence, Provider as Service, Violation};
@@ -365,8 +368,9 @@ impl Action for Other {
         &self.0
     }
 
-    fn params_schema(&self) -> Value {
-        json!({ "type": "object" })
+    fn params_schema(&self) -> &Value {
+        static SCHEMA: LazyLock<Value> = LazyLock::new(|| json!({ "type": "object" }));
+        &SCHEMA
     }
 
     fn parse(&self, params: &Value) -> Result<Box<dyn Call>, Vec<Violation>> {

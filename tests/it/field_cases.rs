@@ -241,6 +241,8 @@ async fn previews(inside: &Inside, planned: &PlannedAction, plan: Option<PlanId>
         params: planned.params.clone(),
         client_request_id: Some(planned.client_request_id.clone()),
         send_at: planned.send_at.map(domain::Moment::send_at),
+        recipients: None,
+        sources: domain::Sources::default(),
     };
     inside.engine.actions.preview(&inside.caller, &asked, plan).await.unwrap().warnings
 }

@@ -140,7 +140,11 @@ async fn the_operator_says_which_jobs_are_held() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(folder.path(), &variables);
-        let id = server.execute(to("one", params)).await;
+        let action = to("one", params);
+        let preview = json!({ "action": action["action"], "params": action["params"] });
+        let preview = server.post("/actions/preview", &preview).await.body;
+        assert_eq!(preview["because"], because, "the preview says so before: {variables:?} {params}");
+        let id = server.execute(action).await;
         let told = job(&server, &id).await;
         assert_eq!(told["because"], because, "{variables:?} {params}");
         let is_held = because != json!([]);

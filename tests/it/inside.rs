@@ -12,7 +12,7 @@ use engine::{
     Caller, Engine, Parts, Problem,
     execute::{Accepted, ExecuteRequest},
     plan::{GivenAnswer, PlanRequest, Planned},
-    ports::{Answer, Finish, JobFilter, Model, ModelError, ModelRequest, Usage},
+    ports::{Answer, Finish, JobFilter, JobList, Model, ModelError, ModelRequest, Usage},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -113,7 +113,8 @@ impl Inside {
 
     /// How many jobs there are, up to 100.
     pub async fn jobs(&self) -> usize {
-        let filter = JobFilter { workspace: self.caller.workspace.clone(), status: None, after: None, limit: 100 };
+        let filter =
+            JobFilter { workspace: self.caller.workspace.clone(), list: JobList::All, after: None, limit: 100 };
         self.parts.ledger.jobs.list_jobs(&filter).await.unwrap().len()
     }
 }
@@ -158,6 +159,11 @@ impl Scripted {
     /// What was asked last.
     pub fn last(&self) -> ModelRequest {
         self.asked.lock().unwrap().last().expect("something was asked").clone()
+    }
+
+    /// All that was asked.
+    pub fn all(&self) -> Vec<ModelRequest> {
+        self.asked.lock().unwrap().clone()
     }
 
     pub fn count(&self) -> usize {

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
+use adapters::system::SystemClock;
+use engine::ports::Clock as _;
 use fakes::{Fakes, Fault, Provider, Token};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::support::{Client, GMAIL_COMPOSE, GMAIL_SEND, Reply, Server, gmail, reply, until};
@@ -19,6 +22,12 @@ async fn resolve(client: &Client, id: &str, outcome: &str) -> Reply {
     client.post(&format!("/ai/jobs/{id}/resolve"), &json!({ "outcome": outcome })).await
 }
 
+/// A page of the jobs that have these words.
+async fn search(client: &Client, words: &str, more: &str) -> Reply {
+    let url = reqwest::Url::parse_with_params(&format!("{}/ai/jobs", client.url), [("search", words)]).unwrap();
+    reply(client.request_url("GET", &format!("{url}{more}"))).await
+}
+
 /// A job that was tried once and waits.
 async fn waiting(client: &Client, id: &str) -> Value {
     client.job_when(id, "waiting", |job| job["attempts"] == 1 && job["status"] == "pending").await
@@ -29,8 +38,18 @@ async fn pages_hold_every_job_once_newest_first() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let mut ids = Vec::new();
+    // Others lie in between: those that failed, and those that wait.
+    let in_an_hour = SystemClock.now() + SignedDuration::from_hours(1);
     for i in 0..45 {
         ids.push(server.execute(gmail(&format!("page-{i}"), "Hello")).await);
+        if i % 4 == 0 {
+            let later =
+                json!({ "actions": [gmail(&format!("later-{i}"), "Hello")], "actor_id": "a", "send_at": in_an_hour });
+            let id = server.post("/ai/execute", &later).await.body["job_ids"][0].clone();
+            if i % 8 == 0 {
+                assert_eq!(act(&server, id.as_str().unwrap(), "cancel").await.status, 200);
+            }
+        }
     }
     for id in &ids {
         server.ended(id).await;
@@ -56,10 +75,66 @@ async fn pages_hold_every_job_once_newest_first() {
         assert_eq!(seen[late..].iter().collect::<Vec<_>>(), newest_first, "limit {limit}");
     }
     assert_eq!(server.get("/ai/jobs").await.body["data"].as_array().map(Vec::len), Some(20));
-    for (status, count) in [("completed", 46), ("pending", 0), ("running", 0), ("error", 0)] {
+    for (status, count) in [("completed", 46), ("pending", 6), ("running", 0), ("error", 6)] {
         let page = server.get(&format!("/ai/jobs?limit=100&status={status}")).await.body;
         assert_eq!(page["data"].as_array().map(Vec::len), Some(count), "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_search_finds_every_job_by_all_that_it_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let mut oldest = gmail("oldest-key", "Grüße vom Markt");
+    oldest["params"]["to"] = json!((0..9).map(|i| format!("guest-{i}@contoso.com")).collect::<Vec<_>>());
+    let oldest = server.execute(oldest).await;
+    for round in 0..23 {
+        let ten: Vec<Value> = (0..10).map(|i| gmail(&format!("n-{round}-{i}"), &format!("Number r{round}x"))).collect();
+        let accepted = server.post("/ai/execute", &json!({ "actions": ten, "actor_id": "a" })).await;
+        assert_eq!(accepted.status, 202, "{}", accepted.body);
+    }
+    for (words, count) in [
+        ("guest-8@contoso.com", 1),
+        ("guest-0", 1),
+        ("grüße", 1),
+        ("GRÜSSE", 0),
+        ("MARKT contoso", 1),
+        ("markt number", 0),
+        (oldest.as_str(), 1),
+        ("oldest-key gmail.send", 1),
+        ("google guest", 1),
+        ("outlook", 0),
+        ("Number r22x", 10),
+        ("22", 10),
+        ("NUMBER 1x", 30),
+        ("oldest", 0),
+        ("   ", 231),
+    ] {
+        let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = search(&server, words, &format!("&limit=7{cursor}")).await;
+            assert_eq!(page.status, 200, "{}", page.body);
+            let data = page.body["data"].as_array().unwrap();
+            assert!(data.len() <= 7);
+            found.extend(data.iter().map(|job| job["job_id"].as_str().unwrap().to_owned()));
+            pages += 1;
+            let Some(next) = page.body["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(found.len(), count, "{words}");
+        assert!(pages <= count / 7 + 2, "{words}: {pages} requests");
+        assert!(count != 1 || found == [oldest.as_str()], "{words}");
+    }
+    // One request looks through no more than two hundred.
+    let first = server.get("/ai/jobs?search=markt&limit=100").await.body;
+    assert_eq!((&first["data"], &first["has_more"]), (&json!([]), &json!(true)));
+    let status = server.get("/ai/jobs?search=number+r22x&status=error").await.body;
+    assert_eq!(status["data"], json!([]));
+    for long in ["x".repeat(201), "é".repeat(201), "a ".repeat(150)] {
+        let refused = search(&server, &long, "").await;
+        assert_eq!((refused.status, refused.pointers()), (422, vec!["/search"]));
+    }
+    assert_eq!(search(&server, &"é".repeat(200), "").await.status, 200);
 }
 
 #[tokio::test]

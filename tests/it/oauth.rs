@@ -20,7 +20,7 @@ pub fn start(folder: &Path, fakes: &Fakes, more: &[(&str, &str)]) -> Server {
     Server::start(folder, &[variables.as_slice(), more].concat())
 }
 
-fn owner(expires_in_s: u64) -> Consents {
+pub fn owner(expires_in_s: u64) -> Consents {
     Consents { address: OWNER.to_owned(), expires_in_s, ..Consents::default() }
 }
 
@@ -63,7 +63,7 @@ async fn status(client: &Client, provider: &str) -> Value {
     client.get(&format!("/oauth/{provider}/status")).await.body
 }
 
-fn mail(provider: &str, key: &str) -> Value {
+pub fn mail(provider: &str, key: &str) -> Value {
     let mut action = gmail(key, "Hello");
     if provider == "microsoft" {
         (action["provider"], action["action"]) = (json!("microsoft"), json!("outlook.send"));

@@ -7,8 +7,9 @@ use serde_json::Value;
 use crate::inside::{Inside, answer};
 
 const PROMPT: &str = "Send email to john@example.com saying thanks for the meeting";
-const CHOICES: [(&str, &str); 3] =
-    [("both", "gmail.send,outlook.send"), ("gmail", "gmail.send"), ("outlook", "outlook.send")];
+const ALL: &str = "gmail.send,gmail.draft,calendar.create_event,outlook.send,outlook.draft,outlook.create_event";
+const CHOICES: [(&str, &str); 4] =
+    [("all", ALL), ("both", "gmail.send,outlook.send"), ("gmail", "gmail.send"), ("outlook", "outlook.send")];
 
 /// Compares a text with a file of `tests/fixtures/planner`; with `UPDATE=1` it writes the file instead.
 fn is_as_in(file: &str, text: &str) {
@@ -36,8 +37,27 @@ async fn the_model_is_told_what_stands_in_the_files() {
         is_as_in(&format!("{name}.prompt.txt"), &messages);
         for (other, id) in [("gmail", "gmail.send"), ("outlook", "outlook.send")] {
             let told = asked.instructions.contains(id) || asked.schema.to_string().contains(id);
-            assert_eq!(told, name == other || name == "both", "{name} is told of {id}");
+            assert_eq!(told, name == other || name == "both" || name == "all", "{name} is told of {id}");
         }
+    }
+}
+
+/// What the two sends cost before there were other actions: instructions, message and schema.
+const TOKENS_OF_TWO_SENDS: u64 = 2_076;
+
+/// The budget counts every token of a request, and a model reads them all.
+#[tokio::test]
+async fn the_whole_catalogue_costs_less_than_half_as_much_again_as_two_sends() {
+    let network = adapters::http::LazyClient::new(adapters::http::ClientOptions::MODEL);
+    let model = adapters::openai::OpenAi::new(network, "http://127.0.0.1:9", None, "gpt-4o-mini".to_owned(), 800);
+    for (name, allowed) in CHOICES {
+        let inside = Inside::new(&[("ALLOW_ACTIONS_DEFAULT", allowed)]);
+        inside.when(answer(&[]), PROMPT).await.unwrap();
+        let asked = inside.model.last();
+        let texts = [asked.instructions, asked.message, asked.schema.to_string()];
+        let tokens: u64 = texts.iter().map(|text| engine::ports::Model::most_tokens(&model, text)).sum();
+        println!("{name}: {tokens} tokens");
+        assert!(2 * tokens < 3 * TOKENS_OF_TWO_SENDS, "{name}: {tokens} tokens");
     }
 }
 
@@ -105,11 +125,14 @@ async fn the_catalogues_examples_are_plans_that_stand() {
                 .map(|params| serde_json::json!({ "provider": spec.provider, "action": spec.id, "params": params }))
                 .collect();
             let mut says = answer(&actions);
+            let lookups = example.lookups.iter().map(|lookup| serde_json::from_str::<Value>(lookup).unwrap());
+            says["lookups"] = lookups.collect();
             says["questions"] = serde_json::json!(example.question.as_slice());
             let plan = inside.when(says, example.request).await.unwrap().plan;
             assert_eq!(
                 (plan.actions.len(), plan.questions.len()),
-                (example.params.len(), usize::from(example.question.is_some()))
+                (example.params.len(), usize::from(example.question.is_some())),
+                "{plan:?}"
             );
             // Every key of the schema is there, as strict mode wants it.
             let asked = inside.model.last();
@@ -120,15 +143,12 @@ async fn the_catalogues_examples_are_plans_that_stand() {
             );
             assert!(asked.instructions.contains(&told), "{told}");
             let branches = asked.schema.pointer("/properties/actions/items/anyOf").unwrap().as_array().unwrap();
-            let branch = branches.iter().find(|b| b.pointer("/properties/action/enum/0").unwrap() == spec.id).unwrap();
-            let mut wanted: Vec<&str> = branch
-                .pointer("/properties/params/required")
-                .unwrap()
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|k| k.as_str().unwrap())
-                .collect();
+            let ids = |branch: &Value| branch.pointer("/properties/action/enum").unwrap().as_array().cloned().unwrap();
+            let branch = branches.iter().find(|branch| ids(branch).contains(&spec.id.into())).unwrap();
+            let params = branch.pointer("/properties/params").unwrap();
+            let defined = params["$ref"].as_str().and_then(|name| asked.schema.pointer(name.strip_prefix('#')?));
+            let mut wanted: Vec<&str> =
+                defined.unwrap_or(params)["required"].as_array().unwrap().iter().map(|k| k.as_str().unwrap()).collect();
             wanted.sort_unstable();
             for action in &actions {
                 let mut keys: Vec<&str> = action["params"].as_object().unwrap().keys().map(String::as_str).collect();

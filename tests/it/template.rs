@@ -93,10 +93,14 @@ fn each_route_states_the_scope_that_the_program_asks_for() {
     for (key, (_, route)) in routes(&resources()) {
         let (method, pattern) = key.split_once(' ').expect("a method and a pattern");
         let operation = &document["paths"][pattern][method.to_lowercase()];
-        let expected = match operation["security"][0]["key"][0].as_str() {
-            Some(scope) => scope,
-            None if pattern.ends_with("/callback") => "state and cookie",
-            None => "none",
+        let any = operation["security"].as_array().map_or(&[][..], Vec::as_slice);
+        let all = |one: &Value| one["key"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join(", ");
+        let scopes: Vec<String> = any.iter().map(all).collect();
+        let expected = match scopes[..] {
+            [] if pattern.ends_with("/callback") => "state and cookie".to_owned(),
+            [] => "none".to_owned(),
+            _ if scopes == [""] => "any key".to_owned(),
+            _ => scopes.join(" or "),
         };
         assert_eq!(route["Metadata"]["Permission"], expected, "{key}");
     }
@@ -183,7 +187,7 @@ fn every_setting_of_the_template_is_read_with_one_default() {
     assert!(own.iter().all(|name| told.contains(&format!("`{name}`"))), "docs/OPERATIONS.md tells of {own:?}");
 }
 
-/// Variables of the README that make no sense on AWS: this machine's own, and what Lambda or the template decides.
+/// Variables of docs/CONFIGURATION.md that make no sense on AWS: this machine's own, and what Lambda or the template decides.
 const LOCAL: [&str; 10] = [
     "ORCHESTRATOR_DATA",
     "ORCHESTRATOR_KEY",
@@ -198,19 +202,19 @@ const LOCAL: [&str; 10] = [
 ];
 
 #[test]
-fn every_variable_of_the_readme_that_is_not_local_can_be_set_in_the_template() {
+fn every_variable_that_is_not_local_can_be_set_in_the_template() {
     let template = template();
     let variables = template["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
     let mut settable = names_of_settings(&template);
     settable.extend(variables.keys().cloned());
-    let rows = include_str!("../../README.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = include_str!("../../docs/CONFIGURATION.md").lines().filter_map(|line| line.strip_prefix("| `"));
     let told: BTreeSet<&str> = rows
         .flat_map(|row| row.split_once(" |").unwrap_or_default().0.split('`'))
         .filter(|name| name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
         .collect();
     assert!(told.len() > 40, "{told:?}");
     for name in told {
-        // Every provider has the same variables, after its prefix, but what the README says.
+        // Every provider has the same variables, after its prefix, but what the document says.
         let of_others = name.replace("GOOGLE_", "MICROSOFT_");
         for name in [name, &of_others] {
             let is_local = LOCAL.contains(&&*name.replace("MICROSOFT_", "GOOGLE_"));
@@ -259,7 +263,7 @@ fn a_functions_rights_are_bound_to_kinds_of_records_and_only_the_operators_makes
     );
     let resources = resources();
     let functions: Vec<_> = of_type(&resources, "AWS::Serverless::Function").collect();
-    assert_eq!(functions.len(), 9);
+    assert_eq!(functions.len(), 10);
     for (id, function) in functions {
         for (action, index, key) in rights(function) {
             let kind = key.strip_suffix('*').unwrap_or_else(|| panic!("{id}: {key} is no pattern"));
@@ -284,7 +288,7 @@ fn ends(function: &Value) -> Vec<&Value> {
 }
 
 #[test]
-fn models_of_bedrock_are_asked_by_the_planner_alone_and_only_those_of_the_settings() {
+fn models_of_bedrock_are_asked_where_plans_are_made_and_only_those_of_the_settings() {
     let (template, resources) = (template(), resources());
     let condition = &template["Conditions"]["Bedrock"];
     assert_eq!(setting(&condition[0][1][0]), Some(("AI_PROVIDER".to_owned(), "openai".to_owned())));
@@ -294,8 +298,9 @@ fn models_of_bedrock_are_asked_by_the_planner_alone_and_only_those_of_the_settin
         let of_bedrock = |end: &&Value| end["Action"].to_string().contains("bedrock");
         found.extend(ends(function).into_iter().filter(of_bedrock).map(|end| (id, end)));
     }
-    let [(_, invoke), (_, call)] = found[..] else { panic!("{found:?}") };
-    assert!(found.iter().all(|(id, _)| *id == "Plan2Function"), "{found:?}");
+    let [(_, invoke), (_, call), (_, of_agents), (_, call_of_agents)] = found[..] else { panic!("{found:?}") };
+    assert_eq!((invoke, call), (of_agents, call_of_agents), "agents plan in a function of their own");
+    assert!(found.iter().all(|(id, _)| ["Plan2Function", "McpFunction"].contains(id)), "{found:?}");
     assert_eq!(
         (&invoke["Action"], &call["Action"]),
         (&json!("bedrock:InvokeModel"), &json!("bedrock:CallWithBearerToken"))

@@ -62,7 +62,10 @@ async fn planned(inside: &mut Inside, case: &Case, answers: Vec<GivenAnswer>) ->
 fn outcome(plan: &Plan) -> String {
     match &plan.actions[..] {
         [] => if plan.questions.is_empty() { "none" } else { "ask" }.to_owned(),
-        [action] => action.send_at.map_or("now".to_owned(), |at| at.to_string()),
+        [action] => match action.params["start"].as_str() {
+            Some(start) => format!("begins {start}"),
+            None => action.send_at.map_or("now".to_owned(), |at| at.to_string()),
+        },
         _ => "several".to_owned(),
     }
 }

@@ -413,7 +413,7 @@ async fn a_job_whose_draft_is_known_waits_for_its_account_and_then_sends_that_dr
         assert!(job["error"].is_null() && job["waiting_until"].is_string(), "{job}");
         assert_eq!(server.get("/oauth/google/status").await.body["problem"]["code"], "reauth-required");
         // Without the scope for drafts it goes on waiting.
-        assert_eq!(connect(&server, "google", json!({})).await.status, 200);
+        assert_eq!(connect(&server, "google", json!({ "replace": true })).await.status, 200);
         let attempts = job["attempts"].as_u64();
         // By the fourth attempt the next one is eight seconds away. A connection does not wait for it.
         let attempts = attempts.max(Some(3));

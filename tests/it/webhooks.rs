@@ -7,14 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use app::operator::{self, Command, Outcome};
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{Delivery, DeliveryFault, DeliveryStatus, EndpointId, WebhookEvent, WorkspaceId, sha256};
-use engine::{
-    JobMessage,
-    execute::ExecuteRequest,
-    ports::{Posting, WebhookSender},
+use domain::{
+    AuditBy, AuditEvent, Delivery, DeliveryFault, DeliveryStatus, EndpointId, WebhookEvent, WorkspaceId, sha256,
 };
+use engine::{
+    Engine, JobMessage, Parts, ProblemCode,
+    execute::ExecuteRequest,
+    ports::{Place, Posting, Sealed, Vault, VaultError, WebhookSender},
+    webhooks::By,
+};
+use fakes::Fakes;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -25,6 +30,7 @@ use tokio::{
 
 use crate::{
     inside::{Inside, caller},
+    oauth,
     support::{Client, Reply, Server, command, gmail, reply, run, until},
 };
 
@@ -379,6 +385,47 @@ async fn what_a_killed_process_had_written_or_was_sending_is_delivered_by_the_ne
 }
 
 #[tokio::test]
+async fn a_refresh_token_that_the_provider_refuses_is_told_of_once_until_the_account_is_connected_again() {
+    for provider in ["google", "microsoft"] {
+        let (fakes, folder) = (Fakes::start().await.unwrap(), tempfile::tempdir().unwrap());
+        let server = oauth::start(folder.path(), &fakes, &[]);
+        let (told, others) = (Receiver::start(Says::Status(204)).await, Receiver::start(Says::Status(204)).await);
+        let (id, secret) = add(&server, &told.url, &["connection.reauth_required"]).await;
+        let (other, _) = add(&server, &others.url, &["job.completed"]).await;
+        for times in 1..=2 {
+            fakes.consents(oauth::owner(0));
+            assert_eq!(oauth::connect(&server, provider, json!({ "replace": true })).await.status, 200);
+            // The token has expired, and the provider answers the refresh with `invalid_grant`, to several jobs at once.
+            fakes.end_refresh_tokens();
+            let mails: Vec<Value> = (0..3).map(|one| oauth::mail(provider, &format!("{times}-{one}"))).collect();
+            let accepted = server.post("/ai/execute", &json!({ "actions": mails, "actor_id": "ana" })).await;
+            assert_eq!(accepted.status, 202, "{}", accepted.body);
+            for job in accepted.body["job_ids"].as_array().unwrap() {
+                let job = server.ended(job.as_str().unwrap()).await;
+                assert_eq!(job["error"]["code"], "reauth-required", "{job}");
+            }
+            let hook = told.sees(times).await.pop().unwrap();
+            assert_eq!(hook.signature, signature(&secret, &hook));
+            let body = hook.json();
+            assert_eq!(body["type"], "connection.reauth_required");
+            assert_eq!(
+                body["data"],
+                json!({ "workspace_id": "local", "provider": provider, "code": "reauth-required" })
+            );
+            // Whoever asks again is refused, and nobody is told again.
+            let refused = server
+                .post("/ai/execute", &json!({ "actions": [oauth::mail(provider, "x")], "actor_id": "ana" }))
+                .await;
+            assert_eq!(refused.code(), "reauth-required");
+            assert_eq!(server.get(&format!("/oauth/{provider}/status")).await.body["needs_reauth"], true);
+            delivery_when(&server, &id, |delivery| delivery["status"] == "delivered").await;
+            assert_eq!((deliveries(&server, &id).await.len(), told.seen().len()), (times, times));
+        }
+        assert!(deliveries(&server, &other).await.is_empty() && fakes.deliveries().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_new_secret_signs_at_once_and_the_old_one_too() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
@@ -500,7 +547,7 @@ async fn the_command_line_adds_lists_tests_and_removes() {
     ] {
         assert_eq!(call(&wrong).await.0, 1, "{wrong:?}");
     }
-    assert_eq!(call(&["list"]).await, (0, String::new()));
+    assert_eq!(call(&["list"]).await, (0, "There are no webhook endpoints.\n".to_owned()));
 }
 
 /// Answers as it is told; the last answer stays.
@@ -582,13 +629,13 @@ async fn after_three_days_of_failures_the_endpoint_is_disabled_until_a_test_reac
     assert_eq!(ids.len(), 1);
     let (listed, _) = inside.engine.webhooks.deliveries(&inside.caller, id, None, 10).await.unwrap();
     assert_eq!((listed.len(), listed[0].status), (1, DeliveryStatus::Failed));
-    let status = async || inside.engine.webhooks.list(&inside.caller).await.unwrap()[0].status();
+    let status = async || inside.engine.webhooks.list(&inside.caller).await.unwrap()[0].endpoint.status();
     assert_eq!(status().await, "disabled");
     execute(&inside, "while-disabled").await;
     assert!(open(&inside).await.is_empty(), "nothing is written for an endpoint that is disabled");
     // The first test fails, and is tried again as any other; the second attempt reaches it.
     *sender.answers.lock().unwrap() = vec![Ok(500), Ok(204)];
-    inside.engine.webhooks.test(&inside.caller, id).await.unwrap();
+    inside.engine.webhooks.test(By::Caller(&inside.caller), id).await.unwrap();
     work(&inside).await;
     assert_eq!(status().await, "disabled");
     inside.clock.advance(Duration::from_secs(30));
@@ -611,7 +658,7 @@ async fn what_is_on_its_way_to_an_endpoint_that_ends_is_dropped() {
         };
         try_it(&first).await;
         if remove {
-            inside.engine.webhooks.remove(&inside.caller, id).await.unwrap();
+            inside.engine.webhooks.remove(By::Caller(&inside.caller), id).await.unwrap();
         } else {
             try_it(&second).await;
         }
@@ -628,7 +675,7 @@ async fn the_old_secret_signs_for_a_day() {
     inside.engine.webhooks.rotate(&inside.caller, id).await.unwrap();
     for (hours, secrets) in [(0, 2), (23, 2), (1, 1)] {
         inside.clock.advance(Duration::from_hours(hours));
-        inside.engine.webhooks.test(&inside.caller, id).await.unwrap();
+        inside.engine.webhooks.test(By::Caller(&inside.caller), id).await.unwrap();
         work(&inside).await;
         assert_eq!(sender.posted.lock().unwrap().last().unwrap().2, secrets, "{hours}");
     }
@@ -690,4 +737,65 @@ async fn a_key_with_bounds_makes_endpoints_with_the_same_bounds() {
     assert!(inside.engine.webhooks.list(&caller("other")).await.unwrap().is_empty());
     execute(&inside, "anas").await;
     assert_eq!(open(&inside).await.len(), 1, "of another actor, and of another action");
+}
+
+/// A vault whose key the operator's function may not use.
+struct Shut;
+
+#[async_trait]
+impl Vault for Shut {
+    async fn seal(&self, _: &Place<'_>, _: &[u8]) -> Result<Sealed, VaultError> {
+        Err(VaultError::unavailable("shut"))
+    }
+
+    async fn open(&self, _: &Place<'_>, _: &Sealed) -> Result<Vec<u8>, VaultError> {
+        Err(VaultError::unavailable("shut"))
+    }
+}
+
+#[tokio::test]
+async fn the_operator_lists_tests_and_removes_endpoints_and_opens_nothing() {
+    let (inside, sender, id) = inside(&[Ok(204), Ok(410)]).await;
+    let config = app::Config::read(app::Runtime::Local, &|_| None).unwrap();
+    let engine = Engine::new(Parts { vault: Arc::new(Shut), ..inside.parts.clone() });
+    let run = async |words: &str, workspace: &str, id: Option<EndpointId>| {
+        let mut event = json!({ "command": format!("webhooks {words}"), "workspace": workspace });
+        if let Some(id) = id {
+            event["id"] = json!(id);
+        }
+        let ran = operator::run(&config, &engine, Command::read(event).unwrap()).await;
+        ran.map(|Outcome { result, .. }| result).map_err(|problem| problem.code)
+    };
+    let listed = run("list", "local", None).await.unwrap();
+    let keys: Vec<_> = listed[0].as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["id", "events", "status", "disabled_because", "disabled_at", "created_at"]);
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["status"], listed.as_array().unwrap().len()),
+        (&json!(id), &json!("active"), 1)
+    );
+    assert_eq!(run("list", "other", None).await, Ok(json!([])));
+    let other = EndpointId(uuid::Uuid::from_u128(1));
+    for (words, workspace, id) in
+        [("test", "other", id), ("test", "local", other), ("remove", "other", id), ("remove", "local", other)]
+    {
+        assert_eq!(run(words, workspace, Some(id)).await, Err(ProblemCode::NotFound), "{words} {workspace}");
+    }
+    assert!(open(&inside).await.is_empty());
+
+    for status in ["active", "disabled"] {
+        let sent = run("test", "local", Some(id)).await.unwrap();
+        assert_eq!(sent["webhook_id"], json!(open(&inside).await[0].delivery_id));
+        work(&inside).await;
+        assert_eq!(run("list", "local", None).await.unwrap()[0]["status"], status);
+    }
+    assert_eq!(sender.posted.lock().unwrap().len(), 2);
+    assert_eq!(run("list", "local", None).await.unwrap()[0]["disabled_because"], "gone");
+    assert_eq!(run("test", "local", Some(id)).await, Err(ProblemCode::WebhookGone));
+
+    run("remove", "local", Some(id)).await.unwrap();
+    assert_eq!(run("list", "local", None).await, Ok(json!([])));
+    let workspace = Some(inside.caller.workspace.clone());
+    let entry = inside.engine.auditor.page(workspace, None, None, 1).await.unwrap().entries.remove(0);
+    let seen = (entry.event, entry.by, entry.value);
+    assert_eq!(seen, (AuditEvent::WebhookRemoved, AuditBy::CommandLine, Some(id.to_string())));
 }

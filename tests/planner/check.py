@@ -81,6 +81,8 @@ class Model(http.server.ThreadingHTTPServer):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body are two packets, and the second one would wait for an answer to the first.
+    disable_nagle_algorithm = True
 
     def do_POST(self):
         self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
@@ -105,9 +107,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Program:
-    """The orchestrator on a free port, with this model."""
+    """The orchestrator on a free port, with this model and these variables."""
 
-    def __init__(self, program, model_url):
+    def __init__(self, program, model_url, **more):
         self.folder = tempfile.TemporaryDirectory()
         folder = Path(self.folder.name)
         env = {
@@ -117,12 +119,37 @@ class Program:
             "OPENAI_BASE_URL": model_url,
             "OPENAI_API_KEY": KEY,
             "AI_MAX_TOKENS_PER_MIN": "1000000000",
+            **more,
         }
         self.process = Process(folder, "orchestrator", [program], env)
         self.url = self.process.says(LISTENING)
 
     def post(self, path, body):
         return call(self.url + path, body)
+
+    def end(self):
+        self.process.stop()
+        self.folder.cleanup()
+
+
+class Fakes:
+    """The strict fakes of the providers, and the variables that lead a program to them."""
+
+    def __init__(self, program):
+        self.folder = tempfile.TemporaryDirectory()
+        self.process = Process(Path(self.folder.name), "fakes", [program])
+        self.url = self.process.says(r"^(http://\S+)$")
+        self.variables = {
+            "GMAIL_BASE_URL": self.url,
+            "CALENDAR_BASE_URL": f"{self.url}/calendar/v3",
+            "PEOPLE_BASE_URL": f"{self.url}/people/v1",
+            "GRAPH_BASE_URL": f"{self.url}/v1.0",
+        }
+
+    def tell(self, path, body=None):
+        request = urllib.request.Request(f"{self.url}/_fakes/{path}", json.dumps(body).encode(), {"content-type": "application/json"})
+        with urllib.request.urlopen(request) as response:
+            assert response.status == 204, path
 
     def end(self):
         self.process.stop()

@@ -26,6 +26,10 @@ def mistakes(board):
                 break
         if panel["type"] == "row":
             continue
+        if not panel.get("description"):
+            found.append(f"{name}: without a description")
+        if panel["fieldConfig"]["defaults"].get("min") != 0:
+            found.append(f"{name}: its axis does not begin at 0")
         wanted = {"type": "prometheus", "uid": "${datasource}"}
         for part in [panel, *panel["targets"]]:
             if part.get("datasource") != wanted:
@@ -33,6 +37,8 @@ def mistakes(board):
         refs = [target["refId"] for target in panel["targets"]]
         if not refs or len(set(refs)) != len(refs):
             found.append(f"{name}: its queries need a refId each")
+    lowest = max(y for _, y in taken) + 1
+    found += [f"a hole at {x}, {y}" for y in range(lowest) for x in range(COLUMNS) if (x, y) not in taken]
     variables = {variable["name"]: variable["type"] for variable in board["templating"]["list"]}
     if variables.get("datasource") != "datasource":
         found.append("the data source has no variable")
@@ -64,11 +70,11 @@ def missing(value, path):
 
 
 def queries(board):
-    """Yields each panel's title and query, with the dashboard's variables filled in."""
+    """Yields the title and query of each panel and annotation, with the dashboard's variables filled in."""
     filled = {"$__rate_interval": "5m", "$__range": "1h", "$job": "orchestrator.*"}
-    for panel in board["panels"]:
-        for target in panel.get("targets", []):
-            query = target["expr"]
-            for variable, value in filled.items():
-                query = query.replace(variable, value)
-            yield panel["title"], query
+    titled = [(panel["title"], target["expr"]) for panel in board["panels"] for target in panel.get("targets", [])]
+    titled += [(annotation["name"], annotation["expr"]) for annotation in board["annotations"]["list"]]
+    for title, query in titled:
+        for variable, value in filled.items():
+            query = query.replace(variable, value)
+        yield title, query

@@ -17,7 +17,7 @@ sam() { [ "$1" = build ] || command sam "$@" --skip-pull-image; }
 
 
 def run(folder, environment):
-    (block,) = (block for heading, block in operations.blocks() if heading == "On this machine")
+    (block,) = (block for heading, block in operations.blocks(operations.TEXT) if heading == "On this machine")
     environment = environment | {"PATH": f"{operations.HERE}:{environment['PATH']}"}
     commands = Process(folder, "sam-local", ["bash", "-euo", "pipefail", "-c", SHORTCUTS + block], environment, operations.ROOT)
     try:

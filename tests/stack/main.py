@@ -19,6 +19,7 @@ import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from functools import partial
 
 import boto3
@@ -33,6 +34,8 @@ from rights import TLS, Doors, rights_of
 from servers import PLAIN, REGION, Servers, architecture
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# What the ledger's packed records refer to.
+PACKED = ROOT / "shared/adapters/src/aws/records/dictionary.txt"
 # As samconfig.toml names it.
 STACK = "ai-orchestrator"
 MODEL_KEY = "sk-on-loopback"
@@ -171,7 +174,9 @@ class Deployed:
     def run(self, heading, containing="", **variables):
         """Runs commands of docs/OPERATIONS.md."""
         printed = self.operator.run(heading, containing, **variables)
-        if "sam deploy" in "".join(block for under, block in operations.blocks() if under == heading and containing in block):
+        if "sam deploy" in "".join(
+            block for under, block in operations.blocks(operations.TEXT) if under == heading and containing in block
+        ):
             self.look()
         return printed
 
@@ -293,12 +298,13 @@ def make_keys(stack):
         ("auditor", ["audit:read"], False),
         ("hooks", ["webhooks:write"], False),
         ("agent", ["actions:execute"], True),
+        ("mcp", ["actions:preview", "actions:execute"], False),
         ("approver", ["actions:preview", "actions:approve"], False),
     ):
         stack.keys[name] = stack.admin(command="keys create", workspace=WORKSPACE, scopes=scopes, agent=agent)["result"]["key"]
     check(all(key.startswith("orc_") for key in stack.keys.values()), "the first keys are in the deployed table")
     rows = stack.admin(command="keys list")["result"]
-    check([row["revoked_at"] is None for row in rows] == [False, True, True, True, True, True, True], "the list has each key", rows)
+    check([row["revoked_at"] is None for row in rows] == [False] + [True] * 7, "the list has each key", rows)
 
 
 def operators_commands(stack):
@@ -474,7 +480,7 @@ def every_right(stack, job_id):
     action = {"action": "gmail.send", "params": {"to": "john@example.com", "subject": "s", "text": "t"}}
     stack.expect(200, "GET", "/actions", key="app")
     stack.expect(200, "POST", "/actions/preview", action, "app")
-    stack.expect(200, "GET", "/ai/jobs?status=completed", key="app")
+    stack.expect(200, "GET", "/ai/jobs?status=error", key="app")
     stack.expect(200, "GET", "/ai/jobs?limit=5", key="app")
     for what, body in (("cancel", {}), ("retry", {}), ("resolve", {"outcome": "sent"})):
         stack.expect(409, "POST", f"/ai/jobs/{job_id}/{what}", body, "app")
@@ -576,7 +582,8 @@ def change(stack, job_id, due_at=None, **fields):
     """Changes a job's record behind the program's back."""
     table, key = stack.aws("dynamodb"), {"pk": {"S": f"JOB#{job_id}"}, "sk": {"S": "JOB"}}
     item = table.get_item(TableName=stack.table(), Key=key, ConsistentRead=True)["Item"]
-    item["body"] = {"S": json.dumps(json.loads(item["body"]["S"]) | fields)}
+    body = item["body"].get("S") or zlib.decompressobj(-15, zdict=PACKED.read_bytes()).decompress(item["body"]["B"])
+    item["body"] = {"S": json.dumps(json.loads(body) | fields)}
     if due_at is not None:
         item["due_at"] = item["due"] = {"N": str(due_at)}
     table.put_item(TableName=stack.table(), Item=item)
@@ -707,6 +714,22 @@ def webhooks(stack):
             check(queued == [count, 0], f"of {count} overdue deliveries it queues each", queued)
         until("they are delivered", delivered)
     stack.expect(204, "DELETE", f"/webhooks/{gone}", key="hooks")
+    operators_webhooks(stack, f"{url}/good", good)
+
+
+def operators_webhooks(stack, url, good):
+    """The operator sees, tests and removes endpoints without a key of the workspace, and without the right to open them."""
+    other = stack.expect(201, "POST", "/webhooks", {"url": url}, "hooks")["id"]
+    told = len(HEARD)
+    sent = stack.admin(command="webhooks test", workspace=WORKSPACE, id=other)
+    check(sent["ok"], "the operator sends a test", sent)
+    until("it arrives", lambda: ("/good", "webhook.test", None) in HEARD[told:])
+    rows = stack.admin(command="webhooks list", workspace=WORKSPACE)["result"]
+    check([(row["id"], row["status"]) for row in rows] == [(good, "active"), (other, "active")], "and lists the endpoints", rows)
+    removed = stack.admin(command="webhooks remove", workspace=WORKSPACE, id=other)
+    check(removed["ok"], "and removes one", removed)
+    unknown = stack.admin(command="webhooks test", workspace=WORKSPACE, id=other)
+    check(unknown["error"]["code"] == "not-found", "which is then unknown", unknown)
 
 
 def held(stack):
@@ -717,6 +740,38 @@ def held(stack):
     check([job["job_id"] for job in held] == [job_id], "it is the one that waits for approval", held)
     stack.expect(200, "POST", f"/ai/jobs/{job_id}/approve", {"payload_sha256": held[0]["payload_sha256"]}, "approver")
     check(ended(stack, job_id)["status"] == "completed", "an approved job is carried out")
+
+
+def tool(stack, name, **arguments):
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+    result = stack.expect(200, "POST", "/mcp", message, "mcp")["result"]
+    check(not result["isError"], f"{name} answers an agent", result)
+    return result["structuredContent"]
+
+
+def agents(stack):
+    """What comes over MCP waits for a person, and goes out once."""
+    stack.expect(401, "POST", "/mcp", {})
+    for method in ("GET", "DELETE"):
+        stack.expect(405, method, "/mcp", key="mcp")
+    about = stack.expect(200, "GET", "/.well-known/oauth-protected-resource")
+    check(about["resource"] == f"{stack.outputs['ApiUrl']}/mcp", "it says what protects the MCP server", about)
+    listed = stack.expect(200, "POST", "/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, "mcp")["result"]["tools"]
+    check(len(listed) == 6, "it has six tools")
+    check(tool(stack, "list_connections")["google"]["mode"] == "live", "it tells of the account")
+    plan_id = tool(stack, "plan", prompt="Write to john@example.com that an agent asks")["plan"]["plan_id"]
+    jobs = [tool(stack, "execute_plan", plan_id=plan_id) for _ in range(2)]
+    (job_id,) = jobs[0]["job_ids"]
+    check(jobs[1]["job_ids"] == [job_id] and jobs[0]["waiting_for"] == "approval", "a plan is one job, which is held", jobs)
+    listed = tool(stack, "list_jobs", waiting_for="approval")["data"]
+    check([job["job_id"] for job in listed] == [job_id], "it is in the list", listed)
+    check(len(tool(stack, "list_jobs")["data"]) > 1, "the others are there, too")
+    payload = tool(stack, "get_job", job_id=job_id)["payload_sha256"]
+    stack.expect(200, "POST", f"/ai/jobs/{job_id}/approve", {"payload_sha256": payload}, "approver")
+    check(ended(stack, job_id)["status"] == "completed", "after the approval it is carried out")
+    plan_id = tool(stack, "plan", prompt="Write to john@example.com that nothing goes out")["plan"]["plan_id"]
+    (job_id,) = tool(stack, "execute_plan", plan_id=plan_id)["job_ids"]
+    check(tool(stack, "cancel_job", job_id=job_id)["error"]["code"] == "cancelled", "an agent cancels its own")
 
 
 def all_told(stack):
@@ -979,6 +1034,7 @@ def checks(stack, fakes, parameters):
     given_up(stack)
     woken(stack, fakes)
     held(stack)
+    agents(stack)
     all_told(stack)
     long_texts(stack)
     seldom(stack)

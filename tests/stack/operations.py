@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 
+from documents import blocks, commands, spans
 from processes import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -15,6 +16,8 @@ OWN_MACHINE = "changes the machine that it runs on: its users and its programs"
 CANARY = "the emulator has no CodeDeploy; scripts/test checks the template that it deploys"
 CONTAINERS = "needs images of a registry"
 LOCAL = "`scripts/stack-test --sam-local` runs it, where Docker and its image of Lambda are"
+OWN_VALUES = "is for a model or an account of one's own"
+WALKTHROUGH = "scripts/walkthrough runs it"
 WORK_TREE = "would change the work tree that is tested"
 
 # The commands that this test does not run, each with the reason.
@@ -42,43 +45,18 @@ LEFT_OUT = {
     "sam deploy --parameter-overrides 'Settings=AI_PROVIDER=bedrock;AI_MODEL=openai.gpt-oss-120b-1:0;"
     "AI_FALLBACK_MODEL=openai.gpt-oss-20b-1:0;AI_MAX_OUTPUT_TOKENS=3000'": "the emulator has no models; tests/it/bedrock.rs asks a fake",
 }
-# Every command of this section is left out.
-SECTIONS_LEFT_OUT = {"On this machine": LOCAL}
+# Every command of these sections is left out.
+SECTIONS_LEFT_OUT = {"On this machine": LOCAL, "A model": OWN_VALUES, "Accounts": OWN_VALUES, "Keys": WALKTHROUGH}
 
 # Programs whose commands in the middle of a sentence count, if they have options.
 PROGRAMS = ("aws", "sam", "docker", "systemctl")
-
-
-def blocks(text=TEXT):
-    """The blocks of commands: the heading that each stands under, and its text."""
-    heading = ""
-    for part in re.finditer(r"^#+ ([^\n]*)$|^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        if part[1]:
-            heading = part[1]
-        elif not part[2]:
-            yield heading, part[3]
-
-
-def commands(block):
-    """The commands of a block, without comments, variables alone and what puts a command into the background."""
-    for line in re.sub(r"\s*\\\n\s*", " ", block).splitlines():
-        for command in re.sub(r"(^|\s)#.*$", "", line).split(" && "):
-            if command.strip():
-                yield command.strip()
-
-
-def spans(text=TEXT):
-    """Commands in the middle of a sentence."""
-    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    names = "|".join(PROGRAMS)
-    yield from (span.strip() for span in re.findall(rf"`((?:{names}) [^`]*)`", prose) if " -" in span)
 
 
 def all_commands(text=TEXT):
     for heading, block in blocks(text):
         if heading not in SECTIONS_LEFT_OUT:
             yield from commands(block)
-    yield from spans(text)
+    yield from (span for span in spans(text, PROGRAMS) if " -" in span)
 
 
 class Operator:
@@ -95,7 +73,7 @@ class Operator:
 
     def shell(self, text, **variables):
         """Runs this in a shell that knows the document's functions; returns what it prints."""
-        (prelude,) = (block for _, block in blocks() if "out() {" in block)
+        (prelude,) = (block for _, block in blocks(TEXT) if "out() {" in block)
         self.ran |= set(commands(prelude))
         environment = self.environment() | variables
         environment["PATH"] = f"{HERE}:{environment['PATH']}"
@@ -109,7 +87,7 @@ class Operator:
 
     def run(self, heading, containing="", **variables):
         """Runs the blocks under a heading that contain these words, one after the other in one shell."""
-        chosen = [block for under, block in blocks() if under == heading and containing in block]
+        chosen = [block for under, block in blocks(TEXT) if under == heading and containing in block]
         if not chosen:
             raise Failed(f"{heading} has no such commands")
         printed = self.shell("".join(chosen), **variables)
@@ -128,7 +106,7 @@ def self_test():
         new = set(all_commands(f"{TEXT}\n## New\n\n{more}")) - set(all_commands())
         if len(new) != 1 or not next(iter(new)).startswith("aws sts"):
             raise Failed(f"a new command is not found: {more!r} {new}")
-    unknown = [heading for heading in SECTIONS_LEFT_OUT if f"\n## {heading}\n" not in TEXT]
+    unknown = [heading for heading in SECTIONS_LEFT_OUT if not re.search(rf"^##+ {heading}$", TEXT, re.MULTILINE)]
     if unknown:
         raise Failed(f"docs/OPERATIONS.md has no section {unknown}")
 

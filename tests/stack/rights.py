@@ -62,17 +62,25 @@ def allows(right, request):
     return action == wanted and same_resource and (pattern is None or fnmatch.fnmatchcase(key or "", pattern))
 
 
-# What takes a deployment of another shape: two workspaces with one account, a single head of the audit, entries of an
-# audit that an earlier version wrote; a look at several unclaimed jobs at once, or at one; several that are due in one
-# partition of the index; a token that is renewed, or a job that is accepted, when no plan or job has brought a data key;
-# records of more than one item, which what is deflated seldom is.
+# What takes a deployment of another shape: two workspaces with one account, a single head of the audit, or several at once, entries
+# of an audit that an earlier version wrote; a look at several unclaimed jobs at once, or at one; several that are due in one
+# partition of the index; a rollout that the cache has forgotten; a token that is renewed, by whom it may be, or a job that is
+# accepted, when no plan or job has brought a data key; records of more than one item, which what is deflated seldom is.
 RARE = {
     ("Admin", "dynamodb:GetItem", "AUDIT#*"),
     ("Admin", "dynamodb:BatchGetItem", "AUDIT#*"),
     ("Execute", "dynamodb:Query", "PLAN#*"),
     ("Execute", "kms:GenerateDataKey", None),
     ("Jobs", "dynamodb:Query", "JOB#*"),
+    ("Mcp", "dynamodb:GetItem", "ROLLOUT#*"),
+    ("Mcp", "dynamodb:PutItem", "CONNECTION#*"),
+    ("Mcp", "dynamodb:Query", "JOB#*"),
+    ("Mcp", "dynamodb:Query", "PLAN#*"),
     ("Plan2", "dynamodb:Query", "PLAN#*"),
+    ("Plan2", "dynamodb:PutItem", "CONNECTION#*"),
+    ("Mcp", "secretsmanager:GetSecretValue", None),
+    ("Plan2", "secretsmanager:GetSecretValue", None),
+    ("Sweep", "dynamodb:BatchGetItem", "CHAIN#*"),
     ("Sweep", "dynamodb:BatchGetItem", "DELIVERY#*"),
     ("Sweep", "dynamodb:BatchGetItem", "JOB#*"),
     ("Worker", "dynamodb:Query", "JOB#*"),

@@ -3,6 +3,7 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use app::{Config, QueueConfig, WorkerTiming, run_dead_letters, run_housekeeping, run_worker};
+use domain::Via;
 use engine::Engine;
 use tokio::{
     net::TcpListener,
@@ -35,10 +36,24 @@ pub async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
 
     println!("AI Orchestrator is listening on {url}");
     println!("Open {url}/dev/action-runner.html");
+    println!("{}", described(config));
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(connections::serve(listener, router, stop.clone()));
     run_until_signal(config, engine, stop, tasks).await
+}
+
+/// What plans, where actions go, and where the ledger is.
+fn described(config: &Config) -> String {
+    let planner =
+        config.planner.as_ref().map_or("the built-in rules (OPENAI_API_KEY is not set)", |planner| &planner.model);
+    let actions = match config.options.provider_mode {
+        Some(Via::Live) => "carried out (PROVIDER_MODE)",
+        Some(Via::Sandbox) => "written to the outbox (PROVIDER_MODE)",
+        None => "written to the outbox, unless an account is connected",
+    };
+    let ledger = config.ledger_table.clone().unwrap_or_else(|| config.data.display().to_string());
+    format!("Planner: {planner}. Actions: {actions}. Ledger: {ledger}.")
 }
 
 /// Works jobs of a shared queue until SIGTERM or Ctrl-C.

@@ -147,8 +147,7 @@ impl fmt::Debug for Network {
 /// Whether a URL stays on this machine or in a private network, as far as its host tells: a name of one label or below
 /// `localhost`, `local` or `internal`, or a loopback, private or link-local address.
 pub fn is_private(url: &str) -> bool {
-    let url = Url::parse(url).ok();
-    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_matches(['[', ']']);
+    let host = host(url);
     match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V4(ip)) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
         Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
@@ -158,6 +157,18 @@ pub fn is_private(url: &str) -> bool {
             None => host.starts_with(|first: char| first.is_ascii_alphabetic()),
         },
     }
+}
+
+/// Whether a URL stays on this machine: a loopback address, or `localhost`.
+pub fn is_loopback(url: &str) -> bool {
+    let host = host(url);
+    host.parse::<IpAddr>().map_or(host == "localhost", |address| address.to_canonical().is_loopback())
+}
+
+/// The host of a URL, an IPv6 address without its brackets; empty if there is none.
+fn host(url: &str) -> String {
+    let url = Url::parse(url).ok();
+    url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_matches(['[', ']']).to_owned()
 }
 
 /// Builds a client that goes straight to other servers.

@@ -13,15 +13,15 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    AuditEntry, AuditHead, AuditVerdict, ContentHash, Delivery, DeliveryId, EndpointId, Job, JobId, JobStatus, KeyId,
-    KeyRecord, Notice, PlanId, Provider, WorkspaceId, WorkspaceSettings, sha256_hex,
+    AuditEntry, AuditHead, AuditVerdict, ContentHash, Delivery, DeliveryId, EndpointId, Job, JobId, KeyId, KeyRecord,
+    Notice, PlanId, Provider, WorkspaceId, WorkspaceSettings, sha256_hex,
 };
 use engine::{
     JobMessage,
     ports::{
-        Audit, AuditFilter, Connections, Contents, Endpoints, Held, Insert, JobFilter, Jobs, Keys, LedgerError, Outbox,
-        OutboxEntry, Plans, Position, Purpose, Queue, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings,
-        StoredConnection, StoredPlan, Upkeep, Webhooks,
+        Audit, AuditFilter, Connections, Contents, Endpoints, Held, Insert, JobFilter, JobList, Jobs, Keys,
+        LedgerError, Outbox, OutboxEntry, Plans, Position, Purpose, Queue, Save, Sealed, SealedPage, SealedText,
+        SealedTexts, Settings, StoredConnection, StoredPlan, Upkeep, Webhooks,
     },
 };
 use futures_util::future::try_join_all;
@@ -34,9 +34,8 @@ use uuid::Uuid;
 ///
 /// | record | partition, kind | body | list, place |
 /// | --- | --- | --- | --- |
-/// | job | `JOB#<job id>`, `JOB` | the job; its revision is the version | `W#<workspace>` with the job's status, where `open` is pending or running, by acceptance |
+/// | job | `JOB#<job id>`, `JOB` | the job; its revision is the version | `W#<workspace>`, by acceptance; with the status `open` while it is pending or running, and `error` if it ended so |
 /// | its params | `JOB#<job id>`, `CONTENTS` | sealed | |
-/// | the last job with this content | `SENT#<workspace>#<hash>`, `SENT` | the job's id; expires after a day | |
 /// | a mail in the outbox | `JOB#<job id>`, `OUTBOX` | sealed | `W#<workspace>#OUTBOX`, by time of writing |
 /// | plan | `PLAN#<workspace>#<plan id>`, `PLAN` | sealed | |
 /// | API key | `KEY#<key id>`, `KEY` | its record | `KEYS`, by time of making |
@@ -50,7 +49,8 @@ use uuid::Uuid;
 /// | delivery of a webhook | `DELIVERY#<delivery id>`, `DELIVERY` | the delivery; its revision is the version | `W#<workspace>#<endpoint id>`, by time of the event |
 ///
 /// Bodies are JSON unless sealed. A workspace's id contains no `#`. A job is due while it is open, and waits until a
-/// worker claims it. A delivery is due while it is open.
+/// worker claims it. A held job has the name `HELD`, and one that went out, or may have, the name
+/// `SENT#<workspace>#<beginning of its content's hash>`, by the time of its end. A delivery is due while it is open.
 ///
 /// A write that endpoints are told of writes their deliveries too, and sends their messages.
 pub struct RecordLedger<R> {
@@ -183,7 +183,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
     }
 
     async fn jobs(&self, workspace: &WorkspaceId, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
-        let list = Some(jobs_list(workspace, None).name);
+        let list = Some(jobs_list(workspace, JobList::All).name);
         let found = self.records.get(ids.iter().copied().map(job_key).collect(), list).await?;
         found.iter().map(|found| found.as_ref().map(read_job).transpose()).collect()
     }
@@ -194,11 +194,6 @@ impl<R: Records> Jobs for RecordLedger<R> {
         // Only an audited version ends a job or opens it again, and so changes when its contents expire.
         if entry.is_some() {
             more.push(Write::Expire(contents_key(job.job_id), job.contents_expire_at()));
-            if let (Some(content), Some(until)) = (&job.content_hash, job.may_repeat_until()) {
-                let mut sent = Record::new(sent_key(&job.workspace_id, content), json(&job.job_id)?);
-                sent.expires_at = Some(until);
-                more.push(Write::Put(sent, If::Any));
-            }
         }
         self.save_and_tell(job_record(job)?, before, more, entry, Notice::of_job(job)).await
     }
@@ -223,14 +218,13 @@ impl<R: Records> Jobs for RecordLedger<R> {
     }
 
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError> {
-        let list = jobs_list(&filter.workspace, filter.status);
+        let list = jobs_list(&filter.workspace, filter.list);
         let mut before = before(filter.after);
         let mut jobs = Vec::new();
         loop {
             let found = self.records.list(list.clone(), before, filter.limit).await?;
-            let listed = found.iter().filter_map(readable);
-            jobs.extend(listed.filter(|job| filter.status.is_none_or(|status| job.state.status() == status)));
-            // A record of another status, or one that cannot be read, leaves its place in the page to the next one.
+            jobs.extend(found.iter().filter_map(readable));
+            // A record that cannot be read leaves its place in the page to the next one.
             let more = found.last().filter(|_| found.len() == filter.limit && jobs.len() < filter.limit);
             jobs.truncate(filter.limit);
             let Some(place) = more.and_then(|found| found.place.clone()) else { return Ok(jobs) };
@@ -238,17 +232,12 @@ impl<R: Records> Jobs for RecordLedger<R> {
         }
     }
 
-    async fn list_open_jobs(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<Job>, LedgerError> {
-        let open = jobs_list(workspace, Some(JobStatus::Pending));
-        Ok(self.records.list(open, END.to_owned(), limit).await?.iter().filter_map(readable).collect())
-    }
-
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
         Ok(self.records.due("JOB", before, limit).await?.iter().filter_map(readable).collect())
     }
 
     async fn open_jobs(&self, workspace: &WorkspaceId, at_most: usize) -> Result<usize, LedgerError> {
-        self.records.count(vec![jobs_list(workspace, Some(JobStatus::Pending))], at_most).await
+        self.records.count(vec![jobs_list(workspace, JobList::Open)], at_most).await
     }
 
     async fn oldest_unclaimed(&self) -> Result<Option<Timestamp>, LedgerError> {
@@ -256,7 +245,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
     }
 
     async fn held(&self, at_most: usize) -> Result<Held, LedgerError> {
-        let (count, since) = self.records.held(at_most).await?;
+        let (count, since) = self.records.named(HELD, at_most).await?;
         Ok(Held { count, since })
     }
 
@@ -264,11 +253,11 @@ impl<R: Records> Jobs for RecordLedger<R> {
         &self,
         workspace: &WorkspaceId,
         content: &ContentHash,
+        now: Timestamp,
     ) -> Result<Option<Job>, LedgerError> {
-        match self.read(sent_key(workspace, content)).await? {
-            Some(id) => self.job(workspace, id).await,
-            None => Ok(None),
-        }
+        let job = self.records.latest(sent(workspace, content)).await?.as_ref().map(read_job).transpose()?;
+        let is_recent = |job: &Job| job.may_repeat_until().is_some_and(|until| now < until);
+        Ok(job.filter(|job| job.content_hash.as_ref() == Some(content) && is_recent(job)))
     }
 
     /// Ends none where other workers share the ledger: their leases expire.
@@ -613,6 +602,9 @@ impl<R: Records> SealedTexts for RecordLedger<R> {
     }
 }
 
+/// The name of jobs that wait for a person.
+const HELD: &str = "HELD";
+
 /// The kinds of records with sealed texts.
 const SEALED: &[&str] = &["JOB", "CONTENTS", "OUTBOX", "PLAN", "CONNECTION", "WEBHOOKS"];
 
@@ -664,14 +656,14 @@ fn sealed_key(SealedText { workspace, purpose, id, .. }: &SealedText) -> Key {
             key(format!("CONNECTION#{workspace}#{provider}"), "CONNECTION")
         }
         Purpose::Webhook => webhooks_key(workspace),
-        // A pending consent lies in the cache.
+        // `Consent` never comes here: a pending consent is in the cache, and no record holds it.
         Purpose::JobResult | Purpose::ProviderSays | Purpose::Consent => key(format!("JOB#{id}"), "JOB"),
     }
 }
 
 fn job_record(job: &Job) -> Result<Record, LedgerError> {
     let is_open = !job.state.has_ended();
-    let list = jobs_list(&job.workspace_id, Some(job.state.status()));
+    let list = jobs_list(&job.workspace_id, JobList::with(job.state.status()));
     Ok(Record {
         version: Some(job.revision.to_string()),
         expires_at: job.record_expires_at(),
@@ -679,8 +671,16 @@ fn job_record(job: &Job) -> Result<Record, LedgerError> {
         due_at: is_open.then(|| job.due_at()),
         due_from: is_open.then(|| job.due_from()),
         waits_since: job.waits_since(),
-        held_since: job.held_since(),
+        name: job_name(job),
         ..Record::new(job_key(job.job_id), job_body::write(job)?)
+    })
+}
+
+fn job_name(job: &Job) -> Option<(String, Timestamp)> {
+    let held = job.held_since().map(|since| (HELD.to_owned(), since));
+    held.or_else(|| {
+        job.may_repeat_until()?;
+        Some((sent(&job.workspace_id, job.content_hash.as_ref()?), job.finished_at?))
     })
 }
 
@@ -702,7 +702,7 @@ fn key_record(key: &KeyRecord) -> Result<Record, LedgerError> {
 }
 
 /// The entry of the audit. Its key begins with the time, so that new entries lie side by side.
-fn audited(entry: &AuditEntry) -> Result<Record, LedgerError> {
+pub(crate) fn audited(entry: &AuditEntry) -> Result<Record, LedgerError> {
     let list = audit_list(entry.workspace_id.as_ref());
     let place = place(entry.at, entry.entry_id);
     let mut record = Record::new(key(format!("{}#{place}", list.name), "AUDIT"), json(entry)?);
@@ -728,8 +728,9 @@ fn contents_key(id: JobId) -> Key {
     key(format!("JOB#{id}"), "CONTENTS")
 }
 
-fn sent_key(workspace: &WorkspaceId, content: &ContentHash) -> Key {
-    key(format!("SENT#{workspace}#{}", content.as_str()), "SENT")
+fn sent(workspace: &WorkspaceId, content: &ContentHash) -> String {
+    // Half of the hash is enough to find it.
+    format!("SENT#{workspace}#{:.32}", content.as_str())
 }
 
 fn plan_key(workspace: &WorkspaceId, id: PlanId) -> Key {
@@ -764,13 +765,13 @@ fn delivery_key(id: DeliveryId) -> Key {
     key(format!("DELIVERY#{id}"), "DELIVERY")
 }
 
-fn jobs_list(workspace: &WorkspaceId, status: Option<JobStatus>) -> List {
-    // One for both, so that a claim changes no index.
-    let listed_as = |status: JobStatus| match status {
-        JobStatus::Pending | JobStatus::Running => "open",
-        ended => ended.as_str(),
+fn jobs_list(workspace: &WorkspaceId, list: JobList) -> List {
+    let status = match list {
+        JobList::All => None,
+        JobList::Open => Some("open"),
+        JobList::Failed => Some("error"),
     };
-    List { name: format!("W#{workspace}"), status: status.map(listed_as) }
+    List { name: format!("W#{workspace}"), status }
 }
 
 fn deliveries_list(workspace: &WorkspaceId, endpoint: EndpointId) -> List {

@@ -52,6 +52,12 @@ fn headers(mail: &Mail, context: &RenderContext) -> Result<Vec<(&'static str, St
         }
     }
     headers.push(("Subject", subject(&mail.subject)));
+    headers.extend(mail.in_reply_to.iter().map(|id| ("In-Reply-To", id.to_string())));
+    if !mail.referenced().is_empty() {
+        // Each on a line of its own.
+        let ids: Vec<String> = mail.referenced().iter().map(ToString::to_string).collect();
+        headers.push(("References", ids.join("\r\n ")));
+    }
     if let Some(date) = context.date {
         let date = jiff::fmt::rfc2822::to_string(&date.to_zoned(TimeZone::UTC));
         headers.push(("Date", date.map_err(|_| RenderError("the date is before year 0".to_owned()))?));

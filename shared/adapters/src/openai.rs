@@ -12,13 +12,15 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 
-use self::{answer::Refusal, dialect::Dialect};
+use self::{
+    answer::Refusal,
+    dialect::{Body, Dialect},
+};
 use crate::{
     http::{self, Failure, LazyClient, MAX_ANSWER},
     secret::Secret,
-    tokens::Tokenizer,
+    tokens::{Counts, Tokenizer},
 };
 
 /// A model behind `{base}/chat/completions`, asked for JSON in strict mode.
@@ -33,6 +35,7 @@ pub struct OpenAi {
     model: String,
     max_output_tokens: u32,
     tokenizer: Tokenizer,
+    counts: Counts,
     /// What the endpoint takes, as far as its refusals have told.
     dialect: Mutex<Dialect>,
 }
@@ -46,7 +49,8 @@ impl OpenAi {
         let url = format!("{}/chat/completions{query}", base.trim_end_matches('/'));
         let key_header = if is_azure(&url) { HeaderName::from_static("api-key") } else { AUTHORIZATION };
         let (tokenizer, dialect) = (Tokenizer::of(&model), Mutex::default());
-        Self { http, url, key, key_header, model, max_output_tokens, tokenizer, dialect }
+        let counts = Counts::default();
+        Self { http, url, key, key_header, model, max_output_tokens, tokenizer, counts, dialect }
     }
 
     async fn try_ask(&self, request: &ModelRequest) -> Result<Answer, ModelError> {
@@ -76,7 +80,7 @@ impl OpenAi {
         }
     }
 
-    fn call(&self, body: &Value, key: Option<&SecretString>) -> Result<RequestBuilder, ModelError> {
+    fn call(&self, body: &Body<'_>, key: Option<&SecretString>) -> Result<RequestBuilder, ModelError> {
         let mut call = self.http.get().post(&self.url).json(body);
         if let Some(key) = key {
             let bearer = if self.key_header == AUTHORIZATION { "Bearer " } else { "" };
@@ -104,7 +108,7 @@ impl Model for OpenAi {
     }
 
     fn most_tokens(&self, text: &str) -> u64 {
-        self.tokenizer.most(text)
+        self.counts.of(text, |text| self.tokenizer.most(text))
     }
 
     fn adjusted(&self) -> Vec<&'static str> {

@@ -1,7 +1,8 @@
 //! How many tokens a text is at most, for the budget.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use domain::sha256;
 use tiktoken::{CoreBpe, encoding};
 
 /// The tokenizer of OpenAI's models since GPT-4o. Read at first need, which takes a moment.
@@ -51,6 +52,34 @@ impl Tokenizer {
             }
         };
         most as u64
+    }
+}
+
+/// The counts of texts, by their hashes: instructions and schemas are the same from request to request.
+#[derive(Default)]
+pub(crate) struct Counts(Mutex<Vec<([u8; 32], u64)>>);
+
+/// A shorter text is counted as fast.
+const WORTH_KEEPING: usize = 2048;
+/// The most counts that are kept.
+const MOST_KEPT: usize = 16;
+
+impl Counts {
+    /// The count of a text, which is counted if it was not among the last ones.
+    pub fn of(&self, text: &str, count: impl FnOnce(&str) -> u64) -> u64 {
+        if text.len() < WORTH_KEEPING {
+            return count(text);
+        }
+        let hash = sha256(text.as_bytes());
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = kept().iter().find(|(known, _)| *known == hash) {
+            return *known;
+        }
+        let counted = count(text);
+        let mut kept = kept();
+        kept.insert(0, (hash, counted));
+        kept.truncate(MOST_KEPT);
+        counted
     }
 }
 
@@ -111,6 +140,28 @@ mod tests {
             // Some tokenizers add one for the beginning.
             assert!(Tokenizer::Unknown.most(text) + 1 >= worst, "{text}");
         }
+    }
+
+    #[test]
+    fn a_long_text_is_counted_once_and_the_last_ones_are_kept() {
+        let counts = Counts::default();
+        let mut counted = Vec::new();
+        let texts: Vec<String> = (0..=MOST_KEPT).map(|n| format!("{n} ").repeat(WORTH_KEEPING)).collect();
+        let mut count = |text: &str| {
+            counts.of(text, |text| {
+                counted.push(text.len());
+                text.len() as u64
+            })
+        };
+        for text in ["short", "short", &texts[0], &texts[0], &texts[1], &texts[0]] {
+            assert_eq!(count(text), text.len() as u64);
+        }
+        texts[2..].iter().for_each(|text| assert_eq!(count(text), text.len() as u64));
+        let before = texts.len() + 2;
+        // The oldest made room for the last.
+        count(&texts[1]);
+        count(&texts[0]);
+        assert_eq!(counted.len(), before + 1);
     }
 
     #[test]

@@ -20,7 +20,9 @@ use contracts::{
     sample_job, seed,
 };
 use domain::{AuditBy, AuditEntry, AuditEvent, Job, Lease, Provider, WorkspaceId};
-use engine::ports::{Audit, AuditFilter, Clock, Contents, Insert, JobFilter, Jobs, Save, Sealed, Settings, Upkeep};
+use engine::ports::{
+    Audit, AuditFilter, Clock, Contents, Insert, JobFilter, JobList, Jobs, Save, Sealed, Settings, Upkeep,
+};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
@@ -253,7 +255,7 @@ async fn two_programs_work_on_one_file() {
         done += usize::from(task.await.unwrap() == Insert::Done);
     }
     assert_eq!(done, 50, "each key once, whichever program was quicker");
-    let filter = JobFilter { workspace: "local".parse().unwrap(), status: None, after: None, limit: 100 };
+    let filter = JobFilter { workspace: "local".parse().unwrap(), list: JobList::All, after: None, limit: 100 };
     assert_eq!(server.list_jobs(&filter).await.unwrap(), command.list_jobs(&filter).await.unwrap());
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    sync::Arc,
     time::Duration,
 };
 
@@ -60,7 +61,7 @@ fn request(prompt: &str) -> ModelRequest {
         instructions: "Plan it.".to_owned(),
         prompt: prompt.to_owned(),
         message: prompt.to_owned(),
-        schema: schema(),
+        schema: schema().into(),
         actions: Vec::new(),
         answers: Vec::new(),
         timeout: Duration::from_secs(20),
@@ -419,7 +420,7 @@ async fn a_wrong_key_is_refused_and_a_schema_that_is_not_strict_goes_into_the_in
     assert!(fake.requests()[1].headers.get("authorization").is_none());
 
     let mut loose = request("hello");
-    loose.schema["additionalProperties"] = json!(true);
+    Arc::make_mut(&mut loose.schema)["additionalProperties"] = json!(true);
     let model = model_at(&base, KEY);
     assert!(model.ask(&loose).await.is_ok());
     assert_eq!(model.adjusted(), ["json_object"]);

@@ -1,11 +1,11 @@
 //! Puts the program together from its configuration.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use adapters::{
-    embedded::{FolderLock, MemoryBudget, MemoryCache, MemoryQueue},
+    embedded::{FolderLock, MemoryBudget, MemoryCache, MemoryQueue, SandboxAccount},
     http::ClientOptions,
-    oauth::OAuthClients,
+    oauth::{IssuedTokens, OAuthClients},
     openai::OpenAi,
     providers::{self, Apis, specs},
     redis::{RedisBudget, RedisCache, RedisConnection, RedisMetrics, RedisQueue},
@@ -20,7 +20,7 @@ use domain::{ActorHash, WorkspaceId};
 use engine::{
     Engine, Parts,
     catalogue::Catalogue,
-    ports::{BUDGET_WINDOW, Budget, CachePorts, Clock as _, LedgerPorts, Model, Queue, Vault},
+    ports::{AccessTokens, BUDGET_WINDOW, Budget, CachePorts, Clock as _, LedgerPorts, Model, Queue, Vault},
 };
 use telemetry::{EmfLog, FLUSH_TIMEOUT, MetricStore, Metrics, Vocabulary};
 use web::{Authenticator, Function, Web};
@@ -55,10 +55,12 @@ pub async fn build(config: &Config, public_url: &str) -> Result<(Arc<Engine>, Ro
     };
     let mut parts = parts(config)?;
     if config.public_url.is_none() {
+        // The port was not known before.
         public_url.clone_into(&mut parts.options.public_url);
+        parts.tokens = access_tokens(config, public_url);
     }
     let engine = Arc::new(Engine::new(parts));
-    let authenticator = authenticator(&engine).await?;
+    let authenticator = authenticator(config, &engine).await?;
     let keyless = matches!(authenticator, Authenticator::Keyless { .. });
     let host = config.listen.ip();
     if keyless && !host.is_loopback() {
@@ -94,19 +96,19 @@ async fn warn_of_open_door(engine: &Engine, workspace: &WorkspaceId) {
 /// The command that makes a key for all that the page does.
 fn create_key(workspace: &str) -> String {
     format!(
-        "orchestrator keys create --workspace {workspace} --scopes actions:preview,actions:execute,actions:approve,connections:write"
+        "orchestrator keys create --workspace {workspace} --scopes actions:preview,actions:execute,actions:approve,accounts:read,connections:write"
     )
 }
 
 /// All routes over these use cases. `public_url` is their address.
 pub async fn router(config: &Config, engine: Arc<Engine>, public_url: &str) -> Result<Router, BuildError> {
-    let authenticator = authenticator(&engine).await?;
+    let authenticator = authenticator(config, &engine).await?;
     Ok(web::router(web(config, engine, authenticator, public_url)))
 }
 
-/// As soon as the ledger has a key, even a revoked one, every request needs one.
-async fn authenticator(engine: &Engine) -> Result<Authenticator, BuildError> {
-    if !engine.keys.list().await.map_err(failed("the ledger"))?.is_empty() {
+/// As soon as the ledger has a key, even a revoked one, or an issuer is trusted, every request needs a credential.
+async fn authenticator(config: &Config, engine: &Engine) -> Result<Authenticator, BuildError> {
+    if config.issuer.is_some() || !engine.keys.list().await.map_err(failed("the ledger"))?.is_empty() {
         return Ok(Authenticator::Keys);
     }
     let workspace: WorkspaceId = LOCAL.parse().expect("the constant is a workspace id");
@@ -119,10 +121,17 @@ pub fn is_beside_keyless_server(config: &Config) -> bool {
     config.ledger_table.is_none() && FolderLock::is_keyless(&config.data)
 }
 
+/// The folder of the embedded ledger, if there is no ledger in it yet.
+pub fn missing_ledger(config: &Config) -> Option<PathBuf> {
+    let is_missing = config.ledger_table.is_none() && !FolderLock::has_ledger(&config.data);
+    is_missing.then(|| std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone()))
+}
+
 /// The routes of one function on Lambda. A key is always required, and the ledger is not read before a request
 /// needs it.
 pub fn function(config: &Config, engine: Arc<Engine>, function: Function) -> Router {
-    let web = Web { longest_wait: LONGEST_WAIT_ON_LAMBDA, ..web(config, engine, Authenticator::Keys, "") };
+    let web = web(config, engine, Authenticator::Keys, "");
+    let web = Web { longest_wait: LONGEST_WAIT_ON_LAMBDA, behind_gateway: true, ..web };
     web::router_of(function, web)
 }
 
@@ -134,6 +143,8 @@ fn web(config: &Config, engine: Arc<Engine>, authenticator: Authenticator, publi
         dev_ui: config.dev_ui,
         longest_wait: LONGEST_WAIT,
         origins: config.origins.iter().cloned().collect(),
+        behind_gateway: false,
+        issuer: config.issuer.as_ref().map(|trusted| trusted.issuer.as_str().into()),
     }
 }
 
@@ -198,6 +209,9 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         model,
         fallback_model,
         oauth: Arc::new(OAuthClients::new(http, clock.clone(), config.oauth.clone())),
+        finders: providers::finders(&apis),
+        sandbox_finder: Arc::new(SandboxAccount::new(clock.clone())),
+        tokens: access_tokens(config, &config.options.public_url),
         vault,
         secrets: Arc::new(Secrets(config.secrets())),
         webhooks: Arc::new(HttpWebhooks::new(&config.network, config.webhook_hosts.clone(), system_lookup())),
@@ -215,6 +229,13 @@ fn vault(config: &Config) -> Result<Arc<dyn Vault>, BuildError> {
         #[cfg(feature = "aws")]
         SealingConfig::Kms(id) => Arc::new(adapters::aws::KmsVault::new(config.sdk.clone(), id, Arc::new(SystemClock))),
     })
+}
+
+/// Reads the tokens of the trusted issuer, if there is one.
+fn access_tokens(config: &Config, public_url: &str) -> Option<Arc<dyn AccessTokens>> {
+    let http = config.network.client(ClientOptions::PROVIDER);
+    let tokens = |issuer| IssuedTokens::new(http, Arc::new(SystemClock), issuer, public_url);
+    config.issuer.clone().map(|issuer| Arc::new(tokens(issuer)) as Arc<dyn AccessTokens>)
 }
 
 /// The model and its fallback.

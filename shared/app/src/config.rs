@@ -1,6 +1,7 @@
 //! The environment, read once, through a lookup that tests replace. All mistakes are reported together, and no
 //! report contains a secret.
 
+mod issuer;
 mod providers;
 
 #[cfg(feature = "aws")]
@@ -19,19 +20,22 @@ use adapters::aws::{BedrockKeys, Sdk, SecretsManager};
 use adapters::{
     api::Api,
     http::{ClientOptions, Network, is_private},
-    oauth::OAuthClient,
+    oauth::{OAuthClient, TrustedIssuer},
     providers::specs,
     redis::RedisConnection,
     secret::Secret,
     vault::LocalVault,
     webhooks::{AllowedHost, AllowedHosts},
 };
-use domain::{ActionId, Address, Allowlist, Provider, RecipientDomains, RequireApproval, Via};
+use domain::{ActionId, Address, Allowlist, DerivedRecipients, Provider, RecipientDomains, RequireApproval, Via};
 use engine::{Options, accounts::PastedTokens, approval::ApprovalOptions, limits::Limits};
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 
-use self::providers::{oauth_client, pasted_token};
+use self::{
+    issuer::trusted_issuer,
+    providers::{oauth_client, pasted_token},
+};
 
 const DEFAULT_PORT: u16 = 8787;
 /// Workspace of a server without keys.
@@ -53,80 +57,131 @@ pub enum Runtime {
     Lambda,
 }
 
-/// The operator's settings. Every field names its variables. With the feature `aws`, every secret but a pasted token
-/// may also be the ARN of a secret in Secrets Manager. A URL without TLS must lead to this machine or a private network,
-/// unless `ALLOW_PLAINTEXT` is `true`; default `false`.
+/// The operator's settings. Each field lists its variables, as "`NAME` (default): meaning", and says in its first line what
+/// they are about. A test makes docs/CONFIGURATION.md of these lists.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The model: `AI_PROVIDER`, `AI_MODEL`, `AI_FALLBACK_MODEL`, `AI_MAX_OUTPUT_TOKENS`, `OPENAI_API_KEY`,
-    /// `OPENAI_BASE_URL`. None means the built-in rules.
+    /// The model
+    ///
+    /// - `OPENAI_API_KEY` (none): the key of the model's endpoint. With neither a key nor an address, the built-in rules plan.
+    /// - `OPENAI_BASE_URL` (`https://api.openai.com/v1`): the address of any OpenAI-compatible endpoint for chat completions.
+    /// - `AI_PROVIDER` (`openai`): `openai`, or `bedrock` for Amazon Bedrock's endpoint in `AWS_REGION`, with short-term keys
+    ///   that the program makes from its AWS credentials.
+    /// - `AI_MODEL` (`gpt-4o-mini`; on Bedrock `openai.gpt-oss-120b-1:0`): the name of the model.
+    /// - `AI_FALLBACK_MODEL` (none): a second model of the same endpoint, asked while the first is unreachable or busy.
+    ///   `meta.model` of a plan names the one that answered.
+    /// - `AI_MAX_OUTPUT_TOKENS` (`800`): the longest answer.
     pub planner: Option<PlannerConfig>,
-    /// The rules of the use cases:
-    /// - `ALLOW_ACTIONS_DEFAULT`, comma separated; empty allows nothing. The default is every action of the catalogue,
-    ///   on Lambda none.
-    /// - `ALLOW_RECIPIENT_DOMAINS`, comma separated; default any.
-    /// - `INTERNAL_DOMAINS`, comma separated: recipients of other domains are warned of; default none are.
-    /// - `REQUIRE_APPROVAL`: which jobs a person has to approve, `none`, `external` (those with a recipient outside
-    ///   `INTERNAL_DOMAINS`) or `all`; default `none`. `APPROVAL_HOURS`: how long they wait for it; default 24.
-    ///   `SECOND_PERSON`, `true` or `false`: whether that is another person than the one who asked; default `false`.
-    /// - `UNDO_SECONDS`: how long whatever reaches people waits first; default 0.
-    /// - `REQUIRE_PLAN`, `true` or `false`: whether execute accepts only a `plan_id`; default `false`.
-    /// - `PROVIDER_MODE`, `sandbox` or `live`; by default, sandbox for each provider that is not connected; on Lambda,
-    ///   live.
-    /// - `AI_MAX_TOKENS_PER_MIN`; default 8000.
-    /// - `LIMIT_REQUESTS_PER_KEY` and `LIMIT_REQUESTS_PER_WORKSPACE` (a minute), `LIMIT_OPEN_JOBS` (per workspace),
-    ///   `LIMIT_PROMPT_BYTES`; default 120, 600, 1000 and 32768.
-    /// - `FLAGS_GOOGLE_ROLLOUT_PERCENT` and the same of every provider; default 100, on Lambda 0.
-    /// - `GOOGLE_ACCESS_TOKEN` and the same of every provider, a connection of workspace `local`, with the scopes
-    ///   `GOOGLE_ACCESS_TOKEN_SCOPES`.
+    /// What may be done, and how much
+    ///
+    /// - `AI_MAX_TOKENS_PER_MIN` (`8000`): the model's tokens in any 60 seconds, of all instances that share `REDIS_URL`. Busy
+    ///   workspaces share them equally. The default is enough for a prompt with its context of 16 KB in English.
+    /// - `ALLOW_ACTIONS_DEFAULT` (every action; on Lambda none): the actions that may run, comma separated, such as
+    ///   `gmail.send,outlook.send`. Empty allows none.
+    /// - `ALLOW_RECIPIENT_DOMAINS` (any): the domains that mail may go to, comma separated.
+    /// - `INTERNAL_DOMAINS` (none): your own domains, comma separated. Plans and previews warn of recipients elsewhere.
+    /// - `REQUIRE_APPROVAL` (`none`): which jobs are held until a person approves them: `none`, `external` (a recipient outside
+    ///   `INTERNAL_DOMAINS`; without that list, every recipient is outside) or `all`.
+    /// - `APPROVAL_HOURS` (`24`): a held job expires after this, 1 to 720.
+    /// - `SECOND_PERSON` (`false`): `true`: the person who asked for a job cannot approve it.
+    /// - `DERIVED_RECIPIENTS` (`ask`): plans that write to people who were looked up: `ask` executes them once they were shown,
+    ///   `approve` holds their jobs until a person approves them, and `deny` refuses them. Agents' jobs are held.
+    /// - `UNDO_SECONDS` (`0`): the time in which a send can be cancelled before it goes, at most 3600.
+    /// - `REQUIRE_PLAN` (`false`): `true`: execute accepts only the `plan_id` of a plan that was made here.
+    /// - `LIMIT_REQUESTS_PER_KEY` (`120`): requests in a minute with one key, of all instances that share `REDIS_URL`, and of
+    ///   each while Redis is away. Without keys there is no limit.
+    /// - `LIMIT_REQUESTS_PER_WORKSPACE` (`600`): the same of all keys of a workspace.
+    /// - `LIMIT_OPEN_JOBS` (`1000`): a workspace's jobs that have not ended. Without keys there is no limit. A request has 1 to
+    ///   10 actions, a mail 1 to 50 recipients.
+    /// - `LIMIT_PROMPT_BYTES` (`32768`): the longest prompt. A context has at most 32768 bytes.
+    /// - `PROVIDER_MODE` (per provider: `live` if an account is connected, else `sandbox`; on Lambda `live`): `sandbox` writes
+    ///   every action to the outbox, `live` carries every action out.
+    /// - `FLAGS_GOOGLE_ROLLOUT_PERCENT` (`100`; on Lambda `0`): the share of actors that may use the provider, unless the ledger
+    ///   has another.
+    /// - `GOOGLE_ACCESS_TOKEN` (none): an account of workspace `local` from a pasted token. Not on Lambda.
+    /// - `GOOGLE_ACCESS_TOKEN_SCOPES` (the scope to send): the scopes of that token, separated by spaces.
     pub options: Options,
-    /// `ALLOW_ORIGINS`, comma separated: other origins whose pages may call this API with a key; default none.
+    /// Other origins
+    ///
+    /// - `ALLOW_ORIGINS` (none): exact origins, comma separated, whose pages may call the API with a key.
     pub origins: Vec<String>,
-    /// `REDIS_URL`, for cache, rate limits, token budget and metrics; by default they are in memory. Required on Lambda.
+    /// Cache, queue and ledger
+    ///
+    /// - `REDIS_URL` (in process): Redis 7 or Valkey for cache, limits, token budget and metrics: `redis://` or `rediss://`, one
+    ///   server, or with `?cluster=true` a cluster. Required on Lambda.
     pub redis_url: Option<Secret>,
-    /// `ALLOW_PLAINTEXT`, for a `REDIS_URL` that is stored elsewhere.
+    /// Whether a `REDIS_URL` that is a stored secret may be without TLS.
     pub redis_plaintext: bool,
-    /// `QUEUE_URL`, an SQS queue's URL, or `redis` for a list in Redis; by default the queue is in memory. Required on
-    /// Lambda.
+    /// - `QUEUE_URL` (in process): the address of an SQS queue, or `redis` for a list in Redis. Required on Lambda.
     pub queue: QueueConfig,
-    /// `DEAD_LETTER_QUEUE_URL`, the SQS queue of messages that were received too often; their jobs are settled.
+    /// - `DEAD_LETTER_QUEUE_URL` (none): the SQS queue of messages that were received too often. Their jobs are settled.
     pub dead_letter_queue: Option<String>,
-    /// `LEDGER_TABLE`, a DynamoDB table; by default the ledger is embedded. Required on Lambda.
+    /// - `LEDGER_TABLE` (SQLite in `ORCHESTRATOR_DATA`): a DynamoDB table; `orchestrator create-table` makes it on loopback.
+    ///   Required on Lambda.
     pub ledger_table: Option<String>,
-    /// `ORCHESTRATOR_DATA`, the folder of the embedded ledger; default `.orchestrator`.
+    /// - `ORCHESTRATOR_DATA` (`.orchestrator`): the folder of the embedded ledger and its key. It must belong to the user of the
+    ///   process. A `ledger.db` of 0.1.0 is refused and not changed.
     pub data: PathBuf,
-    /// `HOST`, the IP address to listen on, or `localhost`; default 127.0.0.1. One that is not loopback needs a key in
-    /// the ledger. And `PORT`; default 8787, and 0 means any free one.
+    /// The server
+    ///
+    /// - `HOST` (`127.0.0.1`): the IP address to listen on, such as `0.0.0.0` for every network, or `localhost`. Without a key in
+    ///   the ledger, the server starts on loopback alone.
+    /// - `PORT` (`8787`): the port; 0 means any free one.
     pub listen: SocketAddr,
-    /// `PUBLIC_URL`, this API's own address; default `http://HOST:PORT`. On Lambda there is no default: links have
-    /// no host, and an OAuth client requires it.
+    /// - `PUBLIC_URL` (`http://HOST:PORT`): the address that clients use, for OAuth redirects and links. On Lambda there is no
+    ///   default, and an OAuth client requires it.
     pub public_url: Option<String>,
-    /// The OAuth clients that connect accounts: `GOOGLE_CLIENT_ID` and `GOOGLE_CLIENT_SECRET`, with the endpoints
-    /// `GOOGLE_AUTH_URL`, `GOOGLE_TOKEN_URL` and `GOOGLE_REVOKE_URL`, whose defaults are the provider's, and
-    /// `MICROSOFT_TENANT` where there are tenants.
+    /// The providers
+    ///
+    /// - `GOOGLE_CLIENT_ID`, `GOOGLE_CLIENT_SECRET` (none): the OAuth client that connects accounts.
+    /// - `GOOGLE_AUTH_URL`, `GOOGLE_TOKEN_URL`, `GOOGLE_REVOKE_URL` (the public ones): the OAuth endpoints. An id token's issuer
+    ///   must have the origin of the first. Microsoft has none to revoke.
+    /// - `MICROSOFT_TENANT` (`common`): the tenant whose accounts are connected: its id or domain, `organizations`, `consumers`,
+    ///   or `common` for any. Google has none.
     pub oauth: BTreeMap<Provider, OAuthClient>,
-    /// The addresses of the providers' APIs that are set, by their variables, such as `GMAIL_BASE_URL`.
+    /// - `GMAIL_BASE_URL`, `CALENDAR_BASE_URL`, `PEOPLE_BASE_URL`, `GRAPH_BASE_URL` (the public ones): the addresses of the
+    ///   providers' APIs.
     pub apis: BTreeMap<&'static str, String>,
-    /// The way to the model, the providers and their OAuth endpoints: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` for both,
-    /// `NO_PROXY`, each in lower case too, which counts first, as in curl; and `SSL_CERT_FILE`, certificates in PEM that
-    /// count beside Mozilla's, for `REDIS_URL` too.
+    /// Access tokens
+    ///
+    /// - `OIDC_ISSUER` (none): the issuer of access tokens that are credentials beside API keys, by https except on loopback.
+    /// - `OIDC_AUDIENCE` (`PUBLIC_URL`, also with `/mcp`): the audience (`aud`) that its tokens must have.
+    /// - `OIDC_WORKSPACE` (none): the workspace of all tokens.
+    /// - `OIDC_WORKSPACE_CLAIM` (none): instead of `OIDC_WORKSPACE`, the claim that names the workspace.
+    /// - `OIDC_SCOPES_CLAIM` (`scope`): the claim that names the scopes.
+    pub issuer: Option<TrustedIssuer>,
+    /// The network
+    ///
+    /// - `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` (none): the HTTP proxy to the model, the providers and their OAuth
+    ///   endpoints, and its exceptions, as in curl; in lower case, too. A model on this machine is an exception only if it is
+    ///   named; a server on this machine that the command line calls always is.
+    /// - `SSL_CERT_FILE` (none): a PEM file of certificates to trust besides Mozilla's, for these connections and for
+    ///   `REDIS_URL`.
+    /// - `ALLOW_PLAINTEXT` (`false`): `true`: URLs with `http://` and `redis://` may lead to any host, instead of this machine
+    ///   and private networks alone.
     pub network: Network,
-    /// `WEBHOOK_ALLOW_HOSTS`, comma separated, each alone or with a port: hosts that webhooks may reach although their
-    /// addresses are not public, and by http too; default none. A server with the embedded ledger that listens on loopback
-    /// reaches loopback, too.
+    /// - `WEBHOOK_ALLOW_HOSTS` (none): hosts that webhooks may reach although they are not public or speak no TLS, comma
+    ///   separated, each alone or with a port. A server that only this machine reaches may call this machine.
     pub webhook_hosts: AllowedHosts,
-    /// The encryption of contents: `TOKEN_KEY` or `KMS_KEY_ID`; default a key file. Lambda requires one of the two.
+    /// Encryption
+    ///
+    /// - `TOKEN_KEY` (a key file in `ORCHESTRATOR_DATA`): what encrypts contents at rest: 32 bytes in hex or base64, or several
+    ///   such keys, comma separated, of which the first seals and all open. On Lambda, this or the next is required.
+    /// - `KMS_KEY_ID` (none): instead of `TOKEN_KEY`, the id, ARN or alias of an AWS KMS key.
     pub sealing: SealingConfig,
-    /// `ENABLE_DEV_UI`, `true` or `false`: whether to serve the page under `/dev`; default `true`, on Lambda `false`.
+    /// Page and logs
+    ///
+    /// - `ENABLE_DEV_UI` (`true`; on Lambda `false`): whether to serve the page under `/dev`.
     pub dev_ui: bool,
     /// `_HANDLER`, the function's handler, which Lambda sets; empty elsewhere.
     pub handler: String,
-    /// `RUST_LOG`, a filter of the tracing crates; default `info`.
+    /// - `RUST_LOG` (`info`): which log lines to write, as a filter of the tracing crates.
     pub log_filter: String,
-    /// `EMF`, `true` or `false`: whether counts are log lines in CloudWatch's Embedded Metric Format, on standard output,
-    /// instead of sums in Redis; default `false`. Their namespace is `EMF_NAMESPACE`; default `ai-orchestrator`.
+    /// - `EMF` (`false`): `true`: counts are log lines on standard output, from which
+    ///   [CloudWatch makes metrics](OPERATIONS.md#metrics-in-cloudwatch), instead of sums in Redis.
+    /// - `EMF_NAMESPACE` (`ai-orchestrator`): their namespace.
     pub emf_namespace: Option<String>,
-    /// `LOG_FORMAT`, `text` for people, or `json` for a line of JSON an event; default `text`.
+    /// - `LOG_FORMAT` (`text`): `text`, or `json` for one JSON object a line.
     pub log_json: bool,
     /// Region and credentials, from where AWS's SDK finds them; shared by all clients.
     #[cfg(feature = "aws")]
@@ -136,16 +191,15 @@ pub struct Config {
 /// A chat completions endpoint.
 #[derive(Debug, Clone)]
 pub struct PlannerConfig {
-    /// `AI_MODEL`; default `gpt-4o-mini`, on Bedrock `openai.gpt-oss-120b-1:0`.
+    /// The name of the model.
     pub model: String,
-    /// `AI_FALLBACK_MODEL`, asked while the other is unreachable or busy; default none.
+    /// The one that is asked while the other is unreachable or busy.
     pub fallback: Option<String>,
-    /// `AI_MAX_OUTPUT_TOKENS`; default 800.
+    /// The longest answer.
     pub max_output_tokens: u32,
-    /// `OPENAI_BASE_URL`; default `https://api.openai.com/v1`. With `AI_PROVIDER` = `bedrock` it is Bedrock's in
-    /// `AWS_REGION`, below `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` or `AWS_ENDPOINT_URL` where they are set.
+    /// The endpoint's address. Bedrock's is below `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` or `AWS_ENDPOINT_URL` where they are set.
     pub base_url: String,
-    /// `OPENAI_API_KEY`; with `AI_PROVIDER` = `bedrock`, keys minted from AWS's credentials instead.
+    /// The endpoint's key; on Bedrock, keys that are minted from AWS's credentials.
     pub key: Option<Secret>,
 }
 
@@ -184,16 +238,28 @@ pub enum QueueConfig {
 #[error("the environment is invalid: {}", .0.join("; "))]
 pub struct ConfigErrors(Vec<String>);
 
-/// The API of the orchestrator that the command line calls: `ORCHESTRATOR_URL`, its address, by default
-/// that of the server whose `HOST` and `PORT` these are; and `ORCHESTRATOR_KEY`, the API key, none for a server without
-/// keys. Proxies and certificates are those of [`Config::network`], but a server on this machine is called without a proxy.
-pub fn client() -> Result<Api, ConfigErrors> {
-    read_client(&variable)
+/// The command line
+///
+/// - `ORCHESTRATOR_URL` (`http://HOST:PORT`): the server that the command line calls. `--url` counts before it.
+/// - `ORCHESTRATOR_KEY` (none): the API key for it. `--key` counts before it.
+///
+/// Proxies and certificates on the way to it are those of [`Config::network`], but a server on this machine is called without
+/// a proxy.
+pub fn client(url: Option<&str>, key: Option<&str>) -> Result<Api, ConfigErrors> {
+    let argument = |name: &str| match name {
+        "ORCHESTRATOR_URL" => url,
+        "ORCHESTRATOR_KEY" => key,
+        _ => None,
+    };
+    read_client(&|name| argument(name).map(str::to_owned), &variable)
 }
 
-fn read_client(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Api, ConfigErrors> {
+fn read_client(
+    arguments: &dyn Fn(&str) -> Option<String>,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Api, ConfigErrors> {
     let settings = lookup("SETTINGS").unwrap_or_default();
-    let lookup = |name: &str| setting(&settings, name).or_else(|| lookup(name));
+    let lookup = |name: &str| arguments(name).or_else(|| setting(&settings, name)).or_else(|| lookup(name));
     let mut env = Env::new(&lookup);
     let own = url_of(env.listen());
     let key = env.text("ORCHESTRATOR_KEY").map(SecretString::from);
@@ -221,8 +287,8 @@ impl Config {
         Self::read(runtime, &variable)
     }
 
-    /// Reads variables through `lookup`. An empty variable counts as unset, except
-    /// `ALLOW_ACTIONS_DEFAULT`, where empty means no action. A value in `SETTINGS` replaces the variable's own.
+    /// Reads variables through `lookup`. An empty variable counts as unset, except `ALLOW_ACTIONS_DEFAULT`, where empty means
+    /// no action.
     pub fn read(runtime: Runtime, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let settings = lookup("SETTINGS").unwrap_or_default();
         let lookup = |name: &str| setting(&settings, name).or_else(|| lookup(name));
@@ -294,9 +360,11 @@ impl Config {
             },
             visibility_timeout: VISIBILITY_TIMEOUT,
         };
+        let issuer = trusted_issuer(&mut env, local);
         let config = Self {
             planner,
             options,
+            issuer,
             origins: env.origins(),
             redis_url,
             redis_plaintext: env.allow_plaintext,
@@ -330,8 +398,10 @@ impl Config {
     }
 }
 
-/// The value of a variable in `SETTINGS`, a list of `NAME=value`, separated by semicolons: a deployment's template has
-/// one parameter for all variables that are seldom set.
+/// Several in one
+///
+/// - `SETTINGS` (none): any of these variables but AWS's own, as `NAME=value;NAME=value`. A value in it replaces the variable's
+///   own. A deployment's template has this one parameter for all variables that are seldom set.
 fn setting(settings: &str, name: &str) -> Option<String> {
     let mut pairs = settings.split(';').filter_map(|part| part.split_once('='));
     pairs.find(|(known, _)| known.trim() == name).map(|(_, value)| value.to_owned())
@@ -564,9 +634,15 @@ impl<'a> Env<'a> {
     fn approval(&mut self) -> ApprovalOptions {
         let words =
             [("none", RequireApproval::None), ("external", RequireApproval::External), ("all", RequireApproval::All)];
+        let derived = [
+            ("ask", DerivedRecipients::Ask),
+            ("approve", DerivedRecipients::Approve),
+            ("deny", DerivedRecipients::Deny),
+        ];
         ApprovalOptions {
             require: self.choice("REQUIRE_APPROVAL", words).unwrap_or_default(),
             expires_after: SignedDuration::from_hours(self.number("APPROVAL_HOURS", 24, 1..=720)),
+            derived: self.choice("DERIVED_RECIPIENTS", derived).unwrap_or_default(),
             second_person: self.choice("SECOND_PERSON", FLAG).unwrap_or(false),
             undo: SignedDuration::from_secs(self.number("UNDO_SECONDS", 0, 0..=3600)),
         }
@@ -736,7 +812,7 @@ mod tests {
             let variables = |name: &str| (name == "SETTINGS").then(|| format!("HOST={host};PORT=9"));
             let config = Config::read(Runtime::Local, &variables).unwrap();
             assert_eq!((config.listen.to_string().as_str(), config.options.public_url.as_str()), (listens, called));
-            assert_eq!(read_client(&variables).unwrap().url(), called);
+            assert_eq!(read_client(&|_| None, &variables).unwrap().url(), called);
         }
         for wrong in ["*", "all", "example.com", "0.0.0.0:80", "256.0.0.1", "0", "[::]", "127.0.0.1,::1", "10.0.0.0/8"]
         {

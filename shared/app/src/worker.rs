@@ -108,7 +108,7 @@ where
 /// Logs a panic. Its message is redelivered.
 fn report(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
-        tracing::error!("a job's task panicked; its message is redelivered");
+        tracing::error!("a message's task panicked; the message is redelivered");
     }
 }
 

@@ -41,6 +41,18 @@ pub enum RequireApproval {
     All,
 }
 
+/// What becomes of recipients that were looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DerivedRecipients {
+    /// They are shown with their source, and executing the plan is the yes.
+    #[default]
+    Ask,
+    /// A person approves the job.
+    Approve,
+    /// None are looked up.
+    Deny,
+}
+
 /// The terms on which a job is accepted or tried again. By default it may go at once.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {

@@ -121,6 +121,9 @@ pub enum AuditEvent {
     /// A rule refused a plan request.
     #[strum(serialize = "plan.refused")]
     PlanRefused,
+    /// An account was read for a plan's lookups.
+    #[strum(serialize = "account.read")]
+    AccountRead,
     /// A rule refused an execute request.
     #[strum(serialize = "execute.refused")]
     ExecuteRefused,
@@ -214,7 +217,7 @@ impl AuditEvent {
 pub enum AuditBy {
     /// An API key.
     Key,
-    /// A request in keyless mode.
+    /// A request without an API key: in keyless mode, or by an access token, whose actor the entry names.
     Keyless,
     /// A worker.
     Worker,

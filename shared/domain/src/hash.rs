@@ -9,21 +9,44 @@ use uuid::{Builder, Uuid};
 
 use crate::{ActionId, ActorId, Address, Provider, WorkspaceId};
 
-/// The SHA-256 of what a job does, in lower-case hex; two requests with one idempotency key must agree on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PayloadHash(String);
+macro_rules! hash {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
 
-impl PayloadHash {
-    /// The hash in lower-case hex.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        impl $name {
+            /// The hash in lower-case hex.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
 }
 
-/// The SHA-256 of whom an action reaches with which content, in lower-case hex: two jobs with the same one are duplicates,
-/// whichever accounts carry them out, and in whatever order they name people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContentHash(String);
+hash! {
+    /// The SHA-256 of what a job does, in lower-case hex; two requests with one idempotency key must agree on it.
+    PayloadHash
+}
+
+hash! {
+    /// The SHA-256 of whom an action reaches with which content, in lower-case hex: two jobs with the same one are duplicates,
+    /// whichever accounts carry them out, and in whatever order they name people.
+    ContentHash
+}
+
+hash! {
+    /// The SHA-256 of `workspace:actor` in lower-case hex: who it was, for those who know whom to look for. An
+    /// actor's id is often an address, so this is what records hold of it.
+    ActorHash
+}
 
 impl ContentHash {
     /// The hash of the recipients, and of the params that name none of them.
@@ -33,27 +56,81 @@ impl ContentHash {
         content.sort_all_objects();
         Self(sha256_hex(content.to_string().as_bytes()))
     }
-
-    /// The hash in lower-case hex.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
-
-/// The SHA-256 of `workspace:actor` in lower-case hex: who it was, for those who know whom to look for. An
-/// actor's id is often an address, so this is what records hold of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ActorHash(String);
 
 impl ActorHash {
     /// The hash of an actor of a workspace.
     pub fn of(workspace: &WorkspaceId, actor: &ActorId) -> Self {
         Self(sha256_hex(format!("{workspace}:{actor}").as_bytes()))
     }
+}
 
-    /// The hash in lower-case hex.
-    pub fn as_str(&self) -> &str {
-        &self.0
+/// Serde of a hash in base64url, which is a third shorter than hex. Any other text stays as it is, and hex reads back as well.
+pub(crate) mod brief {
+    use std::borrow::Cow;
+
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde::{Deserialize, Deserializer, Serializer, de::IntoDeserializer as _};
+
+    pub fn serialize<S: Serializer>(hash: &impl AsRef<str>, serializer: S) -> Result<S::Ok, S::Error> {
+        let hash = hash.as_ref();
+        match bytes(hash) {
+            Some(bytes) => serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes)),
+            None => serializer.serialize_str(hash),
+        }
+    }
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        T::deserialize(hex(Cow::deserialize(deserializer)?).into_deserializer())
+    }
+
+    /// The same of a hash that may be missing.
+    pub mod option {
+        use std::borrow::Cow;
+
+        use serde::{Deserialize, Deserializer, Serializer, de::IntoDeserializer as _};
+
+        use super::hex;
+
+        #[expect(clippy::ref_option, reason = "serde passes the field")]
+        pub fn serialize<S: Serializer>(hash: &Option<impl AsRef<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+            match hash {
+                Some(hash) => super::serialize(hash, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<T>, D::Error> {
+            let text: Option<Cow<'_, str>> = Option::deserialize(deserializer)?;
+            text.map(|text| T::deserialize(hex(text).into_deserializer())).transpose()
+        }
+    }
+
+    /// The bytes of a hash in lower-case hex.
+    fn bytes(hex: &str) -> Option<[u8; 32]> {
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 32];
+        let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return None };
+        if pairs.len() != bytes.len() {
+            return None;
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = (digit(*high)? << 4) | digit(*low)?;
+        }
+        Some(bytes)
+    }
+
+    fn hex(text: Cow<'_, str>) -> String {
+        match URL_SAFE_NO_PAD.decode(&*text) {
+            Ok(bytes) if bytes.len() == 32 => super::hex(&bytes),
+            _ => text.into_owned(),
+        }
     }
 }
 
@@ -74,11 +151,12 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 /// SHA-256 in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    sha256(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("writing to a String does not fail");
-        hex
-    })
+    hex(&sha256(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |digit: u8| char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// A UUID made of a SHA-256 (RFC 9562, version 8): the same bytes always give the same id.

@@ -15,7 +15,7 @@ pub struct InvalidId(pub &'static str);
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -112,6 +112,13 @@ text_id! {
     ClientRequestId,
     |text| (1..=255).contains(&text.chars().count()) && text.chars().all(|c| visible(c) || c == ' '),
     "a client_request_id is 1 to 255 characters without control characters"
+}
+
+text_id! {
+    /// A lookup of a plan: 1 to 16 of `a-z`, `0-9`, `_` and `-`.
+    LookupId,
+    |text| (1..=16).contains(&text.len()) && is_plain(text, "_-"),
+    "a lookup's id is 1 to 16 of a-z, 0-9, _ and -"
 }
 
 text_id! {

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     ActionId, ActorHash, AuditBy, AuditEntry, AuditEvent, Because, ClientRequestId, ContentHash, Decision, InvalidId,
-    JobError, JobErrorCode, JobId, KeyId, PayloadHash, Provider, Rule, Terms, Via, WorkspaceId, hash::hashed_uuid,
+    JobError, JobErrorCode, JobId, KeyId, PayloadHash, Provider, Rule, Sources, Terms, WorkspaceId,
+    hash::{brief, hashed_uuid},
 };
 
 /// How many days the record of a job that has ended is kept.
@@ -27,19 +28,25 @@ const SWEPT_BEFORE: SignedDuration = SignedDuration::from_mins(3);
 /// One side effect on record: who asked for what, how far it came, how it ended.
 ///
 /// Its contents are not in here. They lie sealed beside it, under the same id.
+///
+/// Its JSON has short names, and hashes in base64url, so that it fits one unit of DynamoDB until the job ends. What version
+/// 0.1.0 wrote, with the fields' own names and hashes in hex, reads back as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// The job's id.
+    /// The job's id; nil in JSON without it, until it is derived.
+    #[serde(default)]
     pub job_id: JobId,
     /// Whose job it is.
+    #[serde(rename = "workspace", alias = "workspace_id")]
     pub workspace_id: WorkspaceId,
     /// Whom it acts for. An actor's id is often an address, so no record of a job holds it.
+    #[serde(with = "brief")]
     pub actor: ActorHash,
     /// The API key that asked for it last; none without keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
     /// The actor who asked for it last: the one that the credential is bound to, or the credential itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "brief::option")]
     pub asked_by: Option<ActorHash>,
     /// The rules that were asked when this version was accepted, or is to be tried again, and said yes. The audit keeps them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -49,11 +56,19 @@ pub struct Job {
     /// Which action of the catalogue.
     pub action: ActionId,
     /// The caller's idempotency key.
+    #[serde(rename = "request", alias = "client_request_id")]
     pub client_request_id: ClientRequestId,
     /// What the key stands for; another payload under it is refused.
+    #[serde(rename = "payload", alias = "payload_hash", with = "brief")]
     pub payload_hash: PayloadHash,
     /// Whom it reaches with which content; none where it reaches nobody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        rename = "content",
+        alias = "content_hash",
+        with = "brief::option"
+    )]
     pub content_hash: Option<ContentHash>,
     /// A send ends after its draft. What was accepted so stays so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -61,7 +76,7 @@ pub struct Job {
     /// Sent, or written to the outbox.
     pub via: Via,
     /// The account that was connected when it was accepted, as a connection names it. No other account carries it out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "brief::option")]
     pub account: Option<String>,
     /// How far it came.
     pub state: State,
@@ -86,6 +101,9 @@ pub struct Job {
     /// What a person decided about it, if it was held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Decision>,
+    /// How each of its recipients came into the plan that held it, in their order; empty for an action that no plan held.
+    #[serde(default, skip_serializing_if = "Sources::is_empty")]
+    pub sources: Sources,
     /// The time that its caller asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_at: Option<Timestamp>,
@@ -114,20 +132,22 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_provider_says: Option<String>,
     /// When it was accepted.
+    #[serde(rename = "created", alias = "created_at")]
     pub created_at: Timestamp,
     /// When its caller last asked for another try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried_at: Option<Timestamp>,
     /// When a worker first took it up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "started", alias = "started_at")]
     pub started_at: Option<Timestamp>,
     /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "finished", alias = "finished_at")]
     pub finished_at: Option<Timestamp>,
     /// When this version was made.
+    #[serde(rename = "touched", alias = "touched_at")]
     pub touched_at: Timestamp,
     /// The W3C `traceparent` of the request that accepted it, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "trace", alias = "traceparent")]
     pub traceparent: Option<String>,
     /// What this version is to be audited as; none when it is one of the steps between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,6 +240,17 @@ impl State {
     }
 }
 
+/// How a job is carried out. Fixed at acceptance: a job accepted for the outbox is never sent, even if an account is
+/// connected later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// Written to the outbox.
+    Sandbox,
+    /// Carried out by the provider.
+    Live,
+}
+
 /// What a job waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
@@ -309,6 +340,8 @@ pub struct NewJob {
     pub account: Option<String>,
     /// The time that its caller asks for.
     pub send_at: Option<Timestamp>,
+    /// How each of its recipients came into the plan that held it.
+    pub sources: Sources,
     /// The W3C `traceparent` of the request.
     pub traceparent: Option<String>,
 }
@@ -341,6 +374,7 @@ impl Job {
             because: Vec::new(),
             decision: None,
             send_at: new.send_at,
+            sources: new.sources,
             free_at: None,
             not_before: None,
             waiting_for: None,
@@ -573,7 +607,7 @@ impl Job {
         Self { draft_only: true, content_hash: None, ..self }
     }
 
-    /// When a job that only waits gives up; a retry begins the day anew.
+    /// When a job that only waits gives up; a retry starts the 24 hours again.
     pub fn gives_up_at(&self) -> Timestamp {
         self.started_at.unwrap_or(self.created_at) + SignedDuration::from_hours(GIVE_UP_AFTER_HOURS)
     }

@@ -1,10 +1,14 @@
 //! Mails: their params and what makes them valid.
 
+use std::{fmt, str::FromStr};
+
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::{Address, Violation, address::breaks_a_header, html::is_blank_html, pointer_token};
+use crate::{
+    Address, Violation, address::breaks_a_header, html::is_blank_html, reader::Reader, serde_text::serde_as_text,
+};
 
 /// A mail: 1 to 50 recipients, no control character in any header field, at most 256 KiB in all.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
@@ -13,15 +17,15 @@ use crate::{Address, Violation, address::breaks_a_header, html::is_blank_html, p
 pub struct Mail {
     /// Who receives the mail: one address or a list of 1 to 50, each `a@example.com` or `Name <a@example.com>`.
     #[serde(serialize_with = "one_or_many")]
-    #[schemars(with = "OneOrMany", title = "To", extend("x-kind" = "addresses"))]
+    #[schemars(with = "OneOrMany", title = "To", extend("x-kind" = "addresses", "x-lookup" = "addresses"))]
     pub to: Vec<Address>,
     /// Who gets a copy.
     #[serde(serialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Option<OneOrMany>", title = "Cc", extend("x-kind" = "addresses"))]
+    #[schemars(with = "Option<OneOrMany>", title = "Cc", extend("x-kind" = "addresses", "x-lookup" = "addresses"))]
     pub cc: Vec<Address>,
     /// Who gets a copy without the others seeing it.
     #[serde(serialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Option<OneOrMany>", title = "Bcc", extend("x-kind" = "addresses"))]
+    #[schemars(with = "Option<OneOrMany>", title = "Bcc", extend("x-kind" = "addresses", "x-lookup" = "addresses"))]
     pub bcc: Vec<Address>,
     /// Where answers to the mail go.
     #[serde(serialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
@@ -37,6 +41,60 @@ pub struct Mail {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(title = "HTML source", extend("x-kind" = "html"))]
     pub html: Option<String>,
+    /// The Message-ID of the mail that this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", title = "In reply to", extend("x-planned" = false))]
+    pub in_reply_to: Option<MessageId>,
+    /// The Message-IDs of the conversation, the oldest first; those of `in_reply_to` alone if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Vec<String>>", title = "References", extend("x-planned" = false))]
+    pub references: Vec<MessageId>,
+    /// The account's own id of the conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Conversation", extend("x-planned" = false))]
+    pub thread_id: Option<String>,
+}
+
+/// A Message-ID (RFC 5322, section 3.6.4), written with its angle brackets. It holds no character that could end it, or the
+/// header that it stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageId(String);
+
+impl MessageId {
+    /// The id without its brackets.
+    pub fn bare(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{}>", self.0)
+    }
+}
+
+serde_as_text!(MessageId);
+
+/// The text is not a Message-ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a Message-ID, such as <id@example.com>")]
+pub struct InvalidMessageId;
+
+impl FromStr for MessageId {
+    type Err = InvalidMessageId;
+
+    /// The brackets may be left out.
+    fn from_str(text: &str) -> Result<Self, InvalidMessageId> {
+        /// A header's line may have 998 octets.
+        const LONGEST: usize = 500;
+        let text = text.trim_matches(' ');
+        let id = text.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(text);
+        let is_known = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.@[]:".contains(c);
+        // Readers could take `=?` for an encoded word.
+        let is_plain = id.len() <= LONGEST && id.chars().all(is_known) && !id.contains("=?");
+        let has_parts = id.rsplit_once('@').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty());
+        if is_plain && has_parts { Ok(Self(id.to_owned())) } else { Err(InvalidMessageId) }
+    }
 }
 
 /// One address as a string, or several as a list.
@@ -51,7 +109,7 @@ pub enum OneOrMany {
     Many(#[schemars(length(min = 1, max = 50))] Vec<String>),
 }
 
-fn one_or_many<S: Serializer>(addresses: &[Address], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn one_or_many<S: Serializer>(addresses: &[Address], serializer: S) -> Result<S::Ok, S::Error> {
     match addresses {
         [one] => one.serialize(serializer),
         many => many.serialize(serializer),
@@ -64,14 +122,18 @@ impl Mail {
     /// The most bytes of one mail's params: all texts and addresses together.
     pub const MAX_BYTES: usize = 256 * 1024;
 
-    /// Parses params as a client or a model writes them. Reports every violation, each with a pointer to its field.
-    pub fn parse(params: &Value) -> Result<Self, Vec<Violation>> {
-        let Value::Object(fields) = params else {
-            return Err(vec![Violation::new("", "params must be an object")]);
-        };
-        let mut reader = Reader { fields, bytes: 0, violations: Vec::new() };
+    /// The most Message-IDs of a conversation that are named.
+    pub const MAX_REFERENCES: usize = 100;
+    /// The fields of its params.
+    pub const FIELDS: [&str; 10] =
+        ["to", "subject", "text", "html", "cc", "bcc", "reply_to", "in_reply_to", "references", "thread_id"];
+
+    /// Parses params as a client or a model writes them. Only these fields are known. Reports every
+    /// violation, each with a pointer to its field.
+    pub fn parse(params: &Value, known: &[&str]) -> Result<Self, Vec<Violation>> {
+        let mut reader = Reader::new(params)?;
         let mut mail = Self {
-            to: reader.addresses("to"),
+            to: reader.recipients("to"),
             subject: reader.text("subject", true).unwrap_or_default(),
             text: reader.text("text", true).unwrap_or_default(),
             // Forms and models fill in what they leave out, and a blank body must not replace the text.
@@ -79,27 +141,35 @@ impl Mail {
             cc: reader.addresses("cc"),
             bcc: reader.addresses("bcc"),
             reply_to: reader.addresses("reply_to"),
+            in_reply_to: reader.value("in_reply_to"),
+            references: reader.values("references"),
+            thread_id: reader.text("thread_id", false).filter(|id| !id.is_empty()),
         };
         mail.drop_repeats();
         let (recipients, most) = (mail.recipients().count(), Self::MAX_RECIPIENTS);
         let too_many = format!("names {recipients} recipients with cc and bcc; the most is {most}");
         let html = mail.html.as_deref().unwrap_or_default();
+        let is_id =
+            |id: &String| id.len() <= 200 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_:".contains(&b));
         let checks = [
             ("/subject", "must not contain control characters or line breaks", mail.subject.contains(breaks_a_header)),
             ("/text", "must not contain NUL characters", mail.text.contains('\0')),
             ("/html", "must not contain NUL characters", html.contains('\0')),
             ("/to", &too_many, recipients > most),
             ("/reply_to", "must name at most 50 addresses", mail.reply_to.len() > most),
+            ("/references", "must name at most 100 Message-IDs", mail.references.len() > Self::MAX_REFERENCES),
+            ("/thread_id", "must be the conversation's id, letters and digits", !mail.thread_id.iter().all(is_id)),
             ("", "the mail is larger than 256 KiB", reader.bytes > Self::MAX_BYTES),
         ];
-        let wrong = checks.into_iter().filter(|(.., is_wrong)| *is_wrong);
-        reader.violations.extend(wrong.map(|(pointer, detail, _)| Violation::new(pointer, detail)));
-        let known = ["to", "subject", "text", "html", "cc", "bcc", "reply_to"];
-        for key in fields.keys().filter(|key| !known.contains(&key.as_str())) {
-            let says = format!("is not a field of this action; its fields are {}", known.join(", "));
-            reader.refuse(&pointer_token(key), &says);
-        }
-        if reader.violations.is_empty() { Ok(mail) } else { Err(reader.violations) }
+        reader.check(checks);
+        reader.finish(known)?;
+        Ok(mail)
+    }
+
+    /// The Message-IDs of the References header.
+    pub fn referenced(&self) -> &[MessageId] {
+        // A conversation is found by this header, also where only the last mail is named.
+        if self.references.is_empty() { self.in_reply_to.as_slice() } else { &self.references }
     }
 
     /// Keeps the first of equal recipients: to before cc before bcc.
@@ -138,79 +208,24 @@ impl Mail {
     }
 }
 
-/// Reads fields and collects their violations.
-struct Reader<'a> {
-    fields: &'a Map<String, Value>,
-    bytes: usize,
-    violations: Vec<Violation>,
-}
-
-impl Reader<'_> {
-    fn refuse(&mut self, field: &str, detail: &str) {
-        self.violations.push(Violation::new(format!("/{field}"), detail));
-    }
-
-    /// A null field counts as absent.
-    fn text(&mut self, field: &str, required: bool) -> Option<String> {
-        match self.fields.get(field) {
-            Some(Value::String(text)) => {
-                self.bytes += text.len();
-                return Some(text.clone());
-            }
-            None | Some(Value::Null) if required => self.refuse(field, "is required: a string"),
-            None | Some(Value::Null) => {}
-            Some(_) => self.refuse(field, "must be a string"),
-        }
-        None
-    }
-
-    /// A null, a blank text and an empty list name nobody.
-    fn addresses(&mut self, field: &str) -> Vec<Address> {
-        let (list, is_list) = match self.fields.get(field) {
-            None | Some(Value::Null) => (&[][..], true),
-            Some(Value::Array(list)) => (list.as_slice(), true),
-            Some(one) => (std::slice::from_ref(one), false),
-        };
-        let mut addresses = Vec::with_capacity(list.len());
-        let refused = self.violations.len();
-        for (place, value) in list.iter().enumerate().filter(|(_, value)| !value.is_null()) {
-            let pointer = if is_list { format!("/{field}/{place}") } else { format!("/{field}") };
-            let Some(text) = value.as_str() else {
-                self.violations.push(Violation::new(pointer, "must be an address, as a string"));
-                continue;
-            };
-            self.bytes += text.len();
-            match Address::list(text) {
-                Ok(some) => addresses.extend(some),
-                // Errors are logged, so `detail` must not contain the address; `named` may.
-                Err(invalid) => {
-                    let refused = Violation::new(pointer, format!("the address {}", invalid.why()));
-                    self.violations.push(refused.naming(invalid.to_string()));
-                }
-            }
-        }
-        if field == "to" && addresses.is_empty() && self.violations.len() == refused {
-            let missing = Violation::new("/to", "is required: one address or a list of 1 to 50");
-            self.violations.push(missing.asking_recipients());
-        }
-        addresses
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    fn parse(params: &Value) -> Result<Mail, Vec<Violation>> {
+        Mail::parse(params, &Mail::FIELDS)
+    }
+
     fn pointers(params: &Value) -> Vec<String> {
-        Mail::parse(params).unwrap_err().into_iter().map(|v| v.pointer).collect()
+        parse(params).unwrap_err().into_iter().map(|v| v.pointer).collect()
     }
 
     #[test]
     fn one_address_and_a_list_of_one_are_the_same_mail() {
-        let one = Mail::parse(&json!({ "to": "a@example.com", "subject": "s", "text": "t", "cc": null })).unwrap();
-        let list = Mail::parse(&json!({ "to": ["a@example.com"], "subject": "s", "text": "t" })).unwrap();
+        let one = parse(&json!({ "to": "a@example.com", "subject": "s", "text": "t", "cc": null })).unwrap();
+        let list = parse(&json!({ "to": ["a@example.com"], "subject": "s", "text": "t" })).unwrap();
         assert_eq!(one.to_params(), list.to_params());
         assert_eq!(one.to_params()["to"], "a@example.com");
     }
@@ -236,18 +251,73 @@ mod tests {
         });
         let plain =
             json!({ "to": ["a@example.com", "b@example.com"], "subject": "s", "text": "t", "bcc": "c@example.com" });
-        assert_eq!(Mail::parse(&full).unwrap().to_params(), plain);
+        assert_eq!(parse(&full).unwrap().to_params(), plain);
     }
 
     #[test]
     fn fifty_recipients_in_all_and_a_quarter_mebibyte() {
         let many = |n: usize, at: &str| (0..n).map(|i| format!("a{i}@{at}.example")).collect::<Vec<_>>();
         let mail = |to: usize, cc: usize, text: usize| json!({ "to": many(to, "to"), "cc": many(cc, "cc"), "subject": "", "text": "x".repeat(text) });
-        assert!(Mail::parse(&mail(25, 25, 1)).is_ok());
+        assert!(parse(&mail(25, 25, 1)).is_ok());
         assert_eq!(pointers(&mail(25, 26, 1)), ["/to"]);
         assert_eq!(pointers(&mail(51, 1, 1)), ["/to"]);
-        assert!(Mail::parse(&mail(1, 1, Mail::MAX_BYTES - 100)).is_ok());
+        assert!(parse(&mail(1, 1, Mail::MAX_BYTES - 100)).is_ok());
         assert_eq!(pointers(&mail(1, 1, Mail::MAX_BYTES)), [""]);
+    }
+
+    #[test]
+    fn a_conversation_is_named_by_message_ids_that_cannot_leave_their_header() {
+        let with = |field: &str, value: Value| {
+            let mut params = json!({ "to": "a@example.com", "subject": "s", "text": "t" });
+            params[field] = value;
+            parse(&params)
+        };
+        let long = format!("<{}@example.com>", "a".repeat(500));
+        for bad in [
+            "",
+            "<>",
+            "<a>",
+            "a",
+            "<@example.com>",
+            "<a@>",
+            "<a b@example.com>",
+            "<a@example.com> <b@example.com>",
+            "<a@example.com>\r\nBcc: x@example.com",
+            "<a@example.com\r\n Bcc: x@example.com>",
+            "a@example.com\n",
+            "<a@example.com\u{2028}x>",
+            "<a@b>c@example.com>",
+            "<=?utf-8?Q?a?=@example.com>",
+            "<é@example.com>",
+            "<a@example.com\0>",
+            "\"a\"@example.com",
+            "<a@example.com>,",
+            long.as_str(),
+        ] {
+            assert!(with("references", json!(["<a@example.com>", bad])).is_err(), "{bad}");
+            assert!(with("in_reply_to", json!(bad)).is_err() || bad.is_empty(), "{bad}");
+        }
+        for (given, canonical) in [
+            ("<CAF+x=1@mail.example.com>", "<CAF+x=1@mail.example.com>"),
+            (" a.b$c@example.com", "<a.b$c@example.com>"),
+            ("<1234@[192.0.2.1]>", "<1234@[192.0.2.1]>"),
+            ("<a@b@example.com>", "<a@b@example.com>"),
+        ] {
+            assert_eq!(with("in_reply_to", json!(given)).unwrap().to_params()["in_reply_to"], canonical);
+            assert_eq!(with("references", json!([given])).unwrap().to_params()["references"], json!([canonical]));
+        }
+        let ids = |count: usize| (0..count).map(|n| format!("<{n}@example.com>")).collect::<Vec<_>>();
+        assert!(with("references", json!(ids(100))).is_ok());
+        assert_eq!(with("references", json!(ids(101))).unwrap_err()[0].pointer, "/references");
+        assert_eq!(with("references", json!(["<a@example.com>", 7])).unwrap_err()[0].pointer, "/references/1");
+        assert_eq!(with("in_reply_to", json!(["<a@example.com>"])).unwrap_err()[0].pointer, "/in_reply_to");
+        for bad in ["a b", "a\r\nb", "ü", "x/../y"] {
+            assert_eq!(with("thread_id", json!(bad)).unwrap_err()[0].pointer, "/thread_id");
+        }
+        assert_eq!(with("thread_id", json!("18c2f0a1b2c3d4e5")).unwrap().to_params()["thread_id"], "18c2f0a1b2c3d4e5");
+        let params = json!({ "to": "a@example.com", "subject": "s", "text": "t", "thread_id": "1" });
+        let refused = Mail::parse(&params, &Mail::FIELDS[..9]).unwrap_err();
+        assert!(refused[0].pointer == "/thread_id" && refused[0].detail.starts_with("is not a field of this action"));
     }
 
     proptest! {
@@ -260,8 +330,8 @@ mod tests {
             let mut params = json!({ "to": to, "subject": subject, "text": text });
             if !cc.is_empty() { params["cc"] = json!(cc); }
             if let Some(html) = html { params["html"] = json!(html); }
-            if let Ok(mail) = Mail::parse(&params) {
-                prop_assert_eq!(Mail::parse(&mail.to_params()).unwrap(), mail);
+            if let Ok(mail) = parse(&params) {
+                prop_assert_eq!(parse(&mail.to_params()).unwrap(), mail);
             }
         }
     }

@@ -22,6 +22,9 @@ pub enum Scope {
     /// See, approve and reject the held jobs of the workspace.
     #[strum(serialize = "actions:approve")]
     ActionsApprove,
+    /// Look up people, events and free time in the connected accounts.
+    #[strum(serialize = "accounts:read")]
+    AccountsRead,
     /// Connect and disconnect accounts.
     #[strum(serialize = "connections:write")]
     ConnectionsWrite,
@@ -52,7 +55,7 @@ impl Scope {
 
 fn unknown_scope(_: &str) -> InvalidId {
     InvalidId(
-        "a scope is one of actions:preview, actions:execute, actions:approve, connections:write, webhooks:write, \
+        "a scope is one of actions:preview, actions:execute, actions:approve, accounts:read, connections:write, webhooks:write, \
          metrics:read, audit:read",
     )
 }

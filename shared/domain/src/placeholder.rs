@@ -5,7 +5,7 @@ use crate::unicode::is_written_without_spaces;
 /// The most bytes of a blank, and the most blanks that are looked for.
 const LONGEST: usize = 240;
 const MOST: usize = 20;
-/// What a blank stands between: the marks, and whether only known words make a blank of it.
+/// The marks of a blank, opening and closing, and the shape of what is between them.
 const MARKS: &[(&str, &str, Shape)] = &[
     ("{{", "}}", Shape::Any),
     ("${", "}", Shape::Name),

@@ -12,7 +12,8 @@ pub struct Violation {
     /// The same detail, quoting the offending value; for readers allowed to see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<String>,
-    /// What a plan asks a person instead of failing, if an answer can mend it.
+    /// What a plan asks a person instead of failing; `Ask::Nothing` leaves the action out. None: the planner's answer is
+    /// invalid.
     #[serde(skip)]
     pub ask: Option<Ask>,
 }
@@ -24,6 +25,10 @@ pub enum Ask {
     Address,
     /// Who the recipients are, where there are none.
     Recipients,
+    /// Which time is meant, where there is none, or it is not one moment.
+    Time,
+    /// Nothing: the action cannot do this, whatever a person says.
+    Nothing,
 }
 
 impl Violation {
@@ -35,13 +40,13 @@ impl Violation {
     /// The violation of a value that is not an address, with its detail for readers allowed to see the value.
     #[must_use]
     pub fn naming(self, named: impl Into<String>) -> Self {
-        Self { named: Some(named.into()), ask: Some(Ask::Address), ..self }
+        Self { named: Some(named.into()), ..self.asking(Ask::Address) }
     }
 
-    /// The violation of a field that needs a recipient.
+    /// The same violation, with what a plan asks instead of failing.
     #[must_use]
-    pub fn asking_recipients(self) -> Self {
-        Self { ask: Some(Ask::Recipients), ..self }
+    pub fn asking(self, ask: Ask) -> Self {
+        Self { ask: Some(ask), ..self }
     }
 
     /// The same violation seen from further up: `/to` under `/actions/0/params` is `/actions/0/params/to`.

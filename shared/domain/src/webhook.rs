@@ -181,6 +181,11 @@ pub enum DisabledBecause {
 }
 
 impl Endpoint {
+    /// `active` or `disabled`.
+    pub const fn status(&self) -> &'static str {
+        if self.disabled.is_some() { "disabled" } else { "active" }
+    }
+
     /// Whether it is told of something.
     pub fn wants(&self, notice: &Notice) -> bool {
         self.disabled.is_none()
@@ -208,8 +213,8 @@ pub struct Delivery {
     pub workspace_id: WorkspaceId,
     /// Where it goes; nil if it stands for [`Delivery::to`].
     pub endpoint_id: EndpointId,
-    /// The endpoints whose deliveries are still to be made of this one: what many jobs at once are told by would not fit
-    /// into one transaction.
+    /// The endpoints that still get a delivery of their own from this one. The deliveries of many jobs would not fit into
+    /// one transaction.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<EndpointId>,
     /// What happened.

@@ -12,7 +12,7 @@ use jiff::{
     tz::{AmbiguousOffset, Offset},
 };
 
-use crate::{InvalidId, SendAt, serde_text::serde_as_text};
+use crate::{InvalidId, SendAt, WallTime, serde_text::serde_as_text};
 
 /// How far ahead a send may be planned.
 pub const MAX_AHEAD: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -197,6 +197,17 @@ impl When {
         self.wait.is_some()
     }
 
+    /// The time of a clock that it means: of this day if it names none.
+    pub fn wall_time(self, day: Option<WallTime>, now: &Zoned) -> Option<WallTime> {
+        let clock = self.clock.filter(|_| self.is_moment())?;
+        let day = match &self.days(now.date())[..] {
+            _ if !self.has_day() => day?.civil().date(),
+            [day] => *day,
+            _ => return None,
+        };
+        WallTime::on(day, clock.hour, clock.minute)
+    }
+
     /// Whether everything that it names is in another time too.
     pub fn is_part_of(self, whole: Self) -> bool {
         fn is_in<T: PartialEq + Copy>(part: Option<T>, whole: Option<T>) -> bool {
@@ -207,6 +218,41 @@ impl When {
             && is_in(self.clock, whole.clock)
             && is_in(self.after_noon, whole.after_noon)
             && is_in(self.wait, whole.wait)
+    }
+
+    /// Whether it may mean this day, said on `today`.
+    pub fn may_be_on(self, day: Date, today: Date) -> bool {
+        self.has_day() && !self.repeats && self.days(today).contains(&day)
+    }
+
+    /// The one day that it means, said on `today`.
+    pub fn day(self, today: Date) -> Option<Date> {
+        let [day] = <[Date; 1]>::try_from(self.days(today)).ok().filter(|_| self.has_day() && !self.repeats)?;
+        Some(day)
+    }
+
+    /// The one time of a day that it means.
+    pub fn time(self) -> Option<Time> {
+        let [(_, time)] = <[(i64, Time); 1]>::try_from(self.clock_hours()).ok()?;
+        Some(time)
+    }
+
+    /// The one time of one day that it means, said on `today`.
+    pub fn certain_wall_time(self, today: Date) -> Option<WallTime> {
+        let time = self.time().filter(|_| self.is_moment())?;
+        WallTime::on(self.day(today)?, time.hour(), time.minute())
+    }
+
+    /// Whether it may mean this time of a day.
+    pub fn may_be_at(self, time: Time) -> bool {
+        let is_other_half =
+            |clock: Clock| clock.is_bare && clock.minute == time.minute() && clock.hour + 12 == time.hour();
+        self.clock_hours().iter().any(|(_, hour)| *hour == time) || self.clock.is_some_and(is_other_half)
+    }
+
+    /// Whether it names the half of the day that begins at noon, or the other one.
+    pub const fn is_after_noon(self) -> Option<bool> {
+        self.after_noon
     }
 
     /// The moment that it means now, in the time zone of `now`.
@@ -313,11 +359,16 @@ impl When {
 
     /// The hours that it may mean, each with the days that it is later.
     fn hours(self, now: &Zoned) -> Vec<(i64, Time)> {
-        let Some(Clock { hour, minute, is_bare }) = self.clock else {
-            // `in three days` is at this hour.
-            let same = self.wait.map(|_| (0, now.time()));
-            return same.into_iter().collect();
-        };
+        if self.clock.is_some() {
+            return self.clock_hours();
+        }
+        // `in three days` is at this hour.
+        let same = self.wait.map(|_| (0, now.time()));
+        same.into_iter().collect()
+    }
+
+    fn clock_hours(self) -> Vec<(i64, Time)> {
+        let Some(Clock { hour, minute, is_bare }) = self.clock else { return Vec::new() };
         let is_named = self.has_day();
         let hours: &[(i64, i8)] = match (hour, self.after_noon) {
             (24, None) if is_named => &[(0, 0), (1, 0)],

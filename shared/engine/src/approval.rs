@@ -1,8 +1,10 @@
 //! Which jobs are held until a person approves them, and which go later: the operator's rules, applied to a request.
 
-use domain::{Address, Because, Job, RecipientDomains, RequireApproval, Rule, Terms};
+use domain::{
+    Address, Because, DerivedRecipients, Job, LookupId, Recipient, RecipientDomains, RequireApproval, Rule, Source,
+    Sources, Terms,
+};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
 use crate::{Caller, Problem, ProblemCode, job_contents::reached, ports::Call};
 
@@ -13,6 +15,8 @@ pub struct ApprovalOptions {
     pub require: RequireApproval,
     /// A held job that nobody has approved expires after this.
     pub expires_after: SignedDuration,
+    /// What becomes of recipients that were looked up.
+    pub derived: DerivedRecipients,
     /// Another actor approves than the one who asked.
     pub second_person: bool,
     /// Whatever reaches people waits this long, so that it can be cancelled.
@@ -24,21 +28,11 @@ impl Default for ApprovalOptions {
         Self {
             require: RequireApproval::None,
             expires_after: SignedDuration::from_hours(24),
+            derived: DerivedRecipients::default(),
             second_person: false,
             undo: SignedDuration::ZERO,
         }
     }
-}
-
-/// A recipient of a job, whoever reads it first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
-pub struct Recipient {
-    /// The address, without a display name.
-    #[cfg_attr(feature = "utoipa", schema(example = "john@example.com"))]
-    pub address: String,
-    /// It is outside the operator's own domains. Without `INTERNAL_DOMAINS` nothing is known to be outside.
-    pub external: bool,
 }
 
 /// Says on which terms a job is accepted, retried or approved.
@@ -54,15 +48,17 @@ impl ApprovalRules {
     /// for the same reasons, and any new ones.
     pub(crate) fn terms(&self, caller: &Caller, job: &Job, call: &dyn Call, now: Timestamp) -> Terms {
         let mut because = job.because.clone();
-        because.extend(self.because(caller, call));
+        because.extend(self.because(caller, &job.sources, call));
         because.sort_unstable();
         because.dedup();
         Terms { because, expires_at: now + self.options.expires_after, not_before: self.not_before(job, now) }
     }
 
     /// Why a person has to approve an action first: the one place that collects the reasons.
-    fn because(&self, caller: &Caller, call: &dyn Call) -> Vec<Because> {
+    pub(crate) fn because(&self, caller: &Caller, sources: &Sources, call: &dyn Call) -> Vec<Because> {
         let mut because = Vec::from_iter(caller.agent.then_some(Because::Agent));
+        let wants_approval = self.derived(caller) != DerivedRecipients::Ask;
+        because.extend((sources.is_derived() && wants_approval).then_some(Because::Derived));
         match self.options.require {
             RequireApproval::None => {}
             RequireApproval::External => {
@@ -72,6 +68,20 @@ impl ApprovalRules {
             RequireApproval::All => because.push(Because::All),
         }
         because
+    }
+
+    /// What becomes of recipients that were looked up for this caller. What an agent looks up, a person approves.
+    fn derived(&self, caller: &Caller) -> DerivedRecipients {
+        if caller.agent { DerivedRecipients::Approve } else { self.options.derived }
+    }
+
+    /// Refuses recipients that were looked up, or are to be, where there may be none.
+    pub(crate) fn may_derive(&self, caller: &Caller) -> Result<(), Problem> {
+        if self.derived(caller) != DerivedRecipients::Deny {
+            return Ok(());
+        }
+        let detail = "no recipients are looked up here (DERIVED_RECIPIENTS); write their addresses into the request";
+        Err(Problem::new(ProblemCode::RecipientNotAllowed, detail).by_rule(Rule::Recipients))
     }
 
     /// Refuses the approval of the one who asked for the job, where another person has to give it.
@@ -89,10 +99,16 @@ impl ApprovalRules {
     }
 
     /// Everybody whom an action reaches, each once.
-    pub(crate) fn recipients(&self, call: &dyn Call) -> Vec<Recipient> {
-        let recipient =
-            |address: &Address| Recipient { address: address.addr_spec(), external: !self.internal.allow(address) };
-        reached(call).into_iter().map(recipient).collect()
+    pub(crate) fn recipients(
+        &self,
+        call: &dyn Call,
+        source: impl Fn(usize, &Address) -> (Option<Source>, Option<LookupId>),
+    ) -> Vec<Recipient> {
+        let recipient = |(place, address): (usize, &Address)| {
+            let (source, lookup) = source(place, address);
+            Recipient { address: address.addr_spec(), source, lookup, external: !self.internal.allow(address) }
+        };
+        reached(call).into_iter().enumerate().map(recipient).collect()
     }
 
     /// When a job may go that nobody has to approve from now on: at the time that was asked for, and, if it reaches people,

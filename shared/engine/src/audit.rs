@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use domain::{AuditBy, AuditEntry, AuditEvent, AuditHead, AuditVerdict, KeyId, Rule, WorkspaceId};
+use domain::{AuditBy, AuditEntry, AuditEvent, AuditHead, AuditVerdict, KeyId, WorkspaceId};
 use jiff::SignedDuration;
 
 use crate::{
@@ -117,14 +117,5 @@ impl Auditor {
             }
         }
         asked
-    }
-}
-
-impl Problem {
-    /// The same problem, decided by this rule: it goes into the audit.
-    #[must_use]
-    pub(crate) fn by_rule(mut self, rule: Rule) -> Self {
-        self.rule = Some(rule);
-        self
     }
 }

@@ -11,7 +11,7 @@ use crate::{Problem, ProblemCode, limits::Ticket};
 pub struct Caller {
     /// The workspace the credential belongs to.
     pub workspace: WorkspaceId,
-    /// The API key that it is; none in keyless mode.
+    /// The API key that it is; none in keyless mode and for an access token.
     pub key_id: Option<KeyId>,
     /// The one actor it may act for; none when it may act for any.
     pub bound_actor: Option<ActorHash>,
@@ -30,6 +30,19 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The same caller as an agent's: its jobs are held, and it decides about none.
+    #[must_use]
+    pub fn by_agent(mut self) -> Self {
+        self.agent = true;
+        self.scopes.remove(&Scope::ActionsApprove);
+        self
+    }
+
+    /// Whether limits apply: they do wherever a credential is needed.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.ticket.key().is_some()
+    }
+
     /// The workspace that a request is for: the credential's, and no other.
     pub fn workspace_of(&self, asked: Option<&str>) -> Result<&WorkspaceId, Problem> {
         match asked {

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use domain::{ActionId, Address, ClientRequestId, Effect, Provider, SendAt, sha256_hex};
-use serde::{Deserialize, Serialize};
+use domain::{ActionId, Address, ClientRequestId, Effect, Provider, SendAt, Sources, sha256_hex};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, json};
 
 use crate::{
     Caller, Problem, ProblemCode,
     accounts::{Accounts, Connection},
+    approval::ApprovalRules,
     gate::Gate,
     plan::PlanStore,
     ports::{Access, Action, ActionSpec, Call, Clock, Ids, OAuthScopes, ProviderSpec},
@@ -38,6 +39,13 @@ pub struct RequestedAction {
     /// When to carry it out: RFC 3339 with an offset, at most 90 days ahead; at once if it is not set.
     #[cfg_attr(feature = "utoipa", schema(value_type = Option<String>, format = DateTime))]
     pub send_at: Option<SendAt>,
+    /// What a plan says of its recipients. It may stay, and is not read.
+    #[serde(default)]
+    #[cfg_attr(feature = "utoipa", schema(value_type = Option<Vec<Object>>))]
+    pub recipients: Option<IgnoredAny>,
+    /// How each of the recipients came into the plan that holds the action; empty for an action that no plan holds.
+    #[serde(skip)]
+    pub sources: Sources,
 }
 
 /// Every action, and every provider.
@@ -77,7 +85,7 @@ impl Catalogue {
         self.actions.iter().find(|action| action.spec().id == id)
     }
 
-    /// Every action, in order of their ids.
+    /// Every action, provider by provider.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Action>> {
         self.actions.iter()
     }
@@ -140,17 +148,20 @@ impl ActionSpec {
         provider.grants(&access.scopes, &self.draft_scopes())
     }
 
-    /// The refusal of a draft-only job in an account that lacks the scope for drafts. None where nothing is known of the
-    /// account.
-    pub(crate) fn lacks_draft_scope(&self, provider: &ProviderSpec, connection: &Connection) -> Option<Problem> {
-        let is_known = self.effect == Effect::Send && connection.access().is_some();
+    /// The refusal of a job that leaves a draft, in an account that lacks the scope for it. None where nothing is known of
+    /// the account.
+    pub(crate) fn lacks_draft_scope(
+        &self,
+        provider: &ProviderSpec,
+        connection: &Connection,
+        draft_only: bool,
+    ) -> Option<Problem> {
+        let is_known = self.effect.of_job(draft_only) == Effect::Draft && connection.access().is_some();
         if !is_known || connection.access().is_some_and(|access| self.can_leave_draft(provider, access)) {
             return None;
         }
-        let detail = format!(
-            "{} is connected without the permission for drafts, and only drafts are allowed here",
-            provider.name
-        );
+        let only = if self.effect == Effect::Draft { "" } else { ", and only drafts are allowed here" };
+        let detail = format!("{} is connected without the permission for drafts{only}", provider.name);
         let problem = Problem::at(ProblemCode::ReauthRequired, "/provider", detail);
         Some(Problem { connect: Some(self.provider), ..problem })
     }
@@ -165,6 +176,9 @@ pub struct Listing {
     pub id: &'static str,
     /// Its name for people.
     pub title: &'static str,
+    /// What it makes, as the subject of a sentence.
+    #[cfg_attr(feature = "utoipa", schema(example = "the mail"))]
+    pub noun: &'static str,
     /// The action's provider.
     #[cfg_attr(feature = "utoipa", schema(value_type = String, example = "google"))]
     pub provider: Provider,
@@ -197,6 +211,7 @@ pub struct CatalogueView {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) plans: Arc<PlanStore>,
     pub(crate) lookout: Arc<Lookout>,
+    pub(crate) approval: Arc<ApprovalRules>,
 }
 
 impl CatalogueView {
@@ -210,10 +225,11 @@ impl CatalogueView {
             listings.push(Listing {
                 id: spec.id,
                 title: spec.title,
+                noun: spec.wording.noun,
                 provider: spec.provider,
                 effect: spec.effect,
                 description: spec.description,
-                params_schema: action.params_schema(),
+                params_schema: action.params_schema().clone(),
                 scopes: spec.scopes,
                 allowed: permissions.allow(&spec.action_id()),
                 connected: matches!(connection, Connection::Live(_)),

@@ -4,12 +4,18 @@
 //! once, and a cookie in the browser hold the two together; neither is of use without the other, and both only for ten
 //! minutes.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use domain::{ActorHash, AuditEntry, AuditEvent, JobError, KeyId, Provider, Rule, WorkspaceId, sha256_hex};
+use domain::{
+    ActorHash, AuditEntry, AuditEvent, Effect, FindKind, JobError, KeyId, Provider, Rule, WorkspaceId, sha256_hex,
+};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::{
     Caller, Problem, ProblemCode,
@@ -19,8 +25,8 @@ use crate::{
     gate::{Gate, Permissions},
     job_store::JobStore,
     ports::{
-        Access, Authorization, CONSENT_WITHIN, Clock, Consent, Consents, Exchange, Granted, Identity, Ids, LedgerError,
-        OAuthError, OAuthScopes, Purpose, Save, StoredConnection, Vault, VaultError,
+        Access, Authorization, CONSENT_WITHIN, Clock, Consent, Consents, Exchange, Finder, Granted, Identity, Ids,
+        LedgerError, OAuthError, OAuthScopes, Purpose, Save, StoredConnection, Vault, VaultError,
     },
 };
 
@@ -28,14 +34,25 @@ use crate::{
 const ROUNDS: usize = 5;
 
 /// Options of a new connection.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = StartBody))]
 #[serde(deny_unknown_fields)]
 pub struct ConnectOptions {
+    /// Request the scopes of these actions only; by default, of every action that may run here.
+    #[serde(default)]
+    pub actions: Option<Vec<String>>,
     /// Also request the scopes for drafts: then a lost answer leaves no unknown outcome. Google restricts that scope
     /// more than sending.
     #[serde(default)]
     pub drafts: bool,
+    /// Also request the scopes for lookups of these kinds: `contact`, `event`, `free_time`.
+    #[serde(default)]
+    #[cfg_attr(feature = "utoipa", schema(value_type = Vec<String>, example = json!(["contact", "event"])))]
+    pub lookups: Vec<FindKind>,
+    /// Also request the scope for the organisation's directory, where lookups then find people, too. Organisations often
+    /// let only administrators consent to it.
+    #[serde(default)]
+    pub directory: bool,
     /// Replace a different account that is connected now.
     #[serde(default)]
     pub replace: bool,
@@ -89,6 +106,11 @@ pub struct ConnectionView {
     pub problem: Option<JobError>,
     /// A draft is made before sending, so that a lost answer leaves no unknown outcome.
     pub drafts: bool,
+    /// What can be looked up in the account: `contact`, `event`, `free_time`.
+    #[cfg_attr(feature = "utoipa", schema(value_type = Vec<String>, example = json!(["contact"])))]
+    pub lookups: Vec<FindKind>,
+    /// People are also looked up in the organisation's directory.
+    pub directory: bool,
     /// An account can be connected: the operator registered an OAuth client with the provider.
     pub can_connect: bool,
 }
@@ -135,10 +157,12 @@ pub struct Connector {
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) public_url: String,
     pub(crate) consents: Arc<dyn Consents>,
+    pub(crate) finders: BTreeMap<Provider, Arc<dyn Finder>>,
 }
 
 impl Connector {
-    /// Starts a connection: asks for the least scopes of the actions that may run here.
+    /// Starts a connection: asks for the least scopes of the actions that may run here, for what is to be looked up, and
+    /// again for what was granted before, since the new grant replaces the old one.
     pub async fn start(
         &self,
         caller: &Caller,
@@ -148,13 +172,27 @@ impl Connector {
         if !self.accounts.oauth.has_client(provider) {
             return Err(no_client(provider));
         }
-        let needed = self.needed_scopes(&self.gate.permissions(caller).await?, provider, options.drafts);
+        let permissions = self.gate.permissions(caller).await?;
+        for (place, id) in options.actions.iter().flatten().enumerate() {
+            let known = self.catalogue.find(id).map(|action| action.spec());
+            let known = known.is_some_and(|spec| spec.provider == provider && permissions.allow(&spec.action_id()));
+            if !known {
+                let detail = format!("{id} is not an action of {provider} that may run here");
+                return Err(Problem::at(ProblemCode::ActionNotAllowed, format!("/actions/{place}"), detail));
+            }
+        }
+        let needed = self.needed_scopes(&permissions, provider, &options);
         if needed.is_empty() {
             let detail = format!("no action of {provider} may run here, so there is nothing to connect it for");
             return Err(Problem::new(ProblemCode::ActionNotAllowed, detail));
         }
-        let identity = self.catalogue.provider(provider).oauth.identity_scopes.iter().copied();
-        let scopes: Vec<String> = identity.chain(needed.iter().map(String::as_str)).map(str::to_owned).collect();
+        let mut scopes: Vec<&str> = self.catalogue.provider(provider).oauth.identity_scopes.to_vec();
+        scopes.extend(&needed);
+        if !options.replace {
+            let kept = self.granted_scopes(&caller.workspace, provider).await?;
+            scopes.extend(kept.into_iter().filter(|scope| !needed.contains(scope)));
+        }
+        let [scopes, needed] = [scopes, needed].map(|list| list.into_iter().map(str::to_owned).collect::<Vec<_>>());
         let [state, cookie, verifier, nonce] = std::array::from_fn(|_| self.secret());
         let redirect_uri = self.redirect_uri(provider);
         let authorization = Authorization {
@@ -185,15 +223,16 @@ impl Connector {
         Ok(AuthorizationRequest { authorization_url, cookie, scopes })
     }
 
-    /// Finishes a connection: takes the state, gets the tokens and stores them. Gives the address that is connected now.
+    /// Finishes a connection: takes the state, gets the tokens and stores them. Gives the account's address or other name.
     pub async fn finish(&self, provider: Provider, callback: Callback) -> Result<String, Problem> {
         let (workspace, pending) = self.pending(provider, &callback).await?;
         if let Some(error) = callback.error {
             let word = |b: u8| b.is_ascii_lowercase() || b == b'_';
+            let name = self.catalogue.provider(provider).name;
             let detail = match error.as_str() {
-                "access_denied" => format!("the consent was refused at {provider}'s page"),
-                code if (1..=40).contains(&code.len()) && code.bytes().all(word) => format!("{provider} says {code}"),
-                _ => format!("{provider} says no"),
+                "access_denied" => format!("the consent was refused at {name}'s page"),
+                code if (1..=40).contains(&code.len()) && code.bytes().all(word) => format!("{name} says {code}"),
+                _ => format!("{name} says no"),
             };
             return Err(Problem::new(ProblemCode::AuthorizationDenied, detail));
         }
@@ -228,8 +267,16 @@ impl Connector {
             let mut actions = self.catalogue.iter().map(|action| action.spec());
             actions.any(|action| action.provider == provider && action.drafts_with(spec, access))
         };
+        let granted = |scopes: &[&str]| connection.access().is_some_and(|access| spec.grants(&access.scopes, scopes));
+        // The sandbox's account holds everything.
+        let holds = |scopes: &[&str]| matches!(connection, Connection::Sandbox(_)) || granted(scopes);
+        let finder = self.finders.get(&provider);
+        let mut lookups = FindKind::VARIANTS.to_vec();
+        lookups.retain(|kind| finder.is_some_and(|finder| holds(finder.scopes(*kind))));
         Ok(ConnectionView {
             provider,
+            lookups,
+            directory: finder.is_some_and(|finder| holds(finder.directory_scopes())),
             connected: matches!(connection, Connection::Live(_)),
             mode: connection.mode(),
             address: connection.name(),
@@ -283,7 +330,7 @@ impl Connector {
 
     /// The pending consent that this callback belongs to. It can be taken once, whatever becomes of it.
     async fn pending(&self, provider: Provider, callback: &Callback) -> Result<(WorkspaceId, PendingConsent), Problem> {
-        let foreign = || invalid("it was not begun in this browser, is over, or was used before");
+        let foreign = || invalid("it was begun in another browser, has expired, or was used before");
         // A link scanner has no cookie and another browser another one: neither must use the state up.
         let (Some(state), Some(cookie)) = (&callback.state, &callback.cookie) else { return Err(foreign()) };
         let id = consent_id(provider, state, cookie);
@@ -397,26 +444,59 @@ impl Connector {
         }
     }
 
-    /// The least scopes for the provider's actions that may run here.
-    fn needed_scopes(&self, permissions: &Permissions, provider: Provider, drafts: bool) -> Vec<String> {
-        let mut needed: Vec<String> = Vec::new();
-        let specs = self.catalogue.iter().map(|action| action.spec());
-        for spec in specs.filter(|spec| spec.provider == provider && permissions.allow(&spec.action_id())) {
+    /// The least scopes for the provider's actions that may run here, and for what is to be looked up.
+    fn needed_scopes(
+        &self,
+        permissions: &Permissions,
+        provider: Provider,
+        options: &ConnectOptions,
+    ) -> Vec<&'static str> {
+        let mut needed: Vec<&str> = Vec::new();
+        let is_asked = |id: &str| options.actions.as_ref().is_none_or(|ids| ids.iter().any(|asked| asked == id));
+        let specs = || {
+            let specs = self.catalogue.iter().map(|action| action.spec()).filter(|spec| is_asked(spec.id));
+            specs.filter(|spec| spec.provider == provider && permissions.allow(&spec.action_id()))
+        };
+        let drafts = options.drafts || specs().all(|spec| spec.effect == Effect::Draft);
+        for spec in specs() {
             let OAuthScopes { required, draft } = spec.scopes;
-            let scopes = match permissions.draft_only() {
-                _ if draft.is_empty() => required.to_vec(),
+            match permissions.draft_only() {
+                _ if draft.is_empty() => needed.extend(required),
                 // Nobody here may send. Beside a draft-only key others may, with the same account.
-                Some(Rule::Workspace) => spec.draft_scopes(),
-                Some(_) => draft.to_vec(),
-                None => if drafts { draft } else { required }.to_vec(),
-            };
-            for scope in scopes {
-                if !needed.iter().any(|known| known == scope) {
-                    needed.push(scope.to_owned());
-                }
+                Some(Rule::Workspace) => needed.extend(spec.draft_scopes()),
+                Some(_) => needed.extend(draft),
+                None => needed.extend(if drafts { draft } else { required }),
             }
         }
+        if let Some(finder) = self.finders.get(&provider) {
+            needed.extend(options.lookups.iter().flat_map(|kind| finder.scopes(*kind)));
+            needed.extend(finder.directory_scopes().iter().filter(|_| options.directory));
+        }
+        let mut known = BTreeSet::new();
+        needed.retain(|scope| known.insert(*scope));
         needed
+    }
+
+    /// What the connected account granted of all that may be needed in this workspace, by whatever key.
+    async fn granted_scopes(
+        &self,
+        workspace: &WorkspaceId,
+        provider: Provider,
+    ) -> Result<Vec<&'static str>, LedgerError> {
+        let Some(stored) = self.accounts.connections.connection(workspace, provider).await? else {
+            return Ok(Vec::new());
+        };
+        let spec = self.catalogue.provider(provider);
+        let granted: BTreeSet<String> = stored.scopes.iter().map(|scope| spec.normal_scope(scope)).collect();
+        let permissions = self.gate.permissions_in(workspace).await?;
+        let mut scopes = BTreeSet::new();
+        for drafts in [false, true] {
+            let lookups = FindKind::VARIANTS.to_vec();
+            let everything = ConnectOptions { drafts, lookups, directory: true, ..ConnectOptions::default() };
+            scopes.extend(self.needed_scopes(&permissions, provider, &everything));
+        }
+        scopes.retain(|scope| granted.contains(&spec.normal_scope(scope)));
+        Ok(scopes.into_iter().collect())
     }
 
     fn redirect_uri(&self, provider: Provider) -> String {
@@ -425,8 +505,9 @@ impl Connector {
 
     /// 256 bits that nobody can guess, in hex: three UUIDs have 122 random bits each.
     fn secret(&self) -> String {
-        let random: [_; 3] = std::array::from_fn(|_| self.ids.uuid().into_bytes());
-        sha256_hex(random.as_flattened())
+        let mut random = [0; 48];
+        self.ids.fill(&mut random);
+        sha256_hex(&random)
     }
 }
 

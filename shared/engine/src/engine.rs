@@ -23,12 +23,16 @@ use crate::{
     jobs::JobService,
     keys::{KeyStore, MISSING_FOR},
     limits::{Limits, RateLimiter},
-    plan::{PlanStore, Planner},
-    ports::{Budget, CachePorts, Clock, Ids, LedgerPorts, Model, OAuth, Queue, StoredSecrets, Vault, WebhookSender},
+    plan::{Briefings, PlanStore, Planner, Resolver},
+    ports::{
+        AccessTokens, Budget, CachePorts, Clock, Finder, Ids, LedgerPorts, Model, OAuth, Queue, StoredSecrets, Vault,
+        WebhookSender,
+    },
     rate_counts::RateCounts,
     recent::Recent,
     refusals::Refusals,
     reseal::Resealer,
+    sandbox::Sandbox,
     settings::OperatorSettings,
     sweep::Sweeper,
     warnings::Lookout,
@@ -47,7 +51,7 @@ pub struct Parts {
     pub cache: CachePorts,
     /// The budget of the model's tokens.
     pub budget: Arc<dyn Budget>,
-    /// Brings jobs to workers.
+    /// Brings jobs and webhook deliveries to workers.
     pub queue: Arc<dyn Queue>,
     /// Plans.
     pub model: Arc<dyn Model>,
@@ -55,6 +59,12 @@ pub struct Parts {
     pub fallback_model: Option<Arc<dyn Model>>,
     /// Connects accounts and renews their tokens.
     pub oauth: Arc<dyn OAuth>,
+    /// Read the accounts of each provider.
+    pub finders: BTreeMap<Provider, Arc<dyn Finder>>,
+    /// Reads the made-up account of sandbox mode.
+    pub sandbox_finder: Arc<dyn Finder>,
+    /// Reads access tokens; none where API keys are the only credentials.
+    pub tokens: Option<Arc<dyn AccessTokens>>,
     /// Seals contents at rest.
     pub vault: Arc<dyn Vault>,
     /// Tells which stored secrets have no value.
@@ -109,7 +119,9 @@ pub struct Options {
 /// The use cases, built once; cheap to share behind an `Arc`.
 pub struct Engine {
     /// Turns a prompt into a plan, replays plans, and measures itself.
-    pub planner: Planner,
+    pub planner: Arc<Planner>,
+    /// Looks up in the accounts what plans refer to.
+    pub resolver: Resolver,
     /// Accepts actions as jobs.
     pub executor: Executor,
     /// Carries jobs out.
@@ -118,6 +130,8 @@ pub struct Engine {
     pub jobs: JobService,
     /// Connects and disconnects accounts.
     pub connector: Connector,
+    /// Shows the made-up account of sandbox mode.
+    pub sandbox: Sandbox,
     /// The catalogue as a caller sees it, and its actions as they would go out.
     pub actions: CatalogueView,
     /// Finds jobs whose message was lost, and erases what has expired.
@@ -140,7 +154,7 @@ pub struct Engine {
     pub health: Health,
     /// The actions.
     pub catalogue: Arc<Catalogue>,
-    /// Brings jobs to workers.
+    /// Brings jobs and webhook deliveries to workers.
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -154,7 +168,20 @@ impl Engine {
     /// Wires the use cases.
     pub fn new(parts: Parts) -> Self {
         let Parts { catalogue, ledger, cache, budget, queue, model, fallback_model, .. } = parts;
-        let Parts { oauth, vault, secrets, webhooks, clock, ids, metrics, options, .. } = parts;
+        let Parts {
+            finders,
+            sandbox_finder,
+            oauth,
+            tokens,
+            vault,
+            secrets,
+            webhooks,
+            clock,
+            ids,
+            metrics,
+            options,
+            ..
+        } = parts;
         let catalogue = Arc::new(catalogue);
         let limiter = Arc::new(RateLimiter {
             counts: cache.rate_limits.clone(),
@@ -167,6 +194,7 @@ impl Engine {
             Arc::new(Auditor { audit: ledger.audit, limiter: limiter.clone(), clock: clock.clone(), ids: ids.clone() });
         let keys = Arc::new(KeyStore {
             keys: ledger.keys,
+            tokens,
             limiter: limiter.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
@@ -229,23 +257,27 @@ impl Engine {
             vault: vault.clone(),
             clock: clock.clone(),
         });
+        let planner = Arc::new(Planner {
+            catalogue: catalogue.clone(),
+            gate: gate.clone(),
+            auditor: auditor.clone(),
+            limiter: limiter.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            tokens_per_minute: options.max_tokens_per_minute,
+            prompt_bytes: options.limits.prompt_bytes,
+            briefings: Briefings::default(),
+            model,
+            fallback_model,
+            budget,
+            plans: plans.clone(),
+            lookout: lookout.clone(),
+            accounts: accounts.clone(),
+            approval: approval.clone(),
+        });
         Self {
-            planner: Planner {
-                catalogue: catalogue.clone(),
-                gate: gate.clone(),
-                auditor: auditor.clone(),
-                limiter: limiter.clone(),
-                clock: clock.clone(),
-                ids: ids.clone(),
-                tokens_per_minute: options.max_tokens_per_minute,
-                prompt_bytes: options.limits.prompt_bytes,
-                model,
-                fallback_model,
-                budget,
-                plans: plans.clone(),
-                lookout: lookout.clone(),
-                accounts: accounts.clone(),
-            },
+            planner: planner.clone(),
+            resolver: Resolver { planner, finders: finders.clone(), sandbox_finder: sandbox_finder.clone() },
             executor: Executor {
                 catalogue: catalogue.clone(),
                 gate: gate.clone(),
@@ -285,7 +317,7 @@ impl Engine {
                 limiter: limiter.clone(),
                 clock: clock.clone(),
                 vault: vault.clone(),
-                approval,
+                approval: approval.clone(),
                 outbox,
             },
             connector: Connector {
@@ -299,7 +331,9 @@ impl Engine {
                 vault,
                 public_url: options.public_url,
                 consents: cache.consents,
+                finders,
             },
+            sandbox: Sandbox { finder: sandbox_finder, clock: clock.clone() },
             actions: CatalogueView {
                 catalogue: catalogue.clone(),
                 gate,
@@ -308,6 +342,7 @@ impl Engine {
                 ids: ids.clone(),
                 plans,
                 lookout,
+                approval,
             },
             sweeper: Sweeper {
                 jobs: jobs.clone(),

@@ -14,7 +14,7 @@ use crate::{
     Problem,
     catalogue::Catalogue,
     limits::Ticket,
-    plan::{Asked, Planner, Request},
+    plan::{Asked, Findings, Planner, Proposed, Request},
     ports::Finish,
 };
 
@@ -190,7 +190,16 @@ impl Planner {
         let mut tries = 0;
         let Asked { answer, draft, .. } = loop {
             let began = self.clock.now();
-            let request = Request { prompt, context: None, answers: &[], timezone: None, began, deadline: None };
+            let findings = Findings::new();
+            let request = Request {
+                prompt,
+                context: None,
+                answers: &[],
+                findings: &findings,
+                timezone: None,
+                began,
+                deadline: None,
+            };
             let asked = self.ask_for_plan(workspace, &permissions, request, &Ticket::default()).await;
             verdict.seconds = self.clock.now().duration_since(began).unsigned_abs().as_secs_f64();
             tries += 1;
@@ -207,15 +216,17 @@ impl Planner {
             verdict.stopped = strangers(prompt, addressees(text, &address_fields(&self.catalogue)).iter());
         }
         let plan = draft?;
+        // What is to be looked up is asked of the account.
+        let is_unresolved = plan.actions.iter().any(|proposed| proposed.planned.is_unresolved());
         verdict.got = Some(match (plan.actions.is_empty(), plan.questions.is_empty()) {
+            (false, _) if is_unresolved => Kind::Ask,
             (false, _) => Kind::Send,
             (true, false) => Kind::Ask,
             (true, true) => Kind::None,
         });
         // Each action with everyone whom it reaches.
         let mut planned: Vec<(&str, BTreeSet<String>)> = Vec::new();
-        for action in &plan.actions {
-            let (_, call) = self.catalogue.parse(None, action.action.as_str(), &action.params)?;
+        for Proposed { planned: action, call, .. } in plan.actions.iter().filter(|_| !is_unresolved) {
             let addresses = call.addresses();
             verdict.invented.extend(strangers(prompt, addresses.iter().map(|param| param.address)));
             let reached = call.recipients().into_iter().map(|param| bare(param.address)).collect();
@@ -227,7 +238,7 @@ impl Planner {
         wanted.sort();
         verdict.right_actions = planned.iter().map(|(id, _)| id).eq(wanted.iter().map(|(id, _)| id));
         verdict.right_recipients = planned == wanted;
-        let met = |expected: &Expected| plan.actions.iter().any(|action| expected.is_met_by(action));
+        let met = |expected: &Expected| plan.actions.iter().any(|action| expected.is_met_by(&action.planned));
         verdict.right_content = case.actions.iter().all(met);
         Ok(())
     }

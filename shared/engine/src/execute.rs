@@ -8,17 +8,13 @@ use std::{
 
 use domain::{
     ActorHash, ActorId, AuditEvent, ClientRequestId, Job, JobId, MAX_AHEAD, NewJob, PlanId, Provider, Rule, SendAt,
-    Via, WorkspaceId, payload_hash,
+    Sources, Via, WorkspaceId, payload_hash,
 };
 use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
-use telemetry::{
-    TraceContext,
-    labels::{Idempotency, JobCount},
-    names::{IDEMPOTENCY, JOBS},
-};
+use telemetry::{TraceContext, labels::Idempotency, names::IDEMPOTENCY};
 
 use crate::{
     Caller, Problem, ProblemCode,
@@ -28,7 +24,7 @@ use crate::{
     catalogue::{Catalogue, MAX_ACTIONS, RequestedAction},
     gate::{Gate, Permissions},
     job_contents::JobSummary,
-    job_store::JobStore,
+    job_store::{JobStore, count_enqueued},
     limits::RateLimiter,
     plan::PlanStore,
     ports::{ActionSpec, Call, Claims, Clock, Contents, Insert, LedgerError, Purpose, Vault},
@@ -183,8 +179,12 @@ impl Executor {
         let rollouts = self.check_rollout(&actor, &checked).await?;
         let routes = self.check_connections(caller, &checked, draft_only).await?;
 
-        let accepted = checked.into_iter().zip(rollouts).zip(routes).zip(send_at).enumerate();
-        let jobs = accepted.map(|(place, (((mut action, rollout), (via, account)), send_at))| {
+        let sources: Vec<Sources> = actions.into_iter().map(|action| action.sources).collect();
+        if sources.iter().any(Sources::is_derived) {
+            self.approval.may_derive(caller)?;
+        }
+        let accepted = checked.into_iter().zip(rollouts).zip(routes).zip(send_at).zip(sources).enumerate();
+        let jobs = accepted.map(|(place, ((((mut action, rollout), (via, account)), send_at), sources))| {
             // A list shows the newest job first. The first of a request is the newest by a microsecond, the unit of
             // places in a list, so that a list has them in the request's order.
             let accepted_at = now - SignedDuration::from_micros(i64::try_from(place).unwrap_or_default());
@@ -204,6 +204,7 @@ impl Executor {
                 via,
                 account,
                 send_at,
+                sources,
                 traceparent: trace.map(|trace| trace.to_string()),
             };
             let job = Job::accepted(new, accepted_at);
@@ -279,18 +280,19 @@ impl Executor {
         }
         all(checked.iter().map(|action| {
             let provider = action.spec.provider;
-            let lacks = || action.spec.lacks_draft_scope(self.catalogue.provider(provider), &known[&provider]);
-            if let Some(problem) = draft_only.then(lacks).flatten() {
+            let spec = self.catalogue.provider(provider);
+            if let Some(problem) = action.spec.lacks_draft_scope(spec, &known[&provider], draft_only) {
                 return Err(problem);
             }
+            let name = self.catalogue.provider(provider).name;
             let (code, detail) = match &known[&provider] {
                 Connection::Sandbox(_) => return Ok((Via::Sandbox, None)),
                 Connection::Live(access) => return Ok((Via::Live, access.account.clone())),
                 Connection::NeedsReauth(_) => {
-                    (ProblemCode::ReauthRequired, format!("{provider} wants the account's owner to consent again"))
+                    (ProblemCode::ReauthRequired, format!("{name} requires the account's owner to consent again"))
                 }
                 Connection::None => {
-                    (ProblemCode::ConnectionRequired, format!("{provider} is not connected; connect an account first"))
+                    (ProblemCode::ConnectionRequired, format!("{name} is not connected; connect an account first"))
                 }
             };
             Err(Problem { connect: Some(provider), ..Problem::at(code, "/provider", detail) })
@@ -299,7 +301,7 @@ impl Executor {
 
     /// Refuses jobs that would be too many at once. It need not be exact: the count is up to 15 s old.
     async fn admit(&self, caller: &Caller, more: usize, now: Timestamp) -> Result<(), Problem> {
-        if caller.key_id.is_none() {
+        if !caller.is_limited() {
             return Ok(());
         }
         let (workspace, most) = (&caller.workspace, self.max_open_jobs);
@@ -401,15 +403,8 @@ fn count(accepted: &[Accepted]) {
     }
 }
 
-/// Counts a job that is queued for the first time. One that is held, or waits for too long for a queue, is so later.
-pub(crate) fn count_enqueued(job: &Job) {
-    if job.is_queued() && !job.is_held() {
-        JOBS.count(&[job.provider.as_str(), job.action.as_str(), JobCount::Enqueued.into()]);
-    }
-}
-
-/// Whether a known job is the one that is asked for, at the same time. For a caller that is bound to an actor, another actor's job is
-/// not, whatever it does: it has used the key, and no more is told of it.
+/// Refuses a known job with another payload or time, and another actor's job where the caller is bound to one. The refusal
+/// says nothing more of that job.
 fn same_request(caller: &Caller, known: &Job, job: &Job, place: usize) -> Result<(), Problem> {
     if caller.knows(known) && known.payload_hash == job.payload_hash && known.send_at == job.send_at {
         return Ok(());

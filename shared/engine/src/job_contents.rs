@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use domain::{Address, Effect, Job, JobId, Scope, Via};
+use domain::{Address, Effect, Job, JobId, Recipient, Scope, Via};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 use crate::{
     Caller, Problem,
     accounts::Connection,
-    approval::Recipient,
     jobs::JobService,
     ports::{Call, Contents, Purpose, RenderContext, Rendered},
     preview::content_sha256,
@@ -36,6 +35,9 @@ pub struct JobSummary {
     pub recipients: Vec<String>,
     /// How many more there are.
     pub more: usize,
+    /// The rest of the recipients, by which a job is found.
+    #[serde(skip)]
+    rest: Vec<String>,
     /// Where its draft lies, for a job that ended with one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "utoipa", schema(required = false, example = "Among the drafts of ana@example.com."))]
@@ -45,9 +47,20 @@ pub struct JobSummary {
 impl JobSummary {
     pub(crate) fn of(call: &dyn Call) -> Self {
         let mut recipients: Vec<String> = reached(call).into_iter().map(Address::addr_spec).collect();
-        let more = recipients.len().saturating_sub(RECIPIENTS);
-        recipients.truncate(RECIPIENTS);
-        Self { title: call.title().chars().take(TITLE).collect(), recipients, more, draft: None }
+        let rest = recipients.split_off(recipients.len().min(RECIPIENTS));
+        Self { title: call.title().chars().take(TITLE).collect(), recipients, more: rest.len(), rest, draft: None }
+    }
+
+    /// The same of a job that ended with a draft, if it did.
+    #[must_use]
+    pub fn with_draft(self, draft: Option<String>) -> Self {
+        Self { draft, ..self }
+    }
+
+    /// What a job is found by, with a space behind each.
+    pub(crate) fn words(&self) -> String {
+        let all = [&self.title].into_iter().chain(&self.recipients).chain(&self.rest);
+        all.flat_map(|words| [words.as_str(), " "]).collect()
     }
 }
 
@@ -157,7 +170,7 @@ impl JobService {
         }
         let Some(contents) = self.jobs.ledger.contents(id).await? else { return Ok(content) };
         let call = self.call(&job, &contents).await?;
-        content.recipients = self.approval.recipients(&*call);
+        content.recipients = self.approval.recipients(&*call, |place, _| (job.sources.0.get(place).copied(), None));
         let from = self.sender(&job, content.from.as_deref()).await?;
         let date = Some(job.finished_at.unwrap_or(now));
         let Rendered { content_type, body } =

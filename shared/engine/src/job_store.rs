@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Job, JobId, JobStatus, Provider, WaitingFor, WorkspaceId};
+use domain::{Job, JobId, Provider, WaitingFor, WorkspaceId};
 use jiff::{SignedDuration, Timestamp};
+use telemetry::{labels::JobCount, names::JOBS};
 
 use crate::{
     JobMessage,
     job_contents::JobSummary,
-    ports::{JobCache, JobFilter, Jobs, LedgerError, Position, Queue, QueuedMessage, Save},
+    ports::{JobCache, JobFilter, JobList, Jobs, LedgerError, Position, Queue, QueuedMessage, Save},
     recent::Recent,
 };
 
@@ -65,23 +66,15 @@ impl JobStore {
     /// Queues the jobs of a workspace that wait for their account, since it was connected. A job that is missed here is
     /// tried again by itself, within minutes.
     pub(crate) async fn wake(&self, workspace: &WorkspaceId, provider: Provider, now: Timestamp) {
-        for status in [JobStatus::Pending, JobStatus::Running] {
-            if let Err(error) = self.wake_all(workspace, provider, status, now).await {
-                tracing::warn!(%error, "jobs that wait for their account were not woken");
-            }
+        if let Err(error) = self.wake_all(workspace, provider, now).await {
+            tracing::warn!(%error, "jobs that wait for their account were not woken");
         }
     }
 
-    async fn wake_all(
-        &self,
-        workspace: &WorkspaceId,
-        provider: Provider,
-        status: JobStatus,
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
+    async fn wake_all(&self, workspace: &WorkspaceId, provider: Provider, now: Timestamp) -> Result<(), LedgerError> {
         let mut after = None;
         loop {
-            let filter = JobFilter { workspace: workspace.clone(), status: Some(status), after, limit: PAGE };
+            let filter = JobFilter { workspace: workspace.clone(), list: JobList::Open, after, limit: PAGE };
             let jobs = self.ledger.list_jobs(&filter).await?;
             let waits = |job: &&Job| job.provider == provider && job.waiting_for == Some(WaitingFor::Reauth);
             for job in jobs.iter().filter(waits) {
@@ -102,4 +95,11 @@ impl JobStore {
 pub(crate) fn account_of(job: &Job) -> String {
     let Job { workspace_id, provider, account, .. } = job;
     format!("W#{workspace_id}#{provider}#{}", account.as_deref().unwrap_or_default())
+}
+
+/// Counts a job that is queued for the first time. A job that is held, or waits too long for a queue, is counted later.
+pub(crate) fn count_enqueued(job: &Job) {
+    if job.is_queued() && !job.is_held() {
+        JOBS.count(&[job.provider.as_str(), job.action.as_str(), JobCount::Enqueued.into()]);
+    }
 }

@@ -15,12 +15,12 @@ use crate::{
     approval::ApprovalRules,
     audit::Auditor,
     catalogue::Catalogue,
-    execute::count_enqueued,
     gate::Gate,
-    job_store::JobStore,
+    job_contents::JobSummary,
+    job_store::{JobStore, count_enqueued},
     limits::RateLimiter,
     paging::Paging,
-    ports::{Clock, JobFilter, Outbox, OutboxEntry, Position, Purpose, Save, Sealed, Vault},
+    ports::{Clock, JobFilter, JobList, Outbox, OutboxEntry, Position, Purpose, Save, Sealed, Vault},
 };
 
 /// The fields of a result that may be read at rest: no address, no id of the provider.
@@ -35,6 +35,23 @@ pub struct JobPage {
     pub next: Option<Position>,
 }
 
+/// Which jobs to list.
+#[derive(Debug, Default)]
+pub struct JobQuery {
+    /// Only those with this status.
+    pub status: Option<JobStatus>,
+    /// Only those that wait for this.
+    pub waiting_for: Option<WaitingFor>,
+    /// Only those with all of these words in their title, recipients or action, or as an id.
+    pub search: Option<String>,
+    /// Only those behind this one.
+    pub after: Option<Position>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// How many jobs one request searches: the contents of each are opened.
+const MOST_SEARCHED: usize = 200;
 /// How many entries of the outbox are shown.
 const OUTBOX: usize = 100;
 
@@ -92,7 +109,7 @@ impl JobService {
         own(caller, self.jobs.ledger.job(&caller.workspace, id).await?)
     }
 
-    /// A job of the caller's once it has ended or `patience` is over, whichever is first.
+    /// A job of the caller's once it has ended, or after `patience`.
     pub async fn when_ended(&self, caller: &Caller, id: JobId, patience: Duration) -> Result<Job, Problem> {
         let until = self.clock.now() + patience;
         let mut pause = Duration::from_millis(25);
@@ -109,25 +126,50 @@ impl JobService {
     }
 
     /// The caller's jobs, newest first.
-    pub async fn list(
-        &self,
-        caller: &Caller,
-        status: Option<JobStatus>,
-        waiting_for: Option<WaitingFor>,
-        after: Option<Position>,
-        limit: usize,
-    ) -> Result<JobPage, Problem> {
-        let is_asked = |job: &Job| waiting_for.is_none_or(|what| job.waiting_for == Some(what));
-        // No worker has these jobs.
-        let has_none = matches!(waiting_for, Some(WaitingFor::Approval | WaitingFor::Time));
-        let status = status.or(has_none.then_some(JobStatus::Pending));
+    pub async fn list(&self, caller: &Caller, query: JobQuery) -> Result<JobPage, Problem> {
+        let JobQuery { status, waiting_for, search, after, limit } = query;
+        let words: Vec<String> =
+            search.iter().flat_map(|search| search.split_whitespace()).map(str::to_lowercase).collect();
+        // Jobs that wait for these are pending.
+        let is_pending = matches!(waiting_for, Some(WaitingFor::Approval | WaitingFor::Time));
+        let status = status.or(is_pending.then_some(JobStatus::Pending));
+        let list = status.map_or(JobList::All, JobList::with);
+        let is_asked = |job: &Job| {
+            status.is_none_or(|status| job.state.status() == status)
+                && waiting_for.is_none_or(|what| job.waiting_for == Some(what))
+                && is_own(caller, job)
+        };
         let mut paging = Paging::new(after, limit);
+        if !words.is_empty() {
+            paging = paging.looking_through(MOST_SEARCHED);
+        }
         while let Some((after, limit)) = paging.next() {
-            let filter = JobFilter { workspace: caller.workspace.clone(), status, after, limit };
-            paging.take(self.jobs.ledger.list_jobs(&filter).await?, |job| is_asked(job) && is_own(caller, job));
+            let filter = JobFilter { workspace: caller.workspace.clone(), list, after, limit };
+            let jobs = self.jobs.ledger.list_jobs(&filter).await?;
+            if words.is_empty() {
+                paging.take(jobs, is_asked);
+            } else {
+                let asked: Vec<Job> = jobs.iter().filter(|job| is_asked(job)).cloned().collect();
+                let found = self.with_words(caller, &asked, &words).await;
+                paging.take(jobs, |job| found.contains(&job.job_id));
+            }
         }
         let (jobs, next) = paging.finish();
         Ok(JobPage { jobs, next })
+    }
+
+    /// Those of these jobs that have all the words.
+    async fn with_words(&self, caller: &Caller, jobs: &[Job], words: &[String]) -> HashSet<JobId> {
+        let summaries = self.summaries(caller, jobs).await;
+        let has_words = |job: &Job, summary: Option<&JobSummary>| {
+            let about = summary.map_or_else(String::new, JobSummary::words);
+            let text = format!("{about}{} {}", job.action, job.provider).to_lowercase();
+            // An id only as a whole: its parts look like any number.
+            let ids = [job.job_id.to_string(), job.client_request_id.to_string().to_lowercase()];
+            words.iter().all(|word| text.contains(word) || ids.contains(word))
+        };
+        let found = jobs.iter().zip(&summaries).filter(|(job, summary)| has_words(job, summary.as_ref()));
+        found.map(|(job, _)| job.job_id).collect()
     }
 
     /// A job's sealed parts, opened. A part that does not open is left out, and hides nothing else.

@@ -1,4 +1,4 @@
-//! API keys: tells callers apart by their credentials, and makes and ends keys.
+//! Credentials: tells callers apart by their API keys or access tokens, and makes and ends keys.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use telemetry::labels::AuthFailure;
 use crate::{
     Caller, Problem, ProblemCode,
     limits::{RateLimiter, Ticket},
-    ports::{Clock, Ids, Keys, LedgerError},
+    ports::{AccessTokens, Clock, Ids, Keys, LedgerError, TokenBearer, TokenError},
     recent::Recent,
     refusals::Refusal,
 };
@@ -59,9 +59,11 @@ impl From<NewKeyError> for Problem {
     }
 }
 
-/// Tells callers apart by their API keys, and makes and ends keys.
+/// Tells callers apart by their credentials, and makes and ends keys.
 pub struct KeyStore {
     pub(crate) keys: Arc<dyn Keys>,
+    /// None where API keys are the only credentials.
+    pub(crate) tokens: Option<Arc<dyn AccessTokens>>,
     pub(crate) limiter: Arc<RateLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
@@ -75,13 +77,13 @@ pub struct KeyStore {
 
 impl KeyStore {
     /// The caller that an `Authorization` header stands for. A missing, malformed, unknown
-    /// or revoked key is refused alike; only the owner of an expired key is told so. The request is charged through
-    /// `ticket`.
+    /// or revoked key is refused alike, and so is a token that is not good here; only the owner of an expired key is told
+    /// so. The request is charged through `ticket`.
     pub async fn authenticate(&self, authorization: Option<&str>, ticket: Ticket) -> Result<Caller, Box<Refusal>> {
         let text = authorization.ok_or_else(|| Refusal::of_credential(AuthFailure::Missing))?;
         let bearer = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let key: Option<ApiKey> = bearer.and_then(|(_, token)| token.trim().parse().ok());
-        let key = key.ok_or_else(|| Refusal::of_credential(AuthFailure::Malformed))?;
+        let token = bearer.map(|(_, token)| token.trim()).unwrap_or_default();
+        let Ok(key) = token.parse::<ApiKey>() else { return self.bearer_of(token, ticket).await };
         let Some(record) = self.record(key.id()).await? else {
             return Err(Refusal { key: Some(key.id().clone()), ..*Refusal::of_credential(AuthFailure::Unknown) }.into());
         };
@@ -121,8 +123,33 @@ impl KeyStore {
         })
     }
 
+    /// The caller whom an access token stands for: the one actor that it names, within the same limits as a key.
+    async fn bearer_of(&self, token: &str, ticket: Ticket) -> Result<Caller, Box<Refusal>> {
+        let malformed = || Refusal::of_credential(AuthFailure::Malformed);
+        let tokens = self.tokens.as_ref().ok_or_else(malformed)?;
+        let TokenBearer { workspace, actor, scopes } = tokens.bearer(token).await.map_err(|error| match error {
+            TokenError::Refused(failure) => Refusal::of_credential(failure),
+            TokenError::Unavailable(_) => Problem::new(ProblemCode::StoreUnavailable, error.to_string()).into(),
+        })?;
+        let actor = ActorHash::of(&workspace, &actor);
+        // Requests are counted by key, and this is the name of one that nobody has.
+        let counted: KeyId = actor.as_str()[..12].parse().expect("hexadecimal digits make a key's id");
+        self.limiter.issue(&ticket, &workspace, &counted, self.clock.now())?;
+        Ok(Caller {
+            workspace,
+            key_id: None,
+            bound_actor: Some(actor.clone()),
+            default_actor: actor,
+            scopes,
+            allow: None,
+            agent: false,
+            draft_only: false,
+            ticket,
+        })
+    }
+
     /// A key as it was read last.
-    async fn record(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
+    pub async fn record(&self, id: &KeyId) -> Result<Option<KeyRecord>, LedgerError> {
         let now = self.clock.now();
         if let Some(record) = self.read.recall(id, now) {
             return Ok(Some(record));
@@ -185,7 +212,7 @@ impl KeyStore {
 
 /// The refusal of a credential, which does not say what is wrong with it.
 pub(crate) fn unauthenticated() -> Problem {
-    Problem::new(ProblemCode::Unauthenticated, "send Authorization: Bearer with an API key")
+    Problem::new(ProblemCode::Unauthenticated, "send Authorization: Bearer with a valid credential")
 }
 
 /// Makes a key and stores its record. The key itself is in the answer and nowhere else.
@@ -196,9 +223,7 @@ pub async fn create_key(keys: &dyn Keys, clock: &dyn Clock, ids: &dyn Ids, new: 
     loop {
         let mut random = [0; 64];
         // Four UUIDs of 122 random bits each; the fixed bits of each fall on two of its characters.
-        for part in random.chunks_exact_mut(16) {
-            part.copy_from_slice(ids.uuid().as_bytes());
-        }
+        ids.fill(&mut random);
         let (key, now) = (ApiKey::of(&random), clock.now());
         let record = KeyRecord {
             key_id: key.id().clone(),

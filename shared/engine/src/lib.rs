@@ -2,7 +2,7 @@
 //!
 //! A use case is one struct in one file or folder: [`plan::Planner`], [`execute::Executor`], [`work::Worker`],
 //! [`jobs::JobService`], [`catalogue::CatalogueView`], [`connect::Connector`], [`sweep::Sweeper`], [`webhooks::WebhookService`],
-//! [`reseal::Resealer`]. Each holds what most
+//! [`reseal::Resealer`], [`sandbox::Sandbox`]. Each holds what most
 //! of them share, and the ports that it alone uses; [`Engine`] holds them all, built once from [`Parts`]. They know no
 //! HTTP, no database and no provider; time, ids and chance come in through [`ports`], so that tests can set them.
 
@@ -24,6 +24,7 @@ pub mod ports;
 pub mod preview;
 pub mod refusals;
 pub mod reseal;
+pub mod sandbox;
 pub mod settings;
 pub mod sweep;
 pub mod webhooks;

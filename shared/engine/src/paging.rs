@@ -21,6 +21,8 @@ pub(crate) struct Paging<T> {
     stop: Option<Position>,
     read: usize,
     asked: usize,
+    /// How many entries are read at most.
+    most: usize,
 }
 
 impl<T> Paging<T>
@@ -29,13 +31,18 @@ where
 {
     /// A page of at most `limit` entries behind this one.
     pub(crate) fn new(after: Option<Position>, limit: usize) -> Self {
-        Self { kept: Vec::new(), limit, after, stop: None, read: 0, asked: 0 }
+        Self { kept: Vec::new(), limit, after, stop: None, read: 0, asked: 0, most: MOST_READ }
+    }
+
+    /// The same, but it stops after this many entries, because each costs more than a look.
+    pub(crate) fn looking_through(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// What to read next: the entries behind this one, and how many; none if the page is done.
     pub(crate) fn next(&mut self) -> Option<(Option<Position>, usize)> {
         let is_at_end = self.read < self.asked;
-        if is_at_end || self.kept.len() > self.limit || self.read >= MOST_READ {
+        if is_at_end || self.kept.len() > self.limit || self.read >= self.most {
             return None;
         }
         // One more tells whether there is another page.

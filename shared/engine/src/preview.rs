@@ -1,6 +1,6 @@
 //! Shows one action as it would be carried out, and does nothing.
 
-use domain::{Address, JobId, PlanId, SendAt, Warning, WarningCode, sha256_hex};
+use domain::{Address, Because, JobId, PlanId, PlannedAction, SendAt, Warning, WarningCode, sha256_hex};
 use serde::Serialize;
 
 use crate::{
@@ -26,6 +26,8 @@ pub struct Preview {
     pub from: Option<String>,
     /// It would end after its draft: this key or its workspace is draft-only.
     pub draft_only: bool,
+    /// Why a person would have to approve it first; empty if nobody has to.
+    pub because: Vec<Because>,
     /// What a person should know.
     pub warnings: Vec<Warning>,
     /// When it would go out, if the action says so.
@@ -44,10 +46,12 @@ impl CatalogueView {
     ) -> Result<Preview, Problem> {
         let (action, call) = self.catalogue.parse(asked.provider.as_deref(), &asked.action, &asked.params)?;
         let (spec, workspace) = (action.spec(), &caller.workspace);
-        let words = match plan {
-            Some(plan) => Some(self.plans.words(caller, plan).await?),
-            None => None,
+        let (plan, words) = match plan {
+            Some(plan) => self.plans.kept(caller, plan).await.map(|(plan, words)| (Some(plan), Some(words)))?,
+            None => (None, None),
         };
+        let is_asked = |planned: &&PlannedAction| Some(&planned.client_request_id) == asked.client_request_id.as_ref();
+        let planned = plan.as_ref().and_then(|plan| plan.actions.iter().find(is_asked));
         let connection = self.accounts.known(&caller.workspace, spec.provider).await?;
         let from = connection.address().cloned();
         let (date, id) = (Some(self.clock.now()), Some(self.ids.uuid().to_string()));
@@ -67,22 +71,23 @@ impl CatalogueView {
         if refused.is_some_and(|problem| problem.code == ProblemCode::ActionNotAllowed) {
             warn(WarningCode::NotAllowed, "/action", format!("{} is not allowed here and would be refused", spec.id));
         }
-        let lacks = || spec.lacks_draft_scope(self.catalogue.provider(spec.provider), &connection);
-        if let Some(problem) = draft_only.then(lacks).flatten() {
+        let provider = self.catalogue.provider(spec.provider);
+        if let Some(problem) = spec.lacks_draft_scope(provider, &connection, draft_only) {
             warn(WarningCode::NeedsReauth, "/provider", problem.detail);
         }
         match connection {
             Connection::None => warn(WarningCode::NotConnected, "/provider", format!("{name} is not connected")),
             Connection::NeedsReauth(_) => {
-                let text = format!("{name} wants the account's owner to consent again");
+                let text = format!("{name} requires the account's owner to consent again");
                 warn(WarningCode::NeedsReauth, "/provider", text);
             }
             Connection::Sandbox(_) | Connection::Live(_) => {}
         }
         let sha256 = content_sha256(&*call, from.as_ref())?;
+        let because = self.approval.because(caller, &planned.map(PlannedAction::sources).unwrap_or_default(), &*call);
         let from = from.as_ref().map(Address::addr_spec);
         let Rendered { content_type, body } = rendered;
-        Ok(Preview { content_type, body, sha256, from, draft_only, warnings, send_at: asked.send_at })
+        Ok(Preview { content_type, body, sha256, from, draft_only, because, warnings, send_at: asked.send_at })
     }
 }
 

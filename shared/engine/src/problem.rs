@@ -46,7 +46,7 @@ pub enum ProblemCode {
     InvalidParams,
     /// An action has no idempotency key.
     IdempotencyKeyMissing,
-    /// The idempotency key was used with another payload.
+    /// The idempotency key was used with another payload or time.
     IdempotencyKeyReused,
     /// The provider is not connected.
     ConnectionRequired,
@@ -62,6 +62,8 @@ pub enum ProblemCode {
     JobNotFound,
     /// No such plan.
     PlanNotFound,
+    /// Something in the plan has to be looked up first.
+    PlanUnresolved,
     /// The job's state does not allow the request.
     JobNotRetriable,
     /// The job is not held.
@@ -78,13 +80,13 @@ pub enum ProblemCode {
     TokenBudgetExhausted,
     /// Too many requests.
     RateLimited,
-    /// The prompt alone exceeds the token budget.
+    /// The prompt with its context is longer than LIMIT_PROMPT_BYTES, the token budget or the model's context.
     PromptTooLarge,
     /// The model's answer is unusable.
     PlannerInvalidAnswer,
     /// The model is unavailable.
     PlannerUnavailable,
-    /// The provider's OAuth endpoint is unavailable.
+    /// The provider failed or was not reached, for OAuth or for a lookup.
     ProviderUnavailable,
     /// A store is unavailable.
     StoreUnavailable,
@@ -170,6 +172,13 @@ impl Problem {
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<Violation>) -> Self {
         self.errors = errors;
+        self
+    }
+
+    /// The same problem, decided by this rule: it goes into the audit.
+    #[must_use]
+    pub(crate) fn by_rule(mut self, rule: Rule) -> Self {
+        self.rule = Some(rule);
         self
     }
 }

@@ -52,7 +52,7 @@ impl OperatorSettings {
         Ok((decide(provider, actor, percent), percent))
     }
 
-    /// The same before a side effect: none, where a store that the gate asks does not answer, is a wait and never a yes.
+    /// The same before a side effect. None if a store does not answer: then the job waits.
     pub(crate) async fn rollout_allows_now(&self, provider: Provider, actor: &ActorHash) -> Option<bool> {
         Some(decide(provider, actor, self.recent_rollout(provider).await?))
     }

@@ -8,8 +8,7 @@ use futures_util::future::join_all;
 use crate::{
     Problem,
     audit::Auditor,
-    execute::count_enqueued,
-    job_store::JobStore,
+    job_store::{JobStore, count_enqueued},
     ports::{Clock, Ids, LedgerError, Locks, Save, Upkeep},
     webhooks::WebhookService,
 };

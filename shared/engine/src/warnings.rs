@@ -11,7 +11,7 @@ use futures_util::future::try_join;
 
 use crate::{
     job_store::JobStore,
-    ports::{Action, Call, Clock, LedgerError},
+    ports::{Action, Call, Clock, JobFilter, JobList, LedgerError},
     texts::{TextKind, text_fields},
 };
 
@@ -73,13 +73,15 @@ impl Lookout {
     async fn duplicate(&self, proposal: Proposal<'_>) -> Result<Option<Warning>, LedgerError> {
         let Some(content) = content_hash(proposal.effect(), proposal.call) else { return Ok(None) };
         let (workspace, jobs) = (proposal.workspace, &self.jobs.ledger);
+        let on_their_way =
+            JobFilter { workspace: workspace.clone(), list: JobList::Open, after: None, limit: MOST_OPEN };
+        let now = self.clock.now();
         let (ended, open) =
-            try_join(jobs.last_with_content(workspace, &content), jobs.list_open_jobs(workspace, MOST_OPEN)).await?;
+            try_join(jobs.last_with_content(workspace, &content, now), jobs.list_jobs(&on_their_way)).await?;
         let is_known = |job: &Job| proposal.bound_actor.is_none_or(|bound| *bound == job.actor);
         let is_other = |job: &Job| proposal.job != Some(job.job_id) && is_known(job);
-        let is_recent = |job: &Job| job.may_repeat_until().is_some_and(|until| self.clock.now() < until);
         let is_same = |job: &Job| is_other(job) && job.content_hash.as_ref() == Some(&content);
-        let what = if let Some(job) = ended.filter(|job| is_other(job) && is_recent(job)) {
+        let what = if let Some(job) = ended.filter(is_other) {
             let verb = if job.state == State::Unknown { "may have gone out" } else { "went out" };
             format!("{verb} at {}", job.finished_at.unwrap_or(job.touched_at).strftime("%H:%M UTC on %-d %B %Y"))
         } else if open.iter().any(is_same) {
@@ -107,7 +109,7 @@ pub(crate) fn content_hash(effect: Effect, call: &dyn Call) -> Option<ContentHas
 
 /// Warnings about the words of an action.
 fn about_texts(Proposal { action, call, words, .. }: Proposal<'_>) -> Vec<Warning> {
-    let (params, fields) = (call.params(), text_fields(&action.params_schema()));
+    let (params, fields) = (call.params(), text_fields(action.params_schema()));
     let texts = || fields.iter().filter_map(|field| Some((field, params.get(&field.name)?.as_str()?)));
     let plain: Vec<&str> = texts().filter(|(field, _)| field.kind != TextKind::Html).map(|(_, text)| text).collect();
     let text = texts().find(|(field, _)| field.kind == TextKind::Text).map(|(_, text)| text);

@@ -79,16 +79,20 @@ pub enum Decision {
 pub enum AuthFailure {
     /// There is no credential.
     Missing,
-    /// The credential is no API key.
+    /// The credential is neither an API key nor a signed token, or the token names no workspace.
     Malformed,
-    /// No key has this id.
+    /// No key has this id, or the token is of another issuer.
     Unknown,
-    /// The key has another secret.
+    /// The key has another secret, or the token's issuer has not signed it.
     WrongSecret,
     /// The key was revoked.
     Revoked,
-    /// The key has ended.
+    /// The key or the token has ended.
     Expired,
+    /// The token is valid from a later time on.
+    NotYetValid,
+    /// The token is for another audience.
+    Audience,
     /// The key lacks the scope of the route.
     Scope,
     /// Without keys: another machine, or another site's page.

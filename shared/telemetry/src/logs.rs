@@ -22,6 +22,8 @@ use tracing_subscriber::{
 
 /// Targets, by their beginning, that log whole requests and answers at `trace`: keys, tokens, data keys and prompts.
 const TALKATIVE: [&str; 7] = ["aws_", "lambda_", "h2", "hyper", "redis", "reqwest", "rustls"];
+/// A target that logs them at every other level.
+const MOST_TALKATIVE: &str = "rmcp";
 
 /// Starts logging to standard error. `filter` is a level, or levels by target, such as `info` or `info,engine=debug`; an
 /// unreadable filter counts as `info`. Libraries that would log secrets stay at `debug` whatever it says.
@@ -40,6 +42,7 @@ fn filtered(filter: &str) -> impl Subscriber + for<'s> LookupSpan<'s> + Send + S
     let filter: Targets = filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let capped = TALKATIVE.map(|target| (target, LevelFilter::DEBUG));
     let cap = Targets::new().with_default(LevelFilter::TRACE).with_targets(capped);
+    let cap = cap.with_target(MOST_TALKATIVE, LevelFilter::ERROR);
     tracing_subscriber::registry().with(filter).with(cap)
 }
 
@@ -125,6 +128,7 @@ mod tests {
                 tracing::trace!(target: "rustls::client", "secret");
                 tracing::trace!(target: "redis::aio", "secret");
                 tracing::trace!(target: "reqwest::connect", "secret");
+                tracing::warn!(target: "rmcp::service", "secret");
                 tracing::trace!(target: "engine::work", "ours");
                 tracing::debug!(target: "aws_smithy_runtime::client::orchestrator", "kept");
             });

@@ -52,7 +52,8 @@ struct Unsent {
 }
 
 impl Metrics {
-    /// Starts recording by the functions of [`crate::record`]. A process has one recorder: later calls return it, with
+    /// Starts recording, by [`Metric::count`], [`Metric::add`] and [`Metric::observe`]. A process has one recorder: later
+    /// calls return it, with
     /// the vocabulary of the first call.
     pub fn install(vocabulary: Vocabulary) -> Self {
         Self { recorder: Recorder::install(vocabulary), shared: None }

@@ -55,11 +55,11 @@ impl Authenticator {
     ) -> Result<Caller, Box<Refusal>> {
         match self {
             Self::Keys => {
-                // What is no text is no credential, and not the lack of one.
+                // A header that is not text is a bad credential, not a missing one.
                 let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
                 engine.keys.authenticate(authorization, ticket).await
             }
-            // What needs a caller is no page to lead a person to.
+            // A link from another site may lead to a page, but not to a route that needs a caller.
             Self::Keyless { .. } if is_of_another_site(headers) => foreign(FOREIGN_PAGE),
             Self::Keyless { workspace, actor } => Ok(Caller {
                 workspace: workspace.clone(),

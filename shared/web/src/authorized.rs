@@ -1,16 +1,17 @@
-//! Authorization: the scope that an endpoint declares, and the rate limits.
+//! Authorization: the scopes that an endpoint declares, and the rate limits.
 
 use axum::{
     extract::{FromRequestParts, MatchedPath},
     http::request::Parts,
 };
-use domain::KeyId;
+use domain::{KeyId, Scope};
 use engine::{Caller, Problem, ProblemCode, refusals::Origin};
 
 use crate::{endpoints::ENDPOINTS, middleware::RequestContext, problem::Refused, state::Web};
 
-/// Proof that the caller has the endpoint's scope, and that the request is charged to its rate limits. Extracting it is
+/// Proof that the caller has the endpoint's scopes, and that the request is charged to its rate limits. Extracting it is
 /// the check.
+#[derive(Clone)]
 pub struct Authorized {
     /// The authenticated caller.
     pub caller: Caller,
@@ -37,9 +38,10 @@ impl FromRequestParts<Web> for ByUseCase {
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Refused> {
         let path = parts.extensions.get().map_or("", MatchedPath::as_str);
-        let scope = ENDPOINTS.iter().find(|endpoint| endpoint.path == path).and_then(|endpoint| endpoint.scope);
+        // By the path alone: a test keeps the scopes of one path equal.
+        let scopes = ENDPOINTS.iter().find(|endpoint| endpoint.path == path).map(|endpoint| endpoint.scopes);
         let context = parts.extensions.get::<RequestContext>().cloned();
-        let (Some(scope), Some(context)) = (scope, context) else {
+        let (Some(scopes @ [_, ..]), Some(context)) = (scopes, context) else {
             return Err(Problem::new(ProblemCode::Internal, format!("no scope is declared for {path}")).into());
         };
         let (refusals, origin) = (&web.engine.refusals, Origin { route: path, address: context.address });
@@ -54,9 +56,22 @@ impl FromRequestParts<Web> for ByUseCase {
         let span = tracing::Span::current();
         span.record("workspace.id", caller.workspace.as_str());
         span.record("key.id", caller.key_id.as_ref().map(KeyId::as_str));
-        if !caller.scopes.contains(&scope) {
-            return Err(refusals.record_scope(&caller, scope, origin).await.into());
+        let may = Authorized { caller, context };
+        may.must_have(web, scopes, path).await?;
+        Ok(Self(may))
+    }
+}
+
+impl Authorized {
+    /// Refuses a caller who has none of these sets of scopes.
+    pub async fn must_have(&self, web: &Web, any: &[&[Scope]], route: &str) -> Result<(), Problem> {
+        let lacking = |all: &&[Scope]| all.iter().find(|scope| !self.caller.scopes.contains(scope)).copied();
+        let origin = Origin { route, address: self.context.address };
+        match any.first().and_then(lacking) {
+            Some(lacks) if any.iter().all(|all| lacking(all).is_some()) => {
+                Err(web.engine.refusals.record_scope(&self.caller, lacks, origin).await)
+            }
+            _ => Ok(()),
         }
-        Ok(Self(Authorized { caller, context }))
     }
 }

@@ -16,7 +16,9 @@ pub(crate) struct Endpoint {
     pub tag: &'static str,
     pub path: &'static str,
     pub function: Function,
-    pub scope: Option<Scope>,
+    /// The scopes of one of these sets are needed, and a credential even for an empty set; none for a route that anybody
+    /// may use.
+    pub scopes: &'static [&'static [Scope]],
     pub problems: &'static [ProblemCode],
     /// An object with an example `request` and `response`.
     pub example: fn() -> Value,
@@ -46,15 +48,18 @@ pub enum Function {
     Jobs,
     /// Connects accounts, and keeps webhook endpoints.
     Connect,
+    /// Serves agents.
+    Mcp,
     /// Serves metrics, documents and files, and answers unknown paths.
     Metrics,
 }
 
 /// Declares the endpoint of a file, whose handler is the function `handler`. The method is the one in the handler's
-/// `#[utoipa::path]`, and `Authorized` in the handler's arguments checks the scope declared here.
+/// `#[utoipa::path]`, and `Authorized` in the handler's arguments checks the scopes declared here: all of `A B`, one of
+/// `A | B`, none but a credential for `any`.
 macro_rules! endpoint {
     (
-        path: $path:literal, function: $function:ident, scope: $scope:ident, tag: $tag:literal,
+        path: $path:literal, function: $function:ident, scope: $($($scope:ident)+)|+, tag: $tag:literal,
         problems: [$($problem:ident),*],
         example: $example:expr,
     ) => {
@@ -63,7 +68,7 @@ macro_rules! endpoint {
             tag: $tag,
             path: $path,
             function: $crate::endpoint::Function::$function,
-            scope: endpoint!(@scope $scope),
+            scopes: endpoint!(@scopes $($($scope)+)|+),
             problems: &[$(engine::ProblemCode::$problem),*],
             example: $example,
             method: $crate::endpoint::method::<__path_handler>,
@@ -71,8 +76,9 @@ macro_rules! endpoint {
             documented: || utoipa_axum::routes!(handler),
         };
     };
-    (@scope none) => { None };
-    (@scope $scope:ident) => { Some(domain::Scope::$scope) };
+    (@scopes none) => { &[] };
+    (@scopes any) => { &[&[]] };
+    (@scopes $($($scope:ident)+)|+) => { &[$(&[$(domain::Scope::$scope),+]),+] };
 }
 pub(crate) use endpoint;
 

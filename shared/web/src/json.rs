@@ -24,6 +24,11 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     decode(Decoder { value: parse(bytes)?, query: false })
 }
 
+/// Reads a value that was read before as `T`.
+pub(crate) fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
+    decode(Decoder { value, query: false })
+}
+
 /// Reads the parameters of a query as `T`.
 pub(crate) fn read_query<T: DeserializeOwned>(parameters: Vec<(String, String)>) -> Result<T, Problem> {
     let value = |text| Decoder { value: Value::String(text), query: true };

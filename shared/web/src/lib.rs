@@ -10,6 +10,7 @@ mod authorized;
 mod endpoint;
 mod endpoints;
 mod json;
+mod mcp;
 mod middleware;
 mod openapi;
 mod page;

@@ -27,6 +27,7 @@ use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     authenticator::Authenticator,
+    mcp,
     page::AsPage,
     problem::{self, Refused},
     problem_kind::kind,
@@ -74,10 +75,12 @@ pub(crate) struct RequestContext {
     pub ticket: Ticket,
     /// Where it came from.
     pub address: Option<IpAddr>,
+    /// Identifies its answer in the logs.
+    pub correlation_id: String,
 }
 
 impl RequestContext {
-    fn of(request: &Request, ids: &dyn Ids) -> Self {
+    fn of(request: &Request, ids: &dyn Ids, correlation_id: String) -> Self {
         let header = request.headers().get("traceparent").and_then(|header| header.to_str().ok());
         let given = header.and_then(TraceContext::read);
         let invocation = request.extensions().get::<Invocation>().copied().unwrap_or_default();
@@ -88,6 +91,7 @@ impl RequestContext {
             deadline: invocation.deadline,
             ticket: Ticket::default(),
             address: request.extensions().get().map(|CallerAddress(address)| *address),
+            correlation_id,
         }
     }
 }
@@ -112,8 +116,23 @@ fn cors(web: &Web) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins.collect::<Vec<_>>())
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
-        .allow_headers(names(&["authorization", "content-type", "idempotency-key", "traceparent"]))
-        .expose_headers(names(&["location", "retry-after", "ratelimit", "ratelimit-policy", "x-correlation-id"]))
+        .allow_headers(names(&[
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "traceparent",
+            "mcp-protocol-version",
+            "mcp-method",
+            "mcp-name",
+        ]))
+        .expose_headers(names(&[
+            "location",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "www-authenticate",
+            "x-correlation-id",
+        ]))
         .max_age(Duration::from_mins(10))
         .vary([header::ORIGIN]);
     Some(layer)
@@ -122,7 +141,7 @@ fn cors(web: &Web) -> Option<CorsLayer> {
 async fn answer(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let given = request.extensions_mut().remove::<CorrelationId>();
     let id = given.map_or_else(|| web.engine.ids.uuid().to_string(), |CorrelationId(id)| id);
-    let context = RequestContext::of(&request, &*web.engine.ids);
+    let context = RequestContext::of(&request, &*web.engine.ids, id.clone());
     // At the highest level: a filter that keeps a line must not drop its ids.
     let span = tracing::error_span!(
         "request",
@@ -159,7 +178,10 @@ async fn observed(web: &Web, request: Request, next: Next, context: &RequestCont
     if let Some(refusal) = revoked_meanwhile(&response, context) {
         web.engine.refusals.record(*refusal, Origin { route, address: context.address }).await;
     }
-    let response = with_problem(response, id, &web.public_url);
+    let mut response = with_problem(response, id, &web.public_url);
+    if route == mcp::PATH {
+        mcp::challenge(&mut response, &web.public_url);
+    }
     let took = web.engine.clock.now().duration_since(began).unsigned_abs();
     let status = response.status();
     let values = [route, method, status.as_str()];
@@ -199,12 +221,17 @@ fn revoked_meanwhile(response: &Response, context: &RequestContext) -> Option<Bo
     Some(Refusal::of_revoked(key, workspace))
 }
 
-/// Writes the body of a problem.
-fn with_problem(mut response: Response, id: &str, public_url: &str) -> Response {
-    let Some(Refused(problem)) = response.extensions_mut().remove() else { return response };
+/// Logs a problem of our own.
+pub(crate) fn log_fault(problem: &Problem) {
     if kind(problem.code).is_fault() {
         tracing::error!(problem.code = %problem.code, problem.detail, "a request failed");
     }
+}
+
+/// Writes the body of a problem.
+fn with_problem(mut response: Response, id: &str, public_url: &str) -> Response {
+    let Some(Refused(problem)) = response.extensions_mut().remove() else { return response };
+    log_fault(&problem);
     let mut answer = match response.extensions_mut().remove() {
         Some(AsPage) => problem::answer_page(*problem, id),
         None => problem::answer(*problem, id.to_owned(), public_url),

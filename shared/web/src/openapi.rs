@@ -30,6 +30,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "jobs", description = "Follow and change jobs."),
         (name = "actions", description = "List actions and preview them."),
         (name = "connections", description = "Connect the accounts that actions use."),
+        (name = "mcp", description = "Serve agents by the Model Context Protocol."),
         (name = "webhooks", description = "Be told when a job ends or waits."),
         (name = "audit", description = "Requests, the rules that decided, and the results."),
         (name = "about", description = "The program itself."),
@@ -39,8 +40,8 @@ pub(crate) const PATH: &str = "/openapi.json";
 )]
 struct Base;
 
-/// Problems of every endpoint with a scope.
-const WITH_SCOPE: &[P] = &[P::Unauthenticated, P::ForbiddenScope, P::RateLimited, P::StoreUnavailable, P::Internal];
+/// Problems of every endpoint that asks for a key.
+const WITH_KEY: &[P] = &[P::Unauthenticated, P::ForbiddenScope, P::RateLimited, P::StoreUnavailable, P::Internal];
 /// Problems of every endpoint with a body.
 const WITH_BODY: &[P] = &[P::MalformedJson, P::UnsupportedMediaType, P::PayloadTooLarge, P::InvalidRequest];
 /// Problems of every endpoint with query parameters.
@@ -62,7 +63,7 @@ pub fn document(catalogue: &Catalogue) -> Value {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "orc_<id>_<secret>",
-        "description": "An API key with the scope of the route. A server without keys needs none.",
+        "description": "An API key with the scopes of the route, or an access token of the deployment's issuer. A server without keys needs none.",
     });
     for endpoint in ENDPOINTS {
         let method = json!((endpoint.method)());
@@ -77,8 +78,8 @@ pub fn document(catalogue: &Catalogue) -> Value {
 fn describe(operation: &mut Value, has_body: bool, endpoint: &Endpoint) {
     operation["operationId"] = json!(endpoint.id.rsplit("::").next());
     operation["tags"] = json!([endpoint.tag]);
-    if let Some(scope) = endpoint.scope {
-        operation["security"] = json!([{ "key": [scope] }]);
+    if !endpoint.scopes.is_empty() {
+        operation["security"] = endpoint.scopes.iter().map(|all| json!({ "key": all })).collect();
     }
     let example = (endpoint.example)();
     illustrate(operation.pointer_mut("/requestBody/content"), &example["request"]);
@@ -91,7 +92,7 @@ fn describe(operation: &mut Value, has_body: bool, endpoint: &Endpoint) {
     let has_query = parameters.any(|parameter| parameter["in"] == "query");
     let mut problems: BTreeMap<u16, Vec<P>> = BTreeMap::new();
     for (applies, codes) in [
-        (endpoint.scope.is_some(), WITH_SCOPE),
+        (!endpoint.scopes.is_empty(), WITH_KEY),
         (has_body, WITH_BODY),
         (has_query, WITH_QUERY),
         (true, endpoint.problems),
@@ -101,7 +102,12 @@ fn describe(operation: &mut Value, has_body: bool, endpoint: &Endpoint) {
         }
     }
     for (status, codes) in problems {
-        operation["responses"][status.to_string()] = response(&codes, for_people);
+        let answer = &mut operation["responses"][status.to_string()];
+        let declared = answer["content"].take();
+        *answer = response(&codes, for_people);
+        if let (Some(contents), Value::Object(declared)) = (answer["content"].as_object_mut(), declared) {
+            contents.extend(declared);
+        }
     }
 }
 
@@ -149,7 +155,7 @@ fn describe_params(document: &mut Value, catalogue: &Catalogue) {
     for action in catalogue.iter() {
         let id = action.spec().id;
         let name = format!("{}Params", id.to_upper_camel_case());
-        let mut schema = action.params_schema();
+        let mut schema = action.params_schema().clone();
         // Two actions may have params with the same title.
         schema["title"] = json!(name);
         schema["description"] = json!(format!("The params of {id}."));
@@ -265,7 +271,7 @@ mod tests {
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(!responses.contains_key("4XX") && !responses.contains_key("5XX"), "{method} {path}");
                 if let Some(security) = operation.get("security") {
-                    assert!(security[0]["key"][0].is_string(), "{method} {path} names no scope");
+                    assert!(security[0]["key"][0].is_string() || path == "/whoami", "{method} {path} names no scope");
                     for status in ["401", "403", "500", "503"] {
                         let examples = &responses[status]["content"]["application/problem+json"]["examples"];
                         assert!(examples.as_object().is_some_and(|all| !all.is_empty()), "{method} {path} {status}");

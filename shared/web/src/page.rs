@@ -17,19 +17,41 @@ pub(crate) struct AsPage;
 
 /// A page with a heading, paragraphs, and a link (target and text).
 pub(crate) fn page(title: &str, paragraphs: &[&str], (target, text): (&str, &str)) -> Response {
-    let title = escaped(title);
     let paragraphs: Vec<String> = paragraphs.iter().map(|text| format!("<p>{}</p>\n", escaped(text))).collect();
-    let paragraphs = paragraphs.concat();
+    framed(title, &format!("{}<p><a href=\"{}\">{}</a></p>\n", paragraphs.concat(), escaped(target), escaped(text)))
+}
+
+/// An entry of an [`index`].
+pub(crate) struct Entry {
+    pub target: String,
+    pub text: &'static str,
+    pub about: &'static str,
+}
+
+/// A page of lists, each with a heading.
+pub(crate) fn index(title: &str, lists: &[(&str, Vec<Entry>)]) -> Response {
+    let entry = |Entry { target, text, about }: &Entry| {
+        format!("<li><a class=\"mono\" href=\"{}\">{}</a> {}</li>\n", escaped(target), escaped(text), escaped(about))
+    };
+    let list = |(heading, entries): &(&str, Vec<Entry>)| {
+        let entries: String = entries.iter().map(entry).collect();
+        format!("<h2>{}</h2>\n<ul class=\"stack\">\n{entries}</ul>\n", escaped(heading))
+    };
+    framed(title, &lists.iter().map(list).collect::<String>())
+}
+
+/// A page with this heading and these parts, whose text is escaped.
+fn framed(title: &str, parts: &str) -> Response {
+    let title = escaped(title);
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · AI Orchestrator</title>\n\
          <link rel=\"icon\" href=\"/assets/icon.svg\" type=\"image/svg+xml\">\n\
          <link rel=\"stylesheet\" href=\"/assets/base.css\">\n\
          <header class=\"top\"><div class=\"brand\"><img src=\"/assets/icon.svg\" alt=\"\" width=\"40\" height=\"40\">\
-         <h1>{title}</h1></div></header>\n\
-         <main><div class=\"card stack\">\n{paragraphs}<p><a href=\"{}\">{}</a></p>\n</div></main>\n</html>\n",
-        escaped(target),
-        escaped(text),
+         <h1>{title}</h1></div>\
+         <nav><a href=\"/docs\">Docs</a> <a href=\"/problems\">Problems</a></nav></header>\n\
+         <main><div class=\"card stack\">\n{parts}</div></main>\n</html>\n"
     );
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)], page)
         .into_response()

@@ -164,7 +164,7 @@ pub(crate) fn answer_page(problem: Problem, correlation_id: &str) -> Response {
     } else {
         format!("Detail: {}.", cut(problem.detail))
     };
-    let link = ("/dev/action-runner.html", "Action runner");
+    let link = ("/dev/action-runner.html", "To the page");
     let mut page = page::page(kind.title, &[kind.explanation, &detail], link);
     *page.status_mut() = status(problem.code);
     page

@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRequestParts, Query as Pairs, RawPathParams},
     http::request::Parts,
 };
-use domain::{EndpointId, JobId, Provider};
+use domain::{EndpointId, JobId, PlanId, Provider};
 use engine::{Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 
@@ -44,6 +44,11 @@ impl Named for String {
 
 impl Named for JobId {
     const UNKNOWN: (ProblemCode, &'static str) = (ProblemCode::JobNotFound, "this workspace has no such job");
+}
+
+impl Named for PlanId {
+    const UNKNOWN: (ProblemCode, &'static str) =
+        (ProblemCode::PlanNotFound, "there is no such plan, or it is older than 15 minutes");
 }
 
 impl Named for EndpointId {

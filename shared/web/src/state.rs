@@ -21,6 +21,10 @@ pub struct Web {
     pub longest_wait: Duration,
     /// Origins whose pages may call this API with a key.
     pub origins: Arc<[String]>,
+    /// A gateway before this server accepts only its own names as `Host`.
+    pub behind_gateway: bool,
+    /// The issuer whose access tokens are credentials, if there is one.
+    pub issuer: Option<Arc<str>>,
 }
 
 impl Web {

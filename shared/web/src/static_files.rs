@@ -35,12 +35,12 @@ macro_rules! files {
 /// The page under `/dev`.
 const DEV: &[File] = files!("dev":
     "action-runner.html", "action-runner.js", "style.css",
-    "accounts.js", "action.js", "api.js", "context.js", "dom.js", "jobs.js", "metrics.js",
-    "outbox.js", "params.js", "plan.js", "problems.js", "providers.js", "questions.js",
+    "accounts.js", "action.js", "agents.js", "api.js", "book.js", "context.js", "dom.js", "health.js", "job.js", "jobs.js", "markup.js",
+    "metrics.js", "outbox.js", "params.js", "plan.js", "problems.js", "providers.js", "questions.js",
 );
 
 /// The files that all pages share, and those of `/docs`.
-const ASSETS: &[File] = files!("assets": "base.css", "icon.svg", "docs.css", "docs.js", "el.js");
+const ASSETS: &[File] = files!("assets": "base.css", "icon.svg", "docs.css", "docs.js", "el.js", "snippets.js");
 
 fn find(files: &[File], name: &str) -> Result<Response, Refused> {
     let found = files.iter().find(|(known, _)| *known == name);

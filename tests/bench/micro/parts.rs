@@ -91,7 +91,7 @@ fn mail(html: bool) -> Mail {
     if html {
         params["html"] = json!(format!("<p>{}</p>", text()));
     }
-    Mail::parse(&params).expect("a mail")
+    Mail::parse(&params, &Mail::FIELDS).expect("a mail")
 }
 
 fn rendering(html: bool) -> Work {
@@ -248,7 +248,7 @@ fn question() -> ModelRequest {
         instructions: String::new(),
         prompt: prompt.to_owned(),
         message: String::new(),
-        schema: Value::Null,
+        schema: Value::Null.into(),
         actions: ["gmail.send", "outlook.send"].map(|id| id.parse().expect("an id")).into(),
         answers: Vec::new(),
         timeout: Duration::from_secs(1),

@@ -36,18 +36,24 @@ impl Client {
     pub async fn ask(&mut self, method: Method, path: &str, body: Bytes) -> (StatusCode, Bytes) {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.host);
         if !body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+            request = request
+                .header(header::CONTENT_TYPE, "application/json")
+                .header(header::ACCEPT, "application/json, text/event-stream");
         }
         if let Some(key) = &self.key {
             request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
         }
         let request = request.body(Full::new(body)).expect("a request");
-        // The server ends a connection that asks nothing for ten seconds.
-        if self.sender.ready().await.is_err() {
-            let url = format!("http://{}", self.host);
-            *self = Self::connect(&url, self.key.as_deref()).await;
-        }
-        let response = self.sender.send_request(request).await.expect("an answer");
+        // The server ends a connection that asks nothing for ten seconds, perhaps at this moment: then nothing was sent.
+        let response = loop {
+            match self.sender.send_request(request.clone()).await {
+                Err(error) if error.is_canceled() || error.is_closed() => {
+                    let url = format!("http://{}", self.host);
+                    *self = Self::connect(&url, self.key.as_deref()).await;
+                }
+                answered => break answered.expect("an answer"),
+            }
+        };
         let status = response.status();
         (status, response.into_body().collect().await.expect("a whole answer").to_bytes())
     }

@@ -113,10 +113,12 @@ impl Bench {
     async fn with_a_key(&self, table: &mut Table) {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let gmail = format!("http://{}", silent.local_addr().expect("an address"));
-        let Stage { server, key, .. } = &Stage::start_with_key(&self.program, &google(&gmail));
+        let scopes = ["--scopes", "actions:preview,actions:execute"];
+        let Stage { server, keys, .. } = &Stage::start_with_keys(&self.program, &google(&gmail), &[&scopes]);
+        let key = keys.first().map(String::as_str);
         let hello = self.hello(&server.url).await;
-        let execute = self.execute(&server.url, key.as_deref()).await;
-        let poll = self.poll(&server.url, key.as_deref()).await;
+        let execute = self.execute(&server.url, key).await;
+        let poll = self.poll(&server.url, key).await;
         table.add("execute with an API key", "/s", execute.per_second, HELLO, hello.per_second);
         table.add("poll with an API key", "/s", poll.per_second, HELLO, hello.per_second);
     }

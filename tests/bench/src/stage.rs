@@ -14,28 +14,26 @@ pub const GMAIL_SEND: &str = "https://www.googleapis.com/auth/gmail.send";
 pub struct Stage {
     pub server: Program,
     pub redis: RedisServer,
-    /// An API key for everything, where one was asked for.
-    pub key: Option<String>,
+    /// The API keys that were asked for.
+    pub keys: Vec<String>,
     _data: TempDir,
 }
 
 impl Stage {
     /// Starts them, with these variables besides.
     pub fn start(path: &Path, variables: &[(&str, &str)]) -> Self {
-        Self::start_in(path, variables, false)
+        Self::start_with_keys(path, variables, &[])
     }
 
-    /// The same, closed to everyone without the key, whose limits are out of reach.
-    pub fn start_with_key(path: &Path, variables: &[(&str, &str)]) -> Self {
-        Self::start_in(path, variables, true)
-    }
-
-    fn start_in(path: &Path, more: &[(&str, &str)], closed: bool) -> Self {
+    /// The same, closed to everyone without one of these keys, whose limits are out of reach. Each is told by what
+    /// `keys create` takes besides the workspace.
+    pub fn start_with_keys(path: &Path, more: &[(&str, &str)], keys: &[&[&str]]) -> Self {
         let (redis, data) = (RedisServer::start(false), tempfile::tempdir().expect("a folder"));
-        let key = closed.then(|| {
-            let arguments = ["keys", "create", "--workspace", "local", "--scopes", "actions:preview,actions:execute"];
+        let create = |of_key: &&[&str]| {
+            let arguments = [&["keys", "create", "--workspace", "local"], *of_key].concat();
             program::run(path, data.path(), &arguments)
-        });
+        };
+        let keys = keys.iter().map(create).collect();
         let url = redis.url();
         let mut variables = vec![("REDIS_URL", url.as_str()), ("QUEUE_URL", "redis")];
         for limit in ["LIMIT_REQUESTS_PER_KEY", "LIMIT_REQUESTS_PER_WORKSPACE", "LIMIT_OPEN_JOBS"] {
@@ -43,7 +41,7 @@ impl Stage {
         }
         variables.extend(more);
         let server = Program::start(path, data.path(), &variables);
-        Self { server, redis, key, _data: data }
+        Self { server, redis, keys, _data: data }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use domain::{AuditEvent, Because, Decision, Evidence, Job, JobId, JobStatus, Lease, State, Terms};
-use engine::ports::{Held, Insert, JobFilter, Position, Save};
+use domain::{AuditEvent, Because, Decision, Evidence, Job, JobId, Lease, Outcome, State, Terms};
+use engine::ports::{Held, Insert, JobFilter, JobList, Position, Save};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -131,12 +131,16 @@ pub async fn lists_newest_first_in_pages(ledger: Adapter, now: Timestamp, seed: 
         *job = held(job, now);
         save(&ledger, job).await;
     }
-    let listed = |status, limit, after| {
-        let filter = JobFilter { workspace: ours.clone(), status, after, limit };
+    for job in jobs.iter_mut().skip(10).take(2) {
+        *job = job.completed(json!({}), now).expect("it runs");
+        save(&ledger, job).await;
+    }
+    let listed = |list, limit, after| {
+        let filter = JobFilter { workspace: ours.clone(), list, after, limit };
         let ledger = ledger.clone();
         async move { ledger.list_jobs(&filter).await.expect("lists") }
     };
-    let all = listed(None, 100, None).await;
+    let all = listed(JobList::All, 100, None).await;
     let set = |jobs: &[Job]| ids(jobs).into_iter().collect::<BTreeSet<JobId>>();
     assert_eq!((all.len(), set(&all)), (25, set(&jobs)), "all of the workspace's jobs, and no other's");
     assert!(all.is_sorted_by(|a, b| a.created_at >= b.created_at), "newest first");
@@ -145,7 +149,7 @@ pub async fn lists_newest_first_in_pages(ledger: Adapter, now: Timestamp, seed: 
         let mut pages: Vec<Job> = Vec::new();
         loop {
             let after = pages.last().map(Position::from);
-            let page = listed(None, limit, after).await;
+            let page = listed(JobList::All, limit, after).await;
             assert!(page.len() <= limit, "at most as many as asked for");
             if page.is_empty() {
                 break;
@@ -162,23 +166,16 @@ pub async fn lists_newest_first_in_pages(ledger: Adapter, now: Timestamp, seed: 
     for job in request.iter().rev() {
         insert(&ledger, job).await;
     }
-    let filter = JobFilter { workspace: third, status: None, after: None, limit: 100 };
+    let filter = JobFilter { workspace: third, list: JobList::All, after: None, limit: 100 };
     assert_eq!(ids(&ledger.list_jobs(&filter).await.expect("lists")), ids(&request));
-    for (status, count) in
-        [(JobStatus::Error, 10), (JobStatus::Running, 4), (JobStatus::Pending, 11), (JobStatus::Completed, 0)]
-    {
-        let some = listed(Some(status), 100, None).await;
-        let expected: Vec<Job> = all.iter().filter(|job| job.state.status() == status).cloned().collect();
-        assert_eq!((some.len(), ids(&some)), (count, ids(&expected)), "of this status: {status:?}");
-        if let [first, rest @ ..] = &some[..] {
-            let after = Position::from(first);
-            assert_eq!(ids(&listed(Some(status), 100, Some(after)).await), ids(rest), "pages of one status go on, too");
-        }
+    for (list, count) in [(JobList::Failed, 10), (JobList::Open, 13), (JobList::All, 25)] {
+        let some = listed(list, 100, None).await;
+        let is_in = |job: &&Job| list == JobList::All || JobList::with(job.state.status()) == list;
+        let expected: Vec<Job> = all.iter().filter(is_in).cloned().collect();
+        assert_eq!((some.len(), ids(&some)), (count, ids(&expected)), "{list:?}, newest first");
+        let after = Position::from(&some[0]);
+        assert_eq!(ids(&listed(list, 100, Some(after)).await), ids(&some[1..]), "pages of {list:?} go on, too");
     }
-    let expected: Vec<Job> = all.iter().filter(|job| !job.state.has_ended()).cloned().collect();
-    let open = ledger.list_open_jobs(&ours, 100).await.expect("lists");
-    assert_eq!(ids(&open).into_iter().collect::<BTreeSet<JobId>>(), set(&expected), "all that have not ended");
-    assert_eq!(ids(&ledger.list_open_jobs(&ours, 3).await.expect("lists"))[..3], ids(&expected)[..3], "newest first");
     jobs.retain(|job| !job.state.has_ended());
     end(&ledger, &jobs, now).await;
     end(&ledger, &[foreign], now).await;
@@ -341,7 +338,7 @@ pub async fn finds_the_last_job_with_a_content(ledger: Adapter, now: Timestamp, 
     for job in [&completed, &unknown, &failed] {
         insert(&ledger, job).await;
         let content = job.content_hash.clone().expect("a sample job has recipients");
-        let last = async |workspace| ledger.last_with_content(workspace, &content).await.expect("reads");
+        let last = async |workspace| ledger.last_with_content(workspace, &content, now).await.expect("reads");
         assert_eq!(last(&workspace).await, None, "what has not ended did not go out");
         let ended = match job.client_request_id.as_str() {
             "completed 1" => job.completed(json!({}), now),
@@ -355,12 +352,30 @@ pub async fn finds_the_last_job_with_a_content(ledger: Adapter, now: Timestamp, 
         assert_eq!(last(&foreign).await, None, "another workspace's jobs are not found");
         assert_eq!(expected.is_some(), ended.may_repeat_until().is_some());
     }
-    let later = alike("completed 2", "completed");
-    insert(&ledger, &later).await;
-    let later = later.completed(json!({}), now).expect("it was sending");
-    save(&ledger, &later).await;
-    let content = later.content_hash.clone().expect("a sample job has recipients");
-    assert_eq!(ledger.last_with_content(&workspace, &content).await.expect("reads"), Some(later), "the last one");
+    let last = async |job: &Job| {
+        let content = job.content_hash.as_ref().expect("a sample job has recipients");
+        ledger.last_with_content(&workspace, content, now).await.expect("reads")
+    };
+    // Which was accepted last does not count.
+    let [older, newer] = [("completed 2", -60), ("completed 3", 0)]
+        .map(|(key, minutes)| Job { created_at: minute(now, minutes), ..alike(key, "completed") });
+    for (job, minutes) in [(&newer, 1), (&older, 2)] {
+        insert(&ledger, job).await;
+        let ended = job.completed(json!({}), minute(now, minutes)).expect("it was sending");
+        save(&ledger, &ended).await;
+        assert_eq!(last(job).await, Some(ended), "the last one");
+    }
+    let unknown = last(&unknown).await.expect("it may have gone out");
+    let not_sent = unknown.resolved(Outcome::NotSent, minute(now, 3)).expect("unknown");
+    save(&ledger, &not_sent).await;
+    assert_eq!(last(&not_sent).await, None, "it did not go out");
+    let sent = alike("unknown 2", "unknown");
+    insert(&ledger, &sent).await;
+    let unknown = sent.unknown(error(), minute(now, 4)).expect("it was sending");
+    save(&ledger, &unknown).await;
+    let sent = unknown.resolved(Outcome::Sent, minute(now, 5)).expect("unknown");
+    save(&ledger, &sent).await;
+    assert_eq!(last(&sent).await, Some(sent), "it did");
 }
 
 /// Voiding leases ends them all and forgets nothing; for a ledger on which nothing else works.

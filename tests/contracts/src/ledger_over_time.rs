@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{AuditBy, AuditEntry, AuditEvent, Job, JobErrorCode, Outcome, PlanId, Terms};
-use engine::ports::{AuditFilter, Clock, Insert, JobFilter, OutboxEntry, Save, StoredPlan};
+use engine::ports::{AuditFilter, Clock, Insert, JobFilter, JobList, OutboxEntry, Save, StoredPlan};
 use jiff::SignedDuration;
 use serde_json::json;
 use uuid::Uuid;
@@ -37,7 +37,7 @@ pub async fn keeps_records_for_30_days(ledger: Adapter, clock: Arc<ManualClock>,
         assert_eq!(taken, Insert::Taken, "and holds its key as long");
         pass(SECOND).await;
         assert_eq!(find(&ledger, &job).await, None, "no longer");
-        let filter = JobFilter { workspace: workspace.clone(), status: None, after: None, limit: 100 };
+        let filter = JobFilter { workspace: workspace.clone(), list: JobList::All, after: None, limit: 100 };
         let listed = ledger.list_jobs(&filter).await.expect("lists");
         assert!(!listed.iter().any(|listed| listed.job_id == job.job_id), "nor is it listed");
         let late = ended.retried(Terms::default(), clock.now()).expect("failed");
@@ -130,9 +130,10 @@ pub async fn knows_a_content_for_a_day(ledger: Adapter, clock: Arc<ManualClock>,
         let sent = job.completed(json!({}), clock.now()).expect("it is held");
         save(&ledger, &sent).await;
         pass(almost(DAY)).await;
-        assert_eq!(ledger.last_with_content(&workspace, &content).await.expect("reads"), Some(sent), "for a day");
+        let last = async || ledger.last_with_content(&workspace, &content, clock.now()).await.expect("reads");
+        assert_eq!(last().await, Some(sent), "for a day");
         pass(SECOND).await;
-        assert_eq!(ledger.last_with_content(&workspace, &content).await.expect("reads"), None, "no longer");
+        assert_eq!(last().await, None, "no longer");
     }
 }
 

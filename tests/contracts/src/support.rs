@@ -127,6 +127,7 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
             via: Via::Live,
             account: None,
             send_at: None,
+            sources: domain::Sources::default(),
             traceparent: None,
         },
         now,

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    exchange::Exchange,
     fault::{RandomFaults, Scripted},
     oauth::Consents,
-    state::{State, Token},
+    state::{Holdings, Provider, State, Token},
 };
 
 #[derive(Deserialize)]
@@ -25,13 +26,23 @@ struct Faults {
     random: Option<RandomFaults>,
 }
 
+#[derive(Deserialize)]
+struct Held {
+    provider: Provider,
+    #[serde(flatten)]
+    holdings: Holdings,
+}
+
 pub(crate) fn router() -> Router<Arc<State>> {
     Router::new()
         .route("/_fakes/tokens", post(add_token))
         .route("/_fakes/faults", post(add_faults))
         .route("/_fakes/consents", post(set_consents))
+        .route("/_fakes/holdings", post(hold))
+        .route("/_fakes/exchanges", get(exchanges))
         .route("/_fakes/deliveries", get(deliveries))
         .route("/_fakes/drafts/delete", post(delete_drafts))
+        .route("/_fakes/events/delete", post(delete_events))
         .route("/_fakes/reset", post(reset))
 }
 
@@ -53,6 +64,15 @@ async fn set_consents(Shared(state): Shared<Arc<State>>, Json(consents): Json<Co
     StatusCode::NO_CONTENT
 }
 
+async fn hold(Shared(state): Shared<Arc<State>>, Json(held): Json<Held>) -> StatusCode {
+    state.hold(held.provider, held.holdings);
+    StatusCode::NO_CONTENT
+}
+
+async fn exchanges(Shared(state): Shared<Arc<State>>) -> Json<Vec<Exchange>> {
+    Json(state.exchanges())
+}
+
 async fn deliveries(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     let deliveries = state.deliveries();
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
@@ -69,6 +89,11 @@ async fn deliveries(Shared(state): Shared<Arc<State>>) -> Json<Value> {
 
 async fn delete_drafts(Shared(state): Shared<Arc<State>>) -> StatusCode {
     state.delete_drafts();
+    StatusCode::NO_CONTENT
+}
+
+async fn delete_events(Shared(state): Shared<Arc<State>>) -> StatusCode {
+    state.delete_events();
     StatusCode::NO_CONTENT
 }
 

@@ -144,11 +144,8 @@ pub(crate) async fn strike(
     let Some(operation) = operation(request.method(), request.uri().path()) else {
         return next.run(request).await;
     };
-    let provider = if operation.starts_with("gmail") || operation.starts_with("google") {
-        Provider::Google
-    } else {
-        Provider::Microsoft
-    };
+    let is_microsoft = operation.starts_with("graph") || operation.starts_with("microsoft");
+    let provider = if is_microsoft { Provider::Microsoft } else { Provider::Google };
     let fail = |status: StatusCode, code: &str| refusal(provider, status, code, "scripted");
     match state.draw(operation) {
         None => next.run(request).await,

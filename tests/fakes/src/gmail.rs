@@ -41,8 +41,7 @@ const SENDS: &[&[&str]] = &[&[SEND], &[COMPOSE], &[MODIFY], &[EVERYTHING]];
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Message {
     raw: String,
-    #[serde(default, rename = "threadId")]
-    _thread_id: Option<String>,
+    thread_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -145,7 +144,12 @@ fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Resp
 #[expect(clippy::result_large_err, reason = "the error is the answer")]
 fn mail(message: &Message, account: &Token) -> Result<ReadMail, Response> {
     let bytes = BASE64URL.decode(&message.raw).map_err(|_| bad("invalidArgument", "Invalid value for ByteString"))?;
-    ReadMail::of_mime(&bytes, account).map_err(|error| bad("invalidArgument", &error))
+    let mail = ReadMail::of_mime(&bytes, account).map_err(|error| bad("invalidArgument", &error))?;
+    let is_id = |id: &String| !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if !message.thread_id.iter().all(is_id) {
+        return Err(bad("invalidArgument", "Invalid thread_id value"));
+    }
+    Ok(ReadMail { thread_id: message.thread_id.clone(), ..mail })
 }
 
 fn sent(state: &State) -> Response {

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -50,9 +51,9 @@ struct Message {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ItemBody {
-    content_type: String,
-    content: String,
+pub(crate) struct ItemBody {
+    pub(crate) content_type: String,
+    pub(crate) content: String,
 }
 
 #[derive(Deserialize)]
@@ -63,8 +64,8 @@ struct Recipient {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct EmailAddress {
-    address: String,
+pub(crate) struct EmailAddress {
+    pub(crate) address: String,
     #[serde(default, rename = "name")]
     _name: Option<String>,
 }
@@ -79,7 +80,10 @@ pub(crate) fn router() -> Router<Arc<State>> {
 
 async fn send_mail(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bytes) -> Result<Response, Response> {
     let account = state.authorize(&headers, Provider::Microsoft, SEND)?;
-    let mail = mail(read::<SendMail>(&headers, &body)?.message)?;
+    let mail = match mime(&headers, &body, &account)? {
+        Some(mail) => mail,
+        None => mail(read::<SendMail>(&headers, &body)?.message)?,
+    };
     must_have_a_recipient(&mail)?;
     state.deliver(mail, &account);
     Ok(StatusCode::ACCEPTED.into_response())
@@ -87,7 +91,10 @@ async fn send_mail(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: 
 
 async fn create(Shared(state): Shared<Arc<State>>, headers: HeaderMap, body: Bytes) -> Result<Response, Response> {
     let account = state.authorize(&headers, Provider::Microsoft, WRITE)?;
-    let mail = mail(read(&headers, &body)?)?;
+    let mail = match mime(&headers, &body, &account)? {
+        Some(mail) => mail,
+        None => mail(read(&headers, &body)?)?,
+    };
     let number = state.number();
     let id = format!("AAkALg{number}-_A=");
     let draft = Draft {
@@ -173,6 +180,17 @@ fn read<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Resp
     serde_json::from_slice(body).map_err(|error| bad("RequestBodyRead", &error.to_string()))
 }
 
+/// The mail of a body that is a MIME text in base64; none of another.
+#[expect(clippy::result_large_err, reason = "the error is the answer")]
+fn mime(headers: &HeaderMap, body: &[u8], account: &Token) -> Result<Option<ReadMail>, Response> {
+    if headers.get(header::CONTENT_TYPE).is_none_or(|value| value != "text/plain") {
+        return Ok(None);
+    }
+    let invalid = |_| bad("ErrorMimeContentInvalidBase64String", "The MIME content is not a valid base64 string.");
+    let bytes = STANDARD.decode(body).map_err(invalid)?;
+    ReadMail::of_mime(&bytes, account).map(Some).map_err(|error| bad("ErrorMimeContentInvalid", &error))
+}
+
 #[expect(clippy::result_large_err, reason = "the error is the answer")]
 fn mail(message: Value) -> Result<ReadMail, Response> {
     let raw = message.to_string();
@@ -200,6 +218,7 @@ fn mail(message: Value) -> Result<ReadMail, Response> {
         text,
         html,
         raw,
+        ..ReadMail::default()
     })
 }
 

@@ -1,14 +1,17 @@
-//! Strict stand-ins for Gmail's and Microsoft Graph's mail endpoints, which count deliveries.
+//! Strict stand-ins for the endpoints of Gmail, Google Calendar, Google's People and Microsoft Graph, which count deliveries.
 //!
 //! One server on loopback plays all parts. It is as strict as the real ones, where strictness is
 //! known: bearer tokens and their scopes, content types, base64url, MIME, unknown keys, addresses.
 //! What it delivers it keeps, under a key by which copies are counted: the word `job:…` of the
-//! text where there is one, else the subject.
+//! text where there is one, else the subject. An event is a delivery to its attendees.
 //!
-//! Gmail is at [`Fakes::gmail_url`], Graph at [`Fakes::graph_url`] (`/v1.0` of the same server).
+//! Gmail is at [`Fakes::gmail_url`], Graph at [`Fakes::graph_url`] (`/v1.0` of the same server); Google's calendar and contacts
+//! are at [`Fakes::calendar_url`] and [`Fakes::people_url`]. What they hold is [`Holdings`], and the events that were created.
 //! An operation is one of `gmail.messages.send`, `gmail.drafts.create`, `gmail.drafts.send`,
-//! `gmail.drafts.delete`, `graph.sendMail`, `graph.messages.create`, `graph.messages.get`,
-//! `graph.messages.send`, `graph.messages.delete`, `google.token`, `microsoft.token`, `google.revoke` and
+//! `gmail.drafts.delete`, `calendar.events.insert`, `calendar.events.get`, `calendar.events.delete`,
+//! `graph.events.create`, `graph.events.delete`, `graph.sendMail`, `graph.messages.create`, `graph.messages.get`,
+//! `graph.messages.send`, `graph.messages.delete`, `people.searchContacts`, `people.searchDirectoryPeople`,
+//! `calendar.events.list`, `calendar.freebusy.query`, `graph.contacts`, `graph.users`, `graph.calendarView`, `google.token`, `microsoft.token`, `google.revoke` and
 //! `oauth.keys`.
 //!
 //! # The control plane
@@ -20,9 +23,12 @@
 //! | `POST /_fakes/tokens` | a [`Token`]: `{"token": "t", "provider": "google", "scopes": ["…"], "address": "ana@example.com", "expires_in_s": 3600}`, the last two optional |
 //! | `POST /_fakes/faults` | `{"next": [{"fault": "accept-then-close", "on": "gmail.drafts.send"}], "random": {"seed": 7, "percent": 20, "faults": [{"fault": "hang"}]}}`, each optional: `next` is added to the queue, `random` replaces the chances there were (0 percent stops them) |
 //! | `POST /_fakes/consents` | what the person at the providers' pages does from now on, [`oauth::Consents`]: `{"expires_in_s": 1}`, each field optional |
+//! | `POST /_fakes/holdings` | what an account of a provider holds from now on: [`Holdings`], and `"provider": "google"` beside them |
+//! | `GET /_fakes/exchanges` | every [`Exchange`] about mails, calendars and contacts, oldest first |
 //! | `GET /_fakes/deliveries` | `{"total": 1, "counts": {"job:1": 1}, "deliveries": […], "operations": […]}` |
 //! | `POST /_fakes/drafts/delete` | deletes every draft, as a person would |
-//! | `POST /_fakes/reset` | forgets everything: tokens, faults, drafts, deliveries |
+//! | `POST /_fakes/events/delete` | deletes every event, as a person would |
+//! | `POST /_fakes/reset` | forgets everything: tokens, faults, drafts, events, deliveries |
 //!
 //! The kinds of [`Fault`] are written as their names in kebab case, their fields beside them:
 //! `{"fault": "too-many-requests", "retry_after_s": 3}`.
@@ -36,13 +42,20 @@
 //! A module with `pub(crate) fn router() -> Router<Arc<State>>`, merged in `router`; a line of
 //! `operation` for each route that faults shall strike.
 
+mod calendar_reads;
 mod control;
+mod events;
+mod exchange;
 mod fault;
 mod gmail;
 mod graph;
+mod graph_reads;
+mod listener;
 mod mail;
 pub mod model;
 pub mod oauth;
+mod people;
+mod query;
 mod state;
 pub mod way;
 mod wire;
@@ -58,9 +71,11 @@ use axum::{
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
+pub use exchange::Exchange;
 pub use fault::{Fault, RandomFaults, Scripted};
+pub use listener::Listener;
 pub use mail::Delivery;
-pub use state::{Provider, Token};
+pub use state::{Holdings, Provider, Token};
 
 use state::State;
 
@@ -102,6 +117,26 @@ impl Fakes {
     /// What GRAPH_BASE_URL is to be.
     pub fn graph_url(&self) -> String {
         format!("{}/v1.0", self.base_url)
+    }
+
+    /// What CALENDAR_BASE_URL is to be.
+    pub fn calendar_url(&self) -> String {
+        format!("{}/calendar/v3", self.base_url)
+    }
+
+    /// What PEOPLE_BASE_URL is to be.
+    pub fn people_url(&self) -> String {
+        format!("{}/people/v1", self.base_url)
+    }
+
+    /// What an account of this provider holds from now on.
+    pub fn hold(&self, provider: Provider, holdings: Holdings) {
+        self.state.hold(provider, holdings);
+    }
+
+    /// The exchanges about mails, calendars and contacts, oldest first.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.state.exchanges()
     }
 
     /// What the environment of a program is to hold to connect accounts here, beside where Gmail and Graph are.
@@ -169,6 +204,11 @@ impl Fakes {
         self.state.delete_drafts();
     }
 
+    /// Deletes every event, as a person would.
+    pub fn delete_events(&self) {
+        self.state.delete_events();
+    }
+
     /// What was delivered, oldest first.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.state.deliveries()
@@ -202,9 +242,11 @@ impl Drop for Fakes {
 }
 
 fn router(state: Arc<State>) -> Router {
-    Router::new()
-        .merge(gmail::router())
-        .merge(graph::router())
+    let mails = gmail::router().merge(graph::router());
+    let calendars = events::router().merge(calendar_reads::router()).merge(graph_reads::router());
+    let accounts = mails.merge(calendars).merge(people::router());
+    accounts
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), exchange::note))
         .merge(oauth::router())
         .layer(middleware::from_fn_with_state(Arc::clone(&state), fault::strike))
         .merge(control::router())
@@ -221,11 +263,23 @@ fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("POST", ["gmail", "v1", "users", _, "drafts"]) => Some("gmail.drafts.create"),
         ("POST", ["gmail", "v1", "users", _, "drafts", "send"]) => Some("gmail.drafts.send"),
         ("DELETE", ["gmail", "v1", "users", _, "drafts", _]) => Some("gmail.drafts.delete"),
+        ("POST", ["calendar", "v3", "calendars", _, "events"]) => Some("calendar.events.insert"),
+        ("GET", ["calendar", "v3", "calendars", _, "events", _]) => Some("calendar.events.get"),
+        ("DELETE", ["calendar", "v3", "calendars", _, "events", _]) => Some("calendar.events.delete"),
+        ("POST", ["v1.0", "me", "events"]) => Some("graph.events.create"),
+        ("DELETE", ["v1.0", "me", "events", _]) => Some("graph.events.delete"),
         ("POST", ["v1.0", "me", "sendMail"]) => Some("graph.sendMail"),
         ("POST", ["v1.0", "me", "messages"]) => Some("graph.messages.create"),
         ("GET", ["v1.0", "me", "messages", _]) => Some("graph.messages.get"),
         ("POST", ["v1.0", "me", "messages", _, "send"]) => Some("graph.messages.send"),
         ("DELETE", ["v1.0", "me", "messages", _]) => Some("graph.messages.delete"),
+        ("GET", ["people", "v1", "people:searchContacts"]) => Some("people.searchContacts"),
+        ("GET", ["people", "v1", "people:searchDirectoryPeople"]) => Some("people.searchDirectoryPeople"),
+        ("GET", ["calendar", "v3", "calendars", _, "events"]) => Some("calendar.events.list"),
+        ("POST", ["calendar", "v3", "freeBusy"]) => Some("calendar.freebusy.query"),
+        ("GET", ["v1.0", "me", "contacts"]) => Some("graph.contacts"),
+        ("GET", ["v1.0", "users"]) => Some("graph.users"),
+        ("GET", ["v1.0", "me", "calendarView"]) => Some("graph.calendarView"),
         ("POST", ["oauth", "google", "token"]) => Some("google.token"),
         ("POST", ["oauth", "microsoft", "token"]) => Some("microsoft.token"),
         ("POST", ["oauth", "google", "revoke"]) => Some("google.revoke"),

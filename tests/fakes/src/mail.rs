@@ -1,6 +1,6 @@
 //! Mails as they are read, strictly, and kept.
 
-use mail_parser::{Address, HeaderName, Message, MessageParser};
+use mail_parser::{Address, HeaderName, HeaderValue, Message, MessageParser};
 use serde::Serialize;
 
 use crate::state::Token;
@@ -36,6 +36,12 @@ pub struct ReadMail {
     pub text: Option<String>,
     /// The HTML, if there is one.
     pub html: Option<String>,
+    /// The id of In-Reply-To, without its brackets.
+    pub in_reply_to: Option<String>,
+    /// Those of References.
+    pub references: Vec<String>,
+    /// Gmail's id of the conversation.
+    pub thread_id: Option<String>,
     /// What came over the wire: the MIME text, or the JSON of a Graph message.
     pub raw: String,
 }
@@ -81,6 +87,9 @@ impl ReadMail {
             subject: message.subject().unwrap_or_default().to_owned(),
             text: message.text_part(0).filter(|part| part.is_text() && !part.is_text_html()).and_then(text_of),
             html: message.html_part(0).filter(|part| part.is_text_html()).and_then(text_of),
+            in_reply_to: ids(message.in_reply_to()).pop(),
+            references: ids(message.references()),
+            thread_id: None,
             raw: raw.to_owned(),
         };
         if mail.from.len() > 1 {
@@ -100,8 +109,11 @@ impl ReadMail {
 
 /// RFC 5322, section 3.6.
 fn at_most_once(message: &Message<'_>) -> Result<(), String> {
-    use HeaderName::{Bcc, Cc, ContentType, Date, From, MessageId, MimeVersion, ReplyTo, Subject, To};
-    for name in [From, To, Cc, Bcc, ReplyTo, Subject, Date, MessageId, MimeVersion, ContentType] {
+    use HeaderName::{
+        Bcc, Cc, ContentType, Date, From, InReplyTo, MessageId, MimeVersion, References, ReplyTo, Subject, To,
+    };
+    let once = [From, To, Cc, Bcc, ReplyTo, Subject, InReplyTo, References, Date, MessageId, MimeVersion, ContentType];
+    for name in once {
         if message.headers().iter().filter(|header| header.name == name).count() > 1 {
             return Err(format!("the header {} stands twice", name.as_str()));
         }
@@ -111,6 +123,10 @@ fn at_most_once(message: &Message<'_>) -> Result<(), String> {
 
 fn mailboxes(header: Option<&Address<'_>>) -> Result<Vec<String>, String> {
     header.into_iter().flat_map(Address::iter).map(|addr| checked(addr.address().unwrap_or_default())).collect()
+}
+
+fn ids(header: &HeaderValue<'_>) -> Vec<String> {
+    header.as_text_list().into_iter().flatten().map(ToString::to_string).collect()
 }
 
 fn text_of(part: &mail_parser::MessagePart<'_>) -> Option<String> {

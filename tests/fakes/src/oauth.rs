@@ -32,7 +32,8 @@ pub const CLIENT_SECRET: &str = "fakes-client-secret";
 const TENANT: &str = "tenant-1";
 /// Signs id tokens, and nothing else anywhere.
 const KEY: &[u8] = include_bytes!("id-token-key.der");
-const KEY_ID: &str = "fakes-1";
+/// Its name in the header of a token.
+pub const KEY_ID: &str = "fakes-1";
 
 /// What the person at the provider's page does, and what the provider then gives.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -254,15 +255,19 @@ fn id_token(base_url: &str, grant: &Grant, nonce: &str, forged: bool) -> String 
         "iss": issuer, "sub": format!("sub of {}", grant.address), "aud": CLIENT_ID, "tid": TENANT, "nonce": nonce,
         "email": grant.address, "email_verified": true, "exp": 4_000_000_000_u64,
     });
+    let token = signed(&json!({ "alg": "RS256", "kid": KEY_ID }), &claims);
+    let (text, signature) = token.rsplit_once('.').expect("it has three parts");
+    if forged { format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)) } else { token }
+}
+
+/// A JWT with this header and these claims, by the key that the issuer publishes under [`KEY_ID`].
+pub fn signed(header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(&json!({ "alg": "RS256", "kid": KEY_ID })), part(&claims));
+    let text = format!("{}.{}", part(header), part(claims));
     let key = signing_key();
     let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).expect("the key can sign");
-    if forged {
-        signature.reverse();
-    }
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).expect("the key can sign");
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn form(body: &str) -> HashMap<String, String> {

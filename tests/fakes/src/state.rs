@@ -1,7 +1,8 @@
 //! What the server knows and keeps.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,9 +11,12 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
+    exchange::Exchange,
     fault::{Fault, Plan, RandomFaults, Scripted},
     mail::{Delivery, ReadMail},
     oauth::OAuthState,
@@ -20,7 +24,7 @@ use crate::{
 };
 
 /// Whose API is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     /// Gmail's.
@@ -65,6 +69,18 @@ impl Token {
     }
 }
 
+/// What a provider's accounts hold, each entry as the provider's API writes it; nobody checks it, so it may be hostile.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Holdings {
+    /// Google's persons, or Graph's contacts.
+    pub contacts: Vec<Value>,
+    /// Google's persons of a domain, or Graph's users.
+    pub directory: Vec<Value>,
+    /// Google's events, or Graph's, those with times in UTC.
+    pub events: Vec<Value>,
+}
+
 /// A mail that waits, or with Graph one that was sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
@@ -73,6 +89,25 @@ pub(crate) struct Draft {
     pub(crate) sent: bool,
     pub(crate) immutable_id: bool,
     pub(crate) internet_message_id: String,
+}
+
+/// An event of a calendar.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    provider: Provider,
+    owner: String,
+    pub(crate) id: String,
+    /// What a client calls it, which it may do once.
+    key: String,
+    pub(crate) raw: Value,
+    pub(crate) takes: Range<Timestamp>,
+    pub(crate) is_deleted: bool,
+}
+
+impl Event {
+    pub(crate) fn new(provider: Provider, id: String, key: String, raw: Value, takes: Range<Timestamp>) -> Self {
+        Self { provider, owner: String::new(), id, key, raw, takes, is_deleted: false }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -87,8 +122,13 @@ struct Inner {
     tokens: HashMap<String, (Token, Option<Instant>)>,
     plan: Plan,
     drafts: BTreeMap<String, Draft>,
+    events: Vec<Event>,
     deliveries: Vec<Delivery>,
     operations: Vec<&'static str>,
+    holdings: HashMap<Provider, Holdings>,
+    exchanges: Vec<Exchange>,
+    /// The accounts whose contacts can be searched.
+    warm: HashSet<String>,
     numbers: u64,
 }
 
@@ -128,6 +168,30 @@ impl State {
     pub(crate) fn add_token(&self, token: Token) {
         let end = token.expires_in_s.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         self.lock().tokens.insert(token.token.clone(), (token, end));
+    }
+
+    pub(crate) fn hold(&self, provider: Provider, holdings: Holdings) {
+        self.lock().holdings.insert(provider, holdings);
+    }
+
+    pub(crate) fn holdings(&self, provider: Provider) -> Holdings {
+        self.lock().holdings.get(&provider).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn warm(&self, account: &str) {
+        self.lock().warm.insert(account.to_owned());
+    }
+
+    pub(crate) fn is_warm(&self, account: &str) -> bool {
+        self.lock().warm.contains(account)
+    }
+
+    pub(crate) fn note(&self, exchange: Exchange) {
+        self.lock().exchanges.push(exchange);
+    }
+
+    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
+        self.lock().exchanges.clone()
     }
 
     pub(crate) fn script(&self, faults: impl IntoIterator<Item = Scripted>) {
@@ -200,6 +264,53 @@ impl State {
 
     pub(crate) fn delete_drafts(&self) {
         self.lock().drafts.retain(|_, draft| draft.sent);
+    }
+
+    /// Keeps an event and counts it, in one step, unless its key was used before: then gives the event that it names.
+    pub(crate) fn put_event(&self, event: Event, mail: ReadMail, account: &Token) -> Option<Event> {
+        let event = Event { owner: account.account().to_owned(), ..event };
+        let mut inner = self.lock();
+        let is_same =
+            |known: &&Event| (known.provider, &known.owner, &known.key) == (event.provider, &event.owner, &event.key);
+        if let Some(known) = inner.events.iter().find(is_same) {
+            return Some(known.clone());
+        }
+        inner.events.push(event);
+        inner.deliveries.push(Delivery::of(mail, account));
+        None
+    }
+
+    pub(crate) fn event(&self, provider: Provider, id: &str, account: &Token) -> Option<Event> {
+        let inner = self.lock();
+        let mut events = inner.events.iter();
+        events.find(|event| event.provider == provider && event.owner == account.account() && event.id == id).cloned()
+    }
+
+    /// The events that take place between two moments, and that were not deleted.
+    pub(crate) fn events_between(&self, provider: Provider, account: &Token, between: Range<Timestamp>) -> Vec<Event> {
+        let inner = self.lock();
+        let is_there = |event: &&Event| {
+            event.provider == provider
+                && event.owner == account.account()
+                && !event.is_deleted
+                && event.takes.start < between.end
+                && event.takes.end > between.start
+        };
+        inner.events.iter().filter(is_there).cloned().collect()
+    }
+
+    /// Deletes an event: whether it was there; none if it never was.
+    pub(crate) fn delete_event(&self, provider: Provider, id: &str, account: &Token) -> Option<bool> {
+        let mut inner = self.lock();
+        let mut events = inner.events.iter_mut();
+        let event =
+            events.find(|event| event.provider == provider && event.owner == account.account() && event.id == id)?;
+        Some(!std::mem::replace(&mut event.is_deleted, true))
+    }
+
+    /// Deletes every event, as a person would.
+    pub(crate) fn delete_events(&self) {
+        self.lock().events.iter_mut().for_each(|event| event.is_deleted = true);
     }
 
     /// Whose token it is, if it is known, has not run out and has one of these sets of scopes.

@@ -122,9 +122,10 @@ fn graph_takes_good_messages_only() {
     }
     let send = |token: &str, kind: &str| process.request("POST", "/v1.0/me/sendMail", token, kind, "{}").0;
     assert_eq!(
-        (send("m", "text/plain"), send("late", "application/json"), send("", "application/json")),
+        (send("m", "text/html"), send("late", "application/json"), send("", "application/json")),
         (415, 401, 401)
     );
+    assert_eq!(send("m", "text/plain"), 400, "a MIME text comes in base64");
     assert_eq!(process.graph("messages/none/send", &Value::Null), 404);
     assert_eq!(process.control("GET", "deliveries", &Value::Null).1["counts"], json!({ "s": 1 }));
 }

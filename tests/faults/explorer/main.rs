@@ -178,24 +178,36 @@ fn a_draft_tells_what_became_of_a_send_and_nothing_else_does() {
 
 #[test]
 fn a_change_is_never_unknown_while_the_provider_answers() {
-    let after_call = (Site::Perform, Phase::After);
-    for twist in [Twist::Crash, Twist::Freeze, Twist::Fault] {
-        assert_eq!(end(&at(Setup::Changes, after_call, twist, 1)), ("presumed", None, 1), "{twist:?}");
+    let (before_call, after_call) = ((Site::Perform, Phase::Before), (Site::Perform, Phase::After));
+    for setup in [Setup::Changes, Setup::SilentChanges] {
+        for twist in [Twist::Crash, Twist::Freeze, Twist::Fault] {
+            assert_eq!(end(&at(setup, after_call, twist, 1)), ("presumed", None, 1), "{setup:?} {twist:?}");
+        }
+        assert_eq!(end(&at(setup, before_call, Twist::Late, 1)), ("completed", None, 1), "{setup:?}");
+        // The account is refused after a lost answer: the job waits for it.
+        let lost = (Site::Perform, Phase::After, Twist::Fault, 1);
+        let forbidden = (Site::Compare, Phase::After, Twist::Forbidden, 2);
+        let (run, left) = one_after_another(setup, &[lost, forbidden]);
+        assert_eq!((end(&run), left), (("presumed", None, 1), 0), "{setup:?}");
+        let late = (Site::Perform, Phase::Before, Twist::Late, 1);
+        let forbidden = (Site::Perform, Phase::Before, Twist::Forbidden, 1);
+        let (run, left) = one_after_another(setup, &[late, forbidden]);
+        assert_eq!((end(&run).2, left), (1, 0), "{setup:?}");
+        assert!(matches!(outcome(&run), "completed" | "presumed"), "{setup:?}");
     }
-    let before_call = (Site::Perform, Phase::Before);
-    assert_eq!(end(&at(Setup::Changes, before_call, Twist::Late, 1)), ("completed", None, 1));
-    // The account is refused after a lost answer: the job waits for it.
-    let mut step = 0;
-    let run = schedule::run(Setup::Changes, Sabotage::None, false, &mut |_, (_, point), _| {
-        let twist = match (step, point) {
-            (0, (Site::Perform, Phase::After)) => Twist::Fault,
-            (1, (Site::Perform, Phase::Before)) | (2, (Site::Compare, Phase::After)) => Twist::Forbidden,
-            _ => return None,
-        };
-        step += 1;
-        Some(twist)
-    });
-    assert_eq!((step, end(&run)), (3, ("presumed", None, 1)));
+}
+
+#[test]
+fn what_a_person_deleted_is_not_made_again() {
+    let after_call = (Site::Perform, Phase::After);
+    for setup in [Setup::Changes, Setup::SilentChanges] {
+        for lost in [Twist::Fault, Twist::Crash] {
+            let deleted = (Site::Connection, Phase::After, Twist::ChangeDeleted, 1);
+            let (run, left) = one_after_another(setup, &[(after_call.0, after_call.1, lost, 1), deleted]);
+            assert_eq!((end(&run).2, run.job.is_some(), left), (1, true, 0), "{setup:?} {lost:?}");
+            assert!(matches!(outcome(&run), "completed" | "presumed"), "{setup:?} {lost:?}");
+        }
+    }
 }
 
 /// Runs a schedule of twists that workers meet one after another, each so often; says how many were left.

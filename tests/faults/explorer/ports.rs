@@ -1,11 +1,15 @@
 //! The engine's ports, played by the [`World`], and the actions that it carries out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::{
-    AuditEntry, AuditHead, AuditVerdict, ContentHash, DeliveryFault, DeliveryId, Effect, EndpointId, Evidence, Job,
-    JobId, KeyId, KeyRecord, PlanId, Provider, RequireApproval, Via, Violation, WorkspaceId, WorkspaceSettings,
+    AuditEntry, AuditHead, AuditVerdict, ContentHash, DeliveryFault, DeliveryId, Effect, EndpointId, Evidence,
+    FindKind, Job, JobId, KeyId, KeyRecord, PlanId, Provider, RequireApproval, Via, Violation, WorkspaceId,
+    WorkspaceSettings,
 };
 use engine::{
     Engine, Options, Parts,
@@ -16,20 +20,20 @@ use engine::{
     ports::{
         Access, Action, ActionSpec, Answer, Audit, AuditFilter, Authorization, Budget, CacheError, CacheHealth,
         CachePorts, Call, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision, Delivery,
-        Done, Endpoints, Exchange, Granted, Held, Identity, Ids, Insert, Instructions, JobCache, JobFilter, Jobs, Keys,
-        LedgerError, LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth, OAuthError, OAuthScopes, OAuthSpec,
-        Outbox, OutboxEntry, Place, Plans, Position, Posting, ProviderError, ProviderSpec, Purpose, Queue, QueueError,
-        QueuedMessage, RateLimit, RateLimits, RenderContext, RenderError, Rendered, Reservation, Reserved,
-        RolloutCache, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings, StoredConnection, StoredPlan,
-        StoredSecrets, Upkeep, Vault, VaultError, WebhookSender, Webhooks, Wording,
+        Done, Endpoints, Exchange, Finder, FoundEvent, FoundPerson, Granted, Held, Identity, Ids, Insert, Instructions,
+        JobCache, JobFilter, Jobs, Keys, LedgerError, LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth,
+        OAuthError, OAuthScopes, OAuthSpec, Outbox, OutboxEntry, Place, Plans, Position, Posting, ProviderError,
+        ProviderSpec, Purpose, Queue, QueueError, QueuedMessage, RateLimit, RateLimits, RenderContext, RenderError,
+        Rendered, Reservation, Reserved, RolloutCache, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings,
+        Span, StoredConnection, StoredPlan, StoredSecrets, Upkeep, Vault, VaultError, WebhookSender, Webhooks, Wording,
     },
 };
-use jiff::{SignedDuration, Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
 use telemetry::Metrics;
 use uuid::Uuid;
 
-use crate::world::{Effective, Message, PROVIDER_TIMEOUT, Phase, Setup, Site, Twist, VISIBILITY, World};
+use crate::world::{Effective, Message, PROVIDER_TIMEOUT, Phase, Setup, Site, State, Twist, VISIBILITY, World};
 
 /// The action that the explorer's jobs carry out.
 pub const ACTION: &str = "test.send";
@@ -101,6 +105,9 @@ pub fn engine(world: &World) -> Engine {
         model: Arc::new(Unused),
         fallback_model: None,
         oauth: Arc::<World>::clone(&world),
+        finders: [].into(),
+        sandbox_finder: Arc::new(Unused),
+        tokens: None,
         vault: Arc::<World>::clone(&world),
         secrets: Arc::new(Unused),
         webhooks: Arc::new(Unused),
@@ -152,7 +159,7 @@ impl Jobs for World {
     }
 
     async fn jobs(&self, _: &WorkspaceId, ids: &[JobId]) -> Result<Vec<Option<Job>>, LedgerError> {
-        let find = |state: &mut crate::world::State| ids.iter().map(|id| state.jobs.get(id).cloned()).collect();
+        let find = |state: &mut State| ids.iter().map(|id| state.jobs.get(id).cloned()).collect();
         self.read(Site::Jobs, find).await.map_err(ledger_down)
     }
 
@@ -161,12 +168,12 @@ impl Jobs for World {
     }
 
     async fn contents_of(&self, ids: &[JobId]) -> Result<Vec<Option<Contents>>, LedgerError> {
-        let find = |state: &mut crate::world::State| ids.iter().map(|id| state.contents.get(id).cloned()).collect();
+        let find = |state: &mut State| ids.iter().map(|id| state.contents.get(id).cloned()).collect();
         self.read(Site::Contents, find).await.map_err(ledger_down)
     }
 
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError> {
-        let find = |state: &mut crate::world::State| {
+        let find = |state: &mut State| {
             let overdue = state.jobs.values().filter(|job| !job.state.has_ended() && job.due_at() < before);
             overdue.take(limit).cloned().collect()
         };
@@ -189,7 +196,12 @@ impl Jobs for World {
         unused()
     }
 
-    async fn last_with_content(&self, _: &WorkspaceId, _: &ContentHash) -> Result<Option<Job>, LedgerError> {
+    async fn last_with_content(
+        &self,
+        _: &WorkspaceId,
+        _: &ContentHash,
+        _: Timestamp,
+    ) -> Result<Option<Job>, LedgerError> {
         unused()
     }
 
@@ -277,7 +289,7 @@ impl Audit for World {
 #[async_trait]
 impl Connections for World {
     async fn connection(&self, _: &WorkspaceId, provider: Provider) -> Result<Option<StoredConnection>, LedgerError> {
-        let by_draft = |state: &mut crate::world::State| state.setup.by_draft() && !state.downgraded;
+        let by_draft = |state: &mut State| state.setup.by_draft() && !state.downgraded;
         let by_draft = match self.read(Site::Connection, by_draft).await {
             Err(Twist::Downgrade) => {
                 self.lock().downgraded = true;
@@ -337,7 +349,7 @@ impl Locks for World {
 #[async_trait]
 impl Claims for World {
     async fn claim_keys(&self, jobs: &[JobId], _: Option<&RateLimit>) -> Result<(Vec<bool>, Decision), CacheError> {
-        let claim = |state: &mut crate::world::State| {
+        let claim = |state: &mut State| {
             let results = jobs.iter().map(|id| state.keys.insert(*id)).collect();
             (results, Decision::Allowed)
         };
@@ -489,6 +501,29 @@ struct Unused;
 
 fn unused<T>() -> T {
     unreachable!("no schedule calls this")
+}
+
+#[async_trait]
+impl Finder for Unused {
+    fn scopes(&self, _: FindKind) -> &'static [&'static str] {
+        unused()
+    }
+
+    fn directory_scopes(&self) -> &'static [&'static str] {
+        unused()
+    }
+
+    async fn people(&self, _: &str, _: &Access) -> Result<Vec<FoundPerson>, ProviderError> {
+        unused()
+    }
+
+    async fn events(&self, _: Span, _: &TimeZone, _: &Access) -> Result<Vec<FoundEvent>, ProviderError> {
+        unused()
+    }
+
+    async fn busy(&self, _: Span, _: &TimeZone, _: &Access) -> Result<Vec<Span>, ProviderError> {
+        unused()
+    }
 }
 
 #[async_trait]
@@ -695,8 +730,9 @@ impl Action for TestAction {
         &self.spec
     }
 
-    fn params_schema(&self) -> Value {
-        json!({ "type": "object" })
+    fn params_schema(&self) -> &Value {
+        static SCHEMA: LazyLock<Value> = LazyLock::new(|| json!({ "type": "object" }));
+        &SCHEMA
     }
 
     fn parse(&self, _: &Value) -> Result<Box<dyn Call>, Vec<Violation>> {
@@ -735,7 +771,8 @@ impl Call for TestCall {
 
     async fn perform(&self, rendered: &Rendered, _: &Access, draft: Option<&Evidence>) -> Result<Done, ProviderError> {
         self.0.lock().begin_call();
-        let changes = self.0.lock().setup.changes();
+        let setup = self.0.lock().setup;
+        let (changes, is_silent) = (setup.changes(), setup == Setup::SilentChanges);
         let what = match draft {
             _ if changes => Effective::Change(rendered.body.clone()),
             Some(draft) => Effective::Draft(draft.draft_id.clone()),
@@ -743,9 +780,9 @@ impl Call for TestCall {
         };
         let lost = || ProviderError::AnswerLost("cut off".to_owned());
         match self.0.write(Site::Perform, |state| state.take_effect(&what)).await {
-            Ok(true) => Ok(Done { details: json!({ "id": "m" }) }),
-            Ok(false) if changes => Err(ProviderError::Exists),
-            Ok(false) => Err(ProviderError::DraftGone),
+            Ok(effective) if effective || is_silent => Ok(Done { details: json!({ "id": "m" }) }),
+            Ok(_) if changes => Err(ProviderError::Exists),
+            Ok(_) => Err(ProviderError::DraftGone),
             Err((Phase::After, _)) => Err(lost()),
             Err((Phase::Before, Twist::Late)) => {
                 let mut state = self.0.lock();
@@ -760,7 +797,11 @@ impl Call for TestCall {
     }
 
     async fn compare(&self, rendered: &Rendered, _: &Access) -> Result<Comparison, ProviderError> {
-        let ours = self.0.read(Site::Compare, |state| state.changes.contains(&rendered.body)).await;
+        // Where the second time is silent, only what is there can be found.
+        let is_there = |state: &mut State| {
+            state.changes.contains(&rendered.body) && !(state.change_deleted && state.setup == Setup::SilentChanges)
+        };
+        let ours = self.0.read(Site::Compare, is_there).await;
         match ours {
             Ok(true) => Ok(Comparison::Ours(Done { details: json!({ "id": "m" }) })),
             Ok(false) => Ok(Comparison::NotOurs),

@@ -10,8 +10,8 @@ use std::{
 
 use domain::{ActorId, Job, JobId, Scope, SendAt, State as JobState, WaitingFor};
 use engine::{
-    Caller, Engine, catalogue::RequestedAction, execute::ExecuteRequest, limits::Ticket, ports::Queue,
-    work::Disposition,
+    Caller, Engine, Problem, ProblemCode, catalogue::RequestedAction, execute::ExecuteRequest, limits::Ticket,
+    ports::Queue, work::Disposition,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -206,6 +206,11 @@ impl Scheduler<'_> {
                 drop(state);
                 self.poll(task, None);
             }
+            Twist::ChangeDeleted => {
+                state.change_deleted = true;
+                drop(state);
+                self.poll(task, None);
+            }
             data => {
                 drop(state);
                 self.poll(task, Some(data));
@@ -237,7 +242,7 @@ impl Scheduler<'_> {
             return true;
         }
         let client_waits = state.tasks.iter().any(|task| task.alive && task.kind == Kind::Client);
-        if state.answered.is_none() && !client_waits {
+        if state.answered.is_none() && !state.turned_away && !client_waits {
             drop(state);
             self.start_client();
             return true;
@@ -294,7 +299,9 @@ impl Scheduler<'_> {
                 None => state.violate("the client was never answered"),
                 Some(job) if !job.state.has_ended() => state.violate("the job is lost: nobody works on it any more"),
                 Some(_) if state.jobs.len() > 1 => state.violate("one key became two jobs"),
-                Some(job) if Some(job.job_id) != state.answered => state.violate("the client was told of another job"),
+                Some(job) if Some(job.job_id) != state.answered && !state.turned_away => {
+                    state.violate("the client was told of another job");
+                }
                 Some(_) => {}
             }
         }
@@ -313,12 +320,23 @@ impl Scheduler<'_> {
         let (engine, world) = (Arc::clone(&self.engine), self.world.clone());
         self.start(Kind::Client, async move {
             let setup = world.lock().setup;
-            if let Ok(accepted) = engine.executor.execute(&caller(setup), request(setup)).await {
-                let mut state = world.lock();
-                let id = accepted[0].job.job_id;
-                if *state.answered.get_or_insert(id) != id {
-                    state.violate("one key was answered with two jobs");
+            let answer = engine.executor.execute(&caller(setup), request(setup)).await;
+            let mut state = world.lock();
+            match answer {
+                Ok(accepted) => {
+                    let id = accepted[0].job.job_id;
+                    if *state.answered.get_or_insert(id) != id {
+                        state.violate("one key was answered with two jobs");
+                    }
                 }
+                Err(Problem { code: ProblemCode::RolloutDenied | ProblemCode::ReauthRequired, .. }) => {
+                    state.turned_away = true;
+                    if !state.gate_shut && state.draft_only_since.is_none() {
+                        state.violate("a client was refused, though everything was allowed");
+                    }
+                }
+                // It asks again.
+                Err(_) => {}
             }
         });
     }
@@ -421,6 +439,8 @@ fn request(setup: Setup) -> ExecuteRequest {
             params: json!({}),
             client_request_id: Some("r1".parse().expect("a key")),
             send_at: None,
+            recipients: None,
+            sources: domain::Sources::default(),
         }]),
         actor_id: Some(actor()),
         send_at: setup.send_at().map(SendAt),

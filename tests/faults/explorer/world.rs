@@ -37,6 +37,8 @@ pub enum Setup {
     SendOnly,
     /// In one request under our id, which the provider takes once.
     Changes,
+    /// In one request under our id, of which the provider makes nothing more the second time, and does not say so.
+    SilentChanges,
     /// Into the outbox.
     Sandbox,
     /// Not at all: the job ends with its draft.
@@ -54,11 +56,12 @@ pub enum Setup {
 }
 
 impl Setup {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::GmailDrafts,
         Self::GraphDrafts,
         Self::SendOnly,
         Self::Changes,
+        Self::SilentChanges,
         Self::Sandbox,
         Self::DraftOnly,
         Self::HeldDrafts,
@@ -74,7 +77,7 @@ impl Setup {
     }
 
     pub fn changes(self) -> bool {
-        matches!(self, Self::Changes | Self::HeldChanges)
+        matches!(self, Self::Changes | Self::SilentChanges | Self::HeldChanges)
     }
 
     /// Sends reach people.
@@ -236,6 +239,8 @@ pub enum Twist {
     GateShut,
     /// A person deletes the draft.
     DraftDeleted,
+    /// A person deletes what a change has made.
+    ChangeDeleted,
     /// The workspace's sends are to end with their drafts from now on.
     DraftOnly,
     /// A person approves the job, now.
@@ -249,7 +254,7 @@ pub enum Twist {
 }
 
 impl Twist {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Crash,
         Self::Freeze,
         Self::Slow,
@@ -267,6 +272,7 @@ impl Twist {
         Self::Downgrade,
         Self::GateShut,
         Self::DraftDeleted,
+        Self::ChangeDeleted,
         Self::DraftOnly,
         Self::Approve,
         Self::Reject,
@@ -328,6 +334,8 @@ pub struct State {
     pub drafts: BTreeSet<String>,
     /// The ids of changes that were made.
     pub changes: BTreeSet<String>,
+    /// A person has deleted what was made.
+    pub change_deleted: bool,
     /// Calls that timed out and have not taken effect yet.
     pub late: Vec<(Timestamp, Effective)>,
     pub outbox: BTreeSet<JobId>,
@@ -335,6 +343,8 @@ pub struct State {
     pub numbers: u64,
     /// The job that the client was told of.
     pub answered: Option<JobId>,
+    /// The client asked again and was refused, since what it asked for is not allowed any more.
+    pub turned_away: bool,
     /// Between a send's begin and its record something went wrong.
     pub excuse: bool,
     /// Something said no for good, the account lost its draft scopes before a draft was made, or all tries are used up.
@@ -376,11 +386,13 @@ impl World {
             messages: Vec::new(),
             drafts: BTreeSet::new(),
             changes: BTreeSet::new(),
+            change_deleted: false,
             late: Vec::new(),
             outbox: BTreeSet::new(),
             delivered: 0,
             numbers: 0,
             answered: None,
+            turned_away: false,
             excuse: false,
             refused: false,
             mishaps: 0,
@@ -607,8 +619,8 @@ impl State {
     /// What may happen to the current task, as a set of bits.
     pub fn twists(&self) -> u32 {
         use Twist::{
-            Approve, Cancel, Crash, Downgrade, DraftDeleted, DraftOnly, Expire, Fault, Flush, Forbidden, Freeze,
-            GateShut, Late, Lost, NoToken, Overlap, RateLimited, Reject, Slow, Sweep, Switch, Unauthorized,
+            Approve, Cancel, ChangeDeleted, Crash, Downgrade, DraftDeleted, DraftOnly, Expire, Fault, Flush, Forbidden,
+            Freeze, GateShut, Late, Lost, NoToken, Overlap, RateLimited, Reject, Slow, Sweep, Switch, Unauthorized,
         };
         let task = &self.tasks[self.current];
         let Some((site, phase)) = task.at else { return 0 };
@@ -632,6 +644,8 @@ impl State {
         add(GateShut, site == Site::Rollout && task.kind == Kind::Worker && !self.gate_shut);
         let is_prepared = self.job().is_some_and(|job| job.state == JobState::Prepared);
         add(DraftDeleted, is_prepared && !self.drafts.is_empty() && !self.draft_deleted);
+        let is_asked = matches!(site, Site::Connection | Site::Perform | Site::Compare);
+        add(ChangeDeleted, is_asked && !self.changes.is_empty() && !self.change_deleted);
         let is_held = self.job().is_some_and(Job::is_held);
         for twist in [Approve, Reject] {
             add(twist, is_held && alive < 3);
@@ -652,7 +666,7 @@ impl State {
             Twist::Crash | Twist::Late => true,
             Twist::Fault => at_record,
             // The lease ended, so another worker may take the job over before this one writes what it did, or did not do.
-            Twist::Overlap => at_record && self.job().is_some_and(|job| lease_has_ended(job, self.now)),
+            Twist::Overlap | Twist::Switch => at_record && self.job().is_some_and(|job| lease_has_ended(job, self.now)),
             _ => false,
         };
         self.excuse |= disturbs && task.sending;

@@ -70,8 +70,8 @@ impl Seen {
     }
 }
 
-/// What becomes of a job, by the first letter of its client_request_id: where all kinds are mixed, one in five is held,
-/// one goes later, and one ends with its draft.
+/// What becomes of a job, by the first letter of its client_request_id: one in five is an event; where all kinds are mixed,
+/// one is held, one goes later, and one ends with its draft.
 pub fn kind(key: &str) -> char {
     key.chars().next().unwrap_or_default()
 }
@@ -81,11 +81,21 @@ pub fn is_rejected(key: &str) -> bool {
     key.bytes().last().is_some_and(|last| last % 3 == 0)
 }
 
-/// Asks for a mail until it is accepted.
+/// Asks for a mail or an event until it is accepted.
 pub async fn submit(world: &World, url: &str, told: &Told, key: &str, outlook: bool) {
-    let (provider, action) = if outlook { ("microsoft", "outlook.send") } else { ("google", "gmail.send") };
+    let (provider, action) = match (kind(key), outlook) {
+        ('e', false) => ("google", "calendar.create_event"),
+        ('e', true) => ("microsoft", "outlook.create_event"),
+        (_, false) => ("google", "gmail.send"),
+        (_, true) => ("microsoft", "outlook.send"),
+    };
     let to = if kind(key) == 'h' { "john@example.org" } else { "john@example.com" };
-    let params = json!({ "to": to, "subject": "Thanks", "text": format!("job:{key}") });
+    let params = if kind(key) == 'e' {
+        json!({ "title": "Thanks", "start": "2026-12-01T10:00", "minutes": 30, "time_zone": "Europe/Berlin",
+                "attendees": to, "text": format!("job:{key}") })
+    } else {
+        json!({ "to": to, "subject": "Thanks", "text": format!("job:{key}") })
+    };
     let action = json!({ "provider": provider, "action": action, "params": params, "client_request_id": key });
     let mut body = json!({ "actions": [action], "actor_id": "ana@example.com" });
     if let Some(send_at) = told.later.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
@@ -113,7 +123,7 @@ pub async fn submit(world: &World, url: &str, told: &Told, key: &str, outlook: b
     }
 }
 
-/// Asks for mails, one after the other, at least so many and until `enough`; one in five twice at once.
+/// Asks for mails and events, one after the other, at least so many and until `enough`; one in five twice at once.
 pub async fn feed(
     world: &Arc<World>,
     told: &Arc<Told>,
@@ -132,6 +142,7 @@ pub async fn feed(
             (Some(_), 0, _) => 'h',
             (Some(_), 1, _) => 'l',
             (Some(_), 2, Scope::Draft) => 'd',
+            (_, 3, _) => 'e',
             _ => 'k',
         };
         let key = format!("{kind}{number}");

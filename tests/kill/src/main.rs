@@ -9,7 +9,6 @@ mod client;
 mod flushed;
 mod identical;
 mod killed;
-mod listener;
 mod process;
 mod stage;
 mod stopped;
@@ -82,7 +81,7 @@ async fn main() -> ExitCode {
     }
     let sum = |of: fn(&Row) -> usize| rows.iter().map(of).sum::<usize>();
     println!(
-        "\n{} jobs: {} completed, {} in error, {} unknown; {} mails delivered, {} twice, {} jobs lost.",
+        "\n{} jobs: {} completed, {} in error, {} unknown; {} mails and events delivered, {} twice, {} jobs lost.",
         sum(|row| row.jobs),
         sum(|row| row.completed),
         sum(|row| row.error),
@@ -258,7 +257,8 @@ impl Run {
     fn stop_round(&self, queue: QueueKind, scope: Scope, again: u64) -> Round {
         let mut round = self.round("stop", queue, scope, again, 20);
         let on_the_way = |point: &Point| {
-            let rare = ["ledger.save.failed", "ledger.save.unknown", "ledger.save.queued", "queue.send"];
+            let rare =
+                ["ledger.save.failed", "ledger.save.unknown", "ledger.save.queued", "queue.send", "call.compare"];
             let idle = ["ledger.overdue_jobs", "ledger.erase_expired"];
             let call = point.call.as_str();
             !rare.contains(&call) && !idle.contains(&call) && point.to_string() != "queue.receive:before"

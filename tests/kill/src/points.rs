@@ -14,6 +14,7 @@ pub const WORKER: &[&str] = &[
     "ledger.save.prepared",
     "ledger.save.sending",
     "call.send",
+    "call.compare",
     "ledger.save.completed",
     "ledger.save.failed",
     "ledger.save.unknown",

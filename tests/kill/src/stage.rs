@@ -103,18 +103,20 @@ impl Stage {
         }
     }
 
-    /// Makes the mail providers answer so that a worker comes to this point.
+    /// Makes the providers answer so that a worker comes to this point.
     pub fn provoke(&self, point: &Point) {
         use crate::world::Scope;
         use fakes::Fault::{AcceptThenClose, TooManyRequests, Unauthorized};
         // A refused token ends a job before anything was sent for certain only where its first request is.
-        let first = match self.world.scope {
-            Scope::Send => ["gmail.messages.send", "graph.sendMail"],
-            Scope::Draft => ["gmail.drafts.create", "graph.messages.create"],
+        let first = match (point.call.as_str(), self.world.scope) {
+            // What an event came to is looked at where its answer was lost.
+            ("call.compare", _) => ["calendar.events.insert", "graph.events.create"],
+            (_, Scope::Send) => ["gmail.messages.send", "graph.sendMail"],
+            (_, Scope::Draft) => ["gmail.drafts.create", "graph.messages.create"],
         };
         let faults = match point.call.as_str() {
             "ledger.save.failed" => vec![Unauthorized, Unauthorized],
-            "ledger.save.unknown" => vec![AcceptThenClose],
+            "ledger.save.unknown" | "call.compare" => vec![AcceptThenClose],
             "ledger.save.queued" | "queue.send" => vec![TooManyRequests { retry_after_s: Some(1) }],
             _ => return,
         };

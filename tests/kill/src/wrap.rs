@@ -8,8 +8,8 @@ use engine::{
     Parts,
     catalogue::Catalogue,
     ports::{
-        Access, Action, ActionSpec, CacheError, Call, Claims, Contents, Decision, Delivery, Done, Held, Insert,
-        JobCache, JobFilter, Jobs, LedgerError, ParamAddress, ProviderError, Queue, QueueError, QueuedMessage,
+        Access, Action, ActionSpec, CacheError, Call, Claims, Comparison, Contents, Decision, Delivery, Done, Held,
+        Insert, JobCache, JobFilter, Jobs, LedgerError, ParamAddress, ProviderError, Queue, QueueError, QueuedMessage,
         RateLimit, RenderContext, RenderError, Rendered, RolloutCache, Save, Upkeep,
     },
 };
@@ -101,8 +101,9 @@ impl Jobs for Trapped<Arc<dyn Jobs>> {
         &self,
         workspace: &WorkspaceId,
         content: &ContentHash,
+        now: Timestamp,
     ) -> Result<Option<Job>, LedgerError> {
-        self.inner.last_with_content(workspace, content).await
+        self.inner.last_with_content(workspace, content, now).await
     }
 
     async fn void_leases(&self, now: Timestamp) -> Result<u64, LedgerError> {
@@ -191,7 +192,7 @@ impl Action for Trapped<Arc<dyn Action>> {
         self.inner.spec()
     }
 
-    fn params_schema(&self) -> Value {
+    fn params_schema(&self) -> &Value {
         self.inner.params_schema()
     }
 
@@ -235,5 +236,9 @@ impl Call for Trapped<Box<dyn Call>> {
         draft: Option<&Evidence>,
     ) -> Result<Done, ProviderError> {
         self.around("call.send", self.inner.perform(rendered, access, draft)).await
+    }
+
+    async fn compare(&self, rendered: &Rendered, access: &Access) -> Result<Comparison, ProviderError> {
+        self.around("call.compare", self.inner.compare(rendered, access)).await
     }
 }

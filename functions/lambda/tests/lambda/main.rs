@@ -122,7 +122,7 @@ fn a_handler_that_is_not_there_is_said() {
 
 #[tokio::test]
 async fn every_function_of_the_api_has_a_handler() {
-    for handler in ["plan2", "execute", "jobs", "connect", "metrics"] {
+    for handler in ["plan2", "execute", "jobs", "connect", "mcp", "metrics"] {
         let mut function = Function::start(handler, &nowhere()).await;
         let (status, body) = ask(&mut function, request("GET", "$default", "/nothing", None, None)).await;
         assert_eq!((status, &body["code"]), (404, &json!("not-found")), "{handler}");

@@ -8,6 +8,7 @@ use std::{
 
 use adapters::api::Api;
 use clap::Args;
+use domain::JobId;
 use serde_json::json;
 
 use super::{NOT_DONE, Output, WRONG, print, say};
@@ -16,7 +17,7 @@ use super::{NOT_DONE, Output, WRONG, print, say};
 #[derive(Args)]
 pub struct Decide {
     /// The job's id, as `jobs --waiting approval` lists it.
-    job_id: String,
+    job_id: JobId,
     /// Do not ask. Without a terminal this is required.
     #[arg(long)]
     yes: bool,
@@ -25,10 +26,11 @@ pub struct Decide {
 }
 
 impl Decide {
-    /// Shows the job, asks, and decides. The decision is about the hash that was read before the content: if the job is
-    /// another one by then, the server refuses it.
+    /// Shows the job, asks, and decides. The decision is about the hash that was read before the content: if the job
+    /// has changed since, the server refuses the decision.
     pub async fn run(self, api: &Api, what: &str) -> Result<ExitCode, Box<dyn Error>> {
         let Self { job_id, yes, how } = self;
+        let job_id = job_id.to_string();
         if !yes && !io::stdin().is_terminal() {
             eprintln!("orchestrator: {what} asks at a terminal, and there is none; add --yes to go on without");
             return Ok(ExitCode::from(WRONG));
@@ -37,7 +39,7 @@ impl Decide {
         if job["waiting_for"] == "approval" {
             let content = api.get(&["ai", "jobs", &job_id, "content"], &[]).await?;
             print::held(&mut io::stderr(), &job, &content)?;
-            if !yes && !is_yes(what, &mut io::stdin().lock(), &mut io::stderr())? {
+            if !yes && !is_yes(&format!("{} it?", capital(what)), &mut io::stdin().lock(), &mut io::stderr())? {
                 eprintln!("Nothing was done.");
                 return Ok(ExitCode::from(NOT_DONE));
             }
@@ -45,16 +47,19 @@ impl Decide {
         // Of a job that is not held, the server says so.
         let decision = json!({ "payload_sha256": job["payload_sha256"] });
         let job = api.post(&["ai", "jobs", &job_id, what], &decision).await?;
-        say(how, &job, |out| print::job_line(out, &job))?;
+        say(how, &job, |out, reader| print::job_line(out, reader, &job))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+}
+
 /// Asks once. Everything but a yes is a no.
-fn is_yes(what: &str, input: &mut dyn BufRead, out: &mut dyn Write) -> io::Result<bool> {
-    let mut first = what.chars();
-    let verb: String = first.next().into_iter().flat_map(char::to_uppercase).chain(first).collect();
-    write!(out, "{verb} it? [y/N] ")?;
+pub fn is_yes(question: &str, input: &mut dyn BufRead, out: &mut dyn Write) -> io::Result<bool> {
+    write!(out, "{question} [y/N] ")?;
     out.flush()?;
     let mut line = String::new();
     input.read_line(&mut line)?;
@@ -71,8 +76,8 @@ mod tests {
             [("y\n", true), ("YES\n", true), ("n\n", false), ("\n", false), ("", false), ("yep\n", false)]
         {
             let mut out = Vec::new();
-            assert_eq!(is_yes("approve", &mut line.as_bytes(), &mut out).unwrap(), yes, "{line:?}");
-            assert_eq!(out, b"Approve it? [y/N] ");
+            assert_eq!(is_yes("Send?", &mut line.as_bytes(), &mut out).unwrap(), yes, "{line:?}");
+            assert_eq!(out, b"Send? [y/N] ");
         }
     }
 }

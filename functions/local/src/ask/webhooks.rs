@@ -50,11 +50,15 @@ pub async fn run(api: &Api, command: Webhooks) -> Result<ExitCode, Box<dyn Error
     match command {
         Webhooks::Add { url, events, how } => {
             let new = api.post(&["webhooks"], &json!({ "url": url, "events": events })).await?;
-            say(how, &new, |out| print::new_webhook(out, &new))?;
+            say(how, &new, |out, reader| print::new_webhook(out, reader, &new))?;
         }
         Webhooks::List { how } => {
             let endpoints = api.get(&["webhooks"], &[]).await?;
-            say(how, &endpoints, |out| print::webhooks(out, list(&endpoints["data"])))?;
+            let listed = list(&endpoints["data"]);
+            if listed.is_empty() && !how.json {
+                eprintln!("There are no webhook endpoints.");
+            }
+            say(how, &endpoints, |out, reader| print::webhooks(out, reader, listed))?;
         }
         Webhooks::Remove { id } => {
             api.delete(&["webhooks", &id]).await?;
@@ -67,7 +71,7 @@ pub async fn run(api: &Api, command: Webhooks) -> Result<ExitCode, Box<dyn Error
                 Ok(delivery) => delivery?,
                 Err(_) => return Err("the test was not sent yet; is a worker running?".into()),
             };
-            say(how, &delivery, |out| print::delivery(out, &delivery))?;
+            say(how, &delivery, |out, _| print::delivery(out, &delivery))?;
             return Ok(ExitCode::from(if delivery["status"] == "delivered" { 0 } else { FAILED }));
         }
     }

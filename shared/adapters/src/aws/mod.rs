@@ -23,7 +23,7 @@ use aws_sdk_dynamodb::{
 use aws_types::{SdkConfig, sdk_config::Builder};
 pub use bedrock::BedrockKeys;
 pub use queue::SqsQueue;
-pub use records::DynamoLedger;
+pub use records::{DynamoLedger, pack, unpack};
 pub use secrets::SecretsManager;
 use tokio::sync::OnceCell;
 pub use vault::KmsVault;

@@ -21,6 +21,7 @@ use calls::Search;
 use engine::ports::{Clock, Ids, LedgerError};
 use futures_util::future::{try_join, try_join_all};
 use items::{Item, Name, SHARDS};
+pub use items::{pack, unpack};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
@@ -46,14 +47,14 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | attribute | of |
 /// | --- | --- |
 /// | `pk`, `sk` | every record: its partition and kind |
-/// | `body` | every record. If it has over 380,000 bytes, `parts` is the number of its items: the further ones have `<sk>#1` to `#9`, and the same transaction writes all |
+/// | `body` | every record: from 512 bytes on deflated, as binary ([`pack`]). If it has over 380,000 bytes, it is not, and `parts` is the number of its items: the further ones have `<sk>#1` to `#9`, and the same transaction writes all |
 /// | `version` | a record with versions |
 /// | `list_pk`, `list_sk` | a record in a list: the list and the place in it |
 /// | `status_pk` | a record in a list with a status: `<list>#<status>` |
 /// | `open_pk`, `due_at` | a record that is due: `OPEN#<0 to 15>`, by a hash of its partition; of another kind than a job's, `OPEN#<kind>#<0 to 15>`; not before this time |
 /// | `due` | the same: when it is due |
 /// | `waits_since` | a record that waits |
-/// | `waits_pk` | a record that waits for a person: `HELD`. Its `waits_since` is the time since when |
+/// | `waits_pk` | a record with a name: the name. Its `waits_since` is the time of the name |
 /// | `expires_micros`, `expires_at` | a record that expires |
 ///
 /// An entry of the audit lies in its list, and so needs no index: `pk` is `<list>#<0 to 15>`, by a hash of its place, and
@@ -65,9 +66,9 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | index (keys only) | keys | for |
 /// | --- | --- | --- |
 /// | `by_workspace` | `list_pk`, `list_sk` | lists. A change of a record does not touch it |
-/// | `by_status` | `status_pk`, `list_sk` | lists of one status |
+/// | `by_status` | `status_pk`, `list_sk` | lists of one status; completed jobs have none |
 /// | `open_jobs` | `open_pk`, `due_at` | due records, and the record that waits longest, over 16 partitions. A claim and the steps to the end do not touch it |
-/// | `waiting_jobs` | `waits_pk`, `waits_since` | the records that wait for people |
+/// | `waiting_jobs` | `waits_pk`, `waits_since` | records by name: jobs that wait for people, and those that were the last with a content |
 ///
 /// An index lags by some milliseconds. That is harmless: it only names records, which are read consistently from the
 /// table and skipped if they no longer fit. A record that the index does not name yet appears a moment later, and in the
@@ -84,7 +85,8 @@ pub type DynamoLedger = RecordLedger<DynamoRecords>;
 /// | list | 1 Query and 1 BatchGetItem for every 100; of the audit 16 Queries more, at once |
 /// | due records | 16 Queries at once, then 1 BatchGetItem for every 100 of each |
 /// | the record that waits longest | 16 Queries at once, and 1 BatchGetItem for each that names records |
-/// | records that wait for people | 1 Query |
+/// | how many records have a name | 1 Query |
+/// | the latest of a name | 1 Query, and 1 GetItem or BatchGetItem if there is one |
 /// | count | 1 Query for each list, at once |
 /// | scan | 1 Scan for every 20 items, which only a change of the sealing key asks for |
 ///
@@ -135,11 +137,14 @@ impl Records for DynamoRecords {
         // How many items each record has that is to expire. DynamoDB tells it when it refuses another number.
         let mut parts = vec![1; writes.len()];
         loop {
-            let linked = chain::link(&entries, number, &heads)?;
+            let mut moved = heads.clone();
+            let linked = chain::link(&entries, number, &mut moved).into_iter().map(|entry| (entry, If::Free));
+            let linked = linked.chain(chain::moved(&heads, &moved, number)?);
+            let linked: Vec<_> = linked.map(|(record, condition)| Write::Put(record, condition)).collect();
             let mut actions = Vec::with_capacity(writes.len() + linked.len());
             let mut owners = Vec::with_capacity(actions.capacity());
             for (place, write) in writes.iter().chain(&linked).enumerate() {
-                actions.extend(self.actions(write, parts.get(place).copied().unwrap_or(1))?);
+                actions.extend(self.actions(write, parts.get(place).copied().unwrap_or(1)).await?);
                 owners.resize(actions.len(), place);
             }
             let refused = self.write_together(&actions).await?;
@@ -152,7 +157,8 @@ impl Records for DynamoRecords {
                 if let Some(place) = place.checked_sub(writes.len() + entries.len()) {
                     // Another process has added an entry to the chain.
                     let moved = chain::lists(&entries).into_iter().nth(place).map(str::to_owned);
-                    heads.extend(moved.zip(Some(self.found(Some(&there)).await?)));
+                    let head = chain::Head::read(self.found(Some(&there)).await?.as_ref())?;
+                    heads.extend(moved.map(|list| (list, head)));
                     continue;
                 }
                 if let Some(place) = place.checked_sub(writes.len()) {
@@ -173,7 +179,8 @@ impl Records for DynamoRecords {
     }
 
     async fn list(&self, list: List, before: String, limit: usize) -> Result<Vec<Found>, LedgerError> {
-        let named = self.list_by_index(&list, &before, limit);
+        let search = Search::list(&list, &before);
+        let named = self.by_index(&search, limit);
         if !list.holds_its_records() {
             return named.await;
         }
@@ -228,10 +235,14 @@ impl Records for DynamoRecords {
         Ok(self.open("JOB", Timestamp::MAX, 1, waits_since).await?.into_iter().min())
     }
 
-    async fn held(&self, at_most: usize) -> Result<(usize, Option<Timestamp>), LedgerError> {
-        let entries = self.first_of(&Search::for_people(), at_most).await?;
-        let since = entries.first().map(|entry| items::time(entry, "waits_since")).transpose()?;
-        Ok((entries.len(), since))
+    async fn named(&self, name: &'static str, at_most: usize) -> Result<(usize, Option<Timestamp>), LedgerError> {
+        let entries = self.first_of(&Search::named(name, true), at_most).await?;
+        let earliest = entries.first().map(|entry| items::time(entry, "waits_since")).transpose()?;
+        Ok((entries.len(), earliest))
+    }
+
+    async fn latest(&self, name: String) -> Result<Option<Found>, LedgerError> {
+        Ok(self.by_index(&Search::named(&name, false), 1).await?.pop())
     }
 
     /// Nothing to do: DynamoDB deletes what has expired.
@@ -271,13 +282,12 @@ impl DynamoRecords {
             let records = there.as_ref().map(|there| records(there)).transpose()?.unwrap_or_default();
             writes.extend(records.into_iter().map(|record| Write::Put(record, If::Any)));
         }
-        Ok(lists.into_iter().zip(found).collect())
+        lists.into_iter().zip(found).map(|(list, found)| Ok((list, chain::Head::read(found.as_ref())?))).collect()
     }
 
-    /// A list by its index.
-    async fn list_by_index(&self, list: &List, before: &str, limit: usize) -> Result<Vec<Found>, LedgerError> {
-        let search = Search::list(list, before);
-        let query = self.query(&search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await;
+    /// The records that an index names, up to `limit`.
+    async fn by_index(&self, search: &Search, limit: usize) -> Result<Vec<Found>, LedgerError> {
+        let query = self.query(search, limit.clamp(LEAST_PAGE, MOST_PAGE)).await;
         let mut pages = query.into_paginator().send();
         let mut listed = Vec::new();
         while listed.len() < limit
@@ -355,21 +365,28 @@ impl DynamoRecords {
     }
 
     /// A write as actions of a transaction. A record that is to expire has this many items.
-    fn actions(&self, write: &Write, parts: usize) -> Result<Vec<TransactWriteItem>, LedgerError> {
+    async fn actions(&self, write: &Write, parts: usize) -> Result<Vec<TransactWriteItem>, LedgerError> {
         Ok(match write {
             Write::Put(record, condition) => {
                 let conditions = iter::once(condition).chain(iter::repeat(&If::Any));
                 items::of(record)?.into_iter().zip(conditions).map(|(item, when)| self.put(item, when)).collect()
             }
             Write::Delete(key, condition) => vec![self.delete(key, condition)],
-            // What it asks for is written in its stead.
+            // The derived records are written instead.
             Write::Derived(..) => Vec::new(),
             Write::Expire(key, end) => (0..parts).map(|part| self.expire(key, part, parts, *end)).collect(),
             Write::Body(key, bodies) => {
-                let [before, body] = bodies.each_ref().map(|body| items::cut(body));
-                let (before, body) = (before?, body?);
+                let [before, body] = bodies.each_ref().map(|body| items::bodies(body));
+                let (mut before, body) = (before?, body?);
                 if before.len() != body.len() {
                     return Err(LedgerError::permanent("a body is replaced by one of another length"));
+                }
+                // An earlier version may have packed it otherwise.
+                let name = (key.partition.clone(), key.kind.to_owned());
+                if let Some(there) = self.items([name.clone()]).await?.get(&name)
+                    && items::body(there).is_ok_and(|there| there == bodies[0])
+                {
+                    before[0] = there["body"].clone();
                 }
                 let parts = before.into_iter().zip(body).enumerate();
                 parts.map(|(part, bodies)| self.replace(key, part, bodies)).collect()
@@ -382,7 +399,7 @@ impl DynamoRecords {
         // DynamoDB deletes the items of an expired record one by one.
         let alive = item.filter(|item| !item.is_empty() && items::is_alive(item, self.clock.now()));
         let Some(item) = alive else { return Ok(None) };
-        let mut body = items::string(item, "body")?.to_owned();
+        let mut body = items::body(item)?;
         let more = items::parts(item) - 1;
         if more > 0 {
             // There may be more, left by a longer record that has expired.

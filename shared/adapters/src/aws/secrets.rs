@@ -63,8 +63,8 @@ impl SecretsManager {
         }
     }
 
-    /// What to say of this secret if it has no value. Its value is not asked for, unless the process may not look it up:
-    /// one that tells may have no right to the value.
+    /// What to say if this secret has no value; none if it has one. It reads the secret's description, since this process may
+    /// have no right to the value. If the description cannot be read, it reads the value.
     pub async fn without_value(&self, name: &str) -> Option<String> {
         let (arn, _) = parts(name);
         let (known, now) = (arn.to_owned(), self.clock.now());

@@ -30,6 +30,8 @@ pub struct FolderLock {
     file: File,
 }
 
+/// The name of the ledger's file.
+pub(super) const LEDGER: &str = "ledger.db";
 /// The name of the lock's file.
 const LOCK: &str = "server.lock";
 /// How the names of our files begin; the last are those of a key that is being written.
@@ -54,6 +56,11 @@ impl FolderLock {
     pub fn set_keyless(&self, keyless: bool) -> io::Result<()> {
         self.file.set_len(0)?;
         if keyless { self.file.write_all_at(KEYLESS, 0) } else { Ok(()) }
+    }
+
+    /// Whether there is a ledger in a folder.
+    pub fn has_ledger(folder: &Path) -> bool {
+        folder.join(LEDGER).exists()
     }
 
     /// Whether a server without keys is running on a folder.

@@ -1,5 +1,6 @@
-//! Ledger, cache, token budget and queue in one process: a SQLite file, and memory.
+//! Ledger, cache, token budget and queue in one process: a SQLite file, and memory; and a made-up account.
 
+mod account;
 mod budget;
 mod cache;
 mod folder;
@@ -9,6 +10,7 @@ mod records;
 
 use std::time::Duration;
 
+pub use account::SandboxAccount;
 pub use budget::MemoryBudget;
 pub use cache::MemoryCache;
 pub use folder::{FolderError, FolderLock};

@@ -30,8 +30,8 @@ impl SqliteLedger {
     /// Opens `ledger.db` in a folder and migrates its schema. A missing folder or file is created for the owner only. A file
     /// of a later version of the program is refused.
     pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
-        let (writer, reader) = schema::open(folder)?;
-        Ok(Self { records: SqliteRecords { threads: Threads::start(writer, reader)?, clock }, queue: None })
+        let (writer, readers) = schema::open(folder)?;
+        Ok(Self { records: SqliteRecords { threads: Threads::start(writer, readers)?, clock }, queue: None })
     }
 }
 
@@ -39,29 +39,32 @@ impl SqliteLedger {
 const FOUND: &str = "SELECT body, version, expires_at, place FROM records";
 /// SQLite writes one after the other, so one chain is enough.
 const CHAIN: u8 = 0;
+/// What each request reads. These records are few and small, and so are in memory.
+const OF_EACH_REQUEST: [&str; 3] = ["KEY", "WORKSPACE", "CONNECTION"];
 
 impl Records for SqliteRecords {
     const SHARED: bool = false;
 
     async fn get(&self, keys: Vec<Key>, list: Option<String>) -> Result<Vec<Option<Found>>, LedgerError> {
         let now = self.clock.now().as_microsecond();
-        self.threads
-            .read(move |connection| keys.iter().map(|key| find(connection, key, list.as_deref(), now)).collect())
-            .await
+        let at_once = keys.iter().all(|key| OF_EACH_REQUEST.contains(&key.kind));
+        let read =
+            move |connection: &Connection| keys.iter().map(|key| find(connection, key, list.as_deref(), now)).collect();
+        if at_once { self.threads.read_here(read) } else { self.threads.read(read).await }
     }
 
     async fn write(&self, writes: Vec<Write>, entries: Vec<Record>) -> Result<Written, LedgerError> {
         let now = self.clock.now().as_microsecond();
         self.threads
-            .write(move |connection| {
+            .write(move |connection, heads| {
                 for write in &writes {
                     if let Some(refused) = refusal(connection, write, now)? {
                         return Ok(refused);
                     }
                 }
-                let linked = link(connection, &entries, now)?;
                 let derived = derive(connection, &writes, now)?;
-                writes.iter().chain(&derived).chain(&linked).try_for_each(|write| apply(connection, write, now))?;
+                writes.iter().chain(&derived).try_for_each(|write| apply(connection, write, now))?;
+                heads.add(connection, &entries, now)?;
                 Ok(Written::Done)
             })
             .await
@@ -118,15 +121,22 @@ impl Records for SqliteRecords {
         Ok(self.threads.all(query, [], |row| time(row.get(0)?)).await?.pop())
     }
 
-    async fn held(&self, at_most: usize) -> Result<(usize, Option<Timestamp>), LedgerError> {
-        let query = "SELECT held_since FROM records WHERE held_since IS NOT NULL ORDER BY held_since LIMIT ?1";
-        let held = self.threads.all(query, [whole(at_most)], |row| time(row.get(0)?)).await?;
-        Ok((held.len(), held.first().copied()))
+    async fn named(&self, name: &'static str, at_most: usize) -> Result<(usize, Option<Timestamp>), LedgerError> {
+        let query = "SELECT named_at FROM records WHERE name = ?1 ORDER BY named_at LIMIT ?2";
+        let times = self.threads.all(query, (name, whole(at_most)), |row| time(row.get(0)?)).await?;
+        Ok((times.len(), times.first().copied()))
+    }
+
+    async fn latest(&self, name: String) -> Result<Option<Found>, LedgerError> {
+        let query = format!(
+            "{FOUND} WHERE name = ?1 AND (expires_at IS NULL OR expires_at > ?2) ORDER BY named_at DESC LIMIT 1"
+        );
+        Ok(self.threads.all(query, (name, self.clock.now().as_microsecond()), found).await?.pop())
     }
 
     async fn erase_expired(&self, now: Timestamp) -> Result<(), LedgerError> {
         let delete = "DELETE FROM records WHERE expires_at <= ?1";
-        let erase = self.threads.write(move |connection| {
+        let erase = self.threads.write(move |connection, _| {
             connection.execute(delete, [now.as_microsecond()])?;
             Ok(Written::Done)
         });
@@ -137,7 +147,7 @@ impl Records for SqliteRecords {
 
     async fn ping(&self) -> Result<(), LedgerError> {
         self.threads.all("SELECT 1 FROM records LIMIT 1", [], |_| Ok(())).await?;
-        self.threads.write(|_| Ok(Written::Done)).await.map(drop)
+        self.threads.write(|_, _| Ok(Written::Done)).await.map(drop)
     }
 }
 
@@ -173,19 +183,39 @@ fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Wr
     Ok((!holds).then_some(Written::Refused(there)))
 }
 
-/// The writes that add entries to the chain of their list. No other write comes between the read of the head and them.
-fn link(connection: &Connection, entries: &[Record], now: i64) -> Result<Vec<Write>, Failure> {
-    let mut new = Vec::with_capacity(entries.len());
-    for entry in entries {
-        if find(connection, &entry.key, None, now)?.is_none() {
-            new.push(entry.clone());
+/// The heads of chains. A group of writes is one transaction, so it reads each head once, and writes it once at its end.
+#[derive(Clone, Default)]
+struct Heads {
+    /// As the group found them.
+    found: chain::Heads,
+    /// As its writes have left them so far.
+    left: chain::Heads,
+}
+
+impl Heads {
+    /// Adds entries to the chain of their list, without its head. An entry that is there already stays as it is.
+    fn add(&mut self, connection: &Connection, entries: &[Record], now: i64) -> Result<(), Failure> {
+        let mut new = Vec::with_capacity(entries.len());
+        for entry in entries {
+            new.extend(find(connection, &entry.key, None, now)?.is_none().then_some(entry));
         }
+        for list in chain::lists(new.iter().copied()) {
+            if !self.left.contains_key(list) {
+                let head = find(connection, &chain::head_key(list, CHAIN), None, now)?;
+                let head = chain::Head::read(head.as_ref()).map_err(Failure::new)?;
+                self.found.insert(list.to_owned(), head.clone());
+                self.left.insert(list.to_owned(), head);
+            }
+        }
+        let linked = chain::link(new, CHAIN, &mut self.left);
+        linked.iter().try_for_each(|entry| put(connection, entry, &If::Free))
     }
-    let mut heads = chain::Heads::new();
-    for list in chain::lists(&new) {
-        heads.insert(list.to_owned(), find(connection, &chain::head_key(list, CHAIN), None, now)?);
+
+    /// Writes the heads that were moved.
+    fn write(&self, connection: &Connection) -> Result<(), Failure> {
+        let moved = chain::moved(&self.found, &self.left, CHAIN).map_err(Failure::new)?;
+        moved.iter().try_for_each(|(head, condition)| put(connection, head, condition))
     }
-    chain::link(&new, CHAIN, &heads).map_err(Failure::new)
 }
 
 /// The writes that other records ask for, as they are now.
@@ -202,35 +232,40 @@ fn derive(connection: &Connection, writes: &[Write], now: i64) -> Result<Vec<Wri
     Ok(derived)
 }
 
+fn put(connection: &Connection, record: &Record, condition: &If) -> Result<(), Failure> {
+    let Record { key, body, version, expires_at, list, due_at, waits_since, name, .. } = record;
+    let values = params![
+        key.partition,
+        key.kind,
+        body,
+        version,
+        expires_at.map(Timestamp::as_microsecond),
+        list.as_ref().and_then(|(list, _)| list.status),
+        due_at.map(Timestamp::as_microsecond),
+        waits_since.map(Timestamp::as_microsecond),
+        list.as_ref().map(|(list, _)| &list.name),
+        list.as_ref().map(|(_, place)| place),
+        name.as_ref().map(|(name, _)| name),
+        name.as_ref().map(|(_, time)| time.as_microsecond()),
+    ];
+    // Another version mostly keeps its row and its place, so that it changes only the indexes that it has to.
+    let update =
+        "UPDATE records SET body = ?3, version = ?4, expires_at = ?5, status = ?6, due_at = ?7, waits_since = ?8,
+             name = ?11, named_at = ?12
+         WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10";
+    let insert = "INSERT OR REPLACE INTO records
+             (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place, name, named_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    let keeps_place = matches!(condition, If::Version(_)) && connection.prepare_cached(update)?.execute(values)? > 0;
+    if !keeps_place {
+        connection.prepare_cached(insert)?.execute(values)?;
+    }
+    Ok(())
+}
+
 fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure> {
     match write {
-        Write::Put(Record { key, body, version, expires_at, list, due_at, waits_since, held_since, .. }, condition) => {
-            let values = params![
-                key.partition,
-                key.kind,
-                body,
-                version,
-                expires_at.map(Timestamp::as_microsecond),
-                list.as_ref().and_then(|(list, _)| list.status),
-                due_at.map(Timestamp::as_microsecond),
-                waits_since.map(Timestamp::as_microsecond),
-                list.as_ref().map(|(list, _)| &list.name),
-                list.as_ref().map(|(_, place)| place),
-                held_since.map(Timestamp::as_microsecond),
-            ];
-            // Another version mostly keeps its row and its place, so that it changes only the indexes that it has to.
-            let update = "UPDATE records SET body = ?3, version = ?4, expires_at = ?5, status = ?6, due_at = ?7, waits_since = ?8,
-                 held_since = ?11
-                 WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10";
-            let insert = "INSERT OR REPLACE INTO records
-                     (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place, held_since)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-            let keeps_place =
-                matches!(condition, If::Version(_)) && connection.prepare_cached(update)?.execute(values)? > 0;
-            if !keeps_place {
-                connection.prepare_cached(insert)?.execute(values)?;
-            }
-        }
+        Write::Put(record, condition) => put(connection, record, condition)?,
         Write::Delete(key, _) => {
             let delete = "DELETE FROM records WHERE partition = ?1 AND kind = ?2";
             connection.prepare_cached(delete)?.execute(params![key.partition, key.kind])?;
@@ -242,7 +277,7 @@ fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure
             let end = end.map(Timestamp::as_microsecond);
             connection.prepare_cached(expire)?.execute(params![key.partition, key.kind, end, now])?;
         }
-        // What it asks for is written in its stead.
+        // The derived records are written instead.
         Write::Derived(..) => {}
         Write::Body(key, [_, body]) => {
             let update = "UPDATE records SET body = ?3 WHERE partition = ?1 AND kind = ?2";

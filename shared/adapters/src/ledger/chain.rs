@@ -8,7 +8,7 @@
 //! The text of an entry ends with its [`AuditLink`]; the hash is that of the text without the hash.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     mem,
 };
 
@@ -19,7 +19,7 @@ use engine::ports::LedgerError;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{END, Found, If, Key, List, Record, Records, Write, audit_list, json, key, place, read};
+use super::{END, Found, If, Key, List, Record, Records, audit_list, json, key, place, read};
 
 /// How many chains a list has where several processes write.
 pub(crate) const CHAINS: u8 = 16;
@@ -33,36 +33,38 @@ const AT_ONCE: usize = 100;
 const UPGRADE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The head of a chain: its last entry.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Head {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
     sequence: u64,
     place: String,
     hash: String,
 }
 
-/// The records of heads, by the name of their list.
-pub(crate) type Heads = HashMap<String, Option<Found>>;
+impl Head {
+    /// The head in a record.
+    pub(crate) fn read(found: Option<&Found>) -> Result<Option<Self>, LedgerError> {
+        found.map(read).transpose()
+    }
+}
+
+/// Heads, by the name of their list; none where a chain has not begun.
+pub(crate) type Heads = BTreeMap<String, Option<Head>>;
 
 /// The names of the lists that these entries are for, each once.
-pub(crate) fn lists(entries: &[Record]) -> BTreeSet<&str> {
-    entries.iter().filter_map(|entry| Some(entry.list.as_ref()?.0.name.as_str())).collect()
+pub(crate) fn lists<'e>(entries: impl IntoIterator<Item = &'e Record>) -> BTreeSet<&'e str> {
+    entries.into_iter().filter_map(|entry| Some(entry.list.as_ref()?.0.name.as_str())).collect()
 }
 
 pub(crate) fn head_key(list: &str, chain: u8) -> Key {
     key(format!("CHAIN#{list}#{chain}"), "CHAIN")
 }
 
-/// The writes that add these entries to a chain of their lists: first one write an entry, then the heads in the order of
-/// [`lists`].
-pub(crate) fn link(entries: &[Record], chain: u8, heads: &Heads) -> Result<Vec<Write>, LedgerError> {
-    let mut writes = Vec::with_capacity(entries.len() + 1);
-    let mut ends: BTreeMap<&str, Option<Head>> = BTreeMap::new();
-    for name in lists(entries) {
-        ends.insert(name, heads.get(name).and_then(Option::as_ref).map(read).transpose()?);
-    }
+/// The records of these entries with their links to a chain of their lists, whose heads they move.
+pub(crate) fn link<'e>(entries: impl IntoIterator<Item = &'e Record>, chain: u8, heads: &mut Heads) -> Vec<Record> {
+    let mut linked = Vec::new();
     for entry in entries {
         let Some((list, place)) = &entry.list else { continue };
-        let previous = ends.get(list.name.as_str()).and_then(Option::as_ref);
+        let previous = heads.get(&list.name).and_then(Option::as_ref);
         let sequence = previous.map_or(1, |previous| previous.sequence + 1);
         let fields = entry.body.strip_suffix('}').unwrap_or(&entry.body);
         let before =
@@ -70,21 +72,24 @@ pub(crate) fn link(entries: &[Record], chain: u8, heads: &Heads) -> Result<Vec<W
         let text = format!(r#"{fields},"chain":{chain},"sequence":{sequence}{}"#, before.unwrap_or_default());
         let hash = hash(&text);
         let body = format!(r#"{text},"hash":"{hash}"}}"#);
-        writes.push(Write::Put(Record { body, ..entry.clone() }, If::Free));
-        ends.insert(&list.name, Some(Head { sequence, place: place.clone(), hash }));
+        linked.push(Record { body, ..entry.clone() });
+        heads.insert(list.name.clone(), Some(Head { sequence, place: place.clone(), hash }));
     }
-    for (name, head) in ends {
-        let Some(head) = head else { continue };
-        let mut record = Record::new(head_key(name, chain), json(&head)?);
+    linked
+}
+
+/// The records of the heads that were moved, each with its precondition, in the order of the names of their lists.
+pub(crate) fn moved(from: &Heads, to: &Heads, chain: u8) -> Result<Vec<(Record, If)>, LedgerError> {
+    let mut records = Vec::new();
+    for (name, head) in to {
+        let before = from.get(name).and_then(Option::as_ref);
+        let Some(head) = head.as_ref().filter(|head| Some(*head) != before) else { continue };
+        let mut record = Record::new(head_key(name, chain), json(head)?);
         record.version = Some(head.sequence.to_string());
         record.list = Some((List { name: HEADS.to_owned(), status: None }, format!("{name}#{chain}")));
-        let condition = match heads.get(name).and_then(Option::as_ref) {
-            None => If::Free,
-            Some(there) => If::Version(there.version.clone().unwrap_or_default()),
-        };
-        writes.push(Write::Put(record, condition));
+        records.push((record, before.map_or(If::Free, |before| If::Version(before.sequence.to_string()))));
     }
-    Ok(writes)
+    Ok(records)
 }
 
 /// The hash of an entry whose text lacks its hash and its last brace.

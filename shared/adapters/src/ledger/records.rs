@@ -57,8 +57,16 @@ pub trait Records: Send + Sync {
     /// The earliest [`Record::waits_since`]. It may be some moments behind.
     fn waiting_since(&self) -> impl Future<Output = Result<Option<Timestamp>, LedgerError>> + Send;
 
-    /// How many records have a [`Record::held_since`], counted to `at_most`, and the earliest. It may be some moments behind.
-    fn held(&self, at_most: usize) -> impl Future<Output = Result<(usize, Option<Timestamp>), LedgerError>> + Send;
+    /// How many records have this [`Record::name`], counted to `at_most`, and the earliest time. It may be some moments
+    /// behind.
+    fn named(
+        &self,
+        name: &'static str,
+        at_most: usize,
+    ) -> impl Future<Output = Result<(usize, Option<Timestamp>), LedgerError>> + Send;
+
+    /// The record of this [`Record::name`] with the latest time. It may be some moments behind.
+    fn latest(&self, name: String) -> impl Future<Output = Result<Option<Found>, LedgerError>> + Send;
 
     /// Erases expired records, unless the store does so itself.
     fn erase_expired(&self, now: Timestamp) -> impl Future<Output = Result<(), LedgerError>> + Send;
@@ -96,8 +104,8 @@ pub struct Record {
     pub due_from: Option<Timestamp>,
     /// Since when it waits to be taken.
     pub waits_since: Option<Timestamp>,
-    /// Since when it waits for a person; then it does not wait to be taken.
-    pub held_since: Option<Timestamp>,
+    /// A name that it may share with others, and its time among them. A record with a name does not wait to be taken.
+    pub name: Option<(String, Timestamp)>,
 }
 
 impl Record {
@@ -118,7 +126,7 @@ impl Record {
             due_at: None,
             due_from: None,
             waits_since: None,
-            held_since: None,
+            name: None,
         }
     }
 }

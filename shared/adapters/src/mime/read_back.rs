@@ -1,8 +1,8 @@
 //! The check before a send: another library must read the same mail in the rendered text.
 
-use domain::{Address, Mail};
+use domain::{Address, Mail, MessageId};
 use engine::ports::{RenderContext, RenderError};
-use mail_parser::{Addr, Message, MessageParser, MessagePart, PartType};
+use mail_parser::{Addr, HeaderValue, Message, MessageParser, MessagePart, PartType};
 
 use super::message_id;
 
@@ -44,7 +44,14 @@ pub(super) fn check(
     )?;
     let id = context.id.as_deref().map(|id| message_id(id, context.from.as_ref())).transpose()?;
     must(message.message_id() == id.as_deref(), "message id")?;
+    must(same_ids(mail.in_reply_to.as_slice(), message.in_reply_to()), "in_reply_to")?;
+    must(same_ids(mail.referenced(), message.references()), "references")?;
     must(same_bodies(&message, text, html), "body")
+}
+
+fn same_ids(wanted: &[MessageId], found: &HeaderValue<'_>) -> bool {
+    let found = found.as_text_list().unwrap_or_default();
+    found.iter().map(AsRef::as_ref).eq(wanted.iter().map(MessageId::bare))
 }
 
 fn same_addresses(wanted: &[Address], found: Option<&mail_parser::Address<'_>>) -> bool {

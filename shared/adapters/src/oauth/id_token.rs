@@ -28,6 +28,13 @@ pub(super) struct Header {
     crit: Option<Value>,
 }
 
+impl Header {
+    /// Whether there is a signature of a kind that can be checked by a public key.
+    pub fn is_signed(&self, signature: &str) -> bool {
+        !signature.is_empty() && self.crit.is_none() && ["RS256", "ES256"].contains(&self.alg.as_str())
+    }
+}
+
 #[derive(Deserialize)]
 struct Claims {
     #[serde(flatten)]
@@ -49,8 +56,8 @@ pub(super) fn identity(
     now: Timestamp,
 ) -> Result<(Identity, String), &'static str> {
     let oauth = &spec(ask.provider).oauth;
-    let (Header { alg, crit, .. }, mut claims, signature) = read(token).ok_or("cannot be read")?;
-    if signature.is_empty() || crit.is_some() || !["RS256", "ES256"].contains(&alg.as_str()) {
+    let (header, mut claims, signature) = read::<Claims>(token).ok_or("cannot be read")?;
+    if !header.is_signed(signature) {
         return Err("is not signed");
     }
     let Ok(url) = client.auth_url.parse::<Url>() else { return Err("is of another issuer") };
@@ -85,7 +92,7 @@ pub(super) fn identity(
 }
 
 /// The header, the claims and the signature.
-fn read(token: &str) -> Option<(Header, Claims, &str)> {
+pub(super) fn read<T: DeserializeOwned>(token: &str) -> Option<(Header, T, &str)> {
     let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { return None };
     Some((read_part(header)?, read_part(claims)?, signature))
 }

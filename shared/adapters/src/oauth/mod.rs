@@ -1,6 +1,7 @@
 //! The providers' OAuth endpoints (RFC 6749 with PKCE, RFC 7636; revocation, RFC 7009). What differs between providers is
 //! in their [`engine::ports::OAuthSpec`].
 
+mod access_token;
 mod id_token;
 mod signature;
 
@@ -15,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::access_token::{IssuedTokens, TrustedIssuer, WorkspaceOf};
 use self::{id_token::identity, signature::Signatures};
 use crate::{
     http::{self, LazyClient},

@@ -1,4 +1,4 @@
-//! The signatures of id tokens (RFC 7515), by the public keys that a provider publishes (RFC 7517).
+//! The signatures of id tokens and access tokens (RFC 7515), by the public keys that their issuers publish (RFC 7517).
 
 use std::sync::Arc;
 
@@ -7,17 +7,20 @@ use engine::{
     Recent,
     ports::{Clock, OAuthError},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{StatusCode, Url, header::ACCEPT};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use super::id_token::{Header, read_part};
 use crate::http::{self, LazyClient};
 
 /// How long published keys count: a key that the provider has withdrawn counts no longer.
 const GOOD_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// How soon an issuer is asked again for a key that it did not publish: whoever sends tokens cannot make us ask more often.
+const ASKED_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// The most issuers whose keys are in memory. Each of Microsoft's tenants is one.
 const MAX_ISSUERS: usize = 100;
 
@@ -59,30 +62,31 @@ pub(super) struct Signatures {
     http: LazyClient,
     clock: Arc<dyn Clock>,
     known: Recent<String, Arc<[Key]>>,
+    /// The issuers that answered within [`ASKED_FOR`].
+    asked: Recent<String, ()>,
+    /// When issuers last failed to answer.
+    failed: Recent<String, Timestamp>,
+    /// One asks, and whoever comes meanwhile gets the same answer.
+    asking: Mutex<()>,
 }
 
 impl Signatures {
     pub fn new(http: LazyClient, clock: Arc<dyn Clock>) -> Self {
-        Self { http, clock, known: Recent::with_capacity(GOOD_FOR, MAX_ISSUERS) }
+        let known = Recent::with_capacity(GOOD_FOR, MAX_ISSUERS);
+        let (asked, failed) =
+            (Recent::with_capacity(ASKED_FOR, MAX_ISSUERS), Recent::with_capacity(ASKED_FOR, MAX_ISSUERS));
+        Self { http, clock, known, asked, failed, asking: Mutex::default() }
     }
 
-    /// Refuses a token that this issuer has not signed. The issuer's keys are read again, once, if none fits the token.
+    /// Refuses a token that this issuer has not signed. The issuer's keys are read again if none fits the token.
     pub async fn check(&self, token: &str, issuer: &str) -> Result<(), OAuthError> {
-        let refused = |why: &str| OAuthError::InvalidAnswer(format!("the id token {why}"));
+        let refused = |why: &str| OAuthError::InvalidAnswer(format!("the token {why}"));
         let (signed, signature) = token.rsplit_once('.').unwrap_or_default();
         let header: Option<Header> = signed.split_once('.').and_then(|(header, _)| read_part(header));
         let (Some(header), Ok(signature)) = (header, URL_SAFE_NO_PAD.decode(signature)) else {
             return Err(refused("cannot be read"));
         };
-        let (issuer, now) = (issuer.to_owned(), self.clock.now());
-        let known = self.known.recall(&issuer, now).filter(|keys| keys.iter().any(|key| key.fits(&header)));
-        let keys = if let Some(keys) = known {
-            keys
-        } else {
-            let keys: Arc<[Key]> = self.read(&issuer).await?.into();
-            self.known.remember(issuer, Arc::clone(&keys), now);
-            keys
-        };
+        let keys = self.keys(issuer, &header).await?;
         let mut fitting = keys.iter().filter(|key| key.fits(&header)).peekable();
         if fitting.peek().is_none() {
             return Err(refused("is signed with a key that its issuer does not publish"));
@@ -90,11 +94,40 @@ impl Signatures {
         if fitting.any(|key| key.verifies(signed.as_bytes(), &signature)) { Ok(()) } else { Err(refused("is forged")) }
     }
 
+    /// An issuer's keys, read again if none of them fits.
+    async fn keys(&self, issuer: &str, header: &Header) -> Result<Arc<[Key]>, OAuthError> {
+        let (issuer, now) = (issuer.to_owned(), self.clock.now());
+        let known = || self.known.recall(&issuer, now);
+        let fitting = || known().filter(|keys| keys.iter().any(|key| key.fits(header)));
+        if let Some(keys) = fitting() {
+            return Ok(keys);
+        }
+        let _asking = self.asking.lock().await;
+        if let Some(keys) = fitting() {
+            return Ok(keys);
+        }
+        if let Some(keys) = known().filter(|_| self.asked.recall(&issuer, now).is_some()) {
+            return Ok(keys);
+        }
+        // This caller waited while another attempt failed, so it gets that failure and makes no attempt of its own.
+        if self.failed.recall(&issuer, now).is_some_and(|failed_at| failed_at > now) {
+            return Err(OAuthError::unavailable("it has just not answered"));
+        }
+        let read = self.read(&issuer).await;
+        if read.is_err() {
+            self.failed.remember(issuer.clone(), self.clock.now(), now);
+        }
+        let keys: Arc<[Key]> = read?.into();
+        self.asked.remember(issuer.clone(), (), now);
+        self.known.remember(issuer.clone(), Arc::clone(&keys), now);
+        Ok(keys)
+    }
+
     async fn read(&self, issuer: &str) -> Result<Vec<Key>, OAuthError> {
         // Google's may lack the scheme.
         let issuer = if issuer.contains("://") { issuer.to_owned() } else { format!("https://{issuer}") };
         let Discovery { issuer: named, jwks_uri } =
-            self.get(&format!("{issuer}/.well-known/openid-configuration")).await?;
+            self.get(&format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))).await?;
         let origin = |url: &str| Url::parse(url).ok().map(|url| url.origin());
         if named != issuer || !(jwks_uri.starts_with("https://") || origin(&jwks_uri) == origin(&issuer)) {
             return Err(OAuthError::unavailable("its configuration is of another issuer"));
@@ -293,8 +326,14 @@ mod tests {
             assert!(!check(token(&new, "old")).await, "a bad signature is no reason to read them again");
         }
         assert_eq!(issuer.times(), 1);
-        assert!(!check(token(&new, "new")).await);
-        assert_eq!(issuer.times(), 2, "it is looked for once");
+        for times in [1, 2, 3] {
+            for name in ["new", "newer", "new", "made up"] {
+                assert!(!check(token(&new, name)).await);
+            }
+            assert_eq!(issuer.times(), times, "whoever sends tokens does not make us ask");
+            assert!(check(token(&old, "old")).await, "and locks nobody out");
+            clock.advance(std::time::Duration::from_secs(30));
+        }
         *issuer.keys.lock().unwrap() = json!([published(&new, "new")]);
         assert!(check(token(&new, "new")).await, "the issuer has changed its key");
         assert!(!check(token(&old, "old")).await, "and withdrawn the other");

@@ -1,7 +1,10 @@
 //! What of a request an endpoint takes.
 
+use std::borrow::Cow;
+
 use engine::ports::ModelRequest;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::answer::Refusal;
 
@@ -51,6 +54,43 @@ const FORMAT: &[&str] = &[
     "_strict",
 ];
 
+/// A request, as it goes out.
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    model: &'a str,
+    messages: Vec<Message<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<ResponseFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'static str,
+    content: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ResponseFormat<'a> {
+    JsonSchema { json_schema: Named<'a> },
+    JsonObject,
+}
+
+/// A schema with its name.
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+    schema: &'a Value,
+}
+
 impl Dialect {
     /// The next dialect to try, if a refusal names a parameter that can be said another way.
     pub fn after(self, refusal: &Refusal) -> Option<Self> {
@@ -64,7 +104,7 @@ impl Dialect {
     }
 
     /// The request's body.
-    pub fn body(self, model: &str, limit: u32, request: &ModelRequest) -> Value {
+    pub fn body<'a>(self, model: &'a str, limit: u32, request: &'a ModelRequest) -> Body<'a> {
         let ModelRequest { instructions, message, schema, .. } = request;
         let told = match self.format {
             Format::Strict | Format::Schema => String::new(),
@@ -73,30 +113,28 @@ impl Dialect {
             }
         };
         let messages = if self.one_message {
-            json!([{ "role": "user", "content": format!("{instructions}{told}\n\n{message}") }])
+            vec![("user", format!("{instructions}{told}\n\n{message}").into())]
         } else {
-            json!([
-                { "role": "system", "content": format!("{instructions}{told}") },
-                { "role": "user", "content": message },
-            ])
+            let instructions =
+                if told.is_empty() { instructions.into() } else { format!("{instructions}{told}").into() };
+            vec![("system", instructions), ("user", message.into())]
         };
-        let of_schema = |schema: Value| Some(json!({ "type": "json_schema", "json_schema": schema }));
-        let format = match self.format {
-            Format::Strict => of_schema(json!({ "name": "plan", "strict": true, "schema": schema })),
-            Format::Schema => of_schema(json!({ "name": "plan", "schema": schema })),
-            Format::Object => Some(json!({ "type": "json_object" })),
+        let of_schema = |strict| ResponseFormat::JsonSchema { json_schema: Named { name: "plan", strict, schema } };
+        let response_format = match self.format {
+            Format::Strict => Some(of_schema(Some(true))),
+            Format::Schema => Some(of_schema(None)),
+            Format::Object => Some(ResponseFormat::JsonObject),
             Format::Text => None,
         };
-        let mut body = json!({ "model": model, "messages": messages });
-        if let Some(format) = format {
-            body["response_format"] = format;
+        Body {
+            model,
+            messages: messages.into_iter().map(|(role, content)| Message { role, content }).collect(),
+            response_format,
+            // The likeliest answer, and so the same one each time.
+            temperature: (!self.own_temperature).then_some(0),
+            max_tokens: self.older_limit.then_some(limit),
+            max_completion_tokens: (!self.older_limit).then_some(limit),
         }
-        // The likeliest answer, and so the same one each time.
-        if !self.own_temperature {
-            body["temperature"] = json!(0);
-        }
-        body[if self.older_limit { "max_tokens" } else { "max_completion_tokens" }] = json!(limit);
-        body
     }
 
     /// What is asked another way than OpenAI is, for `meta.adjusted`.

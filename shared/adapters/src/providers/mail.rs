@@ -1,12 +1,12 @@
 //! Mails: the params that several actions share, and the port to whatever carries them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use domain::{Address, Evidence, Mail, Violation, Warning};
 use engine::ports::{
-    Access, Action, ActionSpec, Call, Done, Example, ParamAddress, ProviderError, RenderContext, RenderError, Rendered,
-    Wording,
+    Access, Action, ActionSpec, Call, Done, Example, Instructions, ParamAddress, ProviderError, RenderContext,
+    RenderError, Rendered, Wording,
 };
 use serde_json::{Value, json};
 
@@ -16,6 +16,9 @@ use crate::exchange::harmless;
 /// How a provider carries a mail.
 #[async_trait]
 pub(super) trait MailTransport: Send + Sync + 'static {
+    /// The fields of a mail that it carries.
+    const FIELDS: &'static [&'static str];
+
     /// As [`Call::warnings`].
     fn warnings(&self, _: &Mail) -> Vec<Warning> {
         Vec::new()
@@ -25,21 +28,54 @@ pub(super) trait MailTransport: Send + Sync + 'static {
     fn render(&self, mail: &Mail, context: &RenderContext) -> Result<Rendered, RenderError>;
 
     /// Makes a draft of the rendered mail.
-    async fn create_draft(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError>;
+    async fn create_draft(&self, mail: &Mail, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError>;
 
     /// Sends a draft.
     async fn send_draft(&self, draft: &Evidence, access: &Access) -> Result<Done, ProviderError>;
 
     /// Sends the rendered mail without a draft.
-    async fn send(&self, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError>;
+    async fn send(&self, mail: &Mail, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError>;
 }
 
-/// The intent of a plan of mails, and when a message has it.
-pub(super) const INTENT: &str = "send_email";
-pub(super) const WHEN: &str = "the message asks for a mail now, and holds an address";
+/// What a model is told of sending a mail beside its schema and examples.
+pub(super) const INSTRUCTIONS: Instructions = Instructions {
+    intent: "send_email",
+    when: "the message asks for a mail now, and says to whom by address, name or meeting",
+    choose: "",
+    rules: RULES,
+    examples: &[],
+    requests: &[REQUESTS],
+    other_requests: OTHER_REQUESTS,
+    reading_requests: READING_REQUESTS,
+    handing_over: HANDING_OVER,
+    telling: TELLING,
+    nouns: NOUNS,
+    serves: &[],
+};
+
+/// The same of leaving a draft.
+pub(super) const DRAFTS: Instructions = Instructions {
+    intent: "draft_email",
+    when: "the message asks for a draft of a mail, and says to whom by address, name or meeting",
+    examples: &[Example {
+        request: "Draft a mail to ivo@fabrikam.example: the samples came today",
+        lookups: &[],
+        params: &[
+            r#"{"to":["ivo@fabrikam.example"],"cc":null,"bcc":null,"reply_to":null,"subject":"Samples","text":"Hello Ivo, the samples came today.","html":null}"#,
+        ],
+        question: None,
+    }],
+    requests: &[REQUESTS, DRAFTING, "gmail, outlook"],
+    serves: &[DRAFTING],
+    ..INSTRUCTIONS
+};
+
+/// Sentences that ask for a draft begin like this.
+const DRAFTING: &str = "draft, compose, prepare, create a draft, create an email draft, add a draft, generate a draft, leave a draft, \
+    make a draft, make me a draft, open a draft, put a draft, save a draft, start a draft, write a draft";
 
 /// How a model fills in a mail.
-pub(super) const RULES: &[&str] = &[
+const RULES: &[&str] = &[
     "One entry in \"actions\" for each mail. People who get the same mail share one entry: all of them in \"to\". \
      \"cc\" where it says cc or copy, \"bcc\" where it says bcc or blind copy, \"reply_to\" where replies should go \
      elsewhere; else null.",
@@ -49,7 +85,7 @@ pub(super) const RULES: &[&str] = &[
 
 /// Sentences that ask for something else than a mail, or for something that has to happen before it, begin like this.
 /// English, German, Spanish and French, as far as people ask an assistant for such things.
-pub(super) const OTHER_REQUESTS: &[&str] = &[
+const OTHER_REQUESTS: &[&str] = &[
     "add, allow, approve, arrange, ban, block, book, buy, calculate, call, cancel, change, check for, check if, check my, check the, \
      check what, check when, check whether, clean, close, collect, compute, connect, convert, count, create, decline, delete, \
      deploy, do, download, edit, export, fetch, figure out, file, fill, find, fix, gather, generate, get a, get all, get last, get me, get my, get our, get some, get the, go to, import, install, \
@@ -72,7 +108,7 @@ pub(super) const OTHER_REQUESTS: &[&str] = &[
 ];
 
 /// Sentences that ask for something about a text begin like this.
-pub(super) const READING_REQUESTS: &[&str] = &[
+const READING_REQUESTS: &[&str] = &[
     "look at, read, review, summarise, summarize, translate, compare, go through",
     "fass, fasse, lies, übersetz, übersetze, vergleich, vergleiche",
     "resume, traduce, lee, compara, lis, résume, traduis, compare",
@@ -88,10 +124,10 @@ pub(super) const REQUESTS: &str = "send, email, e-mail, mail, write, tell, let, 
     replies, recipient, recipients";
 
 /// Words for a mail.
-pub(super) const NOUNS: &[&str] = &["mail, email, e-mail, correo, courriel"];
+const NOUNS: &[&str] = &["mail, email, e-mail, correo, courriel"];
 
 /// Sentences that hand something over begin like this.
-pub(super) const HANDING_OVER: &[&str] = &[
+const HANDING_OVER: &[&str] = &[
     "send, email, e-mail, mail, write, answer, reply to, respond to, forward, share, give, pass, show, copy",
     "schick, schicke, sende, maile, leite, gib",
     "envía, envíe, envíale, manda, mande, mándale, reenvía, comparte",
@@ -99,7 +135,7 @@ pub(super) const HANDING_OVER: &[&str] = &[
 ];
 
 /// Sentences that tell something begin like this.
-pub(super) const TELLING: &[&str] = &[
+const TELLING: &[&str] = &[
     "tell, let, notify, inform, message, text, remind, explain to",
     "sag, sage, schreib, schreibe, schreib an, informiere, teile",
     "dile a, di a, escribe a, informa a, avisa a",
@@ -109,6 +145,7 @@ pub(super) const TELLING: &[&str] = &[
 /// A condition that a mail depends on.
 pub(super) const CONDITION_EXAMPLE: Example = Example {
     request: "If the train is late tonight, email lou@fabrikam.example that dinner is off",
+    lookups: &[],
     params: &[],
     question: Some("I cannot wait and see. Should I write to lou@fabrikam.example now?"),
 };
@@ -116,8 +153,22 @@ pub(super) const CONDITION_EXAMPLE: Example = Example {
 /// A mail whose text nobody has yet.
 pub(super) const CONTENT_EXAMPLE: Example = Example {
     request: "Send pat@fabrikam.example the figures of last week",
+    lookups: &[],
     params: &[],
     question: Some("I do not have the figures of last week. What should the mail to pat@fabrikam.example say?"),
+};
+
+/// A mail to people whom the account knows.
+pub(super) const LOOKUP_EXAMPLE: Example = Example {
+    request: "Tell Ravi and everyone in the 10:00 meeting on 4 December 2026 that it moves to 11",
+    lookups: &[
+        r#"{"id":"l1","find":"contact","name":"Ravi"}"#,
+        r#"{"id":"l2","find":"event","day":"2026-12-04","at":"10:00","title":null}"#,
+    ],
+    params: &[
+        r#"{"to":[{"$ref":"l1.address"},{"$ref":"l2.attendees"}],"subject":"Meeting moves to 11","text":"Our 10:00 meeting moves to 11.","html":null,"cc":null,"bcc":null,"reply_to":null}"#,
+    ],
+    question: None,
 };
 
 /// The sentences for people about a mail.
@@ -128,14 +179,19 @@ pub(super) const WORDING: Wording = Wording {
     look: "Look in the account's sent mail",
 };
 
+/// The sentences for people about a draft.
+pub(super) const DRAFT_WORDING: Wording =
+    Wording { noun: "the draft", look: "Look among the account's drafts", ..WORDING };
+
 struct MailAction<T> {
     spec: ActionSpec,
+    schema: OnceLock<Value>,
     transport: Arc<T>,
 }
 
 /// An action whose params are a mail.
 pub(super) fn action(spec: ActionSpec, transport: impl MailTransport) -> Arc<dyn Action> {
-    Arc::new(MailAction { spec, transport: Arc::new(transport) })
+    Arc::new(MailAction { spec, schema: OnceLock::new(), transport: Arc::new(transport) })
 }
 
 /// One mail, ready to be carried.
@@ -149,12 +205,18 @@ impl<T: MailTransport> Action for MailAction<T> {
         &self.spec
     }
 
-    fn params_schema(&self) -> Value {
-        params::schema::<Mail>()
+    fn params_schema(&self) -> &Value {
+        self.schema.get_or_init(|| {
+            let mut schema = params::schema::<Mail>();
+            if let Some(fields) = schema["properties"].as_object_mut() {
+                fields.retain(|field, _| T::FIELDS.contains(&field.as_str()));
+            }
+            schema
+        })
     }
 
     fn parse(&self, params: &Value) -> Result<Box<dyn Call>, Vec<Violation>> {
-        Ok(Box::new(MailCall { mail: Mail::parse(params)?, transport: Arc::clone(&self.transport) }))
+        Ok(Box::new(MailCall { mail: Mail::parse(params, T::FIELDS)?, transport: Arc::clone(&self.transport) }))
     }
 }
 
@@ -188,6 +250,12 @@ impl<T: MailTransport> Call for MailCall<T> {
 
     fn readable(&self) -> Value {
         let mut fields = json!({ "subject": self.mail.subject, "text": self.mail.text, "html": self.mail.html });
+        for field in ["in_reply_to", "references", "thread_id"] {
+            let value = self.mail.to_params()[field].take();
+            if !value.is_null() {
+                fields[field] = value;
+            }
+        }
         for (field, list) in self.mail.address_fields() {
             fields[field] = list.iter().map(ToString::to_string).collect();
         }
@@ -203,7 +271,7 @@ impl<T: MailTransport> Call for MailCall<T> {
     }
 
     async fn prepare(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
-        self.transport.create_draft(rendered, access).await.map_err(harmless)
+        self.transport.create_draft(&self.mail, rendered, access).await.map_err(harmless)
     }
 
     async fn perform(
@@ -214,7 +282,7 @@ impl<T: MailTransport> Call for MailCall<T> {
     ) -> Result<Done, ProviderError> {
         match draft {
             Some(draft) => self.transport.send_draft(draft, access).await,
-            None => self.transport.send(rendered, access).await,
+            None => self.transport.send(&self.mail, rendered, access).await,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! To add an action, add its file to its provider's folder and a line to that folder's `actions`. To add a provider, add
 //! a folder and a line to `PROVIDERS`. CONTRIBUTING.md has an example of each.
 
+mod event;
+mod found;
 mod google;
 mod mail;
 mod microsoft;
@@ -11,7 +13,7 @@ mod params;
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::Provider;
-use engine::ports::{Action, ProviderSpec};
+use engine::ports::{Action, Finder, ProviderSpec};
 
 use crate::{
     exchange::{Endpoint, InvalidBaseUrl},
@@ -40,6 +42,11 @@ pub fn spec(provider: Provider) -> &'static ProviderSpec {
 /// Every action of every provider.
 pub fn actions(apis: &Apis) -> Vec<Arc<dyn Action>> {
     PROVIDERS.iter().flat_map(|(_, actions)| actions(apis)).collect()
+}
+
+/// What reads the address books and calendars of each provider that has them.
+pub fn finders(apis: &Apis) -> BTreeMap<Provider, Arc<dyn Finder>> {
+    [(google::SPEC.id, google::finder(apis)), (microsoft::SPEC.id, microsoft::finder(apis))].into()
 }
 
 /// The endpoints of every API, by the variable that may name them.

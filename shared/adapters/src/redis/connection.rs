@@ -117,7 +117,7 @@ impl RedisConnection {
         self
     }
 
-    /// Lets a server in whose certificate is of these, in PEM.
+    /// Also trusts servers whose certificate these roots have signed, in PEM.
     #[must_use]
     pub fn with_roots(mut self, pem: Vec<u8>) -> Self {
         self.way.roots = pem;

@@ -3,7 +3,13 @@
 //! Nothing is skipped. Words that no rule understands are kept as a doubt, and the end of a text that may mean something
 //! else is asked about. Phrases are named by their meaning in `vocabulary.txt`.
 
-use domain::{Address, ClarificationKind, Question};
+mod event;
+mod meeting;
+
+use domain::{Address, ClarificationKind, FindKind, Part, Question};
+use serde_json::{Value, json};
+
+pub(super) use event::Event;
 
 use super::{
     GMAIL, OUTLOOK,
@@ -15,8 +21,8 @@ use super::{
 /// What the rules understood of one request.
 #[derive(Default)]
 pub(super) struct Request {
-    /// Addresses, each with its field of the mail.
-    pub people: Vec<(&'static str, Address)>,
+    /// Its people, each with their field of the mail.
+    pub people: Vec<(&'static str, Person)>,
     /// The words of the prompt for the recipients.
     pub named: String,
     /// The action of the account that is named.
@@ -33,6 +39,23 @@ pub(super) struct Request {
     names_a_mail: bool,
     /// Where it says `schedule`, which wants a time.
     schedule: Option<usize>,
+}
+
+/// Somebody whom a request names.
+#[derive(Clone)]
+pub(super) enum Person {
+    /// By an address.
+    Address(Address),
+    /// In other words: a lookup without its id, and which part of it is meant.
+    Lookup { find: Value, part: Part, words: String },
+}
+
+impl Person {
+    /// Somebody by a name.
+    fn named(name: &str) -> Self {
+        let find = json!({ "find": FindKind::Contact, "name": name });
+        Self::Lookup { find, part: Part::Address, words: name.to_owned() }
+    }
 }
 
 const UNSUPPORTED: &str = "Without a language model I understand English requests to send a mail, such as: send an \
@@ -218,18 +241,29 @@ impl<'a, 'b> Grammar<'a, 'b> {
         (self.at, self.unknown) = (end, self.unknown + end - at);
     }
 
-    /// Reads a list of people. Those without an address are asked for. False where nobody is named.
+    /// Reads a list of people. Names are looked up; who is named in other words is asked for. False where nobody is named.
     fn people(&mut self, request: &mut Request, role: &'static str, at: usize) -> bool {
         let (p, mut next, mut found) = (self.prompt, at, false);
         loop {
-            let (addresses, after) = match self.mailbox(next) {
-                Some((address, after)) => (vec![address], after),
+            let (people, after) = match self.mailbox(next) {
+                Some((address, after)) => (vec![Person::Address(address)], after),
+                None if role != "reply_to"
+                    && let Some((attendees, after)) = self.meeting(next) =>
+                {
+                    (vec![attendees], after)
+                }
                 None => match self.name(next).filter(|_| !found || p.word(next - 1) == "and") {
-                    Some(after) => (self.ask_for_address(role, &excerpt(p.slice(next, after))), after),
+                    Some(after) if role != "reply_to" && is_proper_name(p.slice(next, after)) => {
+                        (vec![Person::named(p.slice(next, after))], after)
+                    }
+                    Some(after) => {
+                        let asked = self.ask_for_address(role, &excerpt(p.slice(next, after)));
+                        (asked.into_iter().map(Person::Address).collect(), after)
+                    }
                     None => return found,
                 },
             };
-            request.people.extend(addresses.into_iter().map(|address| (role, address)));
+            request.people.extend(people.into_iter().map(|person| (role, person)));
             if role == "to" {
                 let comma = if request.named.is_empty() { "" } else { ", " };
                 request.named.push_str(&(comma.to_owned() + &excerpt(p.slice(next, after))));
@@ -298,7 +332,7 @@ impl<'a, 'b> Grammar<'a, 'b> {
             None if gives => p.means(end, "article"),
             clause => clause.is_none_or(|(clause, _)| clause != "to"),
         });
-        (named || self.mailbox(at).is_some()) && self.people(request, "to", at)
+        (named || self.mailbox(at).is_some() || self.meeting(at).is_some()) && self.people(request, "to", at)
     }
 
     fn role(&self, at: usize) -> Option<(&'static str, usize)> {
@@ -555,6 +589,16 @@ impl<'a, 'b> Grammar<'a, 'b> {
         let ending = self.prompt.word(at).rsplit_once('.').map_or("", |(_, ending)| ending);
         means(ending, "file") || self.prompt.means(at, "attaching")
     }
+}
+
+/// Whether words are somebody's name: up to three, each with a capital letter.
+fn is_proper_name(words: &str) -> bool {
+    const MOST: usize = 3;
+    let is_part = |c: char| c.is_alphabetic() || matches!(c, '-' | '\'' | '’' | '.');
+    let is_name = |word: &str| word.starts_with(char::is_uppercase) && word.chars().all(is_part);
+    let names: Vec<&str> = words.split_whitespace().collect();
+    let is_other = |word: &str| ["ourselves", GMAIL, OUTLOOK].iter().any(|other| means(&word.to_lowercase(), other));
+    names.len() <= MOST && names.iter().all(|word| is_name(word) && !is_other(word))
 }
 
 /// Whether a clause begins the text.

@@ -1,10 +1,10 @@
-//! The rules planner: plans mails without a language model, in English.
+//! The rules planner: plans mails and events without a language model, in English.
 //!
-//! A request is `verb → addresses → (subject) → "saying | that | :" text`. A prompt passes through [`tokens`] and
+//! A request is `verb → addresses → (subject) → "saying | that | :" text`, or one event. A prompt passes through [`tokens`] and
 //! [`grammar`], which knows the words of [`vocabulary`]. It is planned only if every word is understood. Everything
 //! else is a question ([`asker`]), and the same prompt with the answers is planned again from the start.
 //!
-//! No word of ours becomes part of a mail: subject and text are the user's words as they stand.
+//! No word of ours becomes part of a mail or an event: subject, title and text are the user's words as they stand.
 
 mod asker;
 mod grammar;
@@ -17,21 +17,30 @@ mod tests;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use domain::{ActionId, Answered, ClarificationKind as Kind, Mail, Provider, Question, mentions};
-use engine::ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage};
+use domain::{ActionId, Address, Answered, ClarificationKind as Kind, Mail, Provider, Question, mentions};
+use engine::{
+    catalogue::MAX_ACTIONS,
+    ports::{Answer, Finish, Model, ModelError, ModelRequest, Usage},
+};
 use serde_json::{Value, json};
 
 use asker::Asker;
-use grammar::{Grammar, Request};
+use grammar::{Event, Grammar, Person, Request};
 use tokens::{Prompt, excerpt};
 use vocabulary::means;
 
 const GMAIL: &str = "gmail.send";
 const OUTLOOK: &str = "outlook.send";
-/// The most actions of one plan.
-const MAX_ACTIONS: usize = 10;
+/// The actions that create events, each beside the one that sends mails from the same account.
+const CALENDARS: [(&str, &str); 2] = [(GMAIL, "calendar.create_event"), (OUTLOOK, "outlook.create_event")];
+/// How long an event takes of which nobody says how long.
+const MINUTES: u32 = 60;
+/// The most lookups of one plan.
+const MAX_LOOKUPS: usize = 5;
+/// Stands for an address that is looked up, where a mail is checked.
+const SAMPLE: &str = "somebody@lookup.invalid";
 
-/// Plans mails by rules, with no model and no network.
+/// Plans mails and events by rules, with no model and no network.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RulesPlanner;
 
@@ -57,16 +66,24 @@ fn plan(prompt: &str, allowed: &[ActionId], answers: &[Answered]) -> Value {
     let prompt = Prompt::new(prompt);
     let mut asker = Asker { answers, questions: Vec::new() };
     let mut grammar = Grammar::new(&prompt, &mut asker);
-    let requests = grammar.requests();
+    let event = grammar.event().and_then(|event| Some((event.action(allowed)?, event)));
+    let requests = if event.is_some() { Ok(Vec::new()) } else { grammar.requests() };
     let understood = if requests.is_ok() { 1.0 - grammar.unknown as f64 / prompt.len() as f64 } else { 0.0 };
     let time = requests.iter().flatten().find_map(|request| request.send_at.as_deref());
-    let mut planner = Planner { allowed, asker, time, actions: Vec::new(), notes: Vec::new() };
+    let mut planner = Planner { allowed, asker, time, lookups: Vec::new(), actions: Vec::new(), notes: Vec::new() };
     match &requests {
         Ok(requests) => requests.iter().enumerate().for_each(|(place, request)| planner.add(place, request)),
         Err(why) => planner.notes.push((*why).to_owned()),
     }
+    if let Some((action, event)) = &event {
+        planner.invite(action, event);
+    }
     if planner.actions.len() > MAX_ACTIONS {
         planner.notes.push(format!("One plan has at most {MAX_ACTIONS} mails, so nothing is planned."));
+        planner.actions.clear();
+    }
+    if planner.lookups.len() > MAX_LOOKUPS {
+        planner.notes.push(format!("At most {MAX_LOOKUPS} people can be looked up at once, so nothing is planned."));
         planner.actions.clear();
     }
     // Where one mail is unclear, the others wait: words may belong to another mail than it seems.
@@ -74,9 +91,20 @@ fn plan(prompt: &str, allowed: &[ActionId], answers: &[Answered]) -> Value {
         planner.actions.clear();
     }
     planner.notes.dedup();
+    if planner.actions.is_empty() {
+        planner.lookups.clear();
+    }
+    for (place, lookup) in planner.lookups.iter_mut().enumerate() {
+        lookup["id"] = id(place).into();
+    }
     json!({
-        "intent": if requests.is_ok() { "send_email" } else { "unsupported" },
+        "intent": match (&event, &requests) {
+            (Some(_), _) => "create_event",
+            (None, Ok(_)) => "send_email",
+            (None, Err(_)) => "unsupported",
+        },
         "confidence": understood,
+        "lookups": planner.lookups,
         "actions": planner.actions,
         "questions": planner.asker.questions,
         "notes": (!planner.notes.is_empty()).then(|| planner.notes.join(" ")),
@@ -89,6 +117,8 @@ struct Planner<'a> {
     asker: Asker<'a>,
     /// The first time that one of the requests names.
     time: Option<&'a str>,
+    /// Who is looked up, in the order of their ids.
+    lookups: Vec<Value>,
     actions: Vec<Value>,
     notes: Vec<String>,
 }
@@ -109,7 +139,7 @@ impl Planner<'_> {
             let question = Question::new(Kind::Address, None, "recipient", text);
             let found =
                 self.asker.addresses(question.with_field(format!("/actions/{place}/params/to"))).into_iter().flatten();
-            people.extend(found.map(|address| ("to", address)));
+            people.extend(found.map(|address| ("to", Person::Address(address))));
         }
         let text = self.text(place, request, about.as_deref(), &mail);
         let mut may_go = true;
@@ -127,16 +157,16 @@ impl Planner<'_> {
         };
         let said = format!("{subject}\n{text}");
         let mut others = mentions(&said);
-        others.retain(|other| !people.iter().any(|(_, known)| known.same_but_for_case(&other.address)));
+        let known = || people.iter().filter_map(|(_, person)| person.address());
+        others.retain(|other| !known().any(|known| known.same_but_for_case(&other.address)));
         let others: BTreeSet<String> = others.iter().map(|other| other.address.addr_spec()).collect();
         let others = excerpt(&others.into_iter().collect::<Vec<_>>().join(", "));
         let attaches = said.split(|c: char| !c.is_alphabetic()).find(|word| means(&word.to_lowercase(), "attaching"));
         may_go &= others.is_empty() || self.accepts("mention", &others, None, &mail);
         may_go &= attaches.is_none_or(|word| self.accepts("attachment", word, Some(&text), &mail));
         let mut known = BTreeSet::new();
-        people.retain(|(field, address)| known.insert((*field, address.to_string().to_lowercase())));
-        let list = |field| people.iter().filter(|(known, _)| *known == field).map(|(_, a)| a).collect::<Vec<_>>();
-        let optional = |field| Some(list(field)).filter(|list| !list.is_empty());
+        people.retain(|(field, person)| known.insert((*field, person.shown().to_lowercase())));
+        let list = |field| people.iter().filter(|(known, _)| *known == field).map(|(_, p)| p).collect::<Vec<_>>();
         let to = list("to");
         let each = request.separately && to.len() > 1;
         let options = [("one", "One mail that shows everyone"), ("each", "One mail for each")];
@@ -145,19 +175,49 @@ impl Planner<'_> {
         let each = if each { self.asker.choice(question, &options) } else { Some(0) };
         let (Some(each), true) = (each, may_go) else { return };
         for to in to.chunks(if each == 1 { 1 } else { to.len() }) {
-            let params = json!({
-                "to": to, "subject": subject, "text": text, "html": null, "cc": optional("cc"), "bcc": optional("bcc"),
-                "reply_to": optional("reply_to"),
-            });
-            if let Err(violations) = Mail::parse(&params) {
+            let written = |write: &mut dyn FnMut(&Person) -> Value| {
+                let mut all = |people: &[&Person]| people.iter().map(|person| write(person)).collect::<Value>();
+                let mut mail = json!({ "to": all(to), "subject": subject, "text": text, "html": null });
+                for field in ["cc", "bcc", "reply_to"] {
+                    let people = list(field);
+                    mail[field] = if people.is_empty() { Value::Null } else { all(&people) };
+                }
+                mail
+            };
+            let mut sample = |person: &Person| person.address().map_or_else(|| json!(SAMPLE), |address| json!(address));
+            let checked = Mail::parse(&written(&mut sample), &Mail::FIELDS);
+            if let Err(violations) = checked {
                 let why: Vec<String> = violations.iter().map(|v| format!("{} {}", v.pointer, v.detail)).collect();
                 return self.notes.push(format!("Nothing is planned for {mail}: {}.", why.join("; ")));
             }
+            let params = written(&mut |person| self.written(person));
             let provider = if action == GMAIL { Provider::Google } else { Provider::Microsoft };
             let send_at = request.send_at.as_deref();
             self.actions
                 .push(json!({ "provider": provider.as_str(), "action": action, "params": params, "send_at": send_at }));
         }
+    }
+
+    /// Somebody as params name them.
+    fn written(&mut self, person: &Person) -> Value {
+        let (find, part) = match person {
+            Person::Address(address) => return json!(address),
+            Person::Lookup { find, part, .. } => (find, part),
+        };
+        let place = self.lookups.iter().position(|known| known == find).unwrap_or_else(|| {
+            self.lookups.push(find.clone());
+            self.lookups.len() - 1
+        });
+        json!({ "$ref": format!("{}.{part}", id(place)) })
+    }
+
+    /// Plans an event.
+    fn invite(&mut self, action: &str, event: &Event) {
+        let attendees: Vec<Value> = event.people.iter().map(|person| self.written(person)).collect();
+        let provider = if action == CALENDARS[0].1 { Provider::Google } else { Provider::Microsoft };
+        let minutes = event.minutes.unwrap_or(MINUTES);
+        let params = json!({ "title": event.title, "start": event.start, "minutes": minutes, "attendees": attendees });
+        self.actions.push(json!({ "provider": provider.as_str(), "action": action, "params": params }));
     }
 
     /// The text as it is written, or the answer of the user.
@@ -189,6 +249,36 @@ impl Planner<'_> {
         }
         answer == Some(true)
     }
+}
+
+impl Person {
+    const fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Lookup { .. } => None,
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Address(address) => address.to_string(),
+            Self::Lookup { words, .. } => words.clone(),
+        }
+    }
+}
+
+impl Event {
+    /// The action that creates it, if that is allowed.
+    fn action(&self, allowed: &[ActionId]) -> Option<&'static str> {
+        let named = |(account, _): &&(&str, &str)| self.account.is_none_or(|named| named == *account);
+        let actions = CALENDARS.iter().filter(named).map(|(_, action)| *action);
+        actions.into_iter().find(|action| allowed.iter().any(|id| id.as_str() == *action))
+    }
+}
+
+/// The id of the lookup in this place.
+fn id(place: usize) -> String {
+    format!("l{}", place + 1)
 }
 
 /// A text with a capital letter.

@@ -17,13 +17,33 @@ fn plan_of(prompt: &str) -> Value {
     plan(prompt, &both(), &[])
 }
 
+/// Somebody of a plan: an address, `?` and the name that is looked up, or `@` and day, hour and title of an event.
+fn who(plan: &Value, person: &Value) -> String {
+    let Some(reference) = person["$ref"].as_str() else { return person.as_str().unwrap().to_owned() };
+    let (id, part) = reference.split_once('.').unwrap();
+    let found = plan["lookups"].as_array().unwrap().iter().find(|lookup| lookup["id"] == id).unwrap();
+    let said = |field: &str| found[field].as_str().unwrap_or("null").to_owned();
+    match (part, found["find"].as_str().unwrap()) {
+        ("address", "contact") => format!("?{}", said("name")),
+        ("attendees", "event") => format!("@{},{},{}", said("day"), said("at"), said("title")),
+        _ => panic!("{reference} is no part of {found}"),
+    }
+}
+
 /// A plan with a line for each mail: `gmail a@x.com cc:c@x.com | Subject | Text @ tomorrow at 9`; or `ask`, or `none`.
 fn told(plan: &Value) -> Vec<String> {
     let mail = |action: &Value| {
         let params = &action["params"];
+        if let Some(calendar) = action["action"].as_str().unwrap().strip_suffix(".create_event") {
+            let people = params["attendees"].as_array().unwrap().iter().map(|to| who(plan, to));
+            let people = people.collect::<Vec<_>>().join(",");
+            let said = |field: &str| params[field].as_str().unwrap();
+            let line = format!("{calendar} {people} | {} | {} | {}", said("title"), said("start"), params["minutes"]);
+            return line.replace("  ", " ");
+        }
         let mut line = action["action"].as_str().unwrap().trim_end_matches(".send").to_owned();
         for (field, label) in [("to", ""), ("cc", "cc:"), ("bcc", "bcc:"), ("reply_to", "reply_to:")] {
-            let people: Vec<&str> = params[field].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let people: Vec<String> = params[field].as_array().into_iter().flatten().map(|to| who(plan, to)).collect();
             if !people.is_empty() {
                 line = format!("{line} {label}{}", people.join(","));
             }
@@ -54,6 +74,20 @@ fn check<'a>(cases: impl IntoIterator<Item = (&'a str, Vec<&'a str>)>) {
 #[test]
 fn a_request_that_is_understood_to_the_last_word_is_planned() {
     check(sentences::PLANNED.iter().map(|(prompt, mails)| (*prompt, mails.split(" ++ ").collect())));
+}
+
+#[test]
+fn an_event_is_planned_if_every_word_of_its_request_is_understood() {
+    let planned = sentences::EVENTS.iter().map(|(prompt, _)| told(&plan(prompt, &all(), &[])));
+    let wanted = sentences::EVENTS.iter().map(|(_, line)| vec![(*line).to_owned()]);
+    assert_eq!(planned.collect::<Vec<_>>(), wanted.collect::<Vec<_>>());
+    for prompt in sentences::NO_EVENTS {
+        assert_ne!(plan(prompt, &all(), &[])["intent"], "create_event", "{prompt}");
+    }
+    let (prompt, _) = sentences::EVENTS[0];
+    assert_ne!(plan_of(prompt)["intent"], "create_event", "it is not allowed");
+    let outlook = plan(prompt, &ids(&["outlook.create_event"]), &[]);
+    assert_eq!((&outlook["actions"][0]["provider"], told(&outlook).len()), (&json!("microsoft"), 1));
 }
 
 #[test]
@@ -113,7 +147,7 @@ async fn it_answers_as_a_model_does() {
         instructions: String::new(),
         prompt: "mail ana@example.com saying the kettle is on".to_owned(),
         message: String::new(),
-        schema: json!({}),
+        schema: json!({}).into(),
         actions: ids(&["gmail.send"]),
         answers: Vec::new(),
         timeout: std::time::Duration::from_secs(1),
@@ -125,7 +159,7 @@ async fn it_answers_as_a_model_does() {
         "html": null, "cc": null, "bcc": null, "reply_to": null });
     assert_eq!(
         plan,
-        json!({ "intent": "send_email", "confidence": 1.0, "questions": [], "notes": null,
+        json!({ "intent": "send_email", "confidence": 1.0, "lookups": [], "questions": [], "notes": null,
             "actions": [{ "provider": "google", "action": "gmail.send", "params": params, "send_at": null }] })
     );
     assert_eq!((planner.name(), planner.max_output_tokens(), answer.usage), ("offline-rules", None, Usage::default()));
@@ -220,7 +254,7 @@ fn every_question_can_be_answered_and_then_the_plan_stands_or_says_why_not() {
 fn an_answer_is_used_where_it_was_asked_for() {
     for (prompt, answers, expected) in [
         (
-            "Send Maria a mail saying I am late",
+            "Send my sister a mail saying I am late",
             vec![json!("maria@example.com")],
             "gmail maria@example.com | I am late | I am late",
         ),
@@ -303,16 +337,46 @@ fn an_answer_is_used_where_it_was_asked_for() {
 
 // Any text
 
-/// What must hold of any plan: its mails are valid, and their addresses are whole ones of the prompt.
+/// Every action that the rules plan.
+fn all() -> Vec<ActionId> {
+    ids(&["gmail.send", "outlook.send", "calendar.create_event", "outlook.create_event"])
+}
+
+/// What must hold of any plan: its mails are valid, their addresses are whole ones of the prompt, and so are the names that
+/// it looks up. So are the people of its events.
 fn holds(prompt: &str) -> Result<(), TestCaseError> {
-    let plan = plan_of(prompt);
+    let plan = plan(prompt, &all(), &[]);
+    let sample: Address = SAMPLE.parse().unwrap();
+    for lookup in plan["lookups"].as_array().unwrap() {
+        let said = ["name", "title"].into_iter().filter_map(|field| lookup[field].as_str());
+        let mut words = said.flat_map(str::split_whitespace);
+        prop_assert!(words.all(|word| prompt.contains(word)), "{prompt:?} gives {lookup}");
+    }
     let named: Vec<Address> = mentions(prompt).into_iter().map(|mention| mention.address).collect();
     for action in plan["actions"].as_array().unwrap() {
-        let mail = Mail::parse(&action["params"]);
+        let mut params = action["params"].clone();
+        for person in params.as_object_mut().unwrap().values_mut().filter_map(Value::as_array_mut).flatten() {
+            if person.is_object() {
+                prop_assert!(who(&plan, person).starts_with(['?', '@']));
+                *person = json!(SAMPLE);
+            }
+        }
+        if let Some(attendees) = params["attendees"].as_array() {
+            let mut attendees = attendees.iter().map(|person| person.as_str().unwrap().parse().unwrap());
+            prop_assert!(
+                attendees.all(|address| named.contains(&address) || address == sample),
+                "{prompt:?}: {action}"
+            );
+            let mut words = ["title", "start"].into_iter().flat_map(|field| params[field].as_str().unwrap().split(' '));
+            let is_said = |word: &str| prompt.to_lowercase().contains(&word.trim_end_matches(',').to_lowercase());
+            prop_assert!(words.all(is_said), "{prompt:?} gives {action}");
+            continue;
+        }
+        let mail = Mail::parse(&params, &Mail::FIELDS);
         prop_assert!(mail.is_ok(), "{prompt:?} gives {mail:?}");
         let mail = mail.unwrap();
         for address in mail.address_fields().into_iter().flat_map(|(_, people)| people) {
-            prop_assert!(named.contains(address), "{address} is not in {prompt:?}");
+            prop_assert!(named.contains(address) || *address == sample, "{address} is not in {prompt:?}");
         }
         prop_assert!(prompt.contains(&mail.text), "{prompt:?} gives {}", mail.text);
         prop_assert_eq!(&plan["questions"], &json!([]));

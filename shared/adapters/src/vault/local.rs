@@ -30,6 +30,8 @@ use crate::{
 /// digits of the key's SHA-256; workspace, purpose and id are the associated data.
 pub struct LocalVault {
     secret: Secret,
+    /// Whether it makes long texts shorter.
+    deflates: bool,
     /// The keys with their ids, of the secret as it was first used. They never change afterwards: other keys might not open
     /// the texts that these sealed.
     keys: OnceCell<Vec<(String, SealingKey)>>,
@@ -67,12 +69,13 @@ impl LocalVault {
 
     /// A vault whose keys are a secret in that form. It is read when a text is first sealed or opened.
     pub fn from_secret(secret: Secret) -> Self {
-        Self { secret, keys: OnceCell::new() }
+        Self { secret, deflates: true, keys: OnceCell::new() }
     }
 
     /// A vault with the keys in the file `key` of a folder. Missing ones are created, private to their
     /// owner; processes that do so at the same time end up with the same key. A file
-    /// or folder that other users can read, or that belongs to one, is refused.
+    /// or folder that other users can read, or that belongs to one, is refused. The ledger is in that folder, where bytes cost
+    /// less than the time to save them.
     pub fn from_file(folder: &Path) -> Result<Self, KeyError> {
         let path = folder.join("key");
         let failed = |source| KeyError::Io { path: path.clone(), source };
@@ -89,7 +92,8 @@ impl LocalVault {
         let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES));
         file.take(MOST_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
         let text = std::str::from_utf8(&bytes).ok();
-        text.and_then(|text| Self::from_text(text).ok()).ok_or(KeyError::NotAKeyFile(path))
+        let vault = text.and_then(|text| Self::from_text(text).ok()).ok_or(KeyError::NotAKeyFile(path))?;
+        Ok(Self { deflates: false, ..vault })
     }
 
     /// The keys; there is at least one.
@@ -111,7 +115,8 @@ impl LocalVault {
 #[async_trait]
 impl Vault for LocalVault {
     async fn seal(&self, place: &Place<'_>, plaintext: &[u8]) -> Result<Sealed, VaultError> {
-        self.seal_as(Form::for_text(plaintext), place, plaintext).await
+        let form = if self.deflates { Form::for_text(plaintext) } else { Form::Whole };
+        self.seal_as(form, place, plaintext).await
     }
 
     async fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Vec<u8>, VaultError> {
@@ -291,6 +296,20 @@ mod tests {
         let deflated = vault.seal(&place, &words(5_000)).await.unwrap();
         let again = both.reseal(&place, &deflated).await.unwrap().unwrap();
         assert!(again.0.starts_with("v2.") && again.0.len() == deflated.0.len());
+    }
+
+    #[tokio::test]
+    async fn a_key_file_seals_long_texts_as_they_are_and_opens_deflated_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = LocalVault::from_file(folder.path()).unwrap();
+        let (acme, text) = (workspace(), "word ".repeat(1_000).into_bytes());
+        let place = Place::new(&acme, Purpose::Plan, "1");
+        let sealed = vault.seal(&place, &text).await.unwrap();
+        let deflated = vault.seal_as(Form::Deflated, &place, &text).await.unwrap();
+        assert!(sealed.0.starts_with("v1.") && deflated.0.starts_with("v2."));
+        for sealed in [sealed, deflated] {
+            assert_eq!(vault.open(&place, &sealed).await.unwrap(), text);
+        }
     }
 
     #[test]

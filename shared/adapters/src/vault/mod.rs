@@ -10,15 +10,10 @@ use aes_gcm::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use engine::ports::{Place, VaultError};
 pub use local::{KeyError, LocalVault};
-use miniz_oxide::{deflate, inflate};
 use secrecy::zeroize::Zeroizing;
 
-/// A shorter text gains nothing by being deflated, or too little for the time it takes.
-const WORTH_DEFLATING: usize = 512;
-/// zlib's own default level.
-const LEVEL: i32 = 6;
-/// The longest text that was ever sealed is far shorter.
-const LONGEST: usize = 16 << 20;
+use crate::deflate::{WORTH_DEFLATING, deflated, inflated};
+
 /// What most sealed texts repeat, so that they refer to it, what is most frequent at its end. It never changes: the texts
 /// that refer to it need it.
 const DICTIONARY: &[u8] = include_bytes!("dictionary.txt");
@@ -60,7 +55,7 @@ impl SealingKey {
 
     /// Base64url of nonce (96 random bits) and ciphertext.
     pub(crate) fn seal(&self, form: Form, place: &Place<'_>, plaintext: &[u8]) -> Result<String, VaultError> {
-        let deflated = (form == Form::Deflated).then(|| Zeroizing::new(deflated(plaintext)));
+        let deflated = (form == Form::Deflated).then(|| Zeroizing::new(deflated(DICTIONARY, plaintext)));
         let plaintext = deflated.as_ref().map_or(plaintext, |deflated| deflated);
         let mut nonce = [0; 12];
         getrandom::fill(&mut nonce).map_err(|error| VaultError::unavailable(error.to_string()))?;
@@ -81,46 +76,7 @@ impl SealingKey {
             .map_err(|_| VaultError::DoesNotOpen)?;
         match form {
             Form::Whole => Ok(text),
-            Form::Deflated => inflated(&Zeroizing::new(text)).ok_or(VaultError::DoesNotOpen),
-        }
-    }
-}
-
-/// A text, deflated as if the dictionary came before it.
-fn deflated(text: &[u8]) -> Vec<u8> {
-    use deflate::core::{CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params};
-    let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(LEVEL, 0, 0));
-    // Ends at a whole byte, and is left out.
-    compress_to_output(&mut compressor, DICTIONARY, TDEFLFlush::Sync, |_| true);
-    let mut deflated = Vec::new();
-    compress_to_output(&mut compressor, text, TDEFLFlush::Finish, |part| {
-        deflated.extend_from_slice(part);
-        true
-    });
-    deflated
-}
-
-/// The same the other way; none if it was not deflated so, or the text is too long.
-fn inflated(deflated: &[u8]) -> Option<Vec<u8>> {
-    use inflate::{
-        TINFLStatus,
-        core::{DecompressorOxide, decompress, inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF},
-    };
-    let mut text = Zeroizing::new(DICTIONARY.to_vec());
-    let (mut inflator, mut read, mut end) = (DecompressorOxide::new(), 0, text.len());
-    text.resize(end + 4 * deflated.len(), 0);
-    loop {
-        let rest = &deflated[read..];
-        let (status, taken, made) =
-            decompress(&mut inflator, rest, &mut text, end, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF);
-        (read, end) = (read + taken, end + made);
-        match status {
-            TINFLStatus::Done => return Some(text[DICTIONARY.len()..end].to_vec()),
-            TINFLStatus::HasMoreOutput if text.len() < LONGEST => {
-                let length = (2 * text.len()).min(LONGEST);
-                text.resize(length, 0);
-            }
-            _ => return None,
+            Form::Deflated => inflated(DICTIONARY, &Zeroizing::new(text)).ok_or(VaultError::DoesNotOpen),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use adapters::aws::unpack;
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use contracts::{
     Ministack,
@@ -39,7 +40,9 @@ impl Burglar {
                 let place = item.get("list_sk").map_or_else(|| sk.clone(), text);
                 let partition = if place == sk { format!("{partition}#{sk}") } else { partition };
                 let expires_at = item.get("expires_micros").map(|micros| micros.as_n().unwrap().parse().unwrap());
-                Stored { partition, place, body: text(&item["body"]), expires_at }
+                let body =
+                    item["body"].as_b().map_or_else(|_| text(&item["body"]), |body| unpack(body.as_ref()).unwrap());
+                Stored { partition, place, body, expires_at }
             })
             .collect();
         records.sort_by(|a, b| a.place.cmp(&b.place));

@@ -28,8 +28,8 @@ use contracts::{
 };
 use domain::{Job, JobError, JobErrorCode, Provider, Terms};
 use engine::ports::{
-    Clock, Contents, Insert, JobFilter, Jobs, Keys, Outbox, OutboxEntry, Position, Queue, QueuedMessage, Save, Sealed,
-    Settings,
+    Clock, Contents, Insert, JobFilter, JobList, Jobs, Keys, Outbox, OutboxEntry, Position, Purpose, Queue,
+    QueuedMessage, Save, Sealed, SealedText, SealedTexts, Settings,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -211,10 +211,10 @@ async fn operations_cost_few_calls() {
     assert_eq!(ledger.save(&failed.retried(Terms::default(), now).unwrap()).await.unwrap(), Save::Done);
     assert_eq!(proxy.calls(), audited);
     let workspace = jobs[0].0.workspace_id.clone();
-    let filter = JobFilter { workspace, status: None, after: None, limit: 11 };
+    let filter = JobFilter { workspace, list: JobList::All, after: None, limit: 11 };
     assert_eq!(ledger.list_jobs(&filter).await.unwrap().len(), 10);
     assert_eq!(proxy.calls(), ["Query", "BatchGetItem"]);
-    let filter = JobFilter { status: Some(domain::JobStatus::Completed), ..filter };
+    let filter = JobFilter { list: JobList::Failed, ..filter };
     assert_eq!(ledger.list_jobs(&filter).await.unwrap(), []);
     assert_eq!(proxy.calls(), ["Query"]);
     // Whatever there is besides: by their ids.
@@ -250,9 +250,9 @@ async fn a_page_reads_as_much_among_a_thousand_jobs_as_among_sixty() {
         let middle = &jobs[jobs.len() / 2].0;
         let middle = Position::from(middle);
         proxy.calls();
-        for (status, after) in [(None, None), (None, Some(middle)), (Some(domain::JobStatus::Pending), Some(middle))] {
+        for (list, after) in [(JobList::All, None), (JobList::All, Some(middle)), (JobList::Open, Some(middle))] {
             entries.store(0, Ordering::SeqCst);
-            let filter = JobFilter { workspace: jobs[0].0.workspace_id.clone(), status, after, limit: 20 };
+            let filter = JobFilter { workspace: jobs[0].0.workspace_id.clone(), list, after, limit: 20 };
             assert_eq!(ledger.list_jobs(&filter).await.unwrap().len(), 20);
             costs.push((proxy.calls(), entries.load(Ordering::SeqCst)));
         }
@@ -399,15 +399,14 @@ async fn a_job_that_an_earlier_version_wrote_is_found_and_goes_on() {
     let ledger = DynamoLedger::new(sdk(server.address()), table.clone(), clock.clone(), Arc::new(SystemIds));
     ledger.create_table().await.unwrap();
     // Its id, nulls, times of two indexes and its status stood in the item, and its hashes were in hex.
-    let (now, workspace) = (clock.now(), "acme".parse::<domain::WorkspaceId>().unwrap());
+    let body = include_str!("../../src/ledger/job_of_0.1.0.json").trim();
+    let (now, mut body) = (clock.now(), serde_json::from_str::<Value>(body).unwrap());
     let touched = now - SignedDuration::from_mins(10);
-    let job = sample_job(&workspace, "earlier", touched - SignedDuration::from_mins(5));
-    let job = job.nudged(touched).unwrap();
-    let mut body = serde_json::to_value(&job).unwrap();
-    for name in ["lease", "account", "not_before", "evidence", "result", "error", "started_at", "finished_at"] {
-        body[name] = Value::Null;
+    for (name, age) in [("created_at", 15), ("started_at", 14), ("touched_at", 10)] {
+        body[name] = json!(now - SignedDuration::from_mins(age));
     }
-    body["crashes"] = json!(0);
+    let job: domain::Job = serde_json::from_value(body.clone()).unwrap();
+    let workspace = job.workspace_id.clone();
     let (created, touched) = (job.created_at.as_microsecond(), touched.as_microsecond());
     let client = aws_sdk_dynamodb::Client::new(sdk(server.address()).config().await);
     let mut put = client.put_item().table_name(&table);
@@ -415,7 +414,7 @@ async fn a_job_that_an_earlier_version_wrote_is_found_and_goes_on() {
         ("pk", format!("JOB#{}", job.job_id)),
         ("sk", "JOB".to_owned()),
         ("body", body.to_string()),
-        ("version", "2".to_owned()),
+        ("version", job.revision.to_string()),
         ("list_pk", "W#acme".to_owned()),
         ("list_sk", format!("{created:020}#{}", job.job_id)),
         ("status_pk", "W#acme#pending".to_owned()),
@@ -430,17 +429,43 @@ async fn a_job_that_an_earlier_version_wrote_is_found_and_goes_on() {
     assert_eq!(ledger.job(&workspace, job.job_id).await.unwrap(), Some(job.clone()));
     assert_eq!(ledger.overdue_jobs(now, 10).await.unwrap(), std::slice::from_ref(&job));
     assert_eq!(ledger.oldest_unclaimed().await.unwrap(), Some(job.created_at));
-    let filter = JobFilter { workspace: workspace.clone(), status: None, after: None, limit: 10 };
+    let filter = JobFilter { workspace: workspace.clone(), list: JobList::All, after: None, limit: 10 };
     assert_eq!(ledger.list_jobs(&filter).await.unwrap(), std::slice::from_ref(&job));
     let next = job.nudged(now).unwrap();
     assert_eq!(ledger.save(&next).await.unwrap(), Save::Done);
     assert_eq!(ledger.overdue_jobs(now, 10).await.unwrap(), []);
     // Its next version is like any other.
-    let pending = JobFilter { status: Some(domain::JobStatus::Pending), ..filter };
+    let pending = JobFilter { list: JobList::Open, ..filter };
     assert_eq!(ledger.list_jobs(&pending).await.unwrap(), std::slice::from_ref(&next));
     assert_eq!(ledger.open_jobs(&workspace, 10).await.unwrap(), 1);
     assert_eq!(ledger.save(&ended(&next, now)).await.unwrap(), Save::Done);
     assert_eq!((ledger.oldest_unclaimed().await.unwrap(), ledger.open_jobs(&workspace, 10).await.unwrap()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_body_that_an_earlier_version_wrote_unpacked_is_read_and_sealed_again() {
+    let server = Ministack::shared();
+    let ledger = with_table(&server).await;
+    let now = SystemClock.now();
+    let (job, _) = job(seed(), "unpacked", now);
+    let sealed = |letter: &str| Sealed(letter.repeat(600));
+    ledger.insert_jobs(&[(job.clone(), Contents(sealed("a")))]).await.unwrap();
+    let text = |text: String| AttributeValue::S(text);
+    let client = aws_sdk_dynamodb::Client::new(sdk(server.address()).config().await);
+    let update = client.update_item().table_name("ledger").key("pk", text(format!("JOB#{}", job.job_id)));
+    let update = update.key("sk", text("CONTENTS".to_owned())).update_expression("SET body = :body");
+    update.expression_attribute_values(":body", text(sealed("a").0)).send().await.unwrap();
+    assert_eq!(ledger.contents(job.job_id).await.unwrap(), Some(Contents(sealed("a"))));
+    let old = SealedText {
+        workspace: job.workspace_id.clone(),
+        purpose: Purpose::JobParams,
+        id: job.job_id.to_string(),
+        sealed: sealed("a"),
+    };
+    assert!(ledger.replace_sealed(&old, &sealed("b")).await.unwrap());
+    assert_eq!(ledger.contents(job.job_id).await.unwrap(), Some(Contents(sealed("b"))));
+    assert!(!ledger.replace_sealed(&old, &sealed("c")).await.unwrap(), "that text is gone");
+    ledger.save(&ended(&job, now)).await.unwrap();
 }
 
 #[tokio::test]
@@ -526,7 +551,7 @@ async fn an_index_that_is_behind_does_no_harm() {
     assert_eq!(ledger.overdue_jobs(before, 10).await.unwrap(), std::slice::from_ref(&open.0));
     assert_eq!(ledger.overdue_jobs(now, 10).await.unwrap(), [], "it was touched since");
     let workspace = open.0.workspace_id.clone();
-    let filter = JobFilter { workspace, status: Some(domain::JobStatus::Pending), after: None, limit: 10 };
+    let filter = JobFilter { workspace, list: JobList::Open, after: None, limit: 10 };
     assert_eq!(ledger.list_jobs(&filter).await.unwrap(), [open.0]);
 }
 

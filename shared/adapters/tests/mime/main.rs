@@ -38,6 +38,8 @@ fn expected_names(mail: &Mail, stamp: &RenderContext) -> Vec<&'static str> {
     names.extend((!mail.bcc.is_empty()).then_some("Bcc"));
     names.extend((!mail.reply_to.is_empty()).then_some("Reply-To"));
     names.push("Subject");
+    names.extend(mail.in_reply_to.as_ref().map(|_| "In-Reply-To"));
+    names.extend((!mail.referenced().is_empty()).then_some("References"));
     names.extend(stamp.date.map(|_| "Date"));
     names.extend(stamp.id.as_ref().map(|_| "Message-ID"));
     names.extend(["MIME-Version", "Content-Type"]);
@@ -79,12 +81,20 @@ fn address() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Message-IDs, some of them with more than one.
+fn message_id() -> impl Strategy<Value = String> {
+    let id = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~.:-]{1,80}@(\\[[0-9.]{3,9}\\]|[a-z.@-]{1,30})";
+    prop_oneof![9 => id.prop_map(|id| format!("<{id}>")), 1 => hostile()]
+}
+
 /// Params that [`Mail::parse`] may take or refuse.
 fn params() -> impl Strategy<Value = Value> {
     let list = || prop::collection::vec(address(), 0..3);
     let subject = hostile().prop_map(|text| text.replace(char::is_control, " "));
-    (prop::collection::vec(address(), 1..4), list(), list(), list(), subject, hostile(), prop::option::of(hostile()))
-        .prop_map(|(to, cc, bcc, reply_to, subject, text, html)| {
+    let thread = (prop::option::of(message_id()), prop::collection::vec(message_id(), 0..4));
+    let people = (prop::collection::vec(address(), 1..4), list(), list(), list());
+    (people, subject, hostile(), prop::option::of(hostile()), thread).prop_map(
+        |((to, cc, bcc, reply_to), subject, text, html, (in_reply_to, references))| {
             let mut params = json!({ "to": to, "subject": subject, "text": text });
             for (field, list) in [("cc", cc), ("bcc", bcc), ("reply_to", reply_to)] {
                 if !list.is_empty() {
@@ -94,12 +104,19 @@ fn params() -> impl Strategy<Value = Value> {
             if let Some(html) = html {
                 params["html"] = json!(html);
             }
+            if let Some(in_reply_to) = in_reply_to {
+                params["in_reply_to"] = json!(in_reply_to);
+            }
+            if !references.is_empty() {
+                params["references"] = json!(references);
+            }
             params
-        })
+        },
+    )
 }
 
 fn mail(params: &Value) -> Mail {
-    Mail::parse(params).unwrap()
+    Mail::parse(params, &Mail::FIELDS).unwrap()
 }
 
 proptest! {
@@ -107,7 +124,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_a_header_or_a_recipient(params in params()) {
-        let Ok(mail) = Mail::parse(&params) else { return Err(TestCaseError::reject("not a mail")) };
+        let Ok(mail) = Mail::parse(&params, &Mail::FIELDS) else { return Err(TestCaseError::reject("not a mail")) };
         for stamp in [stamp(), no_stamp()] {
             // That names and values are the mail's is checked in the rendering itself.
             let body = mime::render(&mail, &stamp).map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -136,6 +153,9 @@ fn a_mail_of_every_kind_of_text_reads_in_python_as_it_was_meant() {
         json!({ "to": "a@example.com", "subject": one_line, "text": one_line }),
         json!({ "to": "a@example.com", "subject": long_subject, "text": "From here\n.\n..\n From\n>From" }),
         json!({ "to": "a@example.com", "subject": "", "text": "" }),
+        json!({ "to": "a@example.com", "subject": "Re: s", "text": "t", "in_reply_to": "<a@b@[192.0.2.1]>" }),
+        json!({ "to": "a@example.com", "subject": "Re: s", "text": "t", "in_reply_to": "b$%&@example.com",
+                "references": [format!("<{}@example.com>", "a".repeat(480)), "<b$%&@example.com>"] }),
         json!({ "to": "a@example.com", "subject": "  spaces  and\u{a0}more ", "text": "trailing \t\n  \n\nend\n\n" }),
         json!({ "to": "=?utf-8?q?Eve?= <a@example.com>", "subject": "=?utf-8?q?look=2Dalike?=", "text": "a\rb\r\nc\n\rd" }),
         json!({ "to": "a@example.com", "subject": "s", "text": "--part-of-this-mail--\npart-of-this-mail-1", "html": "--part-of-this-mail" }),
@@ -155,7 +175,7 @@ fn python_reads_hostile_mails_as_they_were_meant() {
     let mut mails = Vec::new();
     while mails.len() < 300 {
         let params = params().new_tree(&mut runner).unwrap().current();
-        mails.extend(Mail::parse(&params));
+        mails.extend(Mail::parse(&params, &Mail::FIELDS));
     }
     python::reads_the_same(&mails, &stamp());
 }

@@ -24,6 +24,8 @@ pub fn reads_the_same(mails: &[Mail], stamp: &RenderContext) {
             "bcc": mailboxes(&mail.bcc),
             "reply_to": mailboxes(&mail.reply_to),
             "subject": mail.subject,
+            "in_reply_to": mail.in_reply_to.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "references": mail.referenced().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "text": with_crlf(&mail.text),
             "html": mail.html.as_deref().map(with_crlf),
             "parts": if mail.html.is_some() { 3 } else { 1 },

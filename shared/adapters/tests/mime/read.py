@@ -44,6 +44,8 @@ def read(text):
         "bcc": mailboxes(message, "Bcc"),
         "reply_to": mailboxes(message, "Reply-To"),
         "subject": str(message["Subject"]),
+        "in_reply_to": str(message["In-Reply-To"] or "").split(),
+        "references": str(message["References"] or "").split(),
         "text": body(message, "plain"),
         "html": body(message, "html"),
         "parts": sum(1 for _ in message.walk()),

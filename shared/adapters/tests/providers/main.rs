@@ -1,6 +1,9 @@
-//! Both mail adapters over real HTTP: every row of what a failure means, and that nothing is sent twice.
+//! The providers' adapters over real HTTP: every row of what a failure means, that nothing is sent twice, and what is
+//! found in accounts.
 
 mod canned;
+mod events;
+mod finders;
 
 use std::{sync::Arc, time::Duration};
 

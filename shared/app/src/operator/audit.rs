@@ -20,7 +20,7 @@ pub struct Verify {
     pub heads: Vec<AuditHead>,
 }
 
-/// A row for each workspace, with its head or the first entry that does not fit, which is not well.
+/// A row for each workspace, with its head or the first entry that does not fit; then `ok` is false.
 pub(super) async fn run(engine: &Engine, Verify { workspace, heads }: Verify) -> Result<Outcome, Problem> {
     // Each with the heads that were logged of it; at least once without one.
     let mut checks: BTreeMap<Option<WorkspaceId>, Vec<AuditHead>> = BTreeMap::new();

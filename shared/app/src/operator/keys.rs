@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Outcome, known};
-use crate::{Config, is_beside_keyless_server};
+use crate::{Config, config::LOCAL, is_beside_keyless_server};
 
 /// API keys of the ledger. A server that started without keys does not require them until its next start.
 #[cfg_attr(feature = "clap", derive(clap::Subcommand))]
@@ -30,7 +30,7 @@ pub struct Create {
     /// The key's workspace.
     #[cfg_attr(feature = "clap", arg(long))]
     workspace: WorkspaceId,
-    /// Its scopes, comma separated: actions:preview, actions:execute, actions:approve, connections:write,
+    /// Its scopes, comma separated: actions:preview, actions:execute, actions:approve, accounts:read, connections:write,
     /// webhooks:write, metrics:read, audit:read.
     #[cfg_attr(feature = "clap", arg(long, value_delimiter = ',', required = true))]
     scopes: Vec<Scope>,
@@ -98,7 +98,8 @@ async fn create(config: &Config, engine: &Engine, command: Create) -> Result<Out
         }
     }
     if is_beside_keyless_server(config) {
-        notes.push("The running server started without keys: restart it, or it does not require any.".to_owned());
+        let restart = "The running server started without keys: restart it, or it does not require any.";
+        notes.push(format!("{restart} Jobs that were made without a key stay in the workspace {LOCAL}."));
     }
     Ok(Outcome { notes, ..Outcome::of(json!({ "key": key.reveal() })) })
 }

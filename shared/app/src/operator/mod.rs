@@ -4,6 +4,7 @@ mod audit;
 mod keys;
 mod reseal;
 mod rollout;
+mod webhooks;
 mod workspaces;
 
 use domain::{ActionId, Allowlist};
@@ -15,6 +16,7 @@ pub use self::{
     audit::Verify,
     keys::{Create, Keys, Lifetime, Revoke},
     rollout::{Get, Percent, Rollout, Set},
+    webhooks::{One, Webhooks},
     workspaces::{Allow, DraftOnly, Workspace, Workspaces},
 };
 use crate::Config;
@@ -27,6 +29,8 @@ pub enum Command {
     Rollout(Rollout),
     /// Restrict the actions of a workspace.
     Workspaces(Workspaces),
+    /// List, test and remove webhook endpoints. On the command line, a key of the workspace does that.
+    Webhooks(Webhooks),
     /// Check that nobody has changed the audit.
     Verify(Verify),
     /// Seal everything in the ledger again.
@@ -50,6 +54,7 @@ pub async fn run(config: &Config, engine: &Engine, command: Command) -> Result<O
         Command::Keys(command) => keys::run(config, engine, command).await,
         Command::Rollout(command) => rollout::run(engine, command).await,
         Command::Workspaces(command) => workspaces::run(engine, command).await,
+        Command::Webhooks(command) => webhooks::run(engine, command).await,
         Command::Verify(command) => audit::run(engine, command).await,
         Command::Reseal => reseal::run(config, engine).await,
     }
@@ -73,11 +78,15 @@ impl Command {
             "workspaces draft-only" => Self::Workspaces(Workspaces::DraftOnly(arguments(fields)?)),
             "workspaces reset" => Self::Workspaces(Workspaces::Reset(arguments(fields)?)),
             "workspaces show" => Self::Workspaces(Workspaces::Show(arguments(fields)?)),
+            "webhooks list" => Self::Webhooks(Webhooks::List(arguments(fields)?)),
+            "webhooks test" => Self::Webhooks(Webhooks::Test(arguments(fields)?)),
+            "webhooks remove" => Self::Webhooks(Webhooks::Remove(arguments(fields)?)),
             "audit verify" => Self::Verify(arguments(fields)?),
             "reseal" => arguments(fields).map(|Nothing {}| Self::Reseal)?,
             _ => {
                 let says = "must be one of: keys create, keys list, keys revoke, rollout set, rollout get, workspaces \
-                            allow, workspaces draft-only, workspaces reset, workspaces show, audit verify, reseal";
+                            allow, workspaces draft-only, workspaces reset, workspaces show, webhooks list, webhooks test, \
+                            webhooks remove, audit verify, reseal";
                 return Err(Problem::invalid("/command", says));
             }
         })
@@ -151,6 +160,9 @@ mod tests {
             json!({ "command": "workspaces draft-only", "workspace": "acme", "off": true }),
             json!({ "command": "workspaces reset", "workspace": "acme" }),
             json!({ "command": "workspaces show", "workspace": "acme" }),
+            json!({ "command": "webhooks list", "workspace": "acme" }),
+            json!({ "command": "webhooks test", "workspace": "acme", "id": "5d0c1f0e-9a64-4b0c-8a57-3c1f6e0b2d11" }),
+            json!({ "command": "webhooks remove", "workspace": "acme", "id": "5d0c1f0e-9a64-4b0c-8a57-3c1f6e0b2d11" }),
             json!({ "command": "audit verify" }),
             json!({ "command": "audit verify", "workspace": "acme", "heads": ["acme"] }),
             json!({ "command": "reseal" }),
@@ -197,6 +209,16 @@ mod tests {
             (json!({ "command": "rollout set", "provider": "google", "percent": 2.5 }), "/percent"),
             (json!({ "command": "rollout set", "provider": "google", "percent": "25" }), "/percent"),
             (json!({ "command": "rollout get", "provider": "yahoo" }), "/provider"),
+            (json!({ "command": "webhooks" }), "/command"),
+            (json!({ "command": "webhooks list" }), ""),
+            (json!({ "command": "webhooks add", "workspace": "acme", "url": "https://example.com" }), "/command"),
+            (json!({ "command": "webhooks test", "workspace": "acme" }), ""),
+            (json!({ "command": "webhooks test", "workspace": "acme", "id": 7 }), "/id"),
+            (json!({ "command": "webhooks test", "workspace": "acme", "id": "5d0c1f0e" }), "/id"),
+            (
+                json!({ "command": "webhooks remove", "workspace": "A", "id": "5d0c1f0e-0000-4000-8000-000000000000" }),
+                "/workspace",
+            ),
             (json!({ "command": "audit verify", "heads": ["acme/1"] }), "/heads/0"),
         ] {
             let problem = Command::read(wrong.clone()).err().unwrap_or_else(|| panic!("{wrong}"));

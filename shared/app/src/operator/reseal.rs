@@ -10,7 +10,7 @@ use super::Outcome;
 use crate::Config;
 
 /// Seals the ledger's texts again: for each purpose, how many were sealed again, how many are sealed with the first key
-/// now, and how many open with no key, which is not well.
+/// now, and how many open with no key; then `ok` is false.
 pub(super) async fn run(config: &Config, engine: &Engine) -> Result<Outcome, Problem> {
     if config.sealing.is_kms() {
         let says = "KMS_KEY_ID: there is nothing to seal again. KMS rotates its material by itself, and opens what the key \

@@ -23,7 +23,7 @@ pub enum Rollout {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Set {
-    /// google or microsoft.
+    /// The provider's id, such as google.
     provider: Provider,
     /// 0 to 100.
     percent: Percent,
@@ -34,7 +34,7 @@ pub struct Set {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Get {
-    /// google or microsoft; default both.
+    /// The provider's id, such as google; default all.
     provider: Option<Provider>,
 }
 

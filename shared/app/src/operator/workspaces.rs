@@ -51,7 +51,7 @@ pub struct DraftOnly {
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct Workspace {
     /// The workspace.
-    workspace: WorkspaceId,
+    pub(super) workspace: WorkspaceId,
 }
 
 pub(super) async fn run(engine: &Engine, command: Workspaces) -> Result<Outcome, Problem> {

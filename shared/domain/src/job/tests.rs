@@ -35,6 +35,7 @@ fn job() -> Job {
             draft_only: false,
             via: Via::Live,
             account: None,
+            sources: Sources::default(),
             send_at: None,
             traceparent: None,
         },

@@ -257,7 +257,7 @@ pub(crate) fn cannot_be_read(provider: Provider, url: &str) -> JobError {
 pub(crate) fn reauth_required(provider: Provider, url: &str) -> JobError {
     JobError {
         code: JobErrorCode::ReauthRequired,
-        message: "The provider wants the consent of the account's owner again.".to_owned(),
+        message: "The account's owner has to consent again at the provider.".to_owned(),
         retriable: true,
         remediation: format!("{} again, then retry the job.", how_to_connect(provider, url)),
     }
@@ -271,7 +271,8 @@ pub(crate) fn client_refused(provider: Provider, code: &str) -> JobError {
         message: format!("The provider refuses this deployment's OAuth client: {code}."),
         retriable: true,
         remediation: format!(
-            "Have the operator check the client and its secret ({name}_CLIENT_ID, {name}_CLIENT_SECRET), and whether the              secret has expired or an administrator blocks the client. Then retry the job."
+            "Have the operator check the client and its secret ({name}_CLIENT_ID, {name}_CLIENT_SECRET), and whether the \
+             secret has expired or an administrator blocks the client. Then retry the job."
         ),
     }
 }
@@ -282,5 +283,16 @@ pub(crate) fn how_to_connect(provider: Provider, url: &str) -> String {
 }
 
 fn sandbox() -> Connection {
-    Connection::Sandbox(SANDBOX_ADDRESS.parse().expect("the constant is an address"))
+    Connection::Sandbox(sandbox_address())
+}
+
+fn sandbox_address() -> Address {
+    SANDBOX_ADDRESS.parse().expect("the constant is an address")
+}
+
+/// The access to the sandbox's made-up account.
+pub(crate) fn sandbox_access() -> Access {
+    let address = sandbox_address();
+    let name = Some(address.addr_spec());
+    Access { token: String::new().into(), scopes: Vec::new(), address: Some(address), name, account: None }
 }

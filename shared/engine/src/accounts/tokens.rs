@@ -2,8 +2,8 @@
 
 use domain::{Provider, WorkspaceId};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use crate::ports::{Access, Purpose, Sealed, StoredConnection, Vault, VaultError};
 
@@ -11,10 +11,10 @@ use crate::ports::{Access, Purpose, Sealed, StoredConnection, Vault, VaultError}
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tokens {
     /// The bearer token.
-    #[serde(serialize_with = "exposed")]
+    #[serde(serialize_with = "crate::ports::exposed")]
     pub access: SecretString,
     /// The refresh token.
-    #[serde(serialize_with = "exposed")]
+    #[serde(serialize_with = "crate::ports::exposed")]
     pub refresh: SecretString,
     /// When the bearer token ends.
     pub expires_at: Timestamp,
@@ -50,8 +50,4 @@ impl Tokens {
             account: Some(stored.account.clone()),
         }
     }
-}
-
-fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(secret.expose_secret())
 }

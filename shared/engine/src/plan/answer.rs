@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use domain::{
-    Address, AnswerValue, Answered, Ask, ClarificationKind, ClientRequestId, Effect, Intent, Mention, PlannedAction,
-    Question, Violation, asks_for_html, clean_html, disarmed, doubtful_addresses, in_ascii, is_hidden, mentions,
-    pointer_token,
+    Address, AnswerValue, Answered, Ask, ClarificationKind, ClientRequestId, Effect, Intent, LookupId, Mention,
+    PlannedAction, Question, Source, Violation, WallTime, When, asks_for_html, clean_html, disarmed,
+    doubtful_addresses, in_ascii, is_hidden, mentions, pointer_token,
 };
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use serde::Deserialize;
@@ -14,9 +14,10 @@ use serde_path_to_error::Segment;
 use telemetry::labels::PlannerStatus;
 
 use super::{
-    Draft, Planner,
+    Draft, Planner, Proposed,
     condition::{asks_for_more, is_another_request, is_conditional},
     content::is_only_named,
+    lookups::{self, Derived, Findings, RawLookup, Template, Wanted, is_about_lookup, wrong_with_found},
     record::words,
     send_at::{SEND_AT, Timing},
 };
@@ -30,6 +31,8 @@ use crate::{
 
 /// The most questions of a plan.
 const MAX_QUESTIONS: usize = 10;
+/// An answer that fills a param in may be wrong in its turn.
+const MOST_ANSWERS: usize = 3;
 /// The most characters of one text by the planner that are shown.
 const MAX_TEXT: usize = 600;
 /// The topic of the question whether to go ahead in spite of a condition, by whichever planner.
@@ -46,6 +49,8 @@ pub(crate) struct Request<'a> {
     /// Text by somebody else. No address in it counts.
     pub context: Option<&'a str>,
     pub answers: &'a [Answered],
+    /// What the account holds for the lookups of the answer; nothing while it was not read.
+    pub findings: &'a Findings,
     pub timezone: Option<&'a str>,
     pub began: Timestamp,
     pub deadline: Option<Timestamp>,
@@ -61,6 +66,12 @@ impl Request<'_> {
         };
         Ok(self.began.to_zoned(zone))
     }
+
+    /// The answers that a model is told. What was asked about a lookup depends on the account.
+    pub fn told(&self) -> Vec<Answered> {
+        let told = self.answers.iter().filter(|answered| !is_about_lookup(&answered.question));
+        told.cloned().collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -68,6 +79,8 @@ impl Request<'_> {
 struct RawPlan {
     intent: String,
     confidence: f64,
+    #[serde(default)]
+    lookups: Vec<Object<RawLookup>>,
     actions: Vec<Object<RawAction>>,
     questions: Vec<RawQuestion>,
     notes: Option<String>,
@@ -109,17 +122,23 @@ impl RawQuestion {
 }
 
 /// An answer while it is read, beside the person's own words.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     planner: &'a Planner,
     permissions: &'a Permissions,
-    request: Request<'a>,
+    pub request: Request<'a>,
     /// The time of the request, in its time zone.
-    now: Zoned,
+    pub now: Zoned,
+    /// The lookups of the answer.
+    pub wanted: Vec<Wanted>,
+    /// The addresses in the place of references to them.
+    pub derived: Vec<Derived>,
     /// The addresses of the prompt.
     mentioned: Vec<Mention>,
     /// The addresses of answers: never quoted, never conditional.
     answered: Vec<Address>,
     plan: Draft,
+    /// How sentences begin that the answer's actions serve.
+    served: Vec<&'static str>,
     /// By action, the addresses to which the prompt hands over what it only names.
     unsaid: HashMap<&'static str, BTreeSet<String>>,
     /// The addresses that the answer has a use for, or that were asked about or refused.
@@ -144,6 +163,9 @@ pub(super) fn read(
     let notes = raw.notes.as_deref().map(shown).filter(|notes| !notes.is_empty());
     let confidence = raw.confidence.clamp(0.0, 1.0);
     let plan = Draft { intent: Intent::from_words(&raw.intent), confidence, ..Draft::without_actions(notes) };
+    let now = request.now()?;
+    let params: Vec<&Value> = raw.actions.iter().map(|Object(action)| &action.params).collect();
+    let wanted = lookups::read(raw.lookups, &params, request, &now)?;
     let answered = request.answers.iter().filter_map(|answered| match answered.question.kind {
         ClarificationKind::Address | ClarificationKind::Text => answered.value.text(),
         ClarificationKind::Confirm | ClarificationKind::Choice => None,
@@ -152,14 +174,20 @@ pub(super) fn read(
         let found = mentions(text).into_iter().map(|mention| mention.address);
         domain::addresses(text).unwrap_or_else(|_| found.collect())
     });
+    let served = |Object(action): &Object<RawAction>| {
+        planner.catalogue.find(&action.action).map(|action| action.spec().instructions.serves)
+    };
     let mut reading = Reading {
         planner,
         permissions,
         request,
-        now: request.now()?,
+        now,
+        wanted,
+        derived: Vec::new(),
         mentioned: mentions(request.prompt),
         answered: answered.collect(),
         plan,
+        served: raw.actions.iter().filter_map(served).flatten().copied().collect(),
         unsaid: HashMap::new(),
         accounted: Vec::new(),
         denials: Vec::new(),
@@ -203,7 +231,7 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
 
 /// An answer that cannot be used. The detail goes to the log and quotes nothing; where in the answer and why is for the
 /// model, and may quote it.
-fn invalid(detail: &str, pointer: &str, why: &str) -> Problem {
+pub(super) fn invalid(detail: &str, pointer: &str, why: &str) -> Problem {
     Problem::new(ProblemCode::PlannerInvalidAnswer, detail).with_errors(vec![Violation::new(pointer, why)])
 }
 
@@ -227,25 +255,39 @@ impl Reading<'_> {
         let spec = known.spec();
 
         let mut params = without_nulls(raw.params);
+        let filled = self.fill(known.params_schema(), place, &mut params)?;
         let blank = self.mend_texts(&**known, place, &mut params);
-        let call = match known.parse(&params) {
-            Ok(call) => call,
-            Err(violations) => {
-                if let Some(question) = self.mend(&mut params, place, spec.wording.ask_recipients, violations)? {
-                    blank.into_iter().chain([question]).for_each(|question| self.ask(question));
-                    return Ok(());
-                }
-                known.parse(&params).map_err(|violations| refused_params(place, &violations))?
+        let mut parsed = known.parse(&params);
+        for _ in 0..MOST_ANSWERS {
+            let Err(violations) = &parsed else { break };
+            if filled.has_found && violations.iter().all(|wrong| wrong.ask.is_none()) {
+                self.denials.push(wrong_with_found(violations));
+                return Ok(());
             }
-        };
+            if let Some(cannot) = violations.iter().find(|violation| violation.ask == Some(Ask::Nothing)) {
+                let field = cannot.pointer.trim_start_matches('/');
+                self.denials.push(format!("Not planned: {field} {}.", cannot.detail));
+                return Ok(());
+            }
+            if let Some(question) = self.mend(&mut params, place, spec.wording, violations)? {
+                if let Some(blank) = blank {
+                    self.ask(blank);
+                }
+                // Asked once more where its answer cannot be used.
+                self.open(question);
+                return Ok(());
+            }
+            parsed = known.parse(&params);
+        }
+        let call = parsed.map_err(|violations| refused_params(place, &violations))?;
         let call = call.map_addresses(&mut |address| self.corrected(address)).unwrap_or(call);
         self.accounted.extend(call.addresses().into_iter().map(|param| param.address.clone()));
-        if let Some(question) = blank {
-            self.ask(question);
+        if blank.is_some() || !filled.questions.is_empty() {
+            blank.into_iter().chain(filled.questions).for_each(|question| self.ask(question));
             return Ok(());
         }
         for param in call.addresses() {
-            let Some(question) = self.doubt(spec, param.address) else { continue };
+            let Some(question) = self.doubt(spec, param.address, &filled.lookups) else { continue };
             match self.answer(&question) {
                 Some(AnswerValue::Bool(true)) => {}
                 Some(_) => {
@@ -258,22 +300,28 @@ impl Reading<'_> {
                 }
             }
         }
-        let addresses = call.addresses().into_iter().map(|param| param.address.addr_spec()).collect();
-        let timing = Timing { request: self.request, now: &self.now, noun: spec.wording.noun, addresses };
+        let named = |address: &Address| {
+            let mention = self.derived_by(address).map(|wanted| wanted.mention.as_ref());
+            mention.map_or_else(
+                || Some(address.addr_spec()),
+                |mention| mention.map(|mention| self.request.prompt[mention.start..mention.end].to_owned()),
+            )
+        };
+        let addresses = call.addresses().into_iter().filter_map(|param| named(param.address)).collect();
+        let (request, now, served) = (self.request, &self.now, &self.served);
+        let timing = Timing { request, now, noun: spec.wording.noun, addresses, served };
         let said = raw.send_at.as_deref().unwrap_or_default();
         // Other actions have times of their own.
         let send_at = if spec.effect == Effect::Send { timing.send_at(said) } else { Ok(None) };
         let send_at = match send_at {
             Ok(send_at) => send_at,
             Err(question) => {
-                // Asked once more where its answer cannot be used.
-                if !self.plan.questions.iter().any(|open| open.is_same(&question)) {
-                    self.plan.questions.push(*question);
-                }
+                self.open(*question);
                 return Ok(());
             }
         };
         let call = call.map_addresses(&mut |address| self.spelling(address)).unwrap_or(call);
+        let call = Template::of(call, &filled);
         if let Err(problem) = self.planner.gate.check(self.permissions, spec, &*call) {
             let why: Vec<String> = problem.errors.into_iter().map(|error| error.detail).collect();
             self.denials.push(format!("Not planned: {}.", why.join("; ")));
@@ -283,19 +331,35 @@ impl Reading<'_> {
         let is_same = |known: &PlannedAction| {
             known.action == spec.action_id() && known.params == params && known.send_at == send_at
         };
-        if self.plan.actions.iter().any(is_same) {
+        if self.plan.actions.iter().any(|known| is_same(&known.planned)) {
             self.denials.push("The same action came more than once, and is planned once.".to_owned());
             return Ok(());
         }
         let id: ClientRequestId = self.planner.ids.uuid().to_string().parse().expect("a UUID is a client_request_id");
-        self.plan.actions.push(PlannedAction {
+        let recipients = self.planner.approval.recipients(&*call, |_, address| self.source(address));
+        let planned = PlannedAction {
             provider: spec.provider,
             action: spec.action_id(),
             params,
             client_request_id: id,
             send_at,
-        });
+            recipients,
+        };
+        self.denials.extend(filled.notes);
+        self.plan.actions.push(Proposed { planned, call, lookups: filled.lookups });
         Ok(())
+    }
+
+    /// How an address came in, and the lookup that found it.
+    fn source(&self, address: &Address) -> (Option<Source>, Option<LookupId>) {
+        let is_named = self.mentions_of(address).any(|mention| !mention.quoted);
+        let derived = self.derived.iter().find(|derived| derived.address == *address && derived.source.is_some());
+        match derived.filter(|_| !is_named) {
+            Some(Derived { source: Some(Source::Answer), .. }) => (Some(Source::Answer), None),
+            Some(Derived { source, wanted, .. }) => (*source, Some(self.wanted[*wanted].lookup.id.clone())),
+            None if !is_named && self.answered_as(address).is_some() => (Some(Source::Answer), None),
+            None => (Some(Source::Prompt), None),
+        }
     }
 
     /// Cleans HTML, or leaves it out where nobody asked for it. Puts an answer in the place of a text that is blank, or
@@ -303,7 +367,7 @@ impl Reading<'_> {
     fn mend_texts(&mut self, action: &dyn Action, place: usize, params: &mut Value) -> Option<Question> {
         const LEFT_OUT: &str = "HTML was left out, since the request does not ask for it.";
         let mut open = None;
-        for field in text_fields(&action.params_schema()) {
+        for field in text_fields(action.params_schema()) {
             let Some(text) = params.get(&field.name).and_then(Value::as_str) else { continue };
             let is_blank = text.chars().all(|c| c.is_whitespace() || is_hidden(c));
             match field.kind {
@@ -337,16 +401,21 @@ impl Reading<'_> {
         let Request { prompt, context, answers, .. } = self.request;
         let says = |answered: &Answered| {
             let ClarificationKind::Text = answered.question.kind else { return false };
-            answered.question.text != action.wording.ask_text && answered.question.topic != SEND_AT
+            let Question { text, topic, .. } = &answered.question;
+            text != action.wording.ask_text && topic != SEND_AT && !is_about_lookup(&answered.question)
         };
         if context.is_some() || answers.iter().any(says) {
             return false;
         }
-        let mentioned = &self.mentioned;
+        let (mentioned, wanted, derived) = (&self.mentioned, &self.wanted, &self.derived);
+        let looked_up =
+            derived.iter().filter_map(|derived| Some((wanted[derived.wanted].mention.as_ref()?, &derived.address)));
+        let looked_up: Vec<(&Mention, &Address)> = looked_up.collect();
         let unsaid = self.unsaid.entry(action.id).or_insert_with(|| {
             let mut unsaid = BTreeSet::new();
-            for mention in mentioned.iter().filter(|mention| !mention.quoted) {
-                let address = mention.address.addr_spec();
+            let mentioned = mentioned.iter().map(|mention| (mention, &mention.address));
+            for (mention, address) in mentioned.chain(looked_up).filter(|(mention, _)| !mention.quoted) {
+                let address = address.addr_spec();
                 if !unsaid.contains(&address) && is_only_named(prompt, mention, &action.instructions) {
                     unsaid.insert(address);
                 }
@@ -359,14 +428,21 @@ impl Reading<'_> {
 
     /// Asks a question, unless it was answered, or asked before.
     fn ask(&mut self, question: Question) {
+        if self.answer(&question).is_none() {
+            self.open(question);
+        }
+    }
+
+    /// Asks a question, also if its answer cannot be used, unless it was asked before.
+    fn open(&mut self, question: Question) {
         let mut open = self.plan.questions.iter();
         let known = open.any(|open| open.is_same(&question) || open.text == question.text);
-        if !known && !question.text.is_empty() && self.answer(&question).is_none() {
+        if !known && !question.text.is_empty() {
             self.plan.questions.push(question);
         }
     }
 
-    fn answer(&self, question: &Question) -> Option<&AnswerValue> {
+    pub(super) fn answer(&self, question: &Question) -> Option<&AnswerValue> {
         let answered = self.request.answers.iter().find(|answered| answered.question.is_same(question));
         answered.map(|answered| &answered.value)
     }
@@ -403,8 +479,10 @@ impl Reading<'_> {
 
     /// The plan with its status, and with its notes.
     fn finish(self) -> Draft {
-        let Self { mut plan, planner, request, denials, .. } = self;
+        let Self { mut plan, planner, request, wanted, denials, .. } = self;
         plan.questions.truncate(MAX_QUESTIONS);
+        let is_used = |id: &LookupId| plan.actions.iter().any(|proposed| proposed.lookups.contains(id));
+        plan.lookups = wanted.into_iter().map(|wanted| wanted.lookup).filter(|lookup| is_used(&lookup.id)).collect();
         let mut notes: Vec<String> = plan.notes.take().into_iter().collect();
         for denial in denials {
             if !notes.contains(&denial) {
@@ -434,29 +512,70 @@ impl Reading<'_> {
         &self,
         params: &mut Value,
         place: usize,
-        ask_recipients: &str,
-        violations: Vec<Violation>,
+        wording: Wording,
+        violations: &[Violation],
     ) -> Result<Option<Question>, Problem> {
         for violation in violations {
             let given = params.pointer(&violation.pointer).and_then(Value::as_str).map(shown);
             let question = match violation.ask {
                 Some(Ask::Recipients) => {
                     let topic = format!("recipients-{place}");
-                    Question::new(ClarificationKind::Address, None, &topic, ask_recipients)
+                    Question::new(ClarificationKind::Address, None, &topic, wording.ask_recipients)
                 }
+                Some(Ask::Time) => match self.time(params, place, wording, violation, given.as_deref()) {
+                    Ok(time) => {
+                        put(params, &violation.pointer, time.to_string().into());
+                        continue;
+                    }
+                    Err(question) => return Ok(Some(*question)),
+                },
                 Some(Ask::Address) => {
                     let why = in_ascii(violation.named.as_deref().unwrap_or(&violation.detail));
                     let text = shown(&format!("{why}. Which address is meant?"));
                     Question::new(ClarificationKind::Address, given.as_deref(), "invalid-address", text)
                 }
-                None => return Err(refused_params(place, &[violation])),
+                None | Some(Ask::Nothing) => return Err(refused_params(place, std::slice::from_ref(violation))),
             };
             let Some(addresses) = self.addresses(&question) else {
                 return Ok(Some(question.with_field(format!("/actions/{place}/params{}", violation.pointer))));
             };
-            put(params, &violation.pointer, &addresses);
+            put(params, &violation.pointer, addresses.iter().map(ToString::to_string).collect());
         }
         Ok(None)
+    }
+
+    /// The time that a person named in the place of one that is missing, or is no moment; else the question for it.
+    fn time(
+        &self,
+        params: &Value,
+        place: usize,
+        Wording { noun, .. }: Wording,
+        violation: &Violation,
+        given: Option<&str>,
+    ) -> Result<WallTime, Box<Question>> {
+        let name = violation.pointer.trim_start_matches('/');
+        let asks = |why: &str| {
+            let text = format!("{why} Which day and time should be the {name} of {noun}?");
+            let question = Question::new(ClarificationKind::Text, given, &format!("{name}-{place}"), shown(&text));
+            question.with_field(format!("/actions/{place}/params{}", violation.pointer))
+        };
+        let shown_time = given.map(|given| format!(" “{given}”")).unwrap_or_default();
+        // The request's own words for a time.
+        let named = given.filter(|given| given.parse::<WallTime>().is_err()).and_then(When::read);
+        if let Some(time) = named.and_then(|named| named.certain_wall_time(self.now.date())) {
+            return Ok(time);
+        }
+        let question = asks(&format!("The {name}{shown_time} {}.", violation.detail));
+        let Some(answer) = self.answer(&question).and_then(AnswerValue::text) else { return Err(Box::new(question)) };
+        // An answer with an hour alone is one of the day that was planned.
+        let times = || params.as_object().into_iter().flat_map(|fields| fields.values()).filter_map(Value::as_str);
+        let day = given.into_iter().chain(times()).find_map(|text| text.parse::<WallTime>().ok());
+        let said = || When::read(answer).or_else(|| When::read(&format!("at {answer}")));
+        let whole = || Some(said()?.or(named.unwrap_or_default()));
+        let time = answer.parse::<WallTime>().ok().or_else(|| whole()?.wall_time(day, &self.now));
+        time.filter(|time| given != Some(time.to_string().as_str())).ok_or_else(|| {
+            Box::new(asks(&format!("“{}” cannot be the {name}, which {}.", shown(answer), violation.detail)))
+        })
     }
 
     /// The address that a person named instead of an unknown one, else the same.
@@ -466,7 +585,7 @@ impl Reading<'_> {
     }
 
     /// The addresses in the answer to a question.
-    fn addresses(&self, question: &Question) -> Option<Vec<Address>> {
+    pub(super) fn addresses(&self, question: &Question) -> Option<Vec<Address>> {
         domain::addresses(self.answer(question)?.text()?).ok()
     }
 
@@ -483,14 +602,24 @@ impl Reading<'_> {
     }
 
     /// What has to be asked before this action may use this address, if anything.
-    fn doubt(&self, action: &ActionSpec, address: &Address) -> Option<Question> {
+    fn doubt(&self, action: &ActionSpec, address: &Address, lookups: &BTreeSet<LookupId>) -> Option<Question> {
         if self.answered_as(address).is_some() {
             return None;
         }
-        let Some(mention) = self.mentions_of(address).min_by_key(|mention| mention.quoted) else {
+        let wanted = self.derived_by(address);
+        if wanted.is_some_and(|wanted| wanted.mention.is_none()) {
+            // An answer named it.
+            return None;
+        }
+        let looked_up = wanted.and_then(|wanted| wanted.mention.as_ref());
+        let mentions = self.mentions_of(address).chain(looked_up);
+        let Some(mention) = mentions.min_by_key(|mention| mention.quoted) else {
             return Some(unknown(address));
         };
-        let (spec, shown) = (in_ascii(&address.addr_spec()), address.shown());
+        let (spec, shown) = match wanted {
+            Some(wanted) => (wanted.label.clone(), wanted.label.clone()),
+            None => (in_ascii(&address.addr_spec()), address.shown()),
+        };
         let confirm = |topic, text| Question::new(ClarificationKind::Confirm, Some(&spec), topic, text);
         if mention.quoted {
             let text = format!("{shown} occurs only in quoted or forwarded text. Is it meant?");
@@ -501,15 +630,16 @@ impl Reading<'_> {
             let mut answers = self.request.answers.iter();
             answers.any(|answered| answered.question.topic == topic && answered.value.is_yes())
         };
-        if is_conditional(prompt, mention.start) && !accepted(CONDITION) {
+        let is_open = || !accepted(CONDITION) && !self.is_decided(lookups, mention.start);
+        if is_conditional(prompt, mention.start) && is_open() {
             let text = format!("I cannot wait for the condition. Should {shown} be written to now?");
             return Some(confirm(CONDITION, text));
         }
         let Instructions { requests, other_requests, reading_requests, .. } = action.instructions;
-        let asks_for_more = asks_for_more(prompt, mention.start, other_requests)
+        let asks_for_more = |openings| asks_for_more(prompt, mention.start, openings, &self.served);
+        let asks_for_more = asks_for_more(other_requests)
             || (self.request.context.is_none()
-                && (asks_for_more(prompt, mention.start, reading_requests)
-                    || is_another_request(prompt, mention, requests)));
+                && (asks_for_more(reading_requests) || is_another_request(prompt, mention, requests, &self.served)));
         (asks_for_more && !accepted(OTHER_REQUEST)).then(|| {
             let Wording { noun, .. } = action.wording;
             let text = format!(
@@ -584,18 +714,20 @@ fn without_nulls(mut params: Value) -> Value {
     params
 }
 
-/// Puts addresses in the place that a pointer names: into a list where it names an item, else as a list.
-fn put(params: &mut Value, pointer: &str, addresses: &[Address]) {
-    let list: Vec<Value> = addresses.iter().map(|address| Value::String(address.to_string())).collect();
+/// Puts a value in the place that a pointer names; a list's items in the place of an item.
+fn put(params: &mut Value, pointer: &str, value: Value) {
     let (parent, key) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     match params.pointer_mut(parent) {
         Some(Value::Array(items)) => {
             if let Some(place) = key.parse::<usize>().ok().filter(|place| *place < items.len()) {
-                items.splice(place..=place, list);
+                match value {
+                    Value::Array(list) => drop(items.splice(place..=place, list)),
+                    one => items[place] = one,
+                }
             }
         }
         Some(Value::Object(fields)) => {
-            fields.insert(key.to_owned(), Value::Array(list));
+            fields.insert(key.to_owned(), value);
         }
         _ => {}
     }

@@ -18,6 +18,16 @@ const COURTESIES: [&str; 5] = [
     "si es posible, si puedes, cuando puedas",
     "si possible, si tu peux, si vous pouvez, s'il te plaît, s'il vous plaît, s'il te plait, s'il vous plait, quand tu peux",
 ];
+/// Words for a calendar that has nothing at a time, and openings that refer to such a sentence before.
+const FREE: [&str; 4] = [
+    "i am free, i'm free, am i free, we are free, we're free, are we free, i am available, i'm available, am i available, i have time, \
+     do i have time, calendar is free, is my calendar free",
+    "ich frei, wir frei, ich zeit, wir zeit, kalender frei",
+    "estoy libre, estamos libres, tengo tiempo",
+    "je suis libre, suis-je libre, nous sommes libres, j'ai le temps",
+];
+const IF_SO: [&str; 4] =
+    ["if so, if yes, if i am, if it is", "wenn ja, falls ja", "si es así, si sí", "si oui, si c'est le cas"];
 /// Words that may precede an opening.
 const LEADS: [&str; 4] = [
     "please, and, but, also, then, so, first, now, just, kindly, quickly, possibly, maybe, perhaps, hi, hey, hello, can you, could you, \
@@ -50,12 +60,31 @@ pub(super) fn is_conditional(text: &str, at: usize) -> bool {
     after(&opening, &CONDITIONS).is_some() && after(&opening, &COURTESIES).is_none()
 }
 
-/// Whether a sentence that begins before `at` asks for something else, by one of these openings.
-pub(super) fn asks_for_more(text: &str, at: usize, openings: &[&str]) -> bool {
+/// The condition of the sentence around `at` if it is that the person is free, which a calendar tells: `If I am free at 12, …`, or
+/// `Am I free at 12? If so, …`.
+pub(super) fn free_time_condition(text: &str, at: usize) -> Option<&str> {
+    let is_free = |text: &str| {
+        let words = text.to_lowercase().replace('’', "'");
+        FREE.iter().flat_map(|list| list.split(", ")).any(|words_of_it| words.contains(words_of_it))
+    };
+    let start = sentence_start(text, at);
+    let condition = &text[start..at];
+    if is_free(condition) {
+        return Some(condition);
+    }
+    let before = text[..start].trim_end_matches(|c: char| !c.is_alphanumeric());
+    let before = &before[sentence_start(before, before.len())..];
+    (after(&opening(condition), &IF_SO).is_some() && is_free(before)).then_some(before)
+}
+
+/// Whether a sentence that begins before `at` asks for something else, by one of these openings. Those that are `served`
+/// do not.
+pub(super) fn asks_for_more(text: &str, at: usize, openings: &[&str], served: &[&str]) -> bool {
     let mut end = at;
     while end > 0 {
         let start = sentence_start(text, end);
-        if after(&opening(&text[start..]), openings).is_some() {
+        let opening = opening(&text[start..]);
+        if after(&opening, openings).is_some() && after(&opening, served).is_none() {
             return true;
         }
         end = text[..start].trim_end_matches(|c: char| !c.is_alphanumeric()).len();
@@ -63,8 +92,9 @@ pub(super) fn asks_for_more(text: &str, at: usize, openings: &[&str]) -> bool {
     false
 }
 
-/// Whether the sentence with this address is English and does not ask for what begins with one of `requests`.
-pub(super) fn is_another_request(text: &str, mention: &Mention, requests: &[&str]) -> bool {
+/// Whether the sentence with this address is English and does not ask for what begins with one of `requests`, if only behind
+/// what is `served`.
+pub(super) fn is_another_request(text: &str, mention: &Mention, requests: &[&str], served: &[&str]) -> bool {
     let (start, end) = (sentence_start(text, mention.start), sentence_end(text, mention.end));
     let behind = &text[mention.end..end];
     let is_owner = behind.starts_with("'s ") || behind.starts_with("’s ");
@@ -81,7 +111,8 @@ pub(super) fn is_another_request(text: &str, mention: &Mention, requests: &[&str
         let lead = opening[..at].trim_end();
         let is_free = lead.is_empty()
             || lead.ends_with(':')
-            || (is_joint(lead) && [&STATEMENTS[..], &CONDITIONS].iter().any(|leads| after(lead, leads).is_some()))
+            || (is_joint(lead)
+                && [&STATEMENTS[..], &CONDITIONS, served].iter().any(|leads| after(lead, leads).is_some()))
             || after(lead, &ADVERBIALS).is_some();
         is_free && after(&opening[at..], requests).is_some()
     };
@@ -204,9 +235,34 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_that_the_calendar_decides_is_told_from_others() {
+        let condition = |text: &'static str| free_time_condition(text, text.find('@').expect("an address"));
+        for (text, expected) in [
+            ("If I am free at 12, invite ana@example.com", "If I am free at 12, invite ana"),
+            ("Am I free at 12? If so, invite ana@example.com", "Am I free at 12"),
+            ("Hi! Are we free on Friday?\nIf yes, invite ana@example.com", "Are we free on Friday"),
+            ("Bin ich frei? Wenn ja, lade ana@example.com ein", "Bin ich frei"),
+            ("When I’m free tomorrow, invite ana@example.com", "When I’m free tomorrow, invite ana"),
+            ("Suis-je libre lundi ? Si oui, invite ana@example.com", "Suis-je libre lundi"),
+        ] {
+            assert_eq!(condition(text).map(str::trim), Some(expected), "{text}");
+        }
+        for text in [
+            "If Bo is free at 12, invite ana@example.com",
+            "Am I free at 12? If it rains, invite ana@example.com",
+            "Did Bo pay? If so, invite ana@example.com",
+            "Am I free at 12? Did Bo pay? If so, invite ana@example.com",
+            "If the room is free, invite ana@example.com",
+            "Invite ana@example.com. If so, am I free?",
+        ] {
+            assert_eq!(condition(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_sentence_before_the_address_that_asks_for_something_else_is_found() {
         let others = &["book, cancel, update my, is", "buche"];
-        let more = |text: &str| asks_for_more(text, text.find('@').expect("an address"), others);
+        let more = |text: &str| asks_for_more(text, text.find('@').expect("an address"), others, &[]);
         for text in [
             "Book a room and email ana@example.com that it is booked",
             "Could you please cancel my order, and tell ana@example.com",

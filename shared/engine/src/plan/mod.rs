@@ -6,21 +6,24 @@ mod budget;
 mod condition;
 mod content;
 mod instructions;
+mod lookups;
 mod record;
 mod replay;
 mod request;
+mod resolve;
 mod schema;
 mod send_at;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use domain::{
-    ActionId, ActorHash, Answered, AuditEvent, Intent, Plan, PlanId, PlannedAction, Question, RequestHash, Warning,
-    WorkspaceId,
+    ActionId, ActorHash, Answered, AuditEvent, ClarificationKind, Intent, Lookup, LookupId, Plan, PlanId, PlanStatus,
+    PlannedAction, Question, RequestHash, Warning, WarningCode, WorkspaceId,
 };
 use futures_util::future::{join, try_join_all};
 use jiff::{SignedDuration, Timestamp};
-use record::{Record, questions_id};
+use lookups::is_about_lookup;
+use record::{Origin, Record, questions_id};
 use telemetry::{
     labels::PlannerStatus,
     names::{PLANNER_DURATION, PLANNER_REQUESTS, PLANNER_TOKENS},
@@ -28,29 +31,33 @@ use telemetry::{
 
 pub use self::replay::{Difference, Replay};
 pub use self::request::{GivenAnswer, PlanRequest};
+pub use self::resolve::Resolver;
 pub use self::schema::plan_schema;
-pub(crate) use self::{answer::Request, record::PlanStore};
+pub(crate) use self::{answer::Request, instructions::Briefings, lookups::Findings, record::PlanStore};
 use crate::{
     Caller, Problem, ProblemCode,
     accounts::Accounts,
+    approval::ApprovalRules,
     audit::Auditor,
     catalogue::Catalogue,
     gate::{Gate, Permissions},
     limits::{RateLimiter, Ticket},
-    ports::{Action, Answer, Budget, Clock, Finish, Ids, Model, ModelError, ModelRequest, Reservation, Usage},
+    ports::{Action, Answer, Budget, Call, Clock, Finish, Ids, Model, ModelError, ModelRequest, Reservation, Usage},
     warnings::{Lookout, Proposal},
 };
 
 /// How long planning may take in all, a second try included: an HTTP API on AWS waits 30 s.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(25);
+/// How much of that a fallback model gets at least: most plans take less.
+const FALLBACK_PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 /// What remains of a request's time after its planning, to settle, write the plan and answer.
 const RESERVE: SignedDuration = SignedDuration::from_secs(4);
 /// The most bytes of a request's context.
 const MAX_CONTEXT_BYTES: usize = 32 * 1024;
-/// How much of it a fallback model gets at least: most plans take less.
-const FALLBACK_PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 /// A second try with less time than this would not come to an answer.
 const WORTH_A_TRY: Duration = Duration::from_secs(2);
+/// How much of the catalogue's version is kept with a plan.
+const CATALOGUE_DIGITS: usize = 8;
 /// The most characters that a model is told of what was wrong with its answer.
 const MAX_WRONG: usize = 300;
 
@@ -106,12 +113,14 @@ pub struct Planner {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) tokens_per_minute: u64,
     pub(crate) prompt_bytes: usize,
+    pub(crate) briefings: Briefings,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) fallback_model: Option<Arc<dyn Model>>,
     pub(crate) budget: Arc<dyn Budget>,
     pub(crate) plans: Arc<PlanStore>,
     pub(crate) lookout: Arc<Lookout>,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) approval: Arc<ApprovalRules>,
 }
 
 impl Planner {
@@ -148,19 +157,46 @@ impl Planner {
             return Err(Problem::invalid("/context", format!("must be at most {MAX_CONTEXT_BYTES} bytes")));
         }
         let hash = RequestHash::of(&request.prompt, request.context.as_deref());
-        let (answers, unusable) = self.answered(&caller.workspace, &hash, request.answers).await?;
+        let answered = self.answered(&caller.workspace, &hash, request.answers, false).await?;
         let permissions = self.gate.permissions(caller).await?;
-        let (prompt, context, timezone) = (&*request.prompt, request.context.as_deref(), request.timezone.as_deref());
-        let asks = Request { prompt, context, answers: &answers, timezone, began, deadline: request.deadline };
-        let asked = self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
-        let Asked { model: asked, answer, draft } = asked;
-        let mut draft = draft?;
+        let mut origin = Origin {
+            actor,
+            prompt: request.prompt,
+            context: request.context,
+            answers: answered.usable,
+            timezone: request.timezone,
+            ..Origin::default()
+        };
+        let asks = Request { deadline: request.deadline, ..origin.request(began) };
+        let Asked { model, answer, draft } =
+            self.ask_for_plan(&caller.workspace, &permissions, asks, &caller.ticket).await?;
+        let draft = draft?;
+        let adjusted = if answer.is_some() { model.adjusted() } else { Vec::new() };
         let (usage, finish) = answer.map(|answer| (answer.usage, Some(answer.finish))).unwrap_or_default();
+        model.name().clone_into(&mut origin.model);
+        (origin.answer, origin.tokens_in, origin.tokens_out) = (finish, usage.input, usage.output);
+        origin.traceparent = request.trace.map(|trace| trace.to_string());
+        let (record, status) = self.keep(caller, &permissions, origin, began, draft, answered.unusable).await?;
+        let Record { plan, origin, .. } = record;
+        Ok((Planned { plan, model: origin.model, duration: Duration::ZERO, usage, adjusted }, status))
+    }
+
+    /// Looks a draft over, makes it a plan, and stores that.
+    async fn keep(
+        &self,
+        caller: &Caller,
+        permissions: &Permissions,
+        origin: Origin,
+        made_at: Timestamp,
+        mut draft: Draft,
+        unusable: Vec<(Question, String)>,
+    ) -> Result<(Record, PlannerStatus), Problem> {
         let draft_only = permissions.is_draft_only();
         if draft_only {
             self.must_leave_drafts(&caller.workspace, &draft.actions).await?;
         }
         let bound_actor = caller.bound_actor.as_ref();
+        let asks = origin.request(made_at);
         draft.warnings = self.look_over(&caller.workspace, bound_actor, asks, &draft.actions, draft_only).await?;
         // Stored without the reasons, which belong to this request only.
         let mut questions = draft.questions.clone();
@@ -171,36 +207,23 @@ impl Planner {
             draft.ask_again(question, &why);
         }
         let status = draft.status;
+        let hash = RequestHash::of(&origin.prompt, origin.context.as_deref());
         let plan = draft.with_id(PlanId(self.ids.uuid()), &hash, draft_only);
-        let model = asked.name().to_owned();
-        let record = Record {
-            plan: plan.clone(),
-            actor,
-            prompt: request.prompt,
-            context: request.context,
-            answers,
-            timezone: request.timezone,
-            answer: finish,
-            catalogue: self.catalogue.version().to_owned(),
-            model: model.clone(),
-            tokens_in: usage.input,
-            tokens_out: usage.output,
-            created_at: began,
-            traceparent: request.trace.map(|trace| trace.to_string()),
-        };
-        self.plans.put(caller, &record, &hash, questions).await?;
         tracing::info!(plan.id = %plan.plan_id, plan.actions = plan.actions.len(), plan.status = <&str>::from(status), "planned");
-        let adjusted = if record.answer.is_some() { asked.adjusted() } else { Vec::new() };
-        Ok((Planned { plan, model, duration: Duration::ZERO, usage, adjusted }, status))
+        // Its beginning tells whether it has changed.
+        let catalogue = self.catalogue.version().chars().take(CATALOGUE_DIGITS).collect();
+        let record = Record { plan, catalogue, created_at: made_at, origin };
+        self.plans.put(caller, &record, &hash, questions).await?;
+        Ok((record, status))
     }
 
     /// Refuses a plan of drafts in an account that lacks the scope for them.
-    async fn must_leave_drafts(&self, workspace: &WorkspaceId, actions: &[PlannedAction]) -> Result<(), Problem> {
-        for planned in actions {
-            let (action, _) = self.catalogue.parse(None, planned.action.as_str(), &planned.params)?;
+    async fn must_leave_drafts(&self, workspace: &WorkspaceId, actions: &[Proposed]) -> Result<(), Problem> {
+        for Proposed { planned, .. } in actions {
+            let Some(action) = self.catalogue.find(planned.action.as_str()) else { continue };
             let connection = self.accounts.known(workspace, planned.provider).await?;
             let provider = self.catalogue.provider(planned.provider);
-            if let Some(problem) = action.spec().lacks_draft_scope(provider, &connection) {
+            if let Some(problem) = action.spec().lacks_draft_scope(provider, &connection, true) {
                 return Err(Problem { errors: Vec::new(), ..problem });
             }
         }
@@ -213,15 +236,18 @@ impl Planner {
         workspace: &WorkspaceId,
         bound_actor: Option<&ActorHash>,
         request: Request<'_>,
-        actions: &[PlannedAction],
+        actions: &[Proposed],
         draft_only: bool,
     ) -> Result<Vec<Warning>, Problem> {
         let words = record::words(request.prompt, request.answers);
-        let found = actions.iter().enumerate().map(async |(place, planned)| {
-            let (action, call) = self.catalogue.parse(None, planned.action.as_str(), &planned.params)?;
+        let found = actions.iter().enumerate().map(async |(place, Proposed { planned, call, .. })| {
+            let Some(action) = self.catalogue.find(planned.action.as_str()) else { return Ok(Vec::new()) };
             let words = Some(words.as_str());
-            let proposal = Proposal { workspace, bound_actor, action, call: &*call, words, job: None, draft_only };
-            let found = self.lookout.warnings(proposal).await?;
+            let (action, call) = (&**action, &**call);
+            let proposal = Proposal { workspace, bound_actor, action, call, words, job: None, draft_only };
+            let mut found = self.lookout.warnings(proposal).await?;
+            // Whether it was done before is known with its recipients.
+            found.retain(|warning| !(warning.code == WarningCode::Duplicate && planned.is_unresolved()));
             let under = |warning: Warning| warning.under(&format!("/actions/{place}/params"));
             Ok::<_, Problem>(found.into_iter().map(under).collect::<Vec<_>>())
         });
@@ -229,16 +255,18 @@ impl Planner {
     }
 
     /// The answers with the questions that they belong to; and the questions whose answers cannot be used, with the
-    /// reasons. An answer to a question that was not asked about this request is an error.
+    /// reasons. An answer to a question that was not asked about this request is an error. What was found in an account is
+    /// compared, and told, only where the caller `may_read` it: else such an answer is kept as it is.
     async fn answered(
         &self,
         workspace: &WorkspaceId,
         request: &RequestHash,
         given: Vec<GivenAnswer>,
-    ) -> Result<(Vec<Answered>, Vec<(Question, String)>), Problem> {
-        let (mut answers, mut unusable) = (Vec::new(), Vec::new());
+        may_read: bool,
+    ) -> Result<GivenAnswers, Problem> {
+        let mut answers = GivenAnswers::default();
         if given.is_empty() {
-            return Ok((answers, unusable));
+            return Ok(answers);
         }
         let open: Vec<Question> =
             self.plans.open(workspace, questions_id(workspace, request)).await?.unwrap_or_default();
@@ -251,12 +279,14 @@ impl Planner {
                 let detail = "is not the id of an open question about this prompt; plan again without it";
                 return Err(Problem::invalid(&pointer, detail));
             };
+            let is_choice = question.kind == ClarificationKind::Choice;
+            let is_hidden = is_choice && is_about_lookup(question) && !may_read;
             match question.usable(value) {
-                Ok(()) => answers.push(Answered { question: question.clone(), value: value.clone() }),
-                Err(why) => unusable.push((question.clone(), why)),
+                Err(why) if !is_hidden => answers.unusable.push((question.clone(), why)),
+                _ => answers.usable.push(Answered { question: question.clone(), value: value.clone() }),
             }
         }
-        Ok((answers, unusable))
+        Ok(answers)
     }
 
     /// Asks the model for a plan, within the budget and the rate limits. Where nothing is allowed, it is not asked.
@@ -267,7 +297,7 @@ impl Planner {
         asks: Request<'_>,
         ticket: &Ticket,
     ) -> Result<Asked, Problem> {
-        let Request { prompt, context, answers, .. } = asks;
+        let Request { prompt, context, .. } = asks;
         if prompt.trim().is_empty() {
             return Err(Problem::invalid("/prompt", "must say what to do"));
         }
@@ -280,12 +310,14 @@ impl Planner {
             let (model, draft) = (self.model.clone(), self.understand(permissions, asks, None));
             return Ok(Asked { model, answer: None, draft });
         }
+        let answers = asks.told();
+        let briefing = self.briefings.of(&actions);
         let request = ModelRequest {
-            instructions: instructions::instructions(&actions, &now),
+            instructions: briefing.instructions(&now),
             prompt: prompt.to_owned(),
-            message: instructions::message(prompt, answers, context, None),
-            answers: answers.to_vec(),
-            schema: plan_schema(&actions),
+            message: instructions::message(prompt, &answers, context, None),
+            answers,
+            schema: Arc::clone(&briefing.schema),
             actions: actions.iter().map(|action| action.spec().action_id()).collect::<Vec<ActionId>>(),
             timeout: PATIENCE.unsigned_abs(),
         };
@@ -360,8 +392,8 @@ impl Planner {
                 tracing::warn!(problem.detail, "the model is asked once more: its answer cannot be used");
                 let wrong = problem.errors.first().map(|wrong| format!("{}: {}", wrong.pointer, wrong.detail));
                 let wrong: String = answer::shown(&wrong.unwrap_or_default()).chars().take(MAX_WRONG).collect();
-                let Request { prompt, answers, context, .. } = turn.asks;
-                request.message = instructions::message(prompt, answers, context, Some(&wrong));
+                let Request { prompt, context, .. } = turn.asks;
+                request.message = instructions::message(prompt, &request.answers, context, Some(&wrong));
             }
             Err(error @ ModelError::Unreachable(_)) if is_in_time => {
                 tracing::warn!(%error, "the model is asked once more");
@@ -455,11 +487,29 @@ struct Turn<'a> {
     until: Timestamp,
 }
 
+/// The answers of a request.
+#[derive(Default)]
+struct GivenAnswers {
+    usable: Vec<Answered>,
+    /// Questions whose answers cannot be used, with the reasons.
+    unusable: Vec<(Question, String)>,
+}
+
+/// A planned action with its call.
+pub(crate) struct Proposed {
+    pub planned: PlannedAction,
+    /// The action as it would be carried out; one that refers to lookups shows what is known of it.
+    pub call: Box<dyn Call>,
+    /// The lookups that it refers to.
+    pub lookups: BTreeSet<LookupId>,
+}
+
 /// A plan before it has an id.
 pub(crate) struct Draft {
     pub intent: Intent,
     pub confidence: f64,
-    pub actions: Vec<PlannedAction>,
+    pub lookups: Vec<Lookup>,
+    pub actions: Vec<Proposed>,
     pub questions: Vec<Question>,
     pub warnings: Vec<Warning>,
     pub notes: Option<String>,
@@ -471,6 +521,7 @@ impl Draft {
         Self {
             intent: Intent::from_words(""),
             confidence: 0.0,
+            lookups: Vec::new(),
             actions: Vec::new(),
             questions: Vec::new(),
             warnings: Vec::new(),
@@ -487,9 +538,24 @@ impl Draft {
     }
 
     fn with_id(self, plan_id: PlanId, request: &RequestHash, draft_only: bool) -> Plan {
-        let Self { intent, confidence, actions, questions, warnings, notes, status: _ } = self;
+        let Self { intent, confidence, lookups, actions, questions, warnings, notes, status: _ } = self;
         let clarifications: Vec<_> = questions.iter().map(|question| question.with_id(request)).collect();
         let questions = questions.into_iter().map(|question| question.text).collect();
-        Plan { plan_id, intent, confidence, actions, questions, clarifications, warnings, notes, draft_only }
+        let actions: Vec<PlannedAction> = actions.into_iter().map(|proposed| proposed.planned).collect();
+        let is_unresolved = actions.iter().any(PlannedAction::is_unresolved);
+        let status = if is_unresolved { PlanStatus::Unresolved } else { PlanStatus::Ready };
+        Plan {
+            plan_id,
+            status,
+            intent,
+            confidence,
+            lookups,
+            actions,
+            questions,
+            clarifications,
+            warnings,
+            notes,
+            draft_only,
+        }
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use domain::{
-    ActorHash, Answered, AuditEvent, Moment, Plan, PlanId, Question, RequestHash, WorkspaceId, hashed_uuid, sha256_hex,
+    ActorHash, Answered, AuditEvent, Moment, Plan, PlanId, PlanStatus, Question, RequestHash, WorkspaceId, hashed_uuid,
+    sha256_hex,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use telemetry::TraceContext;
 
+use super::{answer::Request, lookups::Findings};
 use crate::{
     Caller, Problem, ProblemCode,
     audit::Auditor,
@@ -28,25 +30,56 @@ const MAX_OPEN_QUESTIONS: usize = 50;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Record {
     pub plan: Plan,
+    /// The beginning of the catalogue's version.
+    pub catalogue: String,
+    pub created_at: Timestamp,
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+/// What a plan was made of. What is not there is left out: a record of up to 1 KB costs less.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Origin {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<ActorHash>,
     pub prompt: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answered>,
     /// The time zone of times in the prompt.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<String>,
+    /// When it was asked for, if the plan was made later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
     /// The model's answer; none where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Finish>,
-    /// The catalogue's version.
-    pub catalogue: String,
+    /// What was found in the account.
+    #[serde(default, skip_serializing_if = "Findings::is_empty")]
+    pub findings: Findings,
     pub model: String,
     pub tokens_in: u64,
     pub tokens_out: u64,
-    pub created_at: Timestamp,
     /// The trace that it was made in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+}
+
+impl Origin {
+    /// The request, as an answer is read beside it.
+    pub fn request(&self, made_at: Timestamp) -> Request<'_> {
+        Request {
+            prompt: &self.prompt,
+            context: self.context.as_deref(),
+            answers: &self.answers,
+            findings: &self.findings,
+            timezone: self.timezone.as_deref(),
+            began: self.asked_at.unwrap_or(made_at),
+            deadline: None,
+        }
+    }
 }
 
 /// Seals, opens and audits stored plans.
@@ -79,8 +112,8 @@ impl PlanStore {
         }
         let mut entry = self.auditor.entry_of(caller, AuditEvent::PlanMade);
         entry.plan_id = Some(plan_id);
-        entry.actor.clone_from(&record.actor);
-        entry.sha256 = Some(sha256_hex(record.prompt.as_bytes()));
+        entry.actor.clone_from(&record.origin.actor);
+        entry.sha256 = Some(sha256_hex(record.origin.prompt.as_bytes()));
         Ok(self.plans.put_plans(&stored, &entry).await?)
     }
 
@@ -105,49 +138,69 @@ impl PlanStore {
         Ok(Some(self.vault.open_json(workspace, Purpose::Plan, id, &stored.sealed).await?))
     }
 
-    /// The person's own words that a plan of this workspace was made from, while it is kept. For a caller that is bound
-    /// to an actor, another actor's plan is not there.
-    pub(crate) async fn words(&self, caller: &Caller, id: PlanId) -> Result<String, Problem> {
-        let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
-        let record: Record = self.open(&caller.workspace, id).await?.ok_or_else(gone)?;
-        if record.actor.as_ref().is_some_and(|actor| !caller.is_for(actor)) {
-            return Err(gone());
-        }
-        Ok(words(&record.prompt, &record.answers))
+    /// A plan of this workspace with its origin, while it is kept. For a caller that is bound to an actor, another actor's
+    /// plan is not there.
+    async fn record(&self, caller: &Caller, id: PlanId) -> Result<Option<Record>, Problem> {
+        let record: Option<Record> = self.open(&caller.workspace, id).await?;
+        let is_known = |record: &Record| record.origin.actor.as_ref().is_none_or(|actor| caller.is_for(actor));
+        Ok(record.filter(is_known))
     }
 
-    /// The actions of a plan that was shown to this caller, their actor, whether it was draft-only, and the plan's trace. A
-    /// plan that is too old, another workspace's or another actor's is not found.
+    /// A plan while it is kept, and the person's own words that it was made from.
+    pub(crate) async fn kept(&self, caller: &Caller, id: PlanId) -> Result<(Plan, String), Problem> {
+        let Record { plan, origin, .. } = self.record(caller, id).await?.ok_or_else(not_kept)?;
+        Ok((plan, words(&origin.prompt, &origin.answers)))
+    }
+
+    /// A plan that can be carried out, or could if it were resolved. One that is too old, another workspace's or another
+    /// actor's is not found.
+    pub(super) async fn living(&self, caller: &Caller, id: PlanId) -> Result<Record, Problem> {
+        let now = self.clock.now();
+        let lives = |record: &Record| now < record.created_at + SignedDuration::from_mins(EXECUTABLE_MINUTES);
+        self.record(caller, id).await?.filter(lives).ok_or_else(not_living)
+    }
+
+    /// The actions of a plan that was shown to this caller, their actor, whether it was draft-only, and the plan's trace.
     pub(crate) async fn actions(
         &self,
         caller: &Caller,
         id: PlanId,
         asked: Option<ActorHash>,
     ) -> Result<(Vec<RequestedAction>, ActorHash, bool, Option<TraceContext>), Problem> {
-        let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 15 minutes");
-        let record: Record = self.open(&caller.workspace, id).await?.ok_or_else(gone)?;
-        let actor = match (record.actor, asked) {
-            (Some(planned), Some(asked)) if planned != asked => return Err(gone()),
+        let Record { plan, origin, .. } = self.living(caller, id).await?;
+        let actor = match (origin.actor, asked) {
+            (Some(planned), Some(asked)) if planned != asked => return Err(not_living()),
             (Some(actor), _) | (None, Some(actor)) => actor,
             (None, None) => caller.default_actor.clone(),
         };
-        if record.created_at + SignedDuration::from_mins(EXECUTABLE_MINUTES) <= self.clock.now() {
-            return Err(gone());
+        if plan.status == PlanStatus::Unresolved {
+            let detail = "something in the plan has to be looked up first: POST /ai/plans/{plan_id}/resolve";
+            return Err(Problem::at(ProblemCode::PlanUnresolved, "/plan_id", detail));
         }
-        if record.plan.actions.is_empty() {
+        if plan.actions.is_empty() {
             let detail = "names a plan without actions; answer its questions and plan again";
             return Err(Problem::invalid("/plan_id", detail));
         }
-        let actions = record.plan.actions.into_iter().map(|action| RequestedAction {
+        let actions = plan.actions.into_iter().map(|action| RequestedAction {
+            sources: action.sources(),
             provider: Some(action.provider.to_string()),
             action: action.action.to_string(),
             params: action.params,
             client_request_id: Some(action.client_request_id),
             send_at: action.send_at.map(Moment::send_at),
+            recipients: None,
         });
-        let trace = record.traceparent.as_deref().and_then(TraceContext::read);
-        Ok((actions.collect(), actor, record.plan.draft_only, trace))
+        let trace = origin.traceparent.as_deref().and_then(TraceContext::read);
+        Ok((actions.collect(), actor, plan.draft_only, trace))
     }
+}
+
+pub(super) fn not_kept() -> Problem {
+    Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours")
+}
+
+fn not_living() -> Problem {
+    Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 15 minutes")
 }
 
 /// The person's own words: the prompt, and the answers in words.

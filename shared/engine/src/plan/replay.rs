@@ -4,8 +4,11 @@ use domain::{Plan, PlanId, RequestHash, WarningCode, WorkspaceId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Planner, answer::Request, record::Record};
-use crate::{Problem, ProblemCode};
+use super::{
+    Planner,
+    record::{Record, not_kept},
+};
+use crate::Problem;
 
 /// A stored plan beside the plan that today's code, catalogue and settings make of the same answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,24 +37,27 @@ pub struct Difference {
 impl Planner {
     /// Runs the stored answer of a plan through today's code. The model is not asked, and nothing is written.
     pub async fn replay(&self, workspace: &WorkspaceId, id: PlanId) -> Result<Replay, Problem> {
-        let gone = || Problem::new(ProblemCode::PlanNotFound, "there is no such plan, or it is older than 24 hours");
-        let Record { plan, prompt, context, answers, timezone, answer, catalogue, model, created_at, .. } =
-            self.plans.open(workspace, id).await?.ok_or_else(gone)?;
-        let (prompt, context) = (prompt.as_str(), context.as_deref());
-        let timezone = timezone.as_deref();
-        let request = Request { prompt, context, answers: &answers, timezone, began: created_at, deadline: None };
+        let Record { plan, catalogue, created_at, origin } =
+            self.plans.open(workspace, id).await?.ok_or_else(not_kept)?;
+        let request = origin.request(created_at);
         // The key that it was planned with is not known any more; what it was told of drafts is.
         let permissions = self.gate.permissions_in(workspace).await?.and_draft_only(plan.draft_only);
-        let now = match self.understand(&permissions, request, answer) {
+        let now = match self.understand(&permissions, request, origin.answer.clone()) {
             Ok(mut draft) => {
                 draft.warnings = self.look_over(workspace, None, request, &draft.actions, plan.draft_only).await?;
-                without_ids(&draft.with_id(id, &RequestHash::of(prompt, context), plan.draft_only))
+                without_ids(&draft.with_id(id, &RequestHash::of(request.prompt, request.context), plan.draft_only))
             }
             Err(problem) => json!({ "problem": problem.code.as_str(), "detail": problem.detail }),
         };
         let mut differences = Vec::new();
         compare("", &without_ids(&plan), &now, &mut differences);
-        Ok(Replay { plan_id: id, model, catalogue_changed: catalogue != self.catalogue.version(), differences })
+        let model = origin.model.clone();
+        Ok(Replay {
+            plan_id: id,
+            model,
+            catalogue_changed: !self.catalogue.version().starts_with(&catalogue),
+            differences,
+        })
     }
 }
 

@@ -56,6 +56,8 @@ pub(super) struct Timing<'a> {
     pub noun: &'a str,
     /// The addresses of the action.
     pub addresses: Vec<String>,
+    /// How sentences begin that another action of the plan serves.
+    pub served: &'a [&'static str],
 }
 
 /// A time of the request, as a planner points at it.
@@ -112,7 +114,10 @@ impl Timing<'_> {
         const SCHEDULE: &str = "schedule";
         let prompt = self.request.prompt;
         let mut places = self.addresses.iter().filter_map(|address| prompt.find(address.as_str()));
-        let wants_time = places.any(|at| after(&opening(&prompt[sentence_start(prompt, at)..]), &[SCHEDULE]).is_some());
+        let wants_time = places.any(|at| {
+            let opening = opening(&prompt[sentence_start(prompt, at)..]);
+            after(&opening, &[SCHEDULE]).is_some() && after(&opening, self.served).is_none()
+        });
         match self.answer(SEND_AT, SCHEDULE) {
             _ if !wants_time => Ok(None),
             Some(answer) => self.answered(answer, SCHEDULE, When::default()),
@@ -177,9 +182,11 @@ impl Timing<'_> {
             let sentence = prompt[start..sentence_end(prompt, time.place.end)].to_lowercase();
             let before = prompt[start..time.place.start].trim_end();
             let last = before.split_whitespace().next_back().unwrap_or_default();
+            let names = |text: &str| self.addresses.iter().any(|address| text.contains(&address.to_lowercase()));
+            // Behind another address it is a time of that one's.
             SENDING.iter().any(|sending| before.to_lowercase().ends_with(sending))
-                || ((last.contains('@') || !last.contains(char::is_alphanumeric))
-                    && self.addresses.iter().any(|address| sentence.contains(&address.to_lowercase())))
+                || names(&last.to_lowercase())
+                || (!last.contains(char::is_alphanumeric) && names(&sentence))
         };
         let is_whole = |when: When| when.is_moment() && (when.has_hour() || when.is_wait());
         let mut times = When::find(prompt).into_iter().take(MOST_TIMES);

@@ -15,7 +15,7 @@ pub trait Action: Send + Sync {
     fn spec(&self) -> &ActionSpec;
 
     /// The JSON Schema of its params, as a client writes them.
-    fn params_schema(&self) -> Value;
+    fn params_schema(&self) -> &Value;
 
     /// Parses params; what is parsed is valid. Reports everything that is wrong, with pointers from the params down.
     fn parse(&self, params: &Value) -> Result<Box<dyn Call>, Vec<Violation>>;
@@ -62,7 +62,8 @@ pub struct Instructions {
     pub intent: &'static str,
     /// When a message has that intent: the rest of a sentence.
     pub when: &'static str,
-    /// When to choose it among others: the rest of a sentence that begins with its id. Empty where its description says it.
+    /// When to choose it among others: the rest of a sentence that begins with its id, or with its provider's where
+    /// all of that provider's actions say the same. Empty where its description says it.
     pub choose: &'static str,
     /// How to fill in its params, a sentence or more each. Actions that share a rule share its text, which is told once.
     pub rules: &'static [&'static str],
@@ -83,6 +84,9 @@ pub struct Instructions {
     pub telling: &'static [&'static str],
     /// Words for what it makes.
     pub nouns: &'static [&'static str],
+    /// How sentences begin that another action may take for something else, and that ask for this one: where a plan has
+    /// this action, they ask for nothing else.
+    pub serves: &'static [&'static str],
 }
 
 /// A request with the plan that it should become.
@@ -90,6 +94,8 @@ pub struct Instructions {
 pub struct Example {
     /// What a person writes.
     pub request: &'static str,
+    /// The lookups of the plan: JSON as strict mode writes it.
+    pub lookups: &'static [&'static str],
     /// The params of each action of the plan, all of them this one: JSON as strict mode writes it.
     pub params: &'static [&'static str],
     /// What the plan asks instead, with the intent `ask_first`.
@@ -100,11 +106,11 @@ pub struct Example {
 #[derive(Debug, Clone, Copy, Serialize)]
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema), schema(as = Scopes))]
 pub struct OAuthScopes {
-    /// The minimum to carry it out.
+    /// The minimum to carry it out; empty for an action that leaves drafts.
     #[serde(rename = "send")]
     pub required: &'static [&'static str],
-    /// With these it makes a draft first, so that a lost answer leaves no unknown outcome. Empty for an action that
-    /// cannot.
+    /// With these it makes a draft: to leave it, or to send it, so that a lost answer leaves no unknown outcome. Empty for
+    /// an action that cannot.
     pub draft: &'static [&'static str],
 }
 
@@ -162,8 +168,8 @@ pub trait Call: Send + Sync {
         draft: Option<&Evidence>,
     ) -> Result<Done, ProviderError>;
 
-    /// Looks whether an earlier call did what this one would do. Asked for changes only, after a call that the provider
-    /// refused although it may have been made before.
+    /// Looks whether an earlier call did what this one would do. Asked for changes only: before a call that may have been made
+    /// before, and after one that the provider refused since something exists under its id.
     async fn compare(&self, _: &Rendered, _: &Access) -> Result<Comparison, ProviderError> {
         Ok(Comparison::NotOurs)
     }

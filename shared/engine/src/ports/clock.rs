@@ -21,6 +21,13 @@ pub trait Ids: Send + Sync {
     /// A random UUID (version 4) that nobody can guess.
     fn uuid(&self) -> Uuid;
 
+    /// Fills blocks of 16 bytes with UUIDs: nobody can guess 122 bits of each block.
+    fn fill(&self, bytes: &mut [u8]) {
+        for block in bytes.chunks_exact_mut(16) {
+            block.copy_from_slice(self.uuid().as_bytes());
+        }
+    }
+
     /// A number from 0 up to, but not including, 1; for jitter.
     fn fraction(&self) -> f64 {
         // The top 53 bits, which is what an f64 holds exactly.

@@ -47,14 +47,6 @@ pub trait Jobs: Send + Sync {
     /// A workspace's jobs, newest first.
     async fn list_jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, LedgerError>;
 
-    /// A workspace's jobs that have not ended, newest first, at most `limit` of each status.
-    async fn list_open_jobs(&self, workspace: &WorkspaceId, limit: usize) -> Result<Vec<Job>, LedgerError> {
-        let of = |status| JobFilter { workspace: workspace.clone(), status: Some(status), after: None, limit };
-        let mut open = self.list_jobs(&of(JobStatus::Pending)).await?;
-        open.extend(self.list_jobs(&of(JobStatus::Running)).await?);
-        Ok(open)
-    }
-
     /// Jobs that have not ended and were due ([`Job::due_at`]) before `before`, longest due first, at most `limit`.
     async fn overdue_jobs(&self, before: Timestamp, limit: usize) -> Result<Vec<Job>, LedgerError>;
 
@@ -67,12 +59,13 @@ pub trait Jobs: Send + Sync {
     /// The jobs that are held ([`Job::held_since`]), counted to `at_most`. It may be some moments behind.
     async fn held(&self, at_most: usize) -> Result<Held, LedgerError>;
 
-    /// The job that was the last to reach these people with this content, or may have been: see
-    /// [`Job::may_repeat_until`].
+    /// The job that was the last to reach these people with this content, or may have been, within a day: see
+    /// [`Job::may_repeat_until`]. It may be some moments behind.
     async fn last_with_content(
         &self,
         workspace: &WorkspaceId,
         content: &ContentHash,
+        now: Timestamp,
     ) -> Result<Option<Job>, LedgerError>;
 
     /// Ends all leases: only for a process that knows that no other works on this ledger. Returns how many there were.
@@ -115,12 +108,35 @@ pub enum Save {
 pub struct JobFilter {
     /// The workspace.
     pub workspace: WorkspaceId,
-    /// Only those of this status.
-    pub status: Option<JobStatus>,
+    /// Only those of this list.
+    pub list: JobList,
     /// Only those older than this one, the last of the page before.
     pub after: Option<Position>,
     /// At most this many.
     pub limit: usize,
+}
+
+/// The lists that a ledger keeps of a workspace's jobs. Completed jobs have no list of their own: they are the most, and
+/// each list costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobList {
+    /// All of them.
+    All,
+    /// Those that have not ended.
+    Open,
+    /// Those that ended in an error.
+    Failed,
+}
+
+impl JobList {
+    /// The shortest list that holds all jobs of this status.
+    pub const fn with(status: JobStatus) -> Self {
+        match status {
+            JobStatus::Pending | JobStatus::Running => Self::Open,
+            JobStatus::Error => Self::Failed,
+            JobStatus::Completed => Self::All,
+        }
+    }
 }
 
 impl From<&Job> for Position {

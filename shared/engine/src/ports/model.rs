@@ -1,19 +1,19 @@
 //! The language model.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{ActionId, Answered};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A language model, or what stands in for it: a prompt and a schema go in, a JSON text comes out.
+/// A language model, or rules in its place: a prompt and a schema go in, a JSON text comes out.
 #[async_trait]
 pub trait Model: Send + Sync {
     /// The name for `meta.model`.
     fn name(&self) -> &str;
 
-    /// How long the whole of a request and answer may be, in tokens; none where nothing is paid.
+    /// The most tokens of an answer; none for a model that is not paid, for which nothing is reserved.
     fn max_output_tokens(&self) -> Option<u32>;
 
     /// The most tokens that a text can be. By default one a byte, which no tokenizer exceeds.
@@ -40,7 +40,7 @@ pub struct ModelRequest {
     /// The same within its fence: for a language model.
     pub message: String,
     /// The JSON Schema, in OpenAI's strict subset, that the answer must fit.
-    pub schema: Value,
+    pub schema: Arc<Value>,
     /// The person's answers to earlier questions about the prompt, for a planner by rules.
     pub answers: Vec<Answered>,
     /// The actions that the schema leaves, for a planner by rules.

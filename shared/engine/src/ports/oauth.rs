@@ -17,7 +17,7 @@ pub trait OAuth: Send + Sync {
     /// The address of the consent page; none without a client.
     fn authorization_url(&self, authorization: &Authorization<'_>) -> Option<String>;
 
-    /// Exchanges the code of a consent for tokens. The address is that of the id token, which the provider has signed for
+    /// Exchanges the code of a consent for tokens. The identity is that of the id token, which the provider has signed for
     /// this request (OpenID Connect Core, 3.1.3.7).
     async fn exchange(&self, exchange: &Exchange<'_>) -> Result<(Granted, Identity), OAuthError>;
 

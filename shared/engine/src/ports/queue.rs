@@ -1,4 +1,4 @@
-//! The queue of jobs.
+//! The queue of jobs and webhook deliveries.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use domain::WorkspaceId;
 
 use super::QueueError;
 
-/// Brings jobs to workers, at least once each, in any order. It may lose a message: the sweeper
-/// finds the job.
+/// Brings jobs and webhook deliveries to workers, at least once each, in any order. It may lose a message: the sweeper
+/// finds the job or delivery.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Sends messages; all that can be sent are, and any that could not makes it an error.

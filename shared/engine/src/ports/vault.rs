@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use async_trait::async_trait;
 use domain::WorkspaceId;
-use secrecy::zeroize::Zeroizing;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use strum::IntoStaticStr;
 
 use super::Cause;
@@ -103,7 +103,7 @@ pub enum Purpose {
     Outbox,
     /// A connected account's tokens and address.
     Connection,
-    /// What a person's way to a provider and back has to prove.
+    /// A pending OAuth consent.
     Consent,
     /// What only the workspace may read of a job's result.
     JobResult,
@@ -144,4 +144,9 @@ impl VaultError {
     pub fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(cause.into().into())
     }
+}
+
+/// Writes a secret as text, to be sealed: `#[serde(serialize_with = "crate::ports::exposed")]`.
+pub(crate) fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose_secret())
 }

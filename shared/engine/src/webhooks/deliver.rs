@@ -23,6 +23,8 @@ use crate::{
 
 /// Time to write down what came of an attempt, beside the attempt's own.
 const MARGIN: Duration = Duration::from_secs(3);
+/// How long to wait for a worker with enough time. A message that came back at once would keep one with too little busy.
+const TIME_PAUSE: Duration = Duration::from_secs(1);
 /// How long to wait for a ledger or vault that does not answer.
 const STORE_PAUSE: Duration = Duration::from_secs(15);
 /// At most this many deliveries in one sweep; the next sweep takes the rest.
@@ -40,7 +42,7 @@ impl WebhookService {
         let now = self.clock.now();
         let until = now + WEBHOOK_TIMEOUT + MARGIN;
         if until > deadline {
-            return Err(Later(Duration::ZERO));
+            return Err(Later(TIME_PAUSE));
         }
         let _flight = self.flights.begin(endpoint, now, self.ids.fraction())?;
         let later = |_: LedgerError| Later(STORE_PAUSE);

@@ -6,12 +6,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
-    AuditEntry, AuditEvent, Delivery, DisabledBecause, Endpoint, EndpointId, MAX_ENDPOINTS, Notice, WebhookEvent,
-    WorkspaceId, sha256,
+    AuditBy, AuditEntry, AuditEvent, Delivery, Endpoint, EndpointId, MAX_ENDPOINTS, Notice, WebhookEvent, WorkspaceId,
+    sha256,
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::deliver::{Flights, Later};
 use crate::{
@@ -47,7 +47,7 @@ pub struct WebhookService {
 #[derive(Serialize, Deserialize)]
 struct Target {
     url: String,
-    #[serde(serialize_with = "exposed")]
+    #[serde(serialize_with = "crate::ports::exposed")]
     secret: SecretString,
     /// The secret before, and until when it signs too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ struct Target {
 
 #[derive(Serialize, Deserialize)]
 struct Previous {
-    #[serde(serialize_with = "exposed")]
+    #[serde(serialize_with = "crate::ports::exposed")]
     secret: SecretString,
     until: Timestamp,
 }
@@ -68,6 +68,15 @@ pub struct EndpointView {
     pub endpoint: Endpoint,
     /// Its URL; none if its sealed text cannot be read.
     pub url: Option<String>,
+}
+
+/// Who asks. An operator gets only what needs no sealed text.
+#[derive(Debug, Clone, Copy)]
+pub enum By<'a> {
+    /// A caller.
+    Caller(&'a Caller),
+    /// The operator, for a workspace.
+    Operator(&'a WorkspaceId),
 }
 
 /// An endpoint with its secret, which is shown once.
@@ -109,25 +118,33 @@ impl WebhookService {
             disabled: None,
             sealed: self.seal(&caller.workspace, endpoint_id, &target).await?,
         };
-        self.change(&caller.workspace, self.entry(caller, AuditEvent::WebhookAdded, endpoint_id), |endpoints| {
-            if endpoints.len() >= MAX_ENDPOINTS {
-                let detail = format!("a workspace has at most {MAX_ENDPOINTS} endpoints; remove one first");
-                return Err(Problem::new(ProblemCode::TooManyWebhooks, detail));
-            }
-            endpoints.push(endpoint.clone());
-            Ok(())
-        })
+        self.change(
+            &caller.workspace,
+            self.entry(By::Caller(caller), AuditEvent::WebhookAdded, endpoint_id),
+            |endpoints| {
+                if endpoints.len() >= MAX_ENDPOINTS {
+                    let detail = format!("a workspace has at most {MAX_ENDPOINTS} endpoints; remove one first");
+                    return Err(Problem::new(ProblemCode::TooManyWebhooks, detail));
+                }
+                endpoints.push(endpoint.clone());
+                Ok(())
+            },
+        )
         .await?;
         Ok(NewSecret { view: EndpointView { endpoint, url: Some(target.url) }, secret: target.secret })
     }
 
-    /// The endpoints that a caller may see, oldest first.
+    /// The endpoints that somebody may see, oldest first.
+    pub async fn endpoints(&self, by: By<'_>) -> Result<Vec<Endpoint>, Problem> {
+        let mut endpoints = self.ledger.endpoints(by.workspace()).await?.endpoints;
+        endpoints.retain(|endpoint| by.knows(endpoint));
+        Ok(endpoints)
+    }
+
+    /// The endpoints that a caller may see, oldest first, each with its URL.
     pub async fn list(&self, caller: &Caller) -> Result<Vec<EndpointView>, Problem> {
         let mut views = Vec::new();
-        for endpoint in self.ledger.endpoints(&caller.workspace).await?.endpoints {
-            if !is_known(caller, &endpoint) {
-                continue;
-            }
+        for endpoint in self.endpoints(By::Caller(caller)).await? {
             let (workspace, id) = (&caller.workspace, endpoint.endpoint_id);
             let sealed = Sealed(endpoint.sealed.clone());
             let target = self.vault.open_part::<Target>(workspace, Purpose::Webhook, id, &sealed).await?;
@@ -137,10 +154,10 @@ impl WebhookService {
     }
 
     /// Removes an endpoint. What is on its way to it may still arrive.
-    pub async fn remove(&self, caller: &Caller, id: EndpointId) -> Result<(), Problem> {
-        let entry = self.entry(caller, AuditEvent::WebhookRemoved, id);
-        self.change(&caller.workspace, entry, |endpoints| {
-            known(caller, endpoints, id)?;
+    pub async fn remove(&self, by: By<'_>, id: EndpointId) -> Result<(), Problem> {
+        let entry = self.entry(by, AuditEvent::WebhookRemoved, id);
+        self.change(by.workspace(), entry, |endpoints| {
+            known(by, endpoints, id)?;
             endpoints.retain(|endpoint| endpoint.endpoint_id != id);
             Ok(())
         })
@@ -150,14 +167,15 @@ impl WebhookService {
     /// Replaces an endpoint's secret. The one before signs too for 24 hours.
     pub async fn rotate(&self, caller: &Caller, id: EndpointId) -> Result<NewSecret, Problem> {
         let mut endpoints = self.ledger.endpoints(&caller.workspace).await?.endpoints;
-        let before = known(caller, &mut endpoints, id)?.clone();
+        let by = By::Caller(caller);
+        let before = known(by, &mut endpoints, id)?.clone();
         let old = self.open(&caller.workspace, &before).await?;
         let previous = Previous { secret: old.secret, until: self.clock.now() + SIGNS_FOR };
         let target = Target { url: old.url, secret: self.secret(), previous: Some(previous) };
         let sealed = self.seal(&caller.workspace, id, &target).await?;
-        let entry = self.entry(caller, AuditEvent::WebhookRotated, id);
+        let entry = self.entry(by, AuditEvent::WebhookRotated, id);
         self.change(&caller.workspace, entry, |endpoints| {
-            let endpoint = known(caller, endpoints, id)?;
+            let endpoint = known(by, endpoints, id)?;
             // Another rotation came between: its secret must not be lost without having signed.
             if endpoint.sealed != before.sealed {
                 return Err(contested().into());
@@ -172,13 +190,13 @@ impl WebhookService {
 
     /// Sends a test to an endpoint, as any other delivery. One that was disabled since it fails is active again once a
     /// test reaches it.
-    pub async fn test(&self, caller: &Caller, id: EndpointId) -> Result<Delivery, Problem> {
-        let mut endpoints = self.ledger.endpoints(&caller.workspace).await?.endpoints;
-        if !known(caller, &mut endpoints, id)?.takes(WebhookEvent::Test) {
+    pub async fn test(&self, by: By<'_>, id: EndpointId) -> Result<Delivery, Problem> {
+        let mut endpoints = self.ledger.endpoints(by.workspace()).await?.endpoints;
+        if !known(by, &mut endpoints, id)?.takes(WebhookEvent::Test) {
             let detail = "the endpoint answered 410, so nothing is sent to it any more; remove it, and add it again";
             return Err(Problem::new(ProblemCode::WebhookGone, detail));
         }
-        let notice = Notice::test(&caller.workspace, self.ids.uuid(), self.clock.now());
+        let notice = Notice::test(by.workspace(), self.ids.uuid(), self.clock.now());
         let delivery = Delivery::new(&notice, id);
         self.ledger.put_delivery(&delivery).await?;
         Ok(delivery)
@@ -192,7 +210,7 @@ impl WebhookService {
         after: Option<Position>,
         limit: usize,
     ) -> Result<(Vec<Delivery>, Option<Position>), Problem> {
-        known(caller, &mut self.ledger.endpoints(&caller.workspace).await?.endpoints, id)?;
+        known(By::Caller(caller), &mut self.ledger.endpoints(&caller.workspace).await?.endpoints, id)?;
         let mut paging = Paging::new(after, limit);
         while let Some((after, limit)) = paging.next() {
             let page = self.ledger.deliveries(&caller.workspace, id, after, limit).await?;
@@ -220,8 +238,12 @@ impl WebhookService {
         Err(contested().into())
     }
 
-    fn entry(&self, caller: &Caller, event: AuditEvent, id: EndpointId) -> AuditEntry {
-        AuditEntry { value: Some(id.to_string()), ..self.auditor.entry_of(caller, event) }
+    fn entry(&self, by: By<'_>, event: AuditEvent, id: EndpointId) -> AuditEntry {
+        let entry = match by {
+            By::Caller(caller) => self.auditor.entry_of(caller, event),
+            By::Operator(workspace) => self.auditor.entry(Some(workspace.clone()), event, AuditBy::CommandLine),
+        };
+        AuditEntry { value: Some(id.to_string()), ..entry }
     }
 
     async fn seal(&self, workspace: &WorkspaceId, id: EndpointId, target: &Target) -> Result<String, Problem> {
@@ -235,40 +257,35 @@ impl WebhookService {
 
     /// 256 bits that nobody can guess: three UUIDs have 122 random bits each.
     fn secret(&self) -> SecretString {
-        let random: [_; 3] = std::array::from_fn(|_| self.ids.uuid().into_bytes());
-        format!("whsec_{}", STANDARD.encode(sha256(random.as_flattened()))).into()
+        let mut random = [0; 48];
+        self.ids.fill(&mut random);
+        format!("whsec_{}", STANDARD.encode(sha256(&random))).into()
     }
 }
 
-impl EndpointView {
-    /// `active` or `disabled`.
-    pub const fn status(&self) -> &'static str {
-        if self.endpoint.disabled.is_some() { "disabled" } else { "active" }
+impl By<'_> {
+    fn workspace(&self) -> &WorkspaceId {
+        match self {
+            Self::Caller(caller) => &caller.workspace,
+            Self::Operator(workspace) => workspace,
+        }
     }
 
-    /// Why it is disabled.
-    pub fn disabled_because(&self) -> Option<DisabledBecause> {
-        self.endpoint.disabled.map(|disabled| disabled.because)
+    /// Whether an endpoint is theirs to know of: a key that is bound to an actor, or narrowed to actions, knows those that
+    /// were made with the same bounds.
+    fn knows(&self, endpoint: &Endpoint) -> bool {
+        let Self::Caller(caller) = self else { return true };
+        (caller.bound_actor.is_none() || caller.bound_actor == endpoint.actor)
+            && (caller.allow.is_none() || caller.allow == endpoint.allow)
     }
 }
 
-/// Whether an endpoint is the caller's to know of: a key that is bound to an actor, or narrowed to actions, knows those
-/// that were made with the same bounds.
-fn is_known(caller: &Caller, endpoint: &Endpoint) -> bool {
-    (caller.bound_actor.is_none() || caller.bound_actor == endpoint.actor)
-        && (caller.allow.is_none() || caller.allow == endpoint.allow)
-}
-
-fn known<'a>(caller: &Caller, endpoints: &'a mut [Endpoint], id: EndpointId) -> Result<&'a mut Endpoint, Problem> {
-    let is_it = |endpoint: &&mut Endpoint| endpoint.endpoint_id == id && is_known(caller, endpoint);
+fn known<'a>(by: By<'_>, endpoints: &'a mut [Endpoint], id: EndpointId) -> Result<&'a mut Endpoint, Problem> {
+    let is_it = |endpoint: &&mut Endpoint| endpoint.endpoint_id == id && by.knows(endpoint);
     let unknown = || Problem::new(ProblemCode::NotFound, "this workspace has no such webhook endpoint");
     endpoints.iter_mut().find(is_it).ok_or_else(unknown)
 }
 
 fn contested() -> LedgerError {
     LedgerError::new("the endpoints were changed by others over and over")
-}
-
-fn exposed<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(secret.expose_secret())
 }

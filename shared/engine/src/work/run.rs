@@ -305,30 +305,46 @@ impl Run<'_> {
         self.complete(call, live.access.address, result).await
     }
 
-    /// Makes a change under our id. After a lost answer the same call is made again, since it changes nothing more.
+    /// Makes a change under our id. After a lost answer the provider is asked what it holds, and if that is nothing, the
+    /// same call is made again: it changes nothing more, even if the first one is still on its way.
     async fn change(&mut self, live: &mut Live<'_>) -> Result<Value, Stop> {
-        let refused = match self.perform(Operation::Change, live).await {
-            Ok(done) => return Ok(done.details),
-            Err(Stop::Provider(ProviderError::AnswerLost(_))) => return Err(self.wait_for(WaitingFor::Provider)),
-            Err(Stop::Provider(ProviderError::Exists)) => {
-                ProviderError::Rejected("something else exists under its id".into())
+        if self.maybe_done
+            && let Some(result) = self.compare(live).await?
+        {
+            return Ok(result);
+        }
+        match self.perform(Operation::Change, live).await {
+            Ok(done) => Ok(done.details),
+            Err(Stop::Provider(ProviderError::AnswerLost(_))) => Err(self.wait_for(WaitingFor::Provider)),
+            Err(Stop::Provider(refused @ (ProviderError::Exists | ProviderError::Rejected(_))))
+                if self.maybe_done || refused == ProviderError::Exists =>
+            {
+                if let Some(result) = self.compare(live).await? {
+                    return Ok(result);
+                }
+                // Neither this call nor an earlier one did it.
+                self.maybe_done = false;
+                let refused = match refused {
+                    ProviderError::Exists => ProviderError::Rejected("something else exists under its id".into()),
+                    refused => refused,
+                };
+                Err(self.not_done(Stop::Provider(refused)).await)
             }
-            // This call was refused, but an earlier one may have gone through.
-            Err(Stop::Provider(refused @ ProviderError::Rejected(_))) if self.maybe_done => refused,
-            Err(Stop::Provider(error)) if self.maybe_done => return Err(self.wait_for(waits_for(&error))),
-            Err(stop) => return Err(self.not_done(stop).await),
-        };
+            // This call was refused, but an earlier one may still take effect.
+            Err(Stop::Provider(error)) if self.maybe_done => Err(self.wait_for(waits_for(&error))),
+            Err(stop) => Err(self.not_done(stop).await),
+        }
+    }
+
+    /// What an earlier call came to, if the provider holds its work.
+    async fn compare(&mut self, live: &mut Live<'_>) -> Result<Option<Value>, Stop> {
         match self.ask(Operation::Compare, live, |live| live.call.compare(&live.rendered, &live.access)).await {
             Ok(Comparison::Ours(done)) => {
                 let mut result = done.details;
                 result["presumed"] = json!(true);
-                Ok(result)
+                Ok(Some(result))
             }
-            Ok(Comparison::NotOurs) => {
-                // Neither this call nor an earlier one did it.
-                self.maybe_done = false;
-                Err(self.not_done(Stop::Provider(refused)).await)
-            }
+            Ok(Comparison::NotOurs) => Ok(None),
             Err(stop @ (Stop::Ledger(_) | Stop::Overtaken | Stop::Wait(..))) => Err(stop),
             Err(Stop::Provider(error)) => Err(self.wait_for(waits_for(&error))),
             Err(_) => Err(self.wait_for(WaitingFor::Provider)),
@@ -466,7 +482,7 @@ impl Run<'_> {
             }
             ProviderError::Account(Refusal { label, says }) => {
                 let message = format!("The provider refuses the account as it is: {label}.");
-                let remediation = "Have the account's owner or administrator mend it: it may be suspended or full, or \
+                let remediation = "Have the account's owner or administrator fix it: it may be suspended or full, or \
                                    lack a licence, the service, or the right to act as this address. Then retry the job.";
                 self.mend(failure(JobErrorCode::AccountProblem, &message, true, remediation), says)
             }
@@ -537,9 +553,9 @@ impl Run<'_> {
         let Wording { noun, look, .. } = self.wording();
         let error = failure(
             JobErrorCode::OutcomeUnknown,
-            &format!("The request was begun and its answer was lost, so {noun} may or may not have gone out."),
+            &format!("The request was sent, but its answer was lost, so {noun} may or may not have gone out."),
             false,
-            &format!("{look}, then resolve the job as sent or not_sent."),
+            &format!("{look}, then resolve the job: say whether it was sent."),
         );
         self.end(JobCount::Unknown, |job, now| job.unknown(error, now)).await
     }
@@ -639,7 +655,7 @@ impl Run<'_> {
         self.exponential(self.job.attempts.saturating_sub(1))
     }
 
-    /// 1, 2, 4 … 60 s, and as much again by chance at most half of it.
+    /// 1, 2, 4 … 60 s, plus up to half of that by chance.
     fn exponential(&self, before: u32) -> Duration {
         let exponent = before.min(6);
         self.jittered(Duration::from_secs(1 << exponent).min(Duration::from_mins(1)))

@@ -47,7 +47,7 @@ async fn handler(
         let cookie = consent_cookie::get(&web, provider, &headers);
         let name = web.engine.connector.finish(provider, connect::Callback { state, cookie, code, error }).await?;
         let connected = format!("This workspace now acts as {name}. You can close this page.");
-        let page = page("The account is connected", &[&connected], ("/dev/action-runner.html", "Action runner"));
+        let page = page("The account is connected", &[&connected], ("/dev/action-runner.html", "To the page"));
         // The cookie works once.
         Ok::<_, Refused>(([(header::SET_COOKIE, consent_cookie::set(&web, provider, "", 0))], page))
     };

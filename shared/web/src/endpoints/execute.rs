@@ -22,23 +22,23 @@ endpoint! {
 
 /// One job per action, in the order of the actions.
 #[derive(Serialize, ToSchema)]
-struct ExecuteResponse {
-    job_ids: Vec<Uuid>,
-    jobs: Vec<AcceptedJob>,
+pub(crate) struct ExecuteResponse {
+    pub job_ids: Vec<Uuid>,
+    pub jobs: Vec<AcceptedJob>,
 }
 
 /// A job that this request, or an earlier one with the same idempotency key, created.
 #[derive(Serialize, ToSchema)]
-struct AcceptedJob {
+pub(crate) struct AcceptedJob {
     job_id: Uuid,
     client_request_id: String,
-    status: JobStatus,
+    pub status: JobStatus,
     /// An earlier request created this job.
     replayed: bool,
     /// What it waits for, if it does: a person's approval, or its time.
-    waiting_for: Option<WaitingFor>,
+    pub waiting_for: Option<WaitingFor>,
     /// Until when it waits, where that is known. A held job expires then.
-    waiting_until: Option<Timestamp>,
+    pub waiting_until: Option<Timestamp>,
 }
 
 /// Accepts all actions, or none. Each becomes one job per idempotency key.
@@ -53,12 +53,15 @@ async fn handler(
     headers: HeaderMap,
     Json(request): Json<ExecuteRequest>,
 ) -> Result<impl IntoResponse, Refused> {
-    let request = ExecuteRequest {
-        idempotency_key: idempotency_key(&headers)?,
-        trace: Some(may.context.trace),
-        trace_given: may.context.trace_given,
-        ..request
-    };
+    let request = ExecuteRequest { idempotency_key: idempotency_key(&headers)?, ..request };
+    let response = execute(&web, &may, request).await?;
+    let location = response.jobs.first().map(|job| format!("/ai/jobs/{}", job.job_id)).unwrap_or_default();
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Out(response)))
+}
+
+/// The jobs of a request.
+pub(crate) async fn execute(web: &Web, may: &Authorized, request: ExecuteRequest) -> Result<ExecuteResponse, Problem> {
+    let request = ExecuteRequest { trace: Some(may.context.trace), trace_given: may.context.trace_given, ..request };
     let accepted = web.engine.executor.execute(&may.caller, request).await?;
     let jobs: Vec<AcceptedJob> = accepted
         .into_iter()
@@ -71,9 +74,7 @@ async fn handler(
             replayed: accepted.replayed,
         })
         .collect();
-    let location = jobs.first().map(|job| format!("/ai/jobs/{}", job.job_id)).unwrap_or_default();
-    let job_ids = jobs.iter().map(|job| job.job_id).collect();
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], Out(ExecuteResponse { job_ids, jobs })))
+    Ok(ExecuteResponse { job_ids: jobs.iter().map(|job| job.job_id).collect(), jobs })
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

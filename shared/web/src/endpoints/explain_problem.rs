@@ -21,20 +21,35 @@ endpoint! {
 
 /// What a code means.
 #[derive(Serialize, ToSchema)]
-struct Explained {
+pub(super) struct Explained {
     /// The kind of problem, for programs.
     #[schema(example = "action-not-allowed")]
-    code: &'static str,
+    pub code: &'static str,
     /// The kind of problem, for people.
-    title: &'static str,
+    pub title: &'static str,
     /// The HTTP status; null for a code that only jobs end with.
-    status: Option<u16>,
+    pub status: Option<u16>,
     /// Whether the same request may succeed later.
     retriable: Option<bool>,
     /// What it means and what to do.
     explanation: &'static str,
     /// The same of a job that ended with this code, if jobs do.
     of_a_job: Option<&'static str>,
+}
+
+impl Explained {
+    /// The explanation of a code; none if there is no such code.
+    pub fn of(code: &str) -> Option<Self> {
+        let problem = ProblemCode::ALL.iter().find(|known| known.as_str() == code).map(|code| kind(*code));
+        let job_error = JobErrorCode::ALL.iter().find(|known| known.as_str() == code).map(|code| job_error_kind(*code));
+        let (code, title, explanation) = match (&problem, &job_error) {
+            (Some(kind), _) => (kind.code, kind.title, kind.explanation),
+            (None, Some(kind)) => (kind.code, kind.title, kind.explanation),
+            (None, None) => return None,
+        };
+        let (status, retriable) = problem.map(|kind| (kind.status, kind.retriable)).unzip();
+        Some(Self { code, title, status, retriable, explanation, of_a_job: job_error.map(|kind| kind.explanation) })
+    }
 }
 
 /// Explains the code of a problem or of a job's error.
@@ -45,28 +60,20 @@ struct Explained {
     )))
 )]
 async fn handler(headers: HeaderMap, Segment(code): Segment<String>) -> Result<Response, Refused> {
-    let problem = ProblemCode::ALL.iter().find(|known| known.as_str() == code).map(|code| kind(*code));
-    let job_error = JobErrorCode::ALL.iter().find(|known| known.as_str() == code).map(|code| job_error_kind(*code));
-    let (code, title, explanation) = match (&problem, &job_error) {
-        (Some(kind), _) => (kind.code, kind.title, kind.explanation),
-        (None, Some(kind)) => (kind.code, kind.title, kind.explanation),
-        (None, None) => return Err(String::unknown().into()),
-    };
-    let of_a_job = job_error.map(|kind| kind.explanation);
+    let explained = Explained::of(&code).ok_or_else(String::unknown)?;
     let vary = (header::VARY, "accept");
     if accept::prefers_json(&headers) {
-        let (status, retriable) = problem.map(|kind| (kind.status, kind.retriable)).unzip();
-        let explained = Explained { code, title, status, retriable, explanation, of_a_job };
         return Ok(([vary], Out(explained)).into_response());
     }
-    let facts = match &problem {
-        Some(kind) => {
-            let retry = if kind.retriable { "may succeed later" } else { "will fail again; change it first" };
-            format!("{code}, HTTP status {}. The same request {retry}.", kind.status)
+    let Explained { code, title, status, retriable, explanation, of_a_job } = explained;
+    let facts = match status {
+        Some(status) => {
+            let retry = if retriable == Some(true) { "may succeed later" } else { "will fail again; change it first" };
+            format!("{code}, HTTP status {status}. The same request {retry}.")
         }
         None => format!("{code}, the error of a job."),
     };
-    let of_a_job = of_a_job.filter(|_| problem.is_some()).map(|text| format!("As the error of a job: {text}"));
+    let of_a_job = of_a_job.filter(|_| status.is_some()).map(|text| format!("As the error of a job: {text}"));
     let paragraphs: Vec<&str> = [explanation, &facts].into_iter().chain(of_a_job.as_deref()).collect();
     Ok(([vary], page(title, &paragraphs, ("/docs", "API"))).into_response())
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use engine::Caller;
+
 use super::job_view::{JobView, job_example};
 use crate::endpoint::prelude::*;
 
@@ -32,11 +34,16 @@ async fn handler(
     Segment(id): Segment<JobId>,
     Query(query): Query<WaitQuery>,
 ) -> Answer<JobView> {
-    let wait = query.wait.unwrap_or(0);
+    Ok(Out(job(&web, &may.caller, id, query.wait).await?))
+}
+
+/// A job, at once or when it has ended or these seconds have passed.
+pub(crate) async fn job(web: &Web, caller: &Caller, id: JobId, wait: Option<u64>) -> Result<JobView, Problem> {
+    let wait = wait.unwrap_or(0);
     if wait > MAX_WAIT {
-        return Err(Problem::invalid("/wait", "must be 0 to 20 seconds").into());
+        return Err(Problem::invalid("/wait", "must be 0 to 20 seconds"));
     }
     let wait = Duration::from_secs(wait).min(web.longest_wait);
-    let job = web.engine.jobs.when_ended(&may.caller, id, wait).await?;
-    Ok(Out(JobView::of(&web, &may.caller, job).await?))
+    let job = web.engine.jobs.when_ended(caller, id, wait).await?;
+    JobView::of(web, caller, job).await
 }

@@ -11,16 +11,16 @@ use crate::endpoint::prelude::*;
 /// A job as a caller sees it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobView {
-    job_id: Uuid,
-    status: JobStatus,
+    pub job_id: Uuid,
+    pub status: JobStatus,
     /// What the job is about, as long as its contents are kept, for callers with the scope actions:preview.
-    summary: Option<JobSummary>,
+    pub summary: Option<JobSummary>,
     /// When its contents were erased: seven days after its end.
     contents_erased_at: Option<Timestamp>,
     /// What it waits for, if it does.
-    waiting_for: Option<WaitingFor>,
+    pub waiting_for: Option<WaitingFor>,
     /// Until when it waits, where that is known. A held job expires then.
-    waiting_until: Option<Timestamp>,
+    pub waiting_until: Option<Timestamp>,
     /// Why a person has to approve it, or had to; empty if nobody has to.
     because: Vec<Because>,
     /// The time that the request asked for.
@@ -28,14 +28,14 @@ pub(crate) struct JobView {
     /// The result of a completed job: the provider's ids, the account's address, the SHA-256 of the content; `presumed`
     /// if it follows from evidence, not from the provider's answer.
     #[schema(value_type = Option<Object>)]
-    result: Option<Value>,
-    error: Option<JobErrorView>,
+    pub result: Option<Value>,
+    pub error: Option<JobErrorView>,
     /// From the first claim to the end, in milliseconds.
     duration_ms: Option<u64>,
     #[schema(example = "google")]
     provider: &'static str,
     #[schema(example = "gmail.send")]
-    action: String,
+    pub action: String,
     /// `draft`, `change` or `send`; `draft` also for a send that ends after its draft.
     #[schema(value_type = Option<String>, example = "send")]
     effect: Option<Effect>,
@@ -54,9 +54,9 @@ pub(crate) struct JobView {
 
 /// Why a job ended without a result.
 #[derive(Serialize, ToSchema)]
-struct JobErrorView {
+pub(crate) struct JobErrorView {
     #[serde(flatten)]
-    error: JobError,
+    pub error: JobError,
     /// What the provider said, if it gave a reason: at most 200 characters, addresses masked; for callers with the scope
     /// actions:preview.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ impl JobView {
         let Opened { result, provider_says, is_partial } = service.opened(caller, &job).await?;
         let erased_at = job.contents_erased_at(web.engine.clock.now());
         let draft = service.draft_of(&job, result.as_ref());
-        let summary = summary.map(|summary| JobSummary { draft, ..summary });
+        let summary = summary.map(|summary| summary.with_draft(draft));
         let has_no_summary = summary.is_none() && erased_at.is_none() && caller.scopes.contains(&Scope::ActionsPreview);
         let duration = job.duration().map(|took| took.unsigned_abs().as_millis());
         Ok(Self {

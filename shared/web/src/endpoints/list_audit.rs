@@ -72,8 +72,8 @@ struct AuditQuery {
     limit: Option<usize>,
 }
 
-/// Lists the workspace's requests of the last 400 days, with the rules that decided; newest first. For a key that is bound
-/// to an actor or narrowed to actions, only those; then a page may be short although another follows.
+/// Lists the workspace's requests of the last 400 days, with the rules that decided; newest first. A key that is bound
+/// to an actor or narrowed to actions sees only those of its own; then a page may be short although another follows.
 #[utoipa::path(
     get, path = ENDPOINT.path, params(AuditQuery),
     responses((status = 200, description = "A page of the audit log", body = AuditList))

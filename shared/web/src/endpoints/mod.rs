@@ -1,4 +1,4 @@
-//! The endpoints of the API, one file each.
+//! The endpoints of the API, one file each. What the tools of [`crate::mcp`] share with one is public in the crate.
 
 mod add_webhook;
 mod approve_job;
@@ -8,35 +8,45 @@ mod connection_status;
 mod consent_cookie;
 mod disconnect_account;
 mod end_connecting;
-mod execute;
+pub(crate) mod execute;
 mod explain_problem;
-mod get_job;
+pub(crate) mod get_job;
+mod get_plan;
 mod healthz;
 mod job_content;
-mod job_view;
+pub(crate) mod job_view;
 mod list_actions;
 mod list_audit;
 mod list_deliveries;
-mod list_jobs;
+pub(crate) mod list_jobs;
 mod list_outbox;
+mod list_problems;
 mod list_webhooks;
+mod mcp;
 mod metrics;
-mod plan2;
+pub(crate) mod plan2;
+pub(crate) mod plan_view;
 mod preview_action;
+mod protected_resource;
 mod readyz;
 mod reject_job;
 mod remove_webhook;
 mod resolve_job;
+mod resolve_plan;
 mod retry_job;
 mod rotate_webhook;
+mod show_address_book;
 mod test_webhook;
 mod webhook_view;
+mod whoami;
 
 use crate::endpoint::Endpoint;
 
 /// Every endpoint.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     plan2::ENDPOINT,
+    get_plan::ENDPOINT,
+    resolve_plan::ENDPOINT,
     list_actions::ENDPOINT,
     preview_action::ENDPOINT,
     execute::ENDPOINT,
@@ -49,19 +59,39 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     retry_job::ENDPOINT,
     resolve_job::ENDPOINT,
     list_outbox::ENDPOINT,
+    show_address_book::ENDPOINT,
     list_audit::ENDPOINT,
     begin_connecting::ENDPOINT,
     end_connecting::ENDPOINT,
     connection_status::ENDPOINT,
     disconnect_account::ENDPOINT,
+    mcp::ENDPOINT,
     add_webhook::ENDPOINT,
     list_webhooks::ENDPOINT,
     remove_webhook::ENDPOINT,
     test_webhook::ENDPOINT,
     rotate_webhook::ENDPOINT,
     list_deliveries::ENDPOINT,
+    whoami::ENDPOINT,
     metrics::ENDPOINT,
+    list_problems::ENDPOINT,
+    protected_resource::ENDPOINT,
     explain_problem::ENDPOINT,
     healthz::ENDPOINT,
     readyz::ENDPOINT,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::ENDPOINTS;
+
+    /// `Authorized` and the Lambda functions know an endpoint by its path alone.
+    #[test]
+    fn endpoints_of_one_path_have_the_same_scopes_and_function() {
+        for one in ENDPOINTS {
+            for other in ENDPOINTS.iter().filter(|other| other.path == one.path) {
+                assert_eq!((one.scopes, one.function), (other.scopes, other.function), "{}", one.path);
+            }
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! `POST /actions/preview`: shows an action as it would go out.
 
-use domain::{ClientRequestId, PlanId, SendAt};
+use domain::{ClientRequestId, PlanId, SendAt, Sources};
 use engine::{catalogue::RequestedAction, preview::Preview};
+
+use serde::de::IgnoredAny;
 
 use crate::endpoint::prelude::*;
 
@@ -30,6 +32,10 @@ struct PreviewBody {
     /// When it is to be carried out, as a plan's action says; it changes nothing of what goes out.
     #[schema(value_type = Option<String>, format = DateTime)]
     send_at: Option<SendAt>,
+    /// What a plan says of its recipients. It may stay, and is not read.
+    #[serde(default, rename = "recipients")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    _recipients: Option<IgnoredAny>,
     /// The plan that holds it, whose prompt and answers tell which links are foreign.
     #[schema(value_type = Option<uuid::Uuid>)]
     plan_id: Option<PlanId>,
@@ -41,7 +47,8 @@ struct PreviewBody {
     responses((status = 200, description = "The action as it would go out", body = Preview))
 )]
 async fn handler(State(web): State<Web>, may: Authorized, Json(body): Json<PreviewBody>) -> Answer<Preview> {
-    let PreviewBody { provider, action, params, client_request_id, send_at, plan_id } = body;
-    let asked = RequestedAction { provider, action, params, client_request_id, send_at };
+    let PreviewBody { provider, action, params, client_request_id, send_at, plan_id, .. } = body;
+    let sources = Sources::default();
+    let asked = RequestedAction { provider, action, params, client_request_id, send_at, recipients: None, sources };
     Ok(Out(web.engine.actions.preview(&may.caller, &asked, plan_id).await?))
 }

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use domain::EndpointId;
+use engine::webhooks::By;
 
 use crate::endpoint::prelude::*;
 
@@ -20,6 +21,6 @@ async fn handler(
     may: Authorized,
     Segment(id): Segment<EndpointId>,
 ) -> Result<StatusCode, Refused> {
-    web.engine.webhooks.remove(&may.caller, id).await?;
+    web.engine.webhooks.remove(By::Caller(&may.caller), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use domain::EndpointId;
+use engine::webhooks::By;
 
 use super::webhook_view::{DeliveryView, delivery_example};
 use crate::endpoint::prelude::*;
@@ -24,6 +25,6 @@ async fn handler(
     Segment(id): Segment<EndpointId>,
     _: NoBody,
 ) -> Result<(StatusCode, Out<DeliveryView>), Refused> {
-    let delivery = web.engine.webhooks.test(&may.caller, id).await?;
+    let delivery = web.engine.webhooks.test(By::Caller(&may.caller), id).await?;
     Ok((StatusCode::ACCEPTED, Out(delivery.into())))
 }

@@ -56,16 +56,15 @@ pub(super) struct DeliveryView {
 }
 
 impl From<EndpointView> for WebhookView {
-    fn from(view: EndpointView) -> Self {
-        let (status, disabled_because) = (view.status(), view.disabled_because());
+    fn from(EndpointView { endpoint, url }: EndpointView) -> Self {
         Self {
-            id: view.endpoint.endpoint_id.0,
-            url: view.url,
-            events: view.endpoint.events.into_iter().collect(),
-            status,
-            disabled_because,
-            disabled_at: view.endpoint.disabled.map(|disabled| disabled.at),
-            created_at: view.endpoint.created_at,
+            id: endpoint.endpoint_id.0,
+            url,
+            status: endpoint.status(),
+            disabled_because: endpoint.disabled.map(|disabled| disabled.because),
+            disabled_at: endpoint.disabled.map(|disabled| disabled.at),
+            created_at: endpoint.created_at,
+            events: endpoint.events.into_iter().collect(),
         }
     }
 }

@@ -91,9 +91,9 @@ impl Search {
         Self { index: OPEN_JOBS, pk, before: items::micros(before), forward: true }
     }
 
-    /// Records that wait for a person, the longest first.
-    pub fn for_people() -> Self {
-        Self { index: WAITING_JOBS, pk: items::text(items::HELD), before: items::micros(Timestamp::MAX), forward: true }
+    /// Records of a name, by their times.
+    pub fn named(name: &str, forward: bool) -> Self {
+        Self { index: WAITING_JOBS, pk: items::text(name), before: items::micros(Timestamp::MAX), forward }
     }
 
     /// The query failed. After an upgrade, DynamoDB may still be filling a new index.
@@ -164,9 +164,13 @@ impl DynamoRecords {
     }
 
     /// Replaces the body of one of a record's items, if it still is the first of these, as an action of a transaction.
-    pub(super) fn replace(&self, key: &Key, part: usize, (before, body): (&str, &str)) -> TransactWriteItem {
-        let now = (":now", items::micros(self.clock.now()));
-        let values = items::item([(":before", items::text(before)), (":body", items::text(body)), now]);
+    pub(super) fn replace(
+        &self,
+        key: &Key,
+        part: usize,
+        (before, body): (AttributeValue, AttributeValue),
+    ) -> TransactWriteItem {
+        let values = items::item([(":before", before), (":body", body), (":now", items::micros(self.clock.now()))]);
         let update = Update::builder()
             .table_name(&self.table)
             .set_key(Some(items::key(&key.partition, &items::part_sk(key.kind, part))))

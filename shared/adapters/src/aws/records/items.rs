@@ -2,11 +2,14 @@
 
 use std::{collections::HashMap, fmt::Display};
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use engine::ports::LedgerError;
 use jiff::Timestamp;
 
-use crate::ledger::{Key, Record};
+use crate::{
+    deflate::{WORTH_DEFLATING, deflated, inflated},
+    ledger::{Key, Record},
+};
 
 /// Attributes by name: an item of the table, its key, or the values of an expression.
 pub type Item = HashMap<String, AttributeValue>;
@@ -19,6 +22,8 @@ pub const SHARDS: u8 = 16;
 
 /// An item has at most 400 KB with its names and keys. Longer bodies continue in further items.
 const PART: usize = 380_000;
+/// What the bodies of most records repeat.
+const DICTIONARY: &[u8] = include_bytes!("dictionary.txt");
 /// More would not fit into one transaction.
 const MOST_PARTS: usize = 10;
 /// The number of the last possible part, counted from 0.
@@ -53,8 +58,9 @@ pub fn name(item: &Item) -> Result<Name, LedgerError> {
 
 /// What the partitions of due records begin with.
 const OPEN: &str = "OPEN";
-/// The partition of records that wait for people, who are slower than any partition.
-pub const HELD: &str = "HELD";
+/// Earlier versions put unclaimed jobs into the index `waiting_jobs`, under partitions with this prefix. Such a record has
+/// no name.
+const WAITS: &str = "WAITS#";
 
 /// A partition of the index of due records. Each kind has its own, so that many of one do not hide another.
 pub fn open(kind: &str, shard: u8) -> String {
@@ -68,29 +74,23 @@ pub fn within(whole: &str, part: impl Display) -> String {
 
 /// A record as items: more than one if its body is too long. Only the first has the other attributes.
 pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
-    let Record {
-        key: Key { partition, kind },
-        body,
-        version,
-        expires_at,
-        list,
-        due_at,
-        due_from,
-        waits_since,
-        held_since,
-    } = record;
-    let parts = cut(body)?;
+    let Record { key: Key { partition, kind }, body, version, expires_at, list, due_at, due_from, waits_since, name } =
+        record;
+    let parts = bodies(body)?;
     let held_by = list.as_ref().filter(|_| record.is_part_of_list());
     let (pk, sk) = match held_by {
         Some((list, place)) => (&within(&list.name, shard(place)), place.as_str()),
         None => (partition, *kind),
     };
-    let mut items: Vec<Item> = (0..parts.len().max(1)).map(|part| key(pk, &part_sk(sk, part))).collect();
-    for (place, item) in items.iter_mut().enumerate() {
-        item.insert("body".to_owned(), text(parts.get(place).copied().unwrap_or_default()));
+    let count = parts.len();
+    let mut items = Vec::with_capacity(count);
+    for (place, body) in parts.into_iter().enumerate() {
+        let mut item = key(pk, &part_sk(sk, place));
+        item.insert("body".to_owned(), body);
         if let Some(time) = expires_at {
-            expire(item, *time);
+            expire(&mut item, *time);
         }
+        items.push(item);
     }
     let (list, place) = list.as_ref().filter(|_| held_by.is_none()).map(|(list, place)| (list, place)).unzip();
     let status_pk = list.and_then(|list| Some(within(&list.name, list.status?)));
@@ -102,9 +102,9 @@ pub fn of(record: &Record) -> Result<Vec<Item>, LedgerError> {
         ("open_pk", due_from.map(|_| text(open(kind, shard(partition))))),
         ("due_at", due_from.map(micros)),
         ("due", due_at.map(micros)),
-        ("waits_pk", held_since.map(|_| text(HELD))),
-        ("waits_since", held_since.or(*waits_since).map(micros)),
-        ("parts", (parts.len() > 1).then(|| number(&parts.len()))),
+        ("waits_pk", name.as_ref().map(|(name, _)| text(name))),
+        ("waits_since", name.as_ref().map(|(_, time)| *time).or(*waits_since).map(micros)),
+        ("parts", (count > 1).then(|| number(&count))),
     ];
     items[0].extend(of_first.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Ok(items)
@@ -120,22 +120,45 @@ pub fn due_at(item: &Item) -> Option<i64> {
     integer(item, "due").or_else(|| integer(item, "due_at"))
 }
 
-/// Since when a record waits to be taken. Records that wait for people do not.
+/// Since when a record waits to be taken. Records with a name do not.
 pub fn waits_since(item: &Item) -> Option<Timestamp> {
-    if string(item, "waits_pk").is_ok_and(|pk| pk == HELD) {
+    if string(item, "waits_pk").is_ok_and(|pk| !pk.starts_with(WAITS)) {
         return None;
     }
     time(item, "waits_since").ok()
 }
 
-/// A body in parts. A long body is sealed, and so ASCII, which can be cut anywhere.
-pub fn cut(body: &str) -> Result<Vec<&str>, LedgerError> {
+/// The bodies of a record's items: the record's own, packed unless it is short, or its parts. What is too long for one item is
+/// sealed, and so ASCII, which can be cut anywhere.
+pub fn bodies(body: &str) -> Result<Vec<AttributeValue>, LedgerError> {
+    if body.len() <= PART {
+        let is_short = body.len() < WORTH_DEFLATING;
+        return Ok(vec![if is_short { text(body) } else { AttributeValue::B(Blob::new(pack(body))) }]);
+    }
     let parts = body.as_bytes().chunks(PART).map(std::str::from_utf8).collect::<Result<Vec<_>, _>>();
     let parts = parts.map_err(|_| LedgerError::permanent("a long record is not ASCII"))?;
     if parts.len() > MOST_PARTS {
         return Err(LedgerError::permanent("a record is too long for one transaction"));
     }
-    Ok(parts)
+    Ok(parts.into_iter().map(text).collect())
+}
+
+/// The body in an item: of the whole record, or a part.
+pub fn body(item: &Item) -> Result<String, LedgerError> {
+    match item.get("body") {
+        Some(AttributeValue::B(packed)) => unpack(packed.as_ref()).ok_or_else(unreadable),
+        _ => string(item, "body").map(ToOwned::to_owned),
+    }
+}
+
+/// A body as a table has it, deflated, since AWS bills by the kilobyte.
+pub fn pack(body: &str) -> Vec<u8> {
+    deflated(DICTIONARY, body.as_bytes())
+}
+
+/// The same the other way; none if it is no packed body.
+pub fn unpack(packed: &[u8]) -> Option<String> {
+    String::from_utf8(inflated(DICTIONARY, packed)?).ok()
 }
 
 /// The sort key of a part. There are at most ten, so they sort in order.
@@ -201,7 +224,7 @@ mod tests {
             let long = Record { expires_at: Some(at(1)), ..record("x".repeat(length)) };
             let items = of(&long).unwrap();
             assert_eq!((items.len(), parts(&items[0])), (length.div_ceil(PART).max(1), items.len()));
-            let body: String = items.iter().map(|item| string(item, "body").unwrap()).collect();
+            let body: String = items.iter().map(|item| super::body(item).unwrap()).collect();
             assert_eq!(body, long.body);
             let names: Vec<_> = items.iter().map(|item| string(item, "sk").unwrap()).collect();
             assert!(names.is_sorted() && names.iter().all(|name| name.starts_with("CONTENTS")), "{names:?}");
@@ -209,6 +232,23 @@ mod tests {
         }
         assert!(of(&record("x".repeat(4_000_000))).is_err());
         assert!(of(&record("xé".repeat(PART))).is_err());
+    }
+
+    #[test]
+    fn a_body_reads_back_and_a_longer_one_takes_less_room() {
+        let sealed: String = ('a'..='z').chain('0'..='9').cycle().take(900).collect();
+        for body in ["", "{}", r#"{"workspace":"acme","actor":"é"}"#, &"x".repeat(511), &"x".repeat(512), &sealed] {
+            let item = &of(&record(body.to_owned())).unwrap()[0];
+            assert_eq!(super::body(item).unwrap(), body);
+            let is_packed = matches!(item["body"], AttributeValue::B(_));
+            assert_eq!(is_packed, body.len() >= WORTH_DEFLATING, "{body}");
+        }
+        // As earlier versions wrote it.
+        assert_eq!(super::body(&item([("body", text(&sealed))])).unwrap(), sealed);
+        for damaged in [&[][..], b"x", &pack(&sealed)[..20], &deflated(b"", &[0xff; 600])] {
+            let item = item([("body", AttributeValue::B(Blob::new(damaged)))]);
+            assert!(super::body(&item).is_err_and(|error| error.to_string().contains("invalid format")));
+        }
     }
 
     #[test]

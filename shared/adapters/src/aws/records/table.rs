@@ -19,7 +19,7 @@ pub type Index = (&'static str, [&'static str; 2]);
 pub const BY_WORKSPACE: Index = ("by_workspace", ["list_pk", "list_sk"]);
 pub const BY_STATUS: Index = ("by_status", ["status_pk", "list_sk"]);
 pub const OPEN_JOBS: Index = ("open_jobs", ["open_pk", "due_at"]);
-/// Has the records that wait for people, and what earlier versions wrote, until it goes on.
+/// Holds the records with a name, and unclaimed jobs of earlier versions until their next write.
 pub const WAITING_JOBS: Index = ("waiting_jobs", ["waits_pk", "waits_since"]);
 
 /// No index: the table itself.

@@ -1,8 +1,12 @@
-//! The two threads that own the connections, so that no async task waits for the disk.
+//! The two threads that own the connections, so that no async task waits for the disk; and a connection for what is in
+//! memory.
 
 use std::{
     error::Error,
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{self, Receiver, Sender},
+    },
     thread,
 };
 
@@ -10,6 +14,7 @@ use engine::ports::{Cause, LedgerError};
 use rusqlite::{Connection, Params, Row, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::Heads;
 use crate::ledger::Written;
 
 /// Why an operation failed. It never contains a value.
@@ -38,9 +43,12 @@ type Read = Box<dyn FnOnce(&Connection) + Send>;
 
 /// A pending write. It runs again if its group is repeated.
 struct Write {
-    run: Box<dyn Fn(&Connection) -> Answer + Send>,
+    run: Box<Run>,
     caller: oneshot::Sender<Answer>,
 }
+
+/// What a write does, with the heads of chains as its group has left them so far.
+type Run = dyn Fn(&Connection, &mut Heads) -> Answer + Send;
 
 type Answer = Result<Written, Failure>;
 
@@ -51,17 +59,25 @@ const GROUP: usize = 256;
 pub(super) struct Threads {
     reads: Sender<Read>,
     writes: Sender<Write>,
+    here: Mutex<Connection>,
 }
 
 impl Threads {
-    pub fn start(mut for_writes: Connection, for_reads: Connection) -> Result<Self, LedgerError> {
+    pub fn start(mut for_writes: Connection, [for_reads, here]: [Connection; 2]) -> Result<Self, LedgerError> {
         let (reads, to_read) = mpsc::channel::<Read>();
         let (writes, to_write) = mpsc::channel::<Write>();
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         let reading = named("ledger-read").spawn(move || to_read.iter().for_each(|read| read(&for_reads)));
         let writing = named("ledger-write").spawn(move || write_groups(&mut for_writes, &to_write));
         reading.and(writing).map_err(LedgerError::new)?;
-        Ok(Self { reads, writes })
+        Ok(Self { reads, writes, here: Mutex::new(here) })
+    }
+
+    /// Runs a read of a few records that are in memory, on the caller's thread: to hand it to another one and to wait for it
+    /// takes longer.
+    pub fn read_here<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, LedgerError> {
+        // A read that panicked has left nothing behind.
+        Ok(read(&self.here.lock().unwrap_or_else(PoisonError::into_inner))?)
     }
 
     /// Runs a read on the newest committed state.
@@ -91,7 +107,10 @@ impl Threads {
     }
 
     /// Runs a write and returns when it is durable. An error undoes it. It may run more than once.
-    pub async fn write(&self, run: impl Fn(&Connection) -> Answer + Send + 'static) -> Result<Written, LedgerError> {
+    pub async fn write(
+        &self,
+        run: impl Fn(&Connection, &mut Heads) -> Answer + Send + 'static,
+    ) -> Result<Written, LedgerError> {
         let (caller, answer) = oneshot::channel();
         self.writes.send(Write { run: Box::new(run), caller }).map_err(|_| stopped())?;
         Ok(answer.await.map_err(|_| stopped())??)
@@ -124,8 +143,9 @@ fn commit_together(
     done: &mut Vec<(Write, Answer)>,
 ) -> Result<(), Failure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut heads = Heads::default();
     for write in group {
-        let answer = (write.run)(&transaction);
+        let answer = (write.run)(&transaction, &mut heads);
         let keep = answer.is_ok();
         done.push((write, answer));
         if transaction.is_autocommit() {
@@ -136,18 +156,27 @@ fn commit_together(
             return commit_each_or_not(connection, done);
         }
     }
+    heads.write(&transaction)?;
     Ok(transaction.commit()?)
 }
 
 /// Undoes failed writes one by one. A savepoint costs a copy of every page that a write changes.
 fn commit_each_or_not(connection: &mut Connection, writes: &mut [(Write, Answer)]) -> Result<(), Failure> {
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut heads = Heads::default();
     for (write, answer) in writes {
         let savepoint = transaction.savepoint()?;
-        *answer = (write.run)(&savepoint);
+        let before = heads.clone();
+        *answer = (write.run)(&savepoint, &mut heads);
         // If even this fails, the whole group does.
-        if answer.is_ok() { savepoint.commit()? } else { savepoint.finish()? }
+        if answer.is_ok() {
+            savepoint.commit()?;
+        } else {
+            heads = before;
+            savepoint.finish()?;
+        }
     }
+    heads.write(&transaction)?;
     Ok(transaction.commit()?)
 }
 
@@ -155,14 +184,14 @@ fn commit_each_or_not(connection: &mut Connection, writes: &mut [(Write, Answer)
 mod tests {
     use super::*;
 
-    fn asked(run: impl Fn(&Connection) -> Answer + Send + 'static) -> (Write, oneshot::Receiver<Answer>) {
+    fn asked(run: impl Fn(&Connection, &mut Heads) -> Answer + Send + 'static) -> (Write, oneshot::Receiver<Answer>) {
         let (caller, answer) = oneshot::channel();
         (Write { run: Box::new(run), caller }, answer)
     }
 
     /// A write of `row`, which then fails on demand, and its answer.
     fn write(row: &'static str, fails: bool) -> (Write, oneshot::Receiver<Answer>) {
-        asked(move |connection: &Connection| {
+        asked(move |connection, _| {
             connection.execute("INSERT INTO rows VALUES (?1)", [row]).unwrap();
             if fails { Err(Failure::new("no")) } else { Ok(Written::Done) }
         })
@@ -221,7 +250,7 @@ mod tests {
     #[test]
     fn a_group_that_loses_its_transaction_fails_as_a_whole() {
         let (_folder, mut connection) = file();
-        let (breaks, answer) = asked(|connection: &Connection| {
+        let (breaks, answer) = asked(|connection, _| {
             connection.execute_batch("ROLLBACK").unwrap();
             Ok(Written::Done)
         });

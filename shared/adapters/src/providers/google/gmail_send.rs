@@ -21,22 +21,14 @@ pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
             draft: &["https://www.googleapis.com/auth/gmail.compose"],
         },
         instructions: Instructions {
-            intent: mail::INTENT,
-            when: mail::WHEN,
             choose: "is the default",
-            rules: mail::RULES,
             examples: &[
+                mail::LOOKUP_EXAMPLE,
                 Example {
-                    request: "Write to mia@fabrikam.example and tom@fabrikam.example that lunch is at noon, bcc ned@fabrikam.example, replies to kay@fabrikam.example",
+                    request: "Write to mia@fabrikam.example and tom@fabrikam.example that lunch is at noon, cc lee@fabrikam.example, bcc ned@fabrikam.example, replies to kay@fabrikam.example",
+                    lookups: &[],
                     params: &[
-                        r#"{"to":["mia@fabrikam.example","tom@fabrikam.example"],"cc":null,"bcc":["ned@fabrikam.example"],"reply_to":["kay@fabrikam.example"],"subject":"Lunch at noon","text":"Hello, lunch is at noon.","html":null}"#,
-                    ],
-                    question: None,
-                },
-                Example {
-                    request: "gmail sam@fabrikam.example: the build is done. Copy lee@fabrikam.example",
-                    params: &[
-                        r#"{"to":["sam@fabrikam.example"],"cc":["lee@fabrikam.example"],"bcc":null,"reply_to":null,"subject":"Build done","text":"Hello, the build is done.","html":null}"#,
+                        r#"{"to":["mia@fabrikam.example","tom@fabrikam.example"],"cc":["lee@fabrikam.example"],"bcc":["ned@fabrikam.example"],"reply_to":["kay@fabrikam.example"],"subject":"Lunch at noon","text":"Hello, lunch is at noon.","html":null}"#,
                     ],
                     question: None,
                 },
@@ -44,11 +36,7 @@ pub(super) fn action(api: GmailApi) -> Arc<dyn Action> {
                 mail::CONTENT_EXAMPLE,
             ],
             requests: &[mail::REQUESTS, "gmail"],
-            other_requests: mail::OTHER_REQUESTS,
-            reading_requests: mail::READING_REQUESTS,
-            handing_over: mail::HANDING_OVER,
-            telling: mail::TELLING,
-            nouns: mail::NOUNS,
+            ..mail::INSTRUCTIONS
         },
         wording: mail::WORDING,
     };

@@ -1,8 +1,9 @@
-//! Microsoft Graph's mail API, as far as sending needs it.
+//! Microsoft Graph: its requests, what its refusals mean, and its mail API as far as sending needs it.
 //!
 //! <https://learn.microsoft.com/graph/api/resources/mail-api-overview>
 
 use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{Evidence, Mail, Warning, WarningCode};
 use engine::ports::{Access, Done, ProviderError, RenderContext, RenderError, Rendered};
 use reqwest::{
@@ -15,10 +16,11 @@ use super::message;
 use crate::{
     exchange::{Endpoint, Meaning, Problem, harmless, meaning},
     http::Answer,
+    mime,
     providers::mail::MailTransport,
 };
 
-/// Sends mails and drafts of the account that an access token stands for.
+/// Microsoft Graph, for the account that an access token stands for.
 #[derive(Debug, Clone)]
 pub(super) struct GraphApi(pub Endpoint);
 
@@ -58,10 +60,38 @@ impl GraphApi {
         reply.failure(&Problem { code, means, says })
     }
 
+    /// One request that changes nothing. The query is ours, without marks that would end a value.
+    pub(super) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        access: &Access,
+    ) -> Result<Answer, ProviderError> {
+        let mut url = self.0.url(path);
+        let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        url.set_query(Some(&query.join("&")));
+        self.0.exchange(Method::GET, url, access, with_immutable_ids).await
+    }
+
+    /// A mail as it is rendered: JSON, or a MIME text.
+    async fn post_mail(
+        &self,
+        path: &[&str],
+        json: Option<String>,
+        rendered: &Rendered,
+        access: &Access,
+    ) -> Result<Answer, ProviderError> {
+        let (content_type, body) = match json {
+            Some(json) => ("application/json", json),
+            None => ("text/plain", STANDARD.encode(&rendered.body)),
+        };
+        let finish =
+            |request: RequestBuilder| with_immutable_ids(request).header(CONTENT_TYPE, content_type).body(body);
+        self.0.exchange(Method::POST, self.0.url(path), access, finish).await
+    }
+
     async fn must_be_draft(&self, draft: &Evidence, access: &Access) -> Result<(), ProviderError> {
-        let mut url = self.0.url(&["me", "messages", &draft.draft_id]);
-        url.set_query(Some("$select=isDraft"));
-        let reply = self.0.exchange(Method::GET, url, access, with_immutable_ids).await?;
+        let reply = self.get(&["me", "messages", &draft.draft_id], &[("$select", "isDraft")], access).await?;
         match reply.json_of(StatusCode::OK)["isDraft"].as_bool() {
             Some(true) => Ok(()),
             None if !says_item_is_gone(&reply) => Err(Self::refusal(&reply)),
@@ -70,7 +100,7 @@ impl GraphApi {
     }
 }
 
-/// What codes mean that are not about the mail.
+/// What codes mean that are not about the content.
 const MEANINGS: &[(Meaning, &[&str])] = &[
     (Meaning::LacksPermission, &["ErrorAccessDenied", "AccessDenied", "Authorization_RequestDenied"]),
     // The account's own limits of a day or a minute.
@@ -79,7 +109,16 @@ const MEANINGS: &[(Meaning, &[&str])] = &[
         &["ErrorExceededMessageLimit", "ErrorMessageThrottled", "ApplicationThrottled", "TooManyRequests"],
     ),
     // Somebody else changed or holds the item, or the mailbox is being moved: nothing was done, and another try may succeed.
-    (Meaning::Busy, &["ErrorIrresolvableConflict", "ErrorMailboxMoveInProgress", "ErrorMailboxStoreUnavailable"]),
+    (
+        Meaning::Busy,
+        &[
+            "ErrorIrresolvableConflict",
+            "ConcurrentItemSave",
+            "ErrorConcurrentItemSave",
+            "ErrorMailboxMoveInProgress",
+            "ErrorMailboxStoreUnavailable",
+        ],
+    ),
     (
         Meaning::Account,
         &[
@@ -115,24 +154,36 @@ const MEANINGS: &[(Meaning, &[&str])] = &[
 
 #[async_trait]
 impl MailTransport for GraphApi {
+    // Graph has no ids of conversations.
+    const FIELDS: &'static [&'static str] = match Mail::FIELDS.split_last() {
+        Some((_thread_id, fields)) => fields,
+        None => &[],
+    };
+
     fn warnings(&self, mail: &Mail) -> Vec<Warning> {
         let text = "Outlook sends one body: the HTML goes, the plain text is left out.";
         let warning =
             Warning { code: WarningCode::NotDelivered, field: Some("/text".to_owned()), text: text.to_owned() };
-        mail.html.is_some().then_some(warning).into_iter().collect()
+        (mail.html.is_some() && !is_mime(mail)).then_some(warning).into_iter().collect()
     }
 
     /// Graph sets sender, date and ids, so the context changes nothing.
     fn render(&self, mail: &Mail, _: &RenderContext) -> Result<Rendered, RenderError> {
+        if is_mime(mail) {
+            let body = mime::render(mail, &RenderContext { from: None, date: None, id: None })?;
+            return Ok(Rendered { content_type: "message/rfc822", body });
+        }
         Ok(Rendered { content_type: "application/json", body: message::render(mail)? })
     }
 
     /// Needs Mail.ReadWrite.
-    async fn create_draft(&self, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
-        let message = message::message_of(&rendered.body)
-            .ok_or_else(|| ProviderError::Rejected("what was rendered has no message".into()))?;
-        let (path, message) = (["me", "messages"], message.to_string());
-        let reply = self.call(Method::POST, &path, Some(&message), access).await?;
+    async fn create_draft(&self, mail: &Mail, rendered: &Rendered, access: &Access) -> Result<Evidence, ProviderError> {
+        let message = || {
+            let message = message::message_of(&rendered.body);
+            message.ok_or_else(|| ProviderError::Rejected("what was rendered has no message".into()))
+        };
+        let json = if is_mime(mail) { None } else { Some(message()?.to_string()) };
+        let reply = self.post_mail(&["me", "messages"], json, rendered, access).await?;
         let draft = reply.json_of(StatusCode::CREATED);
         let text = |name: &str| draft[name].as_str().map(str::to_owned);
         match text("id").filter(|id| !id.is_empty()) {
@@ -154,11 +205,16 @@ impl MailTransport for GraphApi {
     }
 
     /// Needs Mail.Send.
-    async fn send(&self, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError> {
-        let body = Some(rendered.body.as_str());
-        let reply = self.call(Method::POST, &["me", "sendMail"], body, access).await?;
-        accepted(&reply, json!({}))
+    async fn send(&self, mail: &Mail, rendered: &Rendered, access: &Access) -> Result<Done, ProviderError> {
+        let json = (!is_mime(mail)).then(|| rendered.body.clone());
+        accepted(&self.post_mail(&["me", "sendMail"], json, rendered, access).await?, json!({}))
     }
+}
+
+/// Whether a mail goes as a MIME text: Graph's JSON takes no headers of a conversation.
+/// <https://learn.microsoft.com/graph/outlook-send-mime-message>
+fn is_mime(mail: &Mail) -> bool {
+    !mail.referenced().is_empty()
 }
 
 /// With it a draft keeps its id when it is sent.

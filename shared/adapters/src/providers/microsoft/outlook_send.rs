@@ -17,13 +17,12 @@ pub(super) fn action(api: GraphApi) -> Arc<dyn Action> {
         description: "Sends an email from the connected Outlook account.",
         scopes: OAuthScopes { required: &["Mail.Send"], draft: &["Mail.ReadWrite", "Mail.Send"] },
         instructions: Instructions {
-            intent: mail::INTENT,
-            when: mail::WHEN,
-            choose: "only where the message says Outlook, Microsoft, Office or Hotmail",
-            rules: mail::RULES,
+            choose: super::CHOOSE,
             examples: &[
+                mail::LOOKUP_EXAMPLE,
                 Example {
                     request: "With Outlook, thank kim@fabrikam.example for the flowers, cc joy@fabrikam.example, and ask pat@fabrikam.example for the keys",
+                    lookups: &[],
                     params: &[
                         r#"{"to":["kim@fabrikam.example"],"cc":["joy@fabrikam.example"],"bcc":null,"reply_to":null,"subject":"Thank you","text":"Hello Kim, thank you very much for the flowers.","html":null}"#,
                         r#"{"to":["pat@fabrikam.example"],"cc":null,"bcc":null,"reply_to":null,"subject":"The keys","text":"Hello Pat, may I have the keys?","html":null}"#,
@@ -34,11 +33,7 @@ pub(super) fn action(api: GraphApi) -> Arc<dyn Action> {
                 mail::CONTENT_EXAMPLE,
             ],
             requests: &[mail::REQUESTS, "outlook"],
-            other_requests: mail::OTHER_REQUESTS,
-            reading_requests: mail::READING_REQUESTS,
-            handing_over: mail::HANDING_OVER,
-            telling: mail::TELLING,
-            nouns: mail::NOUNS,
+            ..mail::INSTRUCTIONS
         },
         wording: mail::WORDING,
     };

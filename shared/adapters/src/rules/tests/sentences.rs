@@ -2,6 +2,15 @@
 
 /// Planned: each mail as `told` writes it.
 pub const PLANNED: &[(&str, &str)] = &[
+    ("Email Sam that I am late", "gmail ?Sam | I am late | I am late"),
+    ("Tell Ravi that I am ill", "gmail ?Ravi | I am ill | I am ill"),
+    ("With Outlook, tell Zoë Groß that I am late", "outlook ?Zoë Groß | I am late | I am late"),
+    ("Email Ana and Bo saying hi", "gmail ?Ana,?Bo | Hi | hi"),
+    (
+        "Send an email to Jean-Luc O'Brien and ana@example.com saying hi",
+        "gmail ?Jean-Luc O'Brien,ana@example.com | Hi | hi",
+    ),
+    ("email john@example.com, cc Anna, saying hi", "gmail john@example.com cc:?Anna | Hi | hi"),
     (
         "Send email to john@example.com saying thanks for the meeting",
         "gmail john@example.com | Thanks for the meeting | thanks for the meeting",
@@ -185,7 +194,8 @@ pub const PLANNED: &[(&str, &str)] = &[
 
 /// Questions. Between them they ask everything that the planner can ask.
 pub const ASKED: &[&str] = &[
-    "email Sam that I am late",
+    "email sam that I am late",
+    "email Human Resources Support Desk saying hi",
     "send an email",
     "Send mom an email saying I can make it next week",
     "write to kim",
@@ -213,7 +223,6 @@ pub const ASKED: &[&str] = &[
     "email <mailto:john@example.com|john@example.com> saying hi",
     "email john@example.com's boss saying hi",
     "email john@example.com, cc me, saying hi",
-    "email john@example.com, cc Anna, saying hi",
     "email john@example.com and cc my boss saying hi",
     "email john@example.com bcc the team saying hi",
     "email john@example.com, reply-to Anna, saying hi",
@@ -312,6 +321,76 @@ pub const ASKED: &[&str] = &[
     "send jöhn@example.com a mail saying hi",
 ];
 
+/// Events, each as `told` writes it; and mails to everyone in one.
+pub const EVENTS: &[(&str, &str)] = &[
+    ("Invite Ana tomorrow at 10 for half an hour", "calendar ?Ana | Ana | tomorrow at 10 | 30"),
+    (
+        "invite ana@example.com to \"Budget review\" tomorrow at 10",
+        "calendar ana@example.com | Budget review | tomorrow at 10 | 60",
+    ),
+    (
+        "Please invite Ana and bo@example.com to lunch on Friday at 12:30 for 45 minutes",
+        "calendar ?Ana,bo@example.com | Lunch | on Friday at 12:30 | 45",
+    ),
+    (
+        "Schedule a call with Sam on 1 December at 14:00 for an hour",
+        "calendar ?Sam | Call | on 1 December at 14:00 | 60",
+    ),
+    (
+        "Can you set up a meeting about the budget with Ana Lopez, Sam and Kim tomorrow at 9:30?",
+        "calendar ?Ana Lopez,?Sam,?Kim | Meeting about the budget | tomorrow at 9:30 | 60",
+    ),
+    ("Tomorrow at 15:00, invite Sam for 2h", "calendar ?Sam | Sam | Tomorrow at 15:00 | 120"),
+    ("Put a call with Sam into my Outlook calendar tomorrow at 10", "outlook ?Sam | Call | tomorrow at 10 | 60"),
+    (
+        "Book dinner with Kim Tran tomorrow at 19:30 for two hours",
+        "calendar ?Kim Tran | Dinner | tomorrow at 19:30 | 120",
+    ),
+    (
+        "Add a dentist appointment to my calendar tomorrow at 8:15",
+        "calendar | Dentist appointment | tomorrow at 8:15 | 60",
+    ),
+    ("Schedule \"Plans\" with Ana tomorrow at 10", "calendar ?Ana | Plans | tomorrow at 10 | 60"),
+    ("Invite Ana on Friday to discuss the budget at 3pm", "calendar ?Ana | Discuss the budget | on Friday at 3pm | 60"),
+    (
+        "Tell everyone in tomorrow's 10:00 meeting that it moves to 11",
+        "gmail @tomorrow 10:00,tomorrow 10:00,null | It moves to 11 | it moves to 11",
+    ),
+    (
+        "email everybody in the meeting tomorrow at 10 that it moves to 11",
+        "gmail @tomorrow at 10,tomorrow at 10,null | It moves to 11 | it moves to 11",
+    ),
+    (
+        "Using Outlook, tell all attendees of the Budget meeting on Friday that the room is 4",
+        "outlook @on Friday,null,Budget | The room is 4 | the room is 4",
+    ),
+    (
+        "Send an email to everyone in my 14:00 call saying it is cancelled",
+        "gmail @today,14:00,null | It is cancelled | it is cancelled",
+    ),
+    (
+        "tell everyone in tomorrow's product review that we start at noon",
+        "gmail @tomorrow,null,product | We start at noon | we start at noon",
+    ),
+];
+
+/// No events, or not understood to the last word.
+pub const NO_EVENTS: &[&str] = &[
+    "Invite Ana to dinner on Saturday",
+    "Invite Ana tomorrow at 10 and tell her to bring the figures",
+    "Invite Ana tomorrow at 10 or at 11",
+    "Invite Ana by tomorrow at 10",
+    "Invite Ana every Monday at 10",
+    "If it rains, invite Ana tomorrow at 10",
+    "Schedule an email to ana@example.com tomorrow at 10",
+    "Book a table for two tomorrow at seven",
+    "Schedule \"hi\" to ana@example.com tomorrow at 10",
+    "Book a flight with Lufthansa tomorrow at 10",
+    "Set up a reminder with Ana tomorrow at 10",
+    "Don't invite Ana tomorrow at 10",
+    "Invite the whole team tomorrow at 10",
+];
+
 /// No mail, with the reason in the notes.
 pub const NOT_A_MAIL: &[&str] = &[
     "Don't email ana@example.com",
@@ -350,4 +429,4 @@ pub const NOT_A_MAIL: &[&str] = &[
 ];
 
 /// Pieces of requests, separated by bars.
-pub const PIECES: &str = "send|email|Mail|tell|let|know|ask|remind|thank|reply|to|that|saying|about|and|then|,|.|:|;|?|(|)|\n|\n\n|\"|'|“|”|`|a@example.com|b@contoso.com|<c@example.com>|Zoë|d@|@|cc|bcc|copy|reply-to|subject|subject:|body:|with|the|an|another one|one to|two emails:|via|outlook|gmail|Outlook:|if|tomorrow|every|not|don't|me|everyone|report.pdf|attach|hi|is|lunch is off|dass|at|dot|com|#|ß|İ|ŉ|🙂|\0|\u{2028}|\u{301}|\u{2068}|from|my|in copy|1.|-|–|use|it|for|please|draft|To:|should be|separately|mailto:|[|]|_";
+pub const PIECES: &str = "send|email|Mail|tell|let|know|ask|remind|thank|reply|to|that|saying|about|and|then|,|.|:|;|?|(|)|\n|\n\n|\"|'|“|”|`|a@example.com|b@contoso.com|<c@example.com>|Zoë|d@|@|cc|bcc|copy|reply-to|subject|subject:|body:|with|the|an|another one|one to|two emails:|via|outlook|gmail|Outlook:|if|tomorrow|every|not|don't|me|everyone|report.pdf|attach|hi|is|lunch is off|dass|at|dot|com|#|ß|İ|ŉ|🙂|\0|\u{2028}|\u{301}|\u{2068}|from|my|in copy|1.|-|–|use|it|for|please|draft|To:|should be|separately|mailto:|[|]|_|invite|Ana|meeting|everyone in|for half an hour|tomorrow's|at 10";

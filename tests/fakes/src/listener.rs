@@ -1,11 +1,8 @@
-//! A webhook endpoint that refuses one delivery in ten, and remembers the others.
+//! A webhook endpoint that refuses one event in ten at first, and remembers the others.
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::{Json, Router, http::StatusCode, routing::post};
@@ -13,9 +10,13 @@ use serde_json::Value;
 
 /// What the endpoint was told: events and the jobs that they are about.
 #[derive(Debug, Clone, Default)]
-pub struct Listener {
-    heard: Arc<Mutex<BTreeSet<(String, String)>>>,
-    asked: Arc<AtomicUsize>,
+pub struct Listener(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    heard: BTreeSet<(String, String)>,
+    refused: BTreeSet<(String, String)>,
+    deliveries: usize,
 }
 
 impl Listener {
@@ -31,18 +32,20 @@ impl Listener {
     }
 
     fn hear(&self, event: &Value) -> StatusCode {
-        if self.asked.fetch_add(1, Ordering::Relaxed) % 10 == 9 {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let event = (text(&event["type"]), text(&event["data"]["job_id"]));
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.deliveries += 1;
+        if told.deliveries.is_multiple_of(10) && told.refused.insert(event.clone()) {
             return StatusCode::INTERNAL_SERVER_ERROR;
         }
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let heard = (text(&event["type"]), text(&event["data"]["job_id"]));
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(heard);
+        told.heard.insert(event);
         StatusCode::NO_CONTENT
     }
 
     /// Whether it was told of this.
     pub fn has_heard(&self, event: &str, job_id: &str) -> bool {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.contains(&(event.to_owned(), job_id.to_owned()))
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.heard.contains(&(event.to_owned(), job_id.to_owned()))
     }
 }

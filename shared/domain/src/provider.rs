@@ -1,6 +1,5 @@
-//! Providers, and the two ways in which a job is carried out.
+//! Providers.
 
-use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::{InvalidId, serde_text::serde_as_text};
@@ -31,15 +30,4 @@ impl Provider {
 
 fn unknown_provider(_: &str) -> InvalidId {
     InvalidId("there is no such provider")
-}
-
-/// How a job is carried out. Fixed at acceptance: a job accepted for the outbox is never sent, even if an account is
-/// connected later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Via {
-    /// Written to the outbox.
-    Sandbox,
-    /// Carried out by the provider.
-    Live,
 }
