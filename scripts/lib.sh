@@ -29,7 +29,9 @@ python_tools() { # NAME
   lock=$(hashes "$1")
   missing "PyPI's packages of $list in $tools/$1"
   python3 -m venv --clear "$tools/$1"
-  "$tools/$1/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$lock"
+  # The lock is complete, which `pip check` sees; asked for dependencies, pip would look at newer versions of them too.
+  "$tools/$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$lock"
+  "$tools/$1/bin/pip" --disable-pip-version-check check
   sha256sum < "$list" > "$tools/$1/installed"
 }
 
