@@ -44,9 +44,9 @@ impl Inside {
             "ORCHESTRATOR_DATA" => Some(data.clone()),
             name => variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
         });
-        let mut parts = app::parts(&config.unwrap()).unwrap();
         let (clock, model) = (ManualClock::new(), Arc::new(Scripted::default()));
-        (parts.clock, parts.model) = (clock.clone(), model.clone());
+        let mut parts = app::parts_by(&config.unwrap(), clock.clone()).unwrap();
+        parts.model = model.clone();
         parts.ids = Arc::new(CountingIds::new(7));
         Self { engine: Engine::new(parts.clone()), parts, clock, model, caller: caller("local"), _folder: folder }
     }

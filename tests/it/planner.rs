@@ -642,11 +642,11 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
         let config =
             app::Config::read(app::Runtime::Local, &|name| (name == "ORCHESTRATOR_DATA").then(|| data.clone()))
                 .unwrap();
-        let mut parts = app::parts(&config).unwrap();
         let clock = contracts::ManualClock::new();
+        let mut parts = app::parts_by(&config, clock.clone()).unwrap();
         let takes = Duration::from_secs(takes);
         let model = Arc::new(SlowModel { clock: clock.clone(), takes, timeouts: Mutex::default() });
-        (parts.clock, parts.model) = (clock.clone(), model.clone());
+        parts.model = model.clone();
         let engine = engine::Engine::new(parts);
         let began = clock.now();
         let asked = tokio::spawn(async move {

@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use contracts::ManualClock;
 use domain::{AnswerValue, Clarification, ClarificationKind, Plan};
 use engine::plan::{GivenAnswer, PlanRequest};
 use jiff::{civil::DateTime, tz::TimeZone};
@@ -43,9 +42,9 @@ fn cases() -> Vec<Case> {
 }
 
 /// The plan of a case at its time, in its time zone.
-async fn planned(inside: &mut Inside, case: &Case, answers: Vec<GivenAnswer>) -> Plan {
+async fn planned(inside: &Inside, case: &Case, answers: Vec<GivenAnswer>) -> Plan {
     let now = case.now.to_zoned(TimeZone::get(&case.zone).unwrap()).unwrap();
-    inside.change(|parts| parts.clock = ManualClock::at(now.timestamp()));
+    inside.clock.set(now.timestamp());
     let request = PlanRequest {
         prompt: case.prompt.clone(),
         context: None,
@@ -79,10 +78,10 @@ fn model_says(inside: &Inside, says: Option<&str>) {
 
 #[tokio::test]
 async fn a_model_points_at_a_time_and_the_program_reads_it() {
-    let (mut inside, mut wrong) = (Inside::new(&[]), Vec::new());
+    let (inside, mut wrong) = (Inside::new(&[]), Vec::new());
     for case in cases() {
         model_says(&inside, case.says.as_deref());
-        let plan = planned(&mut inside, &case, Vec::new()).await;
+        let plan = planned(&inside, &case, Vec::new()).await;
         if outcome(&plan) != case.model {
             wrong.push(format!(
                 "{} ({:?}): wanted {}, got {} {:?}",
@@ -103,7 +102,7 @@ async fn the_rules_point_at_the_same_times() {
     inside.change(|parts| parts.model = Arc::new(adapters::rules::RulesPlanner));
     for case in cases() {
         let Some(wanted) = &case.rules else { continue };
-        let plan = planned(&mut inside, &case, Vec::new()).await;
+        let plan = planned(&inside, &case, Vec::new()).await;
         if outcome(&plan) != *wanted {
             wrong.push(format!("{}: wanted {wanted}, got {} {:?}", case.prompt, outcome(&plan), plan.questions));
         }
@@ -129,7 +128,7 @@ async fn plan_preview_and_job_tell_the_same_time() {
 
 /// Plans, answers the one question, and plans again.
 async fn answered(prompt: &str, says: &str, value: &str) -> (Clarification, Plan) {
-    let mut inside = Inside::new(&[]);
+    let inside = Inside::new(&[]);
     let case = Case {
         now: "2026-11-28T10:00".parse().unwrap(),
         zone: "Europe/Berlin".to_owned(),
@@ -139,11 +138,11 @@ async fn answered(prompt: &str, says: &str, value: &str) -> (Clarification, Plan
         rules: None,
     };
     model_says(&inside, Some(says));
-    let plan = planned(&mut inside, &case, Vec::new()).await;
+    let plan = planned(&inside, &case, Vec::new()).await;
     let [question] = &plan.clarifications[..] else { panic!("{prompt}: {plan:?}") };
     let given = GivenAnswer { id: question.id.clone(), value: AnswerValue::Text(value.to_owned()) };
     model_says(&inside, Some(says));
-    (question.clone(), planned(&mut inside, &case, vec![given]).await)
+    (question.clone(), planned(&inside, &case, vec![given]).await)
 }
 
 #[tokio::test]
@@ -180,7 +179,7 @@ async fn an_answer_says_when_to_send() {
 #[tokio::test]
 async fn an_answer_about_the_text_names_no_time_of_sending() {
     let (prompt, text) = ("Send an email to ana@example.com", "see you tomorrow at 9");
-    let mut inside = Inside::new(&[]);
+    let inside = Inside::new(&[]);
     let case = Case {
         now: "2026-11-28T10:00".parse().unwrap(),
         zone: "Europe/Berlin".to_owned(),
@@ -195,10 +194,10 @@ async fn an_answer_about_the_text_names_no_time_of_sending() {
         inside.model.say(answer(&[mail]));
     };
     says(&inside, "", None);
-    let plan = planned(&mut inside, &case, Vec::new()).await;
+    let plan = planned(&inside, &case, Vec::new()).await;
     let given = GivenAnswer { id: plan.clarifications[0].id.clone(), value: AnswerValue::Text(text.to_owned()) };
     says(&inside, text, Some("tomorrow at 9"));
-    let plan = planned(&mut inside, &case, vec![given]).await;
+    let plan = planned(&inside, &case, vec![given]).await;
     assert_eq!(outcome(&plan), "ask", "{plan:?}");
 }
 

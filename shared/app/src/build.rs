@@ -20,7 +20,7 @@ use domain::{ActorHash, WorkspaceId};
 use engine::{
     Engine, Parts,
     catalogue::Catalogue,
-    ports::{AccessTokens, BUDGET_WINDOW, Budget, CachePorts, Clock as _, LedgerPorts, Model, Queue, Vault},
+    ports::{AccessTokens, BUDGET_WINDOW, Budget, CachePorts, Clock, LedgerPorts, Model, Queue, Vault},
 };
 use telemetry::{EmfLog, FLUSH_TIMEOUT, MetricStore, Metrics, Vocabulary};
 use web::{Authenticator, Function, Web};
@@ -57,7 +57,7 @@ pub async fn build(config: &Config, public_url: &str) -> Result<(Arc<Engine>, Ro
     if config.public_url.is_none() {
         // The port was not known before.
         public_url.clone_into(&mut parts.options.public_url);
-        parts.tokens = access_tokens(config, public_url);
+        parts.tokens = access_tokens(config, public_url, parts.clock.clone());
     }
     let engine = Arc::new(Engine::new(parts));
     let authenticator = authenticator(config, &engine).await?;
@@ -155,7 +155,12 @@ pub fn engine(config: &Config) -> Result<Engine, BuildError> {
 
 /// The adapters and options that the environment names.
 pub fn parts(config: &Config) -> Result<Parts, BuildError> {
-    let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
+    parts_by(config, Arc::new(SystemClock))
+}
+
+/// The same, by another clock than the system's.
+pub fn parts_by(config: &Config, clock: Arc<dyn Clock>) -> Result<Parts, BuildError> {
+    let ids = Arc::new(SystemIds);
     let vault = vault(config)?;
     let apis =
         Apis::new(&config.network.client(ClientOptions::PROVIDER), &config.apis).map_err(failed("a provider's API"))?;
@@ -186,7 +191,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     }
     let queue: Arc<dyn Queue> = match (&config.queue, redis) {
         #[cfg(feature = "aws")]
-        (QueueConfig::Sqs(url), _) => sqs(config, url),
+        (QueueConfig::Sqs(url), _) => sqs(config, url, clock.clone()),
         (QueueConfig::Redis, Some(redis)) => {
             Arc::new(RedisQueue::new(redis, QUEUE_NAME, VISIBILITY_TIMEOUT, clock.clone(), ids.clone()))
         }
@@ -195,8 +200,8 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     };
     let ledger = match &config.ledger_table {
         #[cfg(feature = "aws")]
-        Some(table) => LedgerPorts::of(Arc::new(dynamo(config, table).announcing(queue.clone()))),
-        _ => embedded_ledger(config, &queue)?,
+        Some(table) => LedgerPorts::of(Arc::new(dynamo(config, table, clock.clone()).announcing(queue.clone()))),
+        _ => embedded_ledger(config, &queue, clock.clone())?,
     };
     let http = config.network.client(ClientOptions::PROVIDER);
     let (model, fallback_model) = models(config);
@@ -211,7 +216,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
         oauth: Arc::new(OAuthClients::new(http, clock.clone(), config.oauth.clone())),
         finders: providers::finders(&apis),
         sandbox_finder: Arc::new(SandboxAccount::new(clock.clone())),
-        tokens: access_tokens(config, &config.options.public_url),
+        tokens: access_tokens(config, &config.options.public_url, clock.clone()),
         vault,
         secrets: Arc::new(Secrets(config.secrets())),
         webhooks: Arc::new(HttpWebhooks::new(&config.network, config.webhook_hosts.clone(), system_lookup())),
@@ -232,9 +237,9 @@ fn vault(config: &Config) -> Result<Arc<dyn Vault>, BuildError> {
 }
 
 /// Reads the tokens of the trusted issuer, if there is one.
-fn access_tokens(config: &Config, public_url: &str) -> Option<Arc<dyn AccessTokens>> {
+fn access_tokens(config: &Config, public_url: &str, clock: Arc<dyn Clock>) -> Option<Arc<dyn AccessTokens>> {
     let http = config.network.client(ClientOptions::PROVIDER);
-    let tokens = |issuer| IssuedTokens::new(http, Arc::new(SystemClock), issuer, public_url);
+    let tokens = |issuer| IssuedTokens::new(http, clock, issuer, public_url);
     config.issuer.clone().map(|issuer| Arc::new(tokens(issuer)) as Arc<dyn AccessTokens>)
 }
 
@@ -250,37 +255,37 @@ fn models(config: &Config) -> (Arc<dyn Model>, Option<Arc<dyn Model>>) {
 }
 
 #[cfg(feature = "sqlite")]
-fn embedded_ledger(config: &Config, queue: &Arc<dyn Queue>) -> Result<LedgerPorts, BuildError> {
-    let ledger = adapters::embedded::SqliteLedger::open(&config.data, Arc::new(SystemClock));
+fn embedded_ledger(config: &Config, queue: &Arc<dyn Queue>, clock: Arc<dyn Clock>) -> Result<LedgerPorts, BuildError> {
+    let ledger = adapters::embedded::SqliteLedger::open(&config.data, clock);
     Ok(LedgerPorts::of(Arc::new(ledger.map_err(failed("the ledger"))?.announcing(queue.clone()))))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn embedded_ledger(_: &Config, _: &Arc<dyn Queue>) -> Result<LedgerPorts, BuildError> {
+fn embedded_ledger(_: &Config, _: &Arc<dyn Queue>, _: Arc<dyn Clock>) -> Result<LedgerPorts, BuildError> {
     Err(BuildError("LEDGER_TABLE: must be set: this build has no embedded ledger".to_owned()))
 }
 
 #[cfg(feature = "aws")]
-fn dynamo(config: &Config, table: &str) -> adapters::aws::DynamoLedger {
-    adapters::aws::DynamoLedger::new(config.sdk.clone(), table, Arc::new(SystemClock), Arc::new(SystemIds))
+fn dynamo(config: &Config, table: &str, clock: Arc<dyn Clock>) -> adapters::aws::DynamoLedger {
+    adapters::aws::DynamoLedger::new(config.sdk.clone(), table, clock, Arc::new(SystemIds))
 }
 
 #[cfg(feature = "aws")]
-fn sqs(config: &Config, url: &str) -> Arc<dyn Queue> {
-    Arc::new(adapters::aws::SqsQueue::new(config.sdk.clone(), url, Arc::new(SystemClock), Arc::new(SystemIds)))
+fn sqs(config: &Config, url: &str, clock: Arc<dyn Clock>) -> Arc<dyn Queue> {
+    Arc::new(adapters::aws::SqsQueue::new(config.sdk.clone(), url, clock, Arc::new(SystemIds)))
 }
 
 /// Creates the table `LEDGER_TABLE`, unless it exists.
 #[cfg(feature = "aws")]
 pub async fn create_table(config: &Config) -> Result<(), BuildError> {
     let table = config.ledger_table.as_ref().ok_or("must be set").map_err(failed("LEDGER_TABLE"))?;
-    dynamo(config, table).create_table().await.map_err(failed("LEDGER_TABLE"))
+    dynamo(config, table, Arc::new(SystemClock)).create_table().await.map_err(failed("LEDGER_TABLE"))
 }
 
 /// The dead-letter queue of `DEAD_LETTER_QUEUE_URL`.
 #[cfg(feature = "aws")]
 pub fn dead_letters(config: &Config) -> Option<Arc<dyn Queue>> {
-    config.dead_letter_queue.as_ref().map(|url| sqs(config, url))
+    config.dead_letter_queue.as_ref().map(|url| sqs(config, url, Arc::new(SystemClock)))
 }
 
 /// Without AWS there is no dead-letter queue.

@@ -10,7 +10,8 @@ mod worker;
 #[cfg(feature = "aws")]
 pub use build::create_table;
 pub use build::{
-    BuildError, build, dead_letters, engine, function, is_beside_keyless_server, missing_ledger, parts, router,
+    BuildError, build, dead_letters, engine, function, is_beside_keyless_server, missing_ledger, parts, parts_by,
+    router,
 };
 pub use config::{Config, ConfigErrors, PlannerConfig, QueueConfig, Runtime, SealingConfig, client, url_of};
 pub use process::{keep_memory_private, open_files};

@@ -45,6 +45,11 @@ impl ManualClock {
         self.now.send_modify(|now| *now = now.checked_add(by).expect("a test does not last thousands of years"));
     }
 
+    /// Moves the clock to this time.
+    pub fn set(&self, time: Timestamp) {
+        self.now.send_replace(time);
+    }
+
     /// How many sleeps have begun so far, over or not.
     pub fn sleepers(&self) -> usize {
         *self.sleeps.borrow()
