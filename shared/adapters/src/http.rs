@@ -54,7 +54,7 @@ impl ClientOptions {
 pub struct Network {
     proxies: Vec<Proxy>,
     proxy_hosts: Vec<String>,
-    roots: RootCertStore,
+    roots: Arc<RootCertStore>,
     /// The roots beside Mozilla's, in PEM.
     more_roots: Vec<u8>,
 }
@@ -74,7 +74,7 @@ impl Default for Network {
     fn default() -> Self {
         // Static data: nothing is read or parsed at start.
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self { proxies: Vec::new(), proxy_hosts: Vec::new(), roots, more_roots: Vec::new() }
+        Self { proxies: Vec::new(), proxy_hosts: Vec::new(), roots: Arc::new(roots), more_roots: Vec::new() }
     }
 }
 
@@ -99,7 +99,7 @@ impl Network {
     pub fn add_roots(&mut self, pem: &[u8]) -> Result<(), NoCertificate> {
         let certificates =
             CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| NoCertificate)?;
-        let (added, _) = self.roots.add_parsable_certificates(certificates);
+        let (added, _) = Arc::make_mut(&mut self.roots).add_parsable_certificates(certificates);
         self.more_roots.extend_from_slice(pem);
         if added == 0 { Err(NoCertificate) } else { Ok(()) }
     }

@@ -27,6 +27,8 @@ use crate::{
 pub struct Recorder {
     vocabulary: Vocabulary,
     series: RwLock<HashMap<Key, Arc<Series>>>,
+    /// The initial series are among them. A function that is never scraped starts without.
+    complete: OnceLock<()>,
 }
 
 /// The counts of one metric with one set of label values: a counter's one count; a histogram's buckets, the last
@@ -100,13 +102,7 @@ impl Recorder {
     }
 
     fn new(vocabulary: Vocabulary) -> Self {
-        let recorder = Self { vocabulary, series: RwLock::default() };
-        for metric in names::ALL {
-            for values in recorder.initial_series(metric) {
-                recorder.add(&Key::from_parts(metric.name, recorder.labels(metric, &values)));
-            }
-        }
-        recorder
+        Self { vocabulary, ..Self::default() }
     }
 
     /// The label values of every series that exists from the start, at zero, so that a rate exists from the first
@@ -159,6 +155,13 @@ impl Recorder {
 
     /// Every series.
     pub fn all(&self) -> Vec<Arc<Series>> {
+        self.complete.get_or_init(|| {
+            for metric in names::ALL {
+                for values in self.initial_series(metric) {
+                    self.add(&Key::from_parts(metric.name, self.labels(metric, &values)));
+                }
+            }
+        });
         self.series.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
