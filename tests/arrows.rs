@@ -32,7 +32,7 @@ const NAME_A_MAIL: &[&str] = &[
     "shared/engine/src/ports/provider.rs",
     // Prompts of tests.
     "shared/engine/src/evaluation.rs",
-    "shared/engine/src/plan/condition.rs",
+    "shared/engine/src/plan/sentence.rs",
     "shared/engine/src/plan/content.rs",
     // Examples of the OpenAPI document.
     "shared/engine/src/catalogue.rs",

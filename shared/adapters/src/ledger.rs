@@ -168,7 +168,7 @@ impl<R: Records> Jobs for RecordLedger<R> {
         for (job, Contents(Sealed(sealed))) in jobs {
             let mut contents = Record::new(contents_key(job.job_id), sealed.clone());
             contents.expires_at = job.contents_expire_at();
-            writes.extend([Write::Put(job_record(job)?, If::Free), Write::Put(contents, If::Any)]);
+            writes.extend([Write::Put(job_record(job)?, If::Absent), Write::Put(contents, If::Any)]);
         }
         let told = Told::default();
         writes.extend(told.write(jobs.iter().filter_map(|(job, _)| Notice::of_job(job)).collect()));
@@ -306,7 +306,7 @@ impl<R: Records> Outbox for RecordLedger<R> {
         let mut record = Record::new(key(format!("JOB#{job_id}"), "OUTBOX"), sealed.0.clone());
         record.expires_at = Some(*expires_at);
         record.list = Some((outbox_list(workspace), place(*written_at, job_id)));
-        self.records.write(vec![Write::Put(record, If::Free)], Vec::new()).await.map(drop)
+        self.records.write(vec![Write::Put(record, If::Absent)], Vec::new()).await.map(drop)
     }
 
     async fn outbox(
@@ -333,7 +333,7 @@ impl<R: Records> Outbox for RecordLedger<R> {
 #[async_trait]
 impl<R: Records> Keys for RecordLedger<R> {
     async fn put_key(&self, key: &KeyRecord) -> Result<bool, LedgerError> {
-        let write = self.records.write(vec![Write::Put(key_record(key)?, If::Free)], vec![audited(&key.audit())?]);
+        let write = self.records.write(vec![Write::Put(key_record(key)?, If::Absent)], vec![audited(&key.audit())?]);
         Ok(matches!(write.await?, Written::Done))
     }
 
@@ -364,7 +364,7 @@ impl<R: Records> Keys for RecordLedger<R> {
         let condition = match there {
             Some(there) if there.body >= day => return Ok(()),
             Some(there) => If::Version(there.body),
-            None => If::Free,
+            None => If::Absent,
         };
         let record = Record { version: Some(day.clone()), ..Record::new(used_key(id), day) };
         // Whoever was quicker wrote the same day.
@@ -398,7 +398,7 @@ impl<R: Records> Connections for RecordLedger<R> {
         let mut record = Record::new(key, json(connection)?);
         record.version = Some(connection.version.to_string());
         record.list = Some((account_list(connection.provider, &connection.account), connection.workspace.to_string()));
-        let condition = over.map_or(If::Free, |over| If::Version(over.to_string()));
+        let condition = over.map_or(If::Absent, |over| If::Version(over.to_string()));
         let notice = connection.needs_reauth_since.map(|since| {
             let StoredConnection { workspace, provider, version, .. } = connection;
             Notice::of_connection(workspace, *provider, *version, since)
@@ -454,7 +454,7 @@ impl<R: Records> Settings for RecordLedger<R> {
             return Ok(Save::Stale);
         }
         let condition = match there {
-            None => If::Free,
+            None => If::Absent,
             // A record from before there were versions.
             Some(there) => there.version.map_or(If::Any, If::Version),
         };
@@ -504,12 +504,12 @@ impl<R: Records> Webhooks for RecordLedger<R> {
     ) -> Result<Save, LedgerError> {
         let mut record = Record::new(webhooks_key(workspace), json(endpoints)?);
         record.version = endpoints.version.map(|version| version.to_string());
-        let condition = over.map_or(If::Free, |over| If::Version(over.to_string()));
+        let condition = over.map_or(If::Absent, |over| If::Version(over.to_string()));
         self.save_version(record, condition, Vec::new(), Some(audit.clone())).await
     }
 
     async fn put_delivery(&self, delivery: &Delivery) -> Result<(), LedgerError> {
-        self.records.write(vec![Write::Put(delivery_record(delivery)?, If::Free)], Vec::new()).await?;
+        self.records.write(vec![Write::Put(delivery_record(delivery)?, If::Absent)], Vec::new()).await?;
         self.announce(std::slice::from_ref(delivery)).await;
         Ok(())
     }

@@ -1,38 +1,38 @@
 //! The environment, read once, through a lookup that tests replace. All mistakes are reported together, and no
 //! report contains a secret.
 
+mod env;
 mod issuer;
 mod providers;
+mod values;
 
 #[cfg(feature = "aws")]
 use std::sync::Arc;
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt, fs,
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
 #[cfg(feature = "aws")]
-use adapters::aws::{BedrockKeys, Sdk, SecretsManager};
+use adapters::aws::Sdk;
 use adapters::{
     api::Api,
-    http::{ClientOptions, Network, is_private},
+    http::{ClientOptions, Network},
     oauth::{OAuthClient, TrustedIssuer},
     providers::specs,
     redis::RedisConnection,
     secret::Secret,
-    vault::LocalVault,
-    webhooks::{AllowedHost, AllowedHosts},
+    webhooks::AllowedHosts,
 };
-use domain::{ActionId, Address, Allowlist, DerivedRecipients, Provider, RecipientDomains, RequireApproval, Via};
-use engine::{Options, accounts::PastedTokens, approval::ApprovalOptions, limits::Limits};
+use domain::{Provider, Via};
+use engine::{Options, accounts::PastedTokens, limits::Limits};
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretString};
 
 use self::{
+    env::{Env, FLAG},
     issuer::trusted_issuer,
     providers::{oauth_client, pasted_token},
 };
@@ -412,279 +412,10 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A variable's two words for a flag.
-const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
-
-struct Env<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    errors: Vec<String>,
-    allow_plaintext: bool,
-    #[cfg(feature = "aws")]
-    sdk: Arc<Sdk>,
-    #[cfg(feature = "aws")]
-    secrets: Arc<SecretsManager>,
-}
-
-impl<'a> Env<'a> {
-    fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        #[cfg(feature = "aws")]
-        let sdk = Sdk::new();
-        let mut env = Self {
-            lookup,
-            errors: Vec::new(),
-            allow_plaintext: false,
-            #[cfg(feature = "aws")]
-            secrets: Arc::new(SecretsManager::new(sdk.clone(), Arc::new(adapters::system::SystemClock))),
-            #[cfg(feature = "aws")]
-            sdk,
-        };
-        env.allow_plaintext = env.choice("ALLOW_PLAINTEXT", FLAG).unwrap_or(false);
-        env
-    }
-
-    fn finish<T>(self, config: T) -> Result<T, ConfigErrors> {
-        if self.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(self.errors)) }
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-    }
-
-    fn refuse(&mut self, wrong: bool, says: &str) {
-        if wrong {
-            self.errors.push(says.to_owned());
-        }
-    }
-
-    fn refuse_without_aws(&mut self, needs_aws: bool, name: &str) {
-        let wrong = needs_aws && cfg!(not(feature = "aws"));
-        self.refuse(wrong, &format!("{name} needs a build with AWS: cargo run --features aws"));
-    }
-
-    /// A secret, or the ARN of a secret in Secrets Manager.
-    fn secret(&mut self, name: &str) -> Option<Secret> {
-        let text = self.text(name)?;
-        let Some((_, rest)) = text.strip_prefix("arn:").and_then(|rest| rest.split_once(':')) else {
-            return Some(Secret::Given(text.into()));
-        };
-        let parts: Vec<&str> = text.split(':').collect();
-        let is_secret = rest.starts_with("secretsmanager:") && matches!(parts.len(), 7 | 10) && parts[5] == "secret";
-        self.refuse(!is_secret, &format!("{name} is an ARN, but not of a secret in Secrets Manager"));
-        self.refuse_without_aws(true, name);
-        #[cfg(feature = "aws")]
-        let secret = Secret::Stored { manager: self.secrets.clone(), arn: text.into() };
-        #[cfg(not(feature = "aws"))]
-        let secret = Secret::Given(text.into());
-        Some(secret)
-    }
-
-    /// The model's endpoint; none where neither a key nor an address is set.
-    fn planner(&mut self) -> Option<PlannerConfig> {
-        let is_bedrock = self.choice("AI_PROVIDER", [("openai", false), ("bedrock", true)]).unwrap_or(false);
-        let base_url = self.url("OPENAI_BASE_URL");
-        let (base_url, key, default_model) = if is_bedrock {
-            let (url, key) = self.bedrock();
-            (base_url.unwrap_or(url), key, "openai.gpt-oss-120b-1:0")
-        } else {
-            let key = self.secret("OPENAI_API_KEY");
-            if key.is_none() && base_url.is_none() {
-                return None;
-            }
-            (base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned()), key, "gpt-4o-mini")
-        };
-        Some(PlannerConfig {
-            model: self.text("AI_MODEL").unwrap_or_else(|| default_model.to_owned()),
-            fallback: self.text("AI_FALLBACK_MODEL"),
-            max_output_tokens: self.number("AI_MAX_OUTPUT_TOKENS", 800, 1..=1_000_000),
-            base_url,
-            key,
-        })
-    }
-
-    /// Bedrock's endpoint for chat completions, and its key.
-    fn bedrock(&mut self) -> (String, Option<Secret>) {
-        self.refuse_without_aws(true, "AI_PROVIDER");
-        let region = self.text("AWS_REGION").or_else(|| self.text("AWS_DEFAULT_REGION")).unwrap_or_default();
-        let is_region = !region.is_empty() && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        self.refuse(!is_region, "AI_PROVIDER is bedrock, so AWS_REGION must be set to a region such as eu-central-1");
-        let endpoint = self.url("AWS_ENDPOINT_URL_BEDROCK_RUNTIME").or_else(|| self.url("AWS_ENDPOINT_URL"));
-        let endpoint = endpoint.unwrap_or_else(|| format!("https://bedrock-runtime.{region}.amazonaws.com"));
-        #[cfg(feature = "aws")]
-        let key = {
-            let clock = Arc::new(adapters::system::SystemClock);
-            Some(Secret::Minted(Arc::new(BedrockKeys::new(self.sdk.clone(), clock, region))))
-        };
-        #[cfg(not(feature = "aws"))]
-        let key = None;
-        (format!("{endpoint}/openai/v1"), key)
-    }
-
-    fn sealing(&mut self, local: bool) -> SealingConfig {
-        let (key, kms) = (self.secret("TOKEN_KEY"), self.text("KMS_KEY_ID"));
-        if let Some(Secret::Given(key)) = &key
-            && let Err(error) = LocalVault::from_text(key.expose_secret())
-        {
-            self.errors.push(format!("TOKEN_KEY: {error}"));
-        }
-        self.refuse(key.is_some() && kms.is_some(), "TOKEN_KEY and KMS_KEY_ID are both set; set only one");
-        self.refuse(key.is_none() && kms.is_none() && !local, "TOKEN_KEY or KMS_KEY_ID must be set");
-        match (key, kms) {
-            (Some(key), _) => SealingConfig::Key(key),
-            #[cfg(feature = "aws")]
-            (None, Some(id)) => SealingConfig::Kms(id),
-            _ => SealingConfig::KeyFile,
-        }
-    }
-
-    fn emf_namespace(&mut self) -> Option<String> {
-        let namespace = self.text("EMF_NAMESPACE").unwrap_or_else(|| "ai-orchestrator".to_owned());
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
-        let valid = namespace.len() <= 255 && namespace.bytes().all(plain) && !namespace.starts_with("AWS/");
-        self.refuse(!valid, "EMF_NAMESPACE must be at most 255 letters, digits and .-_/#:, and not begin with AWS/");
-        self.choice("EMF", FLAG).unwrap_or(false).then_some(namespace)
-    }
-
-    /// One of these words.
-    fn choice<T: Copy, const N: usize>(&mut self, name: &str, choices: [(&str, T); N]) -> Option<T> {
-        let text = self.text(name)?;
-        let chosen = choices.into_iter().find(|(word, _)| *word == text);
-        self.refuse(chosen.is_none(), &format!("{name} must be {}", choices.map(|(word, _)| word).join(" or ")));
-        chosen.map(|(_, value)| value)
-    }
-
-    fn number<T>(&mut self, name: &str, default: T, range: std::ops::RangeInclusive<T>) -> T
-    where
-        T: FromStr + PartialOrd + fmt::Display + Copy,
-    {
-        let Some(text) = self.text(name) else { return default };
-        let value = text.parse().ok().filter(|value| range.contains(value));
-        let says = format!("{name} must be a whole number from {} to {}", range.start(), range.end());
-        self.refuse(value.is_none(), &says);
-        value.unwrap_or(default)
-    }
-
-    /// The address to listen on: `HOST` and `PORT`.
-    fn listen(&mut self) -> SocketAddr {
-        let host = match self.text("HOST").as_deref() {
-            None | Some("localhost") => Ok(Ipv4Addr::LOCALHOST.into()),
-            Some(host) => host.parse::<IpAddr>(),
-        };
-        self.refuse(host.is_err(), "HOST must be an IP address, such as 0.0.0.0 for every network, or localhost");
-        let port = self.number("PORT", DEFAULT_PORT, 0..=u16::MAX);
-        SocketAddr::new(host.unwrap_or(Ipv4Addr::LOCALHOST.into()), port)
-    }
-
-    /// A URL with http or https, without its trailing slash.
-    fn url(&mut self, name: &str) -> Option<String> {
-        let text = self.text(name)?;
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(char::is_whitespace)) {
-            self.errors.push(format!("{name} must be a URL that begins with https:// or http://"));
-            return None;
-        }
-        self.refuse_plaintext(name, &text);
-        Some(text.trim_end_matches('/').to_owned())
-    }
-
-    /// Keys, tokens and mails go this way.
-    fn refuse_plaintext(&mut self, name: &str, url: &str) {
-        let is_plain = url.starts_with("http://") || url.starts_with("redis://");
-        let says = format!("{name} leaves this network without TLS: use https or rediss, or set ALLOW_PLAINTEXT=true");
-        self.refuse(is_plain && !self.allow_plaintext && !is_private(url), &says);
-    }
-
-    fn network(&mut self) -> Network {
-        let mut network = Network::default();
-        let either = |env: &Self, name: &str| env.text(&name.to_ascii_lowercase()).or_else(|| env.text(name));
-        let exceptions = either(self, "NO_PROXY").unwrap_or_default();
-        for (name, https) in [("HTTPS_PROXY", true), ("HTTP_PROXY", false)] {
-            let named = [name, "ALL_PROXY"].into_iter().find_map(|name| Some((name, either(self, name)?)));
-            if let Some((name, address)) = named
-                && let Err(error) = network.add_proxy(https, &address, &exceptions)
-            {
-                // Without the address, which may hold credentials.
-                self.errors.push(format!("{name} {error}"));
-            }
-        }
-        if let Some(path) = self.text("SSL_CERT_FILE") {
-            let added = fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
-            let added = added.and_then(|pem| network.add_roots(&pem).map_err(|error| error.to_string()));
-            self.errors.extend(added.err().map(|error| format!("SSL_CERT_FILE {error}")));
-        }
-        self.errors.dedup();
-        network
-    }
-
-    fn list(&self, name: &str) -> Option<Vec<String>> {
-        let text = (self.lookup)(name)?;
-        Some(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
-    }
-
-    /// None where it is not set, and everything is allowed by default.
-    fn allowlist(&mut self, local: bool) -> Option<Allowlist> {
-        let name = "ALLOW_ACTIONS_DEFAULT";
-        let items = self.list(name).or((!local).then(Vec::new))?;
-        let parse = |item: String| {
-            let parsed = item.parse::<ActionId>();
-            parsed.inspect_err(|error| self.errors.push(format!("{name}: {error}"))).ok()
-        };
-        Some(items.into_iter().filter_map(parse).collect())
-    }
-
-    fn approval(&mut self) -> ApprovalOptions {
-        let words =
-            [("none", RequireApproval::None), ("external", RequireApproval::External), ("all", RequireApproval::All)];
-        let derived = [
-            ("ask", DerivedRecipients::Ask),
-            ("approve", DerivedRecipients::Approve),
-            ("deny", DerivedRecipients::Deny),
-        ];
-        ApprovalOptions {
-            require: self.choice("REQUIRE_APPROVAL", words).unwrap_or_default(),
-            expires_after: SignedDuration::from_hours(self.number("APPROVAL_HOURS", 24, 1..=720)),
-            derived: self.choice("DERIVED_RECIPIENTS", derived).unwrap_or_default(),
-            second_person: self.choice("SECOND_PERSON", FLAG).unwrap_or(false),
-            undo: SignedDuration::from_secs(self.number("UNDO_SECONDS", 0, 0..=3600)),
-        }
-    }
-
-    fn webhook_hosts(&mut self, loopback: bool) -> AllowedHosts {
-        let given = self.list("WEBHOOK_ALLOW_HOSTS").unwrap_or_default();
-        let parse = |host: String| {
-            let parsed = host.parse::<AllowedHost>();
-            parsed.inspect_err(|error| self.errors.push(format!("WEBHOOK_ALLOW_HOSTS {error}"))).ok()
-        };
-        let hosts = given.into_iter().filter_map(parse).collect();
-        self.errors.dedup();
-        AllowedHosts { hosts, loopback }
-    }
-
-    fn origins(&mut self) -> Vec<String> {
-        let origins = self.list("ALLOW_ORIGINS").unwrap_or_default();
-        let is_one = |origin: &String| {
-            let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
-            let named = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"/?#*@\\".contains(&b));
-            named && !rest.bytes().any(|b| b.is_ascii_uppercase())
-        };
-        let says = "ALLOW_ORIGINS must be origins such as https://app.example.com, in lower case and without a path";
-        self.refuse(!origins.iter().all(is_one), says);
-        origins
-    }
-
-    /// Any domain where the variable is not set. A list of nothing is no way to say so.
-    fn domains(&mut self, name: &str) -> RecipientDomains {
-        let given = self.list(name).unwrap_or_default();
-        self.refuse(given.is_empty() && self.text(name).is_some(), &format!("{name} is set, but to no domain"));
-        // As an address has it: in lower case, and as A-labels.
-        let domain = |domain: &String| format!("x@{domain}").parse::<Address>().ok().map(|address| address.domain());
-        let domains: Option<BTreeSet<String>> = given.iter().map(domain).collect();
-        self.refuse(domains.is_none(), &format!("{name} must be domains such as example.com, comma separated"));
-        domains.filter(|domains| !domains.is_empty()).map_or(RecipientDomains::Any, RecipientDomains::Only)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use domain::RecipientDomains;
+
     use super::*;
 
     fn read_at(runtime: Runtime, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {

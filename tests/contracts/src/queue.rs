@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use engine::ports::{Delivery, Queue, QueuedMessage};
+use engine::ports::{Queue, QueuedMessage, ReceivedMessage};
 use uuid::Uuid;
 
 use crate::support::workspace;
@@ -91,7 +91,7 @@ fn message(body: &str, seed: Uuid, delay: u64) -> QueuedMessage {
 }
 
 /// Receives, one by one, until this message comes. One that is taken meanwhile comes again later.
-async fn find(queue: &Arc<dyn Queue>, body: &str, pass: &impl AsyncFn(Duration)) -> Delivery {
+async fn find(queue: &Arc<dyn Queue>, body: &str, pass: &impl AsyncFn(Duration)) -> ReceivedMessage {
     for _ in 0..100 {
         match queue.receive(1, Duration::ZERO).await.expect("a receive").pop() {
             Some(delivery) if delivery.body == body => return delivery,

@@ -19,13 +19,14 @@ use engine::{
     limits::Limits,
     ports::{
         Access, Action, ActionSpec, Answer, Audit, AuditFilter, Authorization, Budget, CacheError, CacheHealth,
-        CachePorts, Call, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision, Delivery,
-        Done, Endpoints, Exchange, Finder, FoundEvent, FoundPerson, Granted, Held, Identity, Ids, Insert, Instructions,
+        CachePorts, Call, Claims, Clock, Comparison, Connections, Consent, Consents, Contents, Decision, Done,
+        Endpoints, Exchange, Finder, FoundEvent, FoundPerson, Granted, Held, Identity, Ids, Insert, Instructions,
         JobCache, JobFilter, Jobs, Keys, LedgerError, LedgerPorts, Locks, Model, ModelError, ModelRequest, OAuth,
         OAuthError, OAuthScopes, OAuthSpec, Outbox, OutboxEntry, Place, Plans, Position, Posting, ProviderError,
-        ProviderSpec, Purpose, Queue, QueueError, QueuedMessage, RateLimit, RateLimits, RenderContext, RenderError,
-        Rendered, Reservation, Reserved, RolloutCache, Save, Sealed, SealedPage, SealedText, SealedTexts, Settings,
-        Span, StoredConnection, StoredPlan, StoredSecrets, Upkeep, Vault, VaultError, WebhookSender, Webhooks, Wording,
+        ProviderSpec, Purpose, Queue, QueueError, QueuedMessage, RateLimit, RateLimits, ReceivedMessage, RenderContext,
+        RenderError, Rendered, Reservation, Reserved, RolloutCache, Save, Sealed, SealedPage, SealedText, SealedTexts,
+        Settings, Span, StoredConnection, StoredPlan, StoredSecrets, Upkeep, Vault, VaultError, WebhookSender,
+        Webhooks, Wording,
     },
 };
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
@@ -415,7 +416,7 @@ impl Queue for World {
         gone.map_err(|_| QueueError::new("cut off"))
     }
 
-    async fn receive(&self, _: usize, _: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(&self, _: usize, _: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
         unused()
     }
 

@@ -8,9 +8,9 @@ use engine::{
     Parts,
     catalogue::Catalogue,
     ports::{
-        Access, Action, ActionSpec, CacheError, Call, Claims, Comparison, Contents, Decision, Delivery, Done, Held,
-        Insert, JobCache, JobFilter, Jobs, LedgerError, ParamAddress, ProviderError, Queue, QueueError, QueuedMessage,
-        RateLimit, RenderContext, RenderError, Rendered, RolloutCache, Save, Upkeep,
+        Access, Action, ActionSpec, CacheError, Call, Claims, Comparison, Contents, Decision, Done, Held, Insert,
+        JobCache, JobFilter, Jobs, LedgerError, ParamAddress, ProviderError, Queue, QueueError, QueuedMessage,
+        RateLimit, ReceivedMessage, RenderContext, RenderError, Rendered, RolloutCache, Save, Upkeep,
     },
 };
 use jiff::Timestamp;
@@ -169,7 +169,7 @@ impl Queue for Trapped<Arc<dyn Queue>> {
         self.around("queue.send", self.inner.send(messages)).await
     }
 
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
         self.traps.pass("queue.receive", Side::Before);
         let deliveries = self.inner.receive(max, wait).await?;
         if !deliveries.is_empty() {

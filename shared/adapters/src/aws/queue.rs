@@ -9,7 +9,7 @@ use aws_sdk_sqs::{
     operation::delete_message::DeleteMessageError,
     types::{BatchResultErrorEntry, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry},
 };
-use engine::ports::{Clock, Delivery, Ids, Queue, QueueError, QueuedMessage};
+use engine::ports::{Clock, Ids, Queue, QueueError, QueuedMessage, ReceivedMessage};
 use futures_util::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
@@ -98,7 +98,7 @@ impl Queue for SqsQueue {
         sent.into_iter().collect()
     }
 
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
         let Ok(max @ 1..) = i32::try_from(max.min(BATCH)) else { return Ok(Vec::new()) };
         let wait = wait.min(LONGEST_WAIT);
         let client = self.client().await;
@@ -110,7 +110,7 @@ impl Queue for SqsQueue {
             let count = || message.attributes.as_ref()?.get(&RECEIVES)?.parse().ok();
             let receives = count().unwrap_or(1);
             // A message without a receipt cannot be acknowledged, so it is left to be redelivered.
-            Some(Delivery { body: message.body.unwrap_or_default(), receipt: message.receipt_handle?, receives })
+            Some(ReceivedMessage { body: message.body.unwrap_or_default(), receipt: message.receipt_handle?, receives })
         });
         Ok(deliveries.flatten().collect())
     }

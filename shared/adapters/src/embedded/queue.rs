@@ -11,7 +11,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use engine::ports::{Clock, Delivery, Queue, QueueError, QueuedMessage};
+use engine::ports::{Clock, Queue, QueueError, QueuedMessage, ReceivedMessage};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -53,7 +53,7 @@ impl MemoryQueue {
     }
 
     /// Takes visible messages; and when the next one is visible.
-    fn take(&self, max: usize, now: Timestamp) -> (Vec<Delivery>, Option<Timestamp>) {
+    fn take(&self, max: usize, now: Timestamp) -> (Vec<ReceivedMessage>, Option<Timestamp>) {
         let mut messages = self.messages();
         let mut taken = Vec::new();
         while taken.len() < max {
@@ -61,7 +61,7 @@ impl MemoryQueue {
             let Message { body, receives } = entry.remove();
             let (place, receives) = (self.place(later(now, self.visibility)), receives + 1);
             messages.insert(place, Message { body: body.clone(), receives });
-            taken.push(Delivery { body, receipt: format!("{}.{}", place.0.as_nanosecond(), place.1), receives });
+            taken.push(ReceivedMessage { body, receipt: format!("{}.{}", place.0.as_nanosecond(), place.1), receives });
         }
         (taken, messages.first_key_value().map(|(place, _)| place.0))
     }
@@ -78,7 +78,7 @@ impl Queue for MemoryQueue {
         Ok(())
     }
 
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
         let deadline = later(self.clock.now(), wait);
         loop {
             // Listen before the check, so that no message is missed in between.

@@ -171,7 +171,7 @@ fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Wr
     };
     let expected = match condition {
         If::Any => return Ok(None),
-        If::Free => None,
+        If::Absent => None,
         If::Version(version) => Some(version),
     };
     let there = find(connection, key, None, now)?;
@@ -208,7 +208,7 @@ impl Heads {
             }
         }
         let linked = chain::link(new, CHAIN, &mut self.left);
-        linked.iter().try_for_each(|entry| put(connection, entry, &If::Free))
+        linked.iter().try_for_each(|entry| put(connection, entry, &If::Absent))
     }
 
     /// Writes the heads that were moved.

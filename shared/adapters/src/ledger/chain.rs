@@ -87,7 +87,7 @@ pub(crate) fn moved(from: &Heads, to: &Heads, chain: u8) -> Result<Vec<(Record, 
         let mut record = Record::new(head_key(name, chain), json(head)?);
         record.version = Some(head.sequence.to_string());
         record.list = Some((List { name: HEADS.to_owned(), status: None }, format!("{name}#{chain}")));
-        records.push((record, before.map_or(If::Free, |before| If::Version(before.sequence.to_string()))));
+        records.push((record, before.map_or(If::Absent, |before| If::Version(before.sequence.to_string()))));
     }
     Ok(records)
 }

@@ -211,7 +211,7 @@ pub enum If {
     /// None.
     Any,
     /// There is no record of this key.
-    Free,
+    Absent,
     /// There is a record of this version.
     Version(String),
 }

@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use engine::ports::{Clock, Delivery, Ids, Queue, QueueError, QueuedMessage};
+use engine::ports::{Clock, Ids, Queue, QueueError, QueuedMessage, ReceivedMessage};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -52,10 +52,10 @@ impl RedisQueue {
 
     /// Takes visible messages. It may be repeated: the messages of a lost answer are redelivered after
     /// the visibility timeout, as if the receiver had died.
-    async fn take(&self, max: usize) -> Result<Vec<Delivery>, QueueError> {
+    async fn take(&self, max: usize) -> Result<Vec<ReceivedMessage>, QueueError> {
         let call = RECEIVE.call(&self.keys, (max, milliseconds(self.visibility)));
         let taken: Vec<(String, String, u32)> = self.connection.query_one(call).await.map_err(QueueError::new)?;
-        let delivery = |(id, body, receives)| Delivery { body, receipt: format!("{id}.{receives}"), receives };
+        let delivery = |(id, body, receives)| ReceivedMessage { body, receipt: format!("{id}.{receives}"), receives };
         Ok(taken.into_iter().map(delivery).collect())
     }
 }
@@ -74,7 +74,7 @@ impl Queue for RedisQueue {
         Ok(())
     }
 
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError> {
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, QueueError> {
         let deadline = self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
         let (mut pause, longest) = POLL_PAUSES;
         loop {

@@ -5,7 +5,7 @@ use adapters::{
     oauth::{TrustedIssuer, WorkspaceOf},
 };
 
-use super::Env;
+use super::env::Env;
 
 /// Every variable but the issuer's own.
 const OTHERS: [&str; 4] = ["OIDC_AUDIENCE", "OIDC_WORKSPACE", "OIDC_WORKSPACE_CLAIM", "OIDC_SCOPES_CLAIM"];

@@ -3,7 +3,7 @@
 use adapters::oauth::OAuthClient;
 use engine::ports::{Access, ProviderSpec};
 
-use super::Env;
+use super::env::Env;
 
 /// The client that the operator registered with the provider, with its endpoints.
 pub(super) fn oauth_client(env: &mut Env<'_>, spec: &ProviderSpec, local: bool) -> Option<OAuthClient> {

@@ -7,7 +7,7 @@ use domain::{
     PlannedAction, Question, Source, Violation, WallTime, When, asks_for_html, clean_html, disarmed,
     doubtful_addresses, in_ascii, is_hidden, mentions, pointer_token,
 };
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::Zoned;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_path_to_error::Segment;
@@ -15,11 +15,12 @@ use telemetry::labels::PlannerStatus;
 
 use super::{
     Draft, Planner, Proposed,
-    condition::{asks_for_more, is_another_request, is_conditional},
     content::is_only_named,
-    lookups::{self, Derived, Findings, RawLookup, Template, Wanted, is_about_lookup, wrong_with_found},
+    lookups::{self, Derived, RawLookup, Template, Wanted, is_about_lookup, wrong_with_found},
     record::words,
+    request::Request,
     send_at::{SEND_AT, Timing},
+    sentence::{asks_for_more, is_another_request, is_conditional},
 };
 use crate::{
     Object, Problem, ProblemCode,
@@ -41,38 +42,6 @@ const CONDITION: &str = "condition";
 const OTHER_REQUEST: &str = "other-request";
 /// The intent of a plan that lacks an address.
 const ASK_FOR_ADDRESS: &str = "ask_for_address";
-
-/// What a person asked for: the prompt, and the answers to earlier questions about it.
-#[derive(Clone, Copy)]
-pub(crate) struct Request<'a> {
-    pub prompt: &'a str,
-    /// Text by somebody else. No address in it counts.
-    pub context: Option<&'a str>,
-    pub answers: &'a [Answered],
-    /// What the account holds for the lookups of the answer; nothing while it was not read.
-    pub findings: &'a Findings,
-    pub timezone: Option<&'a str>,
-    pub began: Timestamp,
-    pub deadline: Option<Timestamp>,
-}
-
-impl Request<'_> {
-    /// The time of the request, in its time zone.
-    pub fn now(&self) -> Result<Zoned, Problem> {
-        let zone = match self.timezone {
-            None => TimeZone::UTC,
-            Some(name) => TimeZone::get(name)
-                .map_err(|_| Problem::invalid("/timezone", "must be an IANA time zone, such as Europe/Berlin"))?,
-        };
-        Ok(self.began.to_zoned(zone))
-    }
-
-    /// The answers that a model is told. What was asked about a lookup depends on the account.
-    pub fn told(&self) -> Vec<Answered> {
-        let told = self.answers.iter().filter(|answered| !is_about_lookup(&answered.question));
-        told.cloned().collect()
-    }
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,7 +3,7 @@
 
 use domain::Mention;
 
-use super::condition::{after, holds, is_joint, is_mark, opening, sentence_end, sentence_start, word_starts};
+use super::sentence::{after, holds, is_joint, is_mark, opening, sentence_end, sentence_start, word_starts};
 use crate::ports::Instructions;
 
 /// Words before a thing that is only named, in English, German, Spanish and French.

@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    answer::{Reading, Request, invalid, shown},
-    condition::free_time_condition,
+    answer::{Reading, invalid, shown},
+    request::Request,
+    sentence::free_time_condition,
 };
 use crate::{
     Object, Problem,

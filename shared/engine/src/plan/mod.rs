@@ -3,7 +3,6 @@
 
 mod answer;
 mod budget;
-mod condition;
 mod content;
 mod instructions;
 mod lookups;
@@ -13,6 +12,7 @@ mod request;
 mod resolve;
 mod schema;
 mod send_at;
+mod sentence;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ pub use self::replay::{Difference, Replay};
 pub use self::request::{GivenAnswer, PlanRequest};
 pub use self::resolve::Resolver;
 pub use self::schema::plan_schema;
-pub(crate) use self::{answer::Request, instructions::Briefings, lookups::Findings, record::PlanStore};
+pub(crate) use self::{instructions::Briefings, lookups::Findings, record::PlanStore, request::Request};
 use crate::{
     Caller, Problem, ProblemCode,
     accounts::Accounts,

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use telemetry::TraceContext;
 
-use super::{answer::Request, lookups::Findings};
+use super::{lookups::Findings, request::Request};
 use crate::{
     Caller, Problem, ProblemCode,
     audit::Auditor,

@@ -1,9 +1,12 @@
-//! A request to plan, as a client writes it.
+//! A request to plan, as a client writes it and as planning takes it.
 
-use domain::{ActorId, AnswerValue};
-use jiff::Timestamp;
+use domain::{ActorId, AnswerValue, Answered};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use serde::Deserialize;
 use telemetry::TraceContext;
+
+use super::lookups::{Findings, is_about_lookup};
+use crate::Problem;
 
 /// A sentence to plan.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,4 +48,36 @@ pub struct GivenAnswer {
     pub id: String,
     /// A text for `address` and `text`, true or false for `confirm`, an option's value for `choice`.
     pub value: AnswerValue,
+}
+
+/// What a person asked for: the prompt, and the answers to earlier questions about it.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub prompt: &'a str,
+    /// Text by somebody else. No address in it counts.
+    pub context: Option<&'a str>,
+    pub answers: &'a [Answered],
+    /// What the account holds for the lookups of the answer; nothing while it was not read.
+    pub findings: &'a Findings,
+    pub timezone: Option<&'a str>,
+    pub began: Timestamp,
+    pub deadline: Option<Timestamp>,
+}
+
+impl Request<'_> {
+    /// The time of the request, in its time zone.
+    pub fn now(&self) -> Result<Zoned, Problem> {
+        let zone = match self.timezone {
+            None => TimeZone::UTC,
+            Some(name) => TimeZone::get(name)
+                .map_err(|_| Problem::invalid("/timezone", "must be an IANA time zone, such as Europe/Berlin"))?,
+        };
+        Ok(self.began.to_zoned(zone))
+    }
+
+    /// The answers that a model is told. What was asked about a lookup depends on the account.
+    pub fn told(&self) -> Vec<Answered> {
+        let told = self.answers.iter().filter(|answered| !is_about_lookup(&answered.question));
+        told.cloned().collect()
+    }
 }

@@ -7,9 +7,10 @@ use domain::{ChoiceOption, ClarificationKind, Doubt, MAX_AHEAD, Moment, NamedTim
 use jiff::Zoned;
 
 use super::{
-    answer::{Request, shown},
-    condition::{after, holds, opening, sentence_end, sentence_start},
+    answer::shown,
     content::VERBS,
+    request::Request,
+    sentence::{after, holds, opening, sentence_end, sentence_start},
 };
 
 /// The topic of the question when to send.

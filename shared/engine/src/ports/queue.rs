@@ -16,7 +16,7 @@ pub trait Queue: Send + Sync {
 
     /// Takes up to `max` messages, waiting for the first at most `wait`. A message that is not
     /// acknowledged comes again after the visibility timeout.
-    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<Delivery>, QueueError>;
+    async fn receive(&self, max: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, QueueError>;
 
     /// Acknowledges a delivery: the message is gone.
     async fn acknowledge(&self, receipt: &str) -> Result<(), QueueError>;
@@ -38,7 +38,7 @@ pub struct QueuedMessage {
 
 /// A message that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub struct ReceivedMessage {
     /// Its text.
     pub body: String,
     /// Names this delivery in its acknowledgement.

@@ -49,7 +49,7 @@ fn expression(condition: &If, now: Timestamp) -> Option<(String, Item)> {
     let now = (":now", items::micros(now));
     match condition {
         If::Any => None,
-        If::Free => Some(("attribute_not_exists(pk) OR expires_micros <= :now".to_owned(), items::item([now]))),
+        If::Absent => Some(("attribute_not_exists(pk) OR expires_micros <= :now".to_owned(), items::item([now]))),
         If::Version(version) => {
             Some((format!("version = :version AND {ALIVE}"), items::item([(":version", items::text(version)), now])))
         }
