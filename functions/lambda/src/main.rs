@@ -8,7 +8,7 @@ mod failed;
 mod http;
 mod sweep;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 
 use app::{Config, Runtime};
 use engine::Engine;
@@ -43,13 +43,22 @@ async fn serve(config: &Config) -> Result<(), Error> {
     parts.options.visibility_timeout = VISIBILITY_TIMEOUT;
     let engine = Arc::new(Engine::new(parts));
     match config.handler.as_str() {
-        "worker" => batch::work(&engine).await,
-        "dead-letters" => batch::settle_dead(&engine).await,
-        "admin" => admin::serve(config, &engine).await,
-        "sweep" => sweep::serve(engine).await,
+        "worker" => in_its_place(|| batch::work(&engine)).await,
+        "dead-letters" => in_its_place(|| batch::settle_dead(&engine)).await,
+        "admin" => in_its_place(|| admin::serve(config, &engine)).await,
+        "sweep" => in_its_place(|| sweep::serve(engine)).await,
         name => {
             let function: Function = name.parse().map_err(|_| format!("there is no handler {name:?}"))?;
-            http::serve(app::function(config, engine, function)).await
+            in_its_place(|| http::serve(app::function(config, engine, function))).await
         }
     }
+}
+
+/// A role's future, apart from those of the others: all of them in one frame are 160 KiB of stack, whose pages the system
+/// would have to find before the first request for work.
+#[inline(never)]
+fn in_its_place<'a, F: Future<Output = Result<(), Error>> + 'a>(
+    role: impl FnOnce() -> F,
+) -> Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>> {
+    Box::pin(role())
 }
