@@ -11,7 +11,10 @@ use engine::ports::{Answer, Clock, Model, ModelError, ModelRequest};
 use fakes::model::{FakeModel, Reply as Says, Request};
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Server};
+use crate::{
+    inside::Inside,
+    support::{Reply, Server},
+};
 
 const KEY: &str = "sk-canary-key";
 const PROMPT: &str = "Send email to john@example.com saying thanks for the meeting";
@@ -637,30 +640,13 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
         (5, Some(10), vec![6_000]),
         (1, Some(3), vec![0]),
     ] {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().display().to_string();
-        let config =
-            app::Config::read(app::Runtime::Local, &|name| (name == "ORCHESTRATOR_DATA").then(|| data.clone()))
-                .unwrap();
-        let clock = contracts::ManualClock::new();
-        let mut parts = app::parts_by(&config, clock.clone()).unwrap();
+        let mut inside = Inside::new(&[]);
+        let clock = inside.clock.clone();
         let takes = Duration::from_secs(takes);
         let model = Arc::new(SlowModel { clock: clock.clone(), takes, timeouts: Mutex::default() });
-        parts.model = model.clone();
-        let engine = engine::Engine::new(parts);
+        inside.change(|parts| parts.model = model.clone());
         let began = clock.now();
         let asked = tokio::spawn(async move {
-            let caller = engine::Caller {
-                workspace: "local".parse().unwrap(),
-                key_id: None,
-                bound_actor: None,
-                default_actor: domain::ActorHash::of(&"local".parse().unwrap(), &"local".parse().unwrap()),
-                allow: None,
-                agent: false,
-                draft_only: false,
-                scopes: domain::Scope::all(),
-                ticket: engine::limits::Ticket::default(),
-            };
             let request = engine::plan::PlanRequest {
                 prompt: PROMPT.to_owned(),
                 context: None,
@@ -671,7 +657,7 @@ async fn planning_ends_within_its_seconds_by_the_clock() {
                 trace: Some(telemetry::TraceContext::begin(1, 1)),
                 deadline: deadline.map(|seconds| began + Duration::from_secs(seconds)),
             };
-            engine.planner.plan(&caller, request).await
+            inside.engine.planner.plan(&inside.caller, request).await
         });
         if wanted.len() == 2 {
             // The pause before the second try is less than this.
