@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::failed::Failed;
 
-/// Carries out the operator's commands. Whoever may invoke this function is the operator: it has no route and no event
-/// source. A new key is in the answer and nowhere else.
+/// Carries out the operator's commands. Everybody who may invoke this function counts as the operator: it has no route and no
+/// event source. A new key is in the answer and nowhere else.
 pub async fn serve(config: &Config, engine: &Engine) -> Result<(), Error> {
     let handle = async |event: LambdaEvent<Value>| {
         let outcome = run(config, engine, event.payload).await;

@@ -8,10 +8,11 @@ mod failed;
 mod http;
 mod sweep;
 
-use std::{pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use app::{Config, Runtime};
 use engine::Engine;
+use futures_util::future::LocalBoxFuture;
 use lambda_runtime::Error;
 use web::Function;
 
@@ -43,13 +44,13 @@ async fn serve(config: &Config) -> Result<(), Error> {
     parts.options.visibility_timeout = VISIBILITY_TIMEOUT;
     let engine = Arc::new(Engine::new(parts));
     match config.handler.as_str() {
-        "worker" => in_its_place(|| batch::work(&engine)).await,
-        "dead-letters" => in_its_place(|| batch::settle_dead(&engine)).await,
-        "admin" => in_its_place(|| admin::serve(config, &engine)).await,
-        "sweep" => in_its_place(|| sweep::serve(engine)).await,
+        "worker" => boxed(|| batch::work(&engine)).await,
+        "dead-letters" => boxed(|| batch::settle_dead(&engine)).await,
+        "admin" => boxed(|| admin::serve(config, &engine)).await,
+        "sweep" => boxed(|| sweep::serve(engine)).await,
         name => {
             let function: Function = name.parse().map_err(|_| format!("there is no handler {name:?}"))?;
-            in_its_place(|| http::serve(app::function(config, engine, function))).await
+            boxed(|| http::serve(app::function(config, engine, function))).await
         }
     }
 }
@@ -57,8 +58,8 @@ async fn serve(config: &Config) -> Result<(), Error> {
 /// A role's future, apart from those of the others: all of them in one frame are 160 KiB of stack, whose pages the system
 /// would have to find before the first request for work.
 #[inline(never)]
-fn in_its_place<'a, F: Future<Output = Result<(), Error>> + 'a>(
+fn boxed<'a, F: Future<Output = Result<(), Error>> + 'a>(
     role: impl FnOnce() -> F,
-) -> Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>> {
+) -> LocalBoxFuture<'a, Result<(), Error>> {
     Box::pin(role())
 }

@@ -158,7 +158,7 @@ pub fn parts(config: &Config) -> Result<Parts, BuildError> {
     parts_by(config, Arc::new(SystemClock))
 }
 
-/// The same, by another clock than the system's.
+/// The same with another clock than the system's. Keys of KMS and log lines for CloudWatch still go by the system's.
 pub fn parts_by(config: &Config, clock: Arc<dyn Clock>) -> Result<Parts, BuildError> {
     let ids = Arc::new(SystemIds);
     let vault = vault(config)?;
