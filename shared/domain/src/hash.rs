@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
@@ -49,12 +49,14 @@ hash! {
 }
 
 impl ContentHash {
-    /// The hash of the recipients, and of the params that name none of them.
-    pub fn of<'a>(recipients: impl Iterator<Item = &'a Address>, content: &Value) -> Self {
-        let recipients: BTreeSet<String> = recipients.map(|one| one.addr_spec().to_ascii_lowercase()).collect();
-        let mut content = json!({ "recipients": recipients, "content": content });
-        content.sort_all_objects();
-        Self(sha256_hex(content.to_string().as_bytes()))
+    /// The hash of the recipients, and of the params without the fields that name them.
+    pub fn of<'a>(
+        recipients: impl Iterator<Item = &'a Address>,
+        params: &Value,
+        names_them: impl Fn(&str) -> bool,
+    ) -> Self {
+        let recipients = recipients.map(|one| one.addr_spec().to_ascii_lowercase()).collect();
+        Self(hash_json(&Content { content: Sorted(params, &names_them), recipients }))
     }
 }
 
@@ -74,10 +76,9 @@ pub(crate) mod brief {
 
     pub fn serialize<S: Serializer>(hash: &impl AsRef<str>, serializer: S) -> Result<S::Ok, S::Error> {
         let hash = hash.as_ref();
-        match bytes(hash) {
-            Some(bytes) => serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes)),
-            None => serializer.serialize_str(hash),
-        }
+        let mut text = [0; 43];
+        let written = bytes(hash).and_then(|bytes| URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).ok());
+        serializer.serialize_str(written.and_then(|_| str::from_utf8(&text).ok()).unwrap_or(hash))
     }
 
     pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
@@ -139,9 +140,44 @@ pub(crate) mod brief {
 ///
 /// Neither the order of object keys nor white space counts.
 pub fn payload_hash(provider: Provider, action: &ActionId, params: &Value) -> PayloadHash {
-    let mut payload = json!({ "provider": provider, "action": action, "params": params });
-    payload.sort_all_objects();
-    PayloadHash(sha256_hex(payload.to_string().as_bytes()))
+    PayloadHash(hash_json(&Payload { action, params: Sorted(params, &|_| false), provider }))
+}
+
+/// What a [`PayloadHash`] is the hash of, its keys in order.
+#[derive(Serialize)]
+struct Payload<'a> {
+    action: &'a ActionId,
+    params: Sorted<'a>,
+    provider: Provider,
+}
+
+/// What a [`ContentHash`] is the hash of, its keys in order.
+#[derive(Serialize)]
+struct Content<'a> {
+    content: Sorted<'a>,
+    recipients: BTreeSet<String>,
+}
+
+/// A value with the keys of all its objects in order, and without some of its own fields.
+struct Sorted<'a>(&'a Value, &'a dyn Fn(&str) -> bool);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(value, is_left_out) = self;
+        match value {
+            Value::Object(fields) => {
+                let mut fields: Vec<_> = fields.iter().filter(|(name, _)| !is_left_out(name)).collect();
+                fields.sort_unstable_by_key(|(name, _)| *name);
+                serializer.collect_map(fields.into_iter().map(|(name, value)| (name, Sorted(value, &|_| false))))
+            }
+            Value::Array(values) => serializer.collect_seq(values.iter().map(|value| Sorted(value, &|_| false))),
+            value => value.serialize(serializer),
+        }
+    }
+}
+
+fn hash_json(value: &impl Serialize) -> String {
+    sha256_hex(&serde_json::to_vec(value).expect("JSON in memory is always written"))
 }
 
 /// SHA-256.
@@ -156,7 +192,9 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     let digit = |digit: u8| char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    text
 }
 
 /// A UUID made of a SHA-256 (RFC 9562, version 8): the same bytes always give the same id.
@@ -177,6 +215,18 @@ mod tests {
         let hash = |text: &str| payload_hash(Provider::Google, &id, &value(text));
         assert_eq!(hash(r#"{"subject":"a","text":"b"}"#), hash(r#"{ "text":"b",  "subject":"a" }"#));
         assert_ne!(hash(r#"{"subject":"a","text":"b"}"#), hash(r#"{"subject":"a","text":"c"}"#));
+    }
+
+    #[test]
+    fn what_is_hashed_never_changes() {
+        let params: Value = serde_json::from_str(r#"{"to":"A@example.com","b":[{"d":1,"c":2}],"a":"x"}"#).unwrap();
+        let hash = payload_hash(Provider::Google, &"gmail.send".parse().unwrap(), &params);
+        let payload = r#"{"action":"gmail.send","params":{"a":"x","b":[{"c":2,"d":1}],"to":"A@example.com"},"provider":"google"}"#;
+        assert_eq!(hash.as_str(), sha256_hex(payload.as_bytes()));
+        let recipients: Vec<Address> = ["B@example.com", "A@example.com"].map(|one| one.parse().unwrap()).into();
+        let hash = ContentHash::of(recipients.iter(), &params, |field| field == "to");
+        let content = r#"{"content":{"a":"x","b":[{"c":2,"d":1}]},"recipients":["a@example.com","b@example.com"]}"#;
+        assert_eq!(hash.as_str(), sha256_hex(content.as_bytes()));
     }
 
     #[test]

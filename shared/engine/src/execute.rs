@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
     time::Duration,
 };
@@ -189,6 +190,7 @@ impl Executor {
             // places in a list, so that a list has them in the request's order.
             let accepted_at = now - SignedDuration::from_micros(i64::try_from(place).unwrap_or_default());
             action.rules.push(rollout);
+            let params = action.call.params();
             let new = NewJob {
                 workspace_id: caller.workspace.clone(),
                 actor: actor.clone(),
@@ -198,9 +200,9 @@ impl Executor {
                 provider: action.spec.provider,
                 action: action.spec.action_id(),
                 client_request_id: action.key,
-                content_hash: content_hash(action.spec.effect.of_job(draft_only), &*action.call),
+                content_hash: content_hash(action.spec.effect.of_job(draft_only), &*action.call, &params),
                 draft_only,
-                payload_hash: payload_hash(action.spec.provider, &action.spec.action_id(), &action.call.params()),
+                payload_hash: payload_hash(action.spec.provider, &action.spec.action_id(), &params),
                 via,
                 account,
                 send_at,
@@ -211,7 +213,7 @@ impl Executor {
             let terms = self.approval.terms(caller, &job, &*action.call, now);
             let job = job.on(terms);
             let summary = (job.job_id, JobSummary::of(&*action.call));
-            ((job, action.call.params()), summary)
+            ((job, params), summary)
         });
         let (jobs, summaries): (Vec<_>, Vec<_>) = jobs.unzip();
         self.admit(caller, jobs.len(), now).await?;
@@ -329,7 +331,10 @@ impl Executor {
                 unique.push((job, Contents(sealed)));
             }
         }
-        let settled = self.settle(caller, &ids, &unique, times).await?;
+        let settled = self.settle(caller, &ids, unique, times).await?;
+        if settled.len() == ids.len() {
+            return Ok(settled);
+        }
         let accepted = ids.iter().enumerate().map(|(place, id)| {
             let accepted = settled.iter().find(|accepted| accepted.job.job_id == *id);
             let Accepted { job, replayed } = accepted.expect("every id of the request was settled").clone();
@@ -343,7 +348,7 @@ impl Executor {
         &self,
         caller: &Caller,
         places: &[JobId],
-        jobs: &[(Job, Contents)],
+        mut jobs: Vec<(Job, Contents)>,
         times: Times,
     ) -> Result<Vec<Accepted>, Problem> {
         let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
@@ -362,13 +367,17 @@ impl Executor {
         for _ in 0..ROUNDS {
             if look {
                 known = self.jobs.ledger.jobs(&caller.workspace, &ids).await?;
-                for (known, (job, _)) in known.iter().zip(jobs) {
+                for (known, (job, _)) in known.iter().zip(&jobs) {
                     let place = places.iter().position(|id| *id == job.job_id).unwrap_or_default();
                     known.as_ref().map_or(Ok(()), |known| same_request(caller, known, job, place))?;
                 }
             }
-            let new: Vec<(Job, Contents)> =
-                jobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(job, _)| job.clone()).collect();
+            // Mostly all are new.
+            let new: Vec<(Job, Contents)> = if known.iter().all(Option::is_none) {
+                mem::take(&mut jobs)
+            } else {
+                jobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(job, _)| job.clone()).collect()
+            };
             if let Some((late, _)) = new.iter().find(|(job, _)| times.is_late(job)) {
                 let place = places.iter().position(|id| *id == late.job_id).unwrap_or_default();
                 return Err(Problem::invalid(&times.pointer(place), "must not be more than a minute ago"));
@@ -378,11 +387,15 @@ impl Executor {
                 // The cache keeps the later version, in case a worker is quicker.
                 let enqueued = self.jobs.enqueue(&written, times.now);
                 join(self.jobs.cache(&written), enqueued).await;
-                let accepted = jobs.iter().zip(known).map(|((job, _), known)| Accepted {
-                    replayed: known.is_some(),
-                    job: known.unwrap_or_else(|| job.clone()),
+                let mut written = written.into_iter();
+                let settled = known.into_iter().filter_map(|known| {
+                    let replayed = known.is_some();
+                    Some(Accepted { job: known.or_else(|| written.next())?, replayed })
                 });
-                return Ok(accepted.collect());
+                return Ok(settled.collect());
+            }
+            if jobs.is_empty() {
+                jobs = new;
             }
             look = true;
         }
@@ -428,7 +441,7 @@ fn all<T>(checks: impl Iterator<Item = Result<T, Problem>>) -> Result<Vec<T>, Pr
             Ok(value) => passed.push(value),
             Err(Problem { code, .. }) if problem.as_ref().is_some_and(|first| first.code != code) => {}
             Err(mut next) => {
-                let places = std::mem::take(&mut next.errors).into_iter();
+                let places = mem::take(&mut next.errors).into_iter();
                 let places = places.map(|error| error.under(&format!("/actions/{place}")));
                 problem.get_or_insert(next).errors.extend(places);
             }

@@ -8,6 +8,7 @@ use domain::{
 };
 
 use futures_util::future::try_join;
+use serde_json::Value;
 
 use crate::{
     job_store::JobStore,
@@ -71,7 +72,9 @@ impl Lookout {
 
     /// Warns of the same content to the same people: what went out within a day, may have gone out, or is on its way.
     async fn duplicate(&self, proposal: Proposal<'_>) -> Result<Option<Warning>, LedgerError> {
-        let Some(content) = content_hash(proposal.effect(), proposal.call) else { return Ok(None) };
+        let Some(content) = content_hash(proposal.effect(), proposal.call, &proposal.call.params()) else {
+            return Ok(None);
+        };
         let (workspace, jobs) = (proposal.workspace, &self.jobs.ledger);
         let on_their_way =
             JobFilter { workspace: workspace.clone(), list: JobList::Open, after: None, limit: MOST_OPEN };
@@ -94,17 +97,14 @@ impl Lookout {
     }
 }
 
-/// Whom an action reaches with which content; none for an action that reaches nobody.
-pub(crate) fn content_hash(effect: Effect, call: &dyn Call) -> Option<ContentHash> {
+/// Whom a call with these params reaches with which content; none for one that reaches nobody.
+pub(crate) fn content_hash(effect: Effect, call: &dyn Call, params: &Value) -> Option<ContentHash> {
     let recipients = call.recipients();
     if recipients.is_empty() || matches!(effect, Effect::Read | Effect::Draft) {
         return None;
     }
-    let mut content = call.params();
-    if let Some(fields) = content.as_object_mut() {
-        fields.retain(|name, _| !recipients.iter().any(|param| param.pointer.split('/').nth(1) == Some(name)));
-    }
-    Some(ContentHash::of(recipients.iter().map(|param| param.address), &content))
+    let names_them = |field: &str| recipients.iter().any(|param| param.pointer.split('/').nth(1) == Some(field));
+    Some(ContentHash::of(recipients.iter().map(|param| param.address), params, names_them))
 }
 
 /// Warnings about the words of an action.

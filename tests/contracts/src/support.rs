@@ -125,6 +125,7 @@ pub fn sample_job(workspace: &WorkspaceId, key: &str, now: Timestamp) -> Job {
             content_hash: Some(ContentHash::of(
                 ["ana@example.com".parse::<Address>().expect("an address")].iter(),
                 &params,
+                |_| false,
             )),
             action,
             client_request_id: key.parse().expect("a sample job's key is 1 to 255 characters"),
