@@ -275,19 +275,21 @@ fn copy(folder: &Path, template: JobId, size: u32) -> Vec<JobId> {
         || '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))";
     let series = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
     all.execute(&format!("INSERT INTO copies {series} SELECT i, {id} FROM n"), [size - 1]).expect("SQL");
-    let original = "CREATE TEMP TABLE original AS SELECT *, CAST(substr(place, 1, 20) AS INTEGER) AS at FROM records
+    // The key of an entry of the audit ends with its place.
+    let original = "CREATE TEMP TABLE original AS
+         SELECT *, CAST(substr(ifnull(place, substr(partition, -57)), 1, 20) AS INTEGER) AS at FROM records
          WHERE partition = 'JOB#' || ?1 AND kind IN ('JOB', 'CONTENTS') OR kind = 'AUDIT' AND body LIKE '%' || ?1 || '%'
             OR kind = 'DELIVERY'";
     all.execute(original, [template.to_string()]).expect("SQL");
     // Times of whole milliseconds are written alike by SQLite and by the program.
     let at = "(at / 1000 - copies.place) * 1000";
-    let place = format!("printf('%020d', {at}) || '#' || id || iif(kind = 'AUDIT', substr(original.place, 21), '')");
+    let place = format!("printf('%020d', {at}) || '#' || id || iif(kind = 'AUDIT', substr(partition, -37), '')");
     let created_at = format!("strftime('%Y-%m-%dT%H:%M:%fZ', {at} / 1e6, 'unixepoch')");
     // The name of what went out ends with the hash of its content.
     let copy = format!(
         "INSERT INTO records
              (partition, kind, body, version, expires_at, list, status, place, due_at, waits_since, name, named_at)
-         SELECT CASE kind WHEN 'AUDIT' THEN list || '#' || {place} WHEN 'DELIVERY' THEN 'DELIVERY#' || id ELSE 'JOB#' || id END, kind,
+         SELECT CASE kind WHEN 'AUDIT' THEN substr(partition, 1, length(partition) - 57) || {place} WHEN 'DELIVERY' THEN 'DELIVERY#' || id ELSE 'JOB#' || id END, kind,
              CASE kind
                  WHEN 'JOB' THEN json_set(body, '$.job_id', id, '$.created', {created_at},
                      '$.state', iif(copies.place % {FAILED}, 'completed', 'failed'))

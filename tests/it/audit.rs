@@ -80,8 +80,7 @@ async fn a_change_of_the_file_is_found_by_the_command_beside_a_running_server() 
 
     let file = rusqlite::Connection::open(folder.join("ledger.db")).unwrap();
     file.busy_timeout(Duration::from_secs(5)).unwrap();
-    let body =
-        "UPDATE records SET body = replace(body, ?1, ?2) WHERE list = 'AUDIT#acme' AND body LIKE '%job.accepted%'";
+    let body = "UPDATE records SET body = replace(body, ?1, ?2) WHERE partition LIKE 'AUDIT#acme#%' AND body LIKE '%job.accepted%'";
     assert_eq!(file.execute(body, ["gmail.send", "gmail.sent"]).unwrap(), 1);
     let (is_whole, told) = verify(folder, &["--workspace", "acme"]);
     assert!(!is_whole && told.starts_with("acme\ttampered\tentry ") && told.contains("was changed"), "{told}");
@@ -89,7 +88,7 @@ async fn a_change_of_the_file_is_found_by_the_command_beside_a_running_server() 
     assert!(!is_whole && told.contains("other\tok\t1 entries fit"), "the others are told too: {told}");
     assert_eq!(file.execute(body, ["gmail.sent", "gmail.send"]).unwrap(), 1);
     assert!(verify(folder, &[]).0, "as it was");
-    let removed = "DELETE FROM records WHERE list = 'AUDIT#acme' AND body LIKE '%job.accepted%'";
+    let removed = "DELETE FROM records WHERE partition LIKE 'AUDIT#acme#%' AND body LIKE '%job.accepted%'";
     assert_eq!(file.execute(removed, []).unwrap(), 1);
     let (is_whole, told) = verify(folder, &[]);
     assert!(!is_whole && told.contains("was removed"), "{told}");
@@ -114,13 +113,13 @@ async fn who_keeps_the_log_knows_of_a_cut_tail() {
 
     // Somebody takes away the last entry, and the head that tells of it.
     let file = rusqlite::Connection::open(folder.join("ledger.db")).unwrap();
-    let last = "SELECT body FROM records WHERE list = 'AUDIT#acme' AND body LIKE '%\"sequence\":3,%'";
+    let last = "SELECT body FROM records WHERE partition LIKE 'AUDIT#acme#%' AND body LIKE '%\"sequence\":3,%'";
     let last: String = file.query_row(last, [], |row| row.get(0)).unwrap();
     let last: Value = serde_json::from_str(&last).unwrap();
     let before = json!({ "sequence": 2, "place": last["previous"], "hash": last["previous_hash"] });
     let reset = "UPDATE records SET body = ?1, version = '2' WHERE partition = 'CHAIN#AUDIT#acme#0'";
     assert_eq!(file.execute(reset, [before.to_string()]).unwrap(), 1);
-    let cut = "DELETE FROM records WHERE list = 'AUDIT#acme' AND body LIKE '%\"sequence\":3,%'";
+    let cut = "DELETE FROM records WHERE partition LIKE 'AUDIT#acme#%' AND body LIKE '%\"sequence\":3,%'";
     assert_eq!(file.execute(cut, []).unwrap(), 1);
     assert!(verify(folder, &[]).0, "the file alone does not tell");
     let (is_whole, told) = verify(folder, &["--head", head]);

@@ -81,7 +81,9 @@ mod ledger {
     impl Burglar {
         fn rows(&self, query: &str, pattern: String) -> Vec<Stored> {
             let file = self.0.lock().unwrap();
-            let query = format!("SELECT partition, place, body, expires_at FROM records WHERE {query} ORDER BY place");
+            // The key of an entry ends with its place.
+            let place = "ifnull(place, substr(partition, -57))";
+            let query = format!("SELECT partition, {place}, body, expires_at FROM records WHERE {query} ORDER BY 2");
             let mut query = file.prepare(&query).unwrap();
             let rows = query.query_map([pattern], |row| {
                 let (partition, place) = (row.get(0)?, row.get(1)?);
@@ -94,20 +96,20 @@ mod ledger {
     #[async_trait::async_trait]
     impl Intruder for Burglar {
         async fn entries(&self, workspace: &WorkspaceId) -> Vec<Stored> {
-            self.rows("kind = 'AUDIT' AND list = ?1", format!("AUDIT#{workspace}"))
+            self.rows("kind = 'AUDIT' AND partition LIKE ?1", format!("AUDIT#{workspace}#%"))
         }
 
         async fn heads(&self, workspace: &WorkspaceId) -> Vec<Stored> {
             self.rows("kind = 'CHAIN' AND partition LIKE ?1", format!("CHAIN#AUDIT#{workspace}#%"))
         }
 
-        async fn write(&self, workspace: &WorkspaceId, stored: &Stored) {
-            let Stored { partition, place, body, expires_at } = stored;
-            let (kind, list, version) = match serde_json::from_str::<serde_json::Value>(body) {
+        async fn write(&self, _: &WorkspaceId, stored: &Stored) {
+            let Stored { partition, body, expires_at, .. } = stored;
+            let (kind, list, place, version) = match serde_json::from_str::<serde_json::Value>(body) {
                 Ok(head) if head["place"].is_string() => {
-                    ("CHAIN", "CHAINS".to_owned(), Some(head["sequence"].to_string()))
+                    ("CHAIN", Some("CHAINS"), Some(&stored.place), Some(head["sequence"].to_string()))
                 }
-                _ => ("AUDIT", format!("AUDIT#{workspace}"), None),
+                _ => ("AUDIT", None, None, None),
             };
             let put = "INSERT OR REPLACE INTO records (partition, kind, body, expires_at, list, place, version)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";

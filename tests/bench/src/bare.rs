@@ -67,8 +67,8 @@ fn write_all(connection: &mut Connection, waiting: &Receiver<(String, oneshot::S
                     &sealed,
                 ),
                 (
-                    "INSERT INTO records (partition, kind, body, list, place, expires_at)
-                  VALUES ('AUDIT#local#' || ?2 || '#' || ?1, 'AUDIT', ?3, 'AUDIT#local', ?2 || '#' || ?1, ?2)",
+                    "INSERT INTO records (partition, kind, body, expires_at)
+                  VALUES ('AUDIT#local#' || ?2 || '#' || ?1, 'AUDIT', ?3, ?2)",
                     &audit,
                 ),
             ];

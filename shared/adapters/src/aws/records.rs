@@ -138,7 +138,7 @@ impl Records for DynamoRecords {
         let mut parts = vec![1; writes.len()];
         loop {
             let mut moved = heads.clone();
-            let linked = chain::link(&entries, number, &mut moved).into_iter().map(|entry| (entry, If::Absent));
+            let linked = chain::link_all(&entries, number, &mut moved).into_iter().map(|entry| (entry, If::Absent));
             let linked = linked.chain(chain::moved(&heads, &moved, number)?);
             let linked: Vec<_> = linked.map(|(record, condition)| Write::Put(record, condition)).collect();
             let mut actions = Vec::with_capacity(writes.len() + linked.len());

@@ -9,7 +9,7 @@ use std::{path::Path, sync::Arc};
 
 use engine::ports::{Clock, LedgerError};
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 use threads::{Failure, Threads};
 
 use crate::ledger::{
@@ -39,6 +39,13 @@ impl SqliteLedger {
 const FOUND: &str = "SELECT body, version, expires_at, place FROM records";
 /// SQLite writes one after the other, so one chain is enough.
 const CHAIN: u8 = 0;
+/// A row, its columns in the order of [`bind`].
+macro_rules! row {
+    () => {
+        "records (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place, name, named_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    };
+}
 /// What each request reads. These records are few and small, and so are in memory.
 const OF_EACH_REQUEST: [&str; 3] = ["KEY", "WORKSPACE", "CONNECTION"];
 
@@ -57,13 +64,12 @@ impl Records for SqliteRecords {
         let now = self.clock.now().as_microsecond();
         self.threads
             .write(move |connection, heads| {
-                for write in &writes {
-                    if let Some(refused) = refusal(connection, write, now)? {
-                        return Ok(refused);
+                let derived = derive(connection, &writes, now)?;
+                for write in writes.iter().chain(&derived) {
+                    if let Written::Refused(there) = apply(connection, write, now)? {
+                        return Ok(Written::Refused(there));
                     }
                 }
-                let derived = derive(connection, &writes, now)?;
-                writes.iter().chain(&derived).try_for_each(|write| apply(connection, write, now))?;
                 heads.add(connection, &entries, now)?;
                 Ok(Written::Done)
             })
@@ -71,11 +77,17 @@ impl Records for SqliteRecords {
     }
 
     async fn list(&self, list: List, before: String, limit: usize) -> Result<Vec<Found>, LedgerError> {
-        // Two queries, as each has its index.
+        // A query for each index.
+        let (place, listed, order) = if list.holds_its_records() {
+            let listed = "partition > ?1 || '#' AND partition < ?1 || '#' || ?2";
+            ("substr(partition, length(?1) + 2)", listed, "partition")
+        } else {
+            ("place", "list = ?1 AND place < ?2", "place")
+        };
         let of_status = if list.status.is_some() { "AND status = ?5" } else { "AND ?5 IS NULL" };
         let query = format!(
-            "{FOUND} WHERE list = ?1 AND place < ?2 AND (expires_at IS NULL OR expires_at > ?3) {of_status}
-             ORDER BY place DESC LIMIT ?4"
+            "SELECT body, version, expires_at, {place} FROM records
+             WHERE {listed} AND (expires_at IS NULL OR expires_at > ?3) {of_status} ORDER BY {order} DESC LIMIT ?4"
         );
         let now = self.clock.now().as_microsecond();
         self.threads.all(query, (list.name, before, now, whole(limit), list.status), found).await
@@ -158,31 +170,6 @@ fn find(connection: &Connection, key: &Key, list: Option<&str>, now: i64) -> Res
     Ok(connection.prepare_cached(query)?.query_row(params![key.partition, key.kind, now, list], found).optional()?)
 }
 
-/// The answer if the precondition of a write fails.
-fn refusal(connection: &Connection, write: &Write, now: i64) -> Result<Option<Written>, Failure> {
-    let (key, condition) = match write {
-        Write::Put(Record { key, .. }, condition) | Write::Delete(key, condition) => (key, condition),
-        Write::Expire(..) | Write::Derived(..) => return Ok(None),
-        Write::Body(key, [before, _]) => {
-            let there = find(connection, key, None, now)?;
-            let holds = there.as_ref().is_some_and(|there| there.body == *before);
-            return Ok((!holds).then_some(Written::Refused(there)));
-        }
-    };
-    let expected = match condition {
-        If::Any => return Ok(None),
-        If::Absent => None,
-        If::Version(version) => Some(version),
-    };
-    let there = find(connection, key, None, now)?;
-    let holds = match (&there, expected) {
-        (None, None) => true,
-        (Some(there), Some(version)) => there.version.as_ref() == Some(version),
-        _ => false,
-    };
-    Ok((!holds).then_some(Written::Refused(there)))
-}
-
 /// The heads of chains. A group of writes is one transaction, so it reads each head once, and writes it once at its end.
 #[derive(Clone, Default)]
 struct Heads {
@@ -195,26 +182,28 @@ struct Heads {
 impl Heads {
     /// Adds entries to the chain of their list, without its head. An entry that is there already stays as it is.
     fn add(&mut self, connection: &Connection, entries: &[Record], now: i64) -> Result<(), Failure> {
-        let mut new = Vec::with_capacity(entries.len());
         for entry in entries {
-            new.extend(find(connection, &entry.key, None, now)?.is_none().then_some(entry));
-        }
-        for list in chain::lists(new.iter().copied()) {
-            if !self.left.contains_key(list) {
-                let head = find(connection, &chain::head_key(list, CHAIN), None, now)?;
+            let Some((list, _)) = &entry.list else { continue };
+            if !self.left.contains_key(&list.name) {
+                let head = find(connection, &chain::head_key(&list.name, CHAIN), None, now)?;
                 let head = chain::Head::read(head.as_ref()).map_err(Failure::new)?;
-                self.found.insert(list.to_owned(), head.clone());
-                self.left.insert(list.to_owned(), head);
+                self.found.insert(list.name.clone(), head.clone());
+                self.left.insert(list.name.clone(), head);
+            }
+            let previous = self.left.get(&list.name).and_then(Option::as_ref);
+            let (body, head) = chain::link(entry, CHAIN, previous);
+            if insert(connection, entry, &body, Else::Ignore)? {
+                self.left.insert(list.name.clone(), Some(head));
             }
         }
-        let linked = chain::link(new, CHAIN, &mut self.left);
-        linked.iter().try_for_each(|entry| put(connection, entry, &If::Absent))
+        Ok(())
     }
 
     /// Writes the heads that were moved.
     fn write(&self, connection: &Connection) -> Result<(), Failure> {
         let moved = chain::moved(&self.found, &self.left, CHAIN).map_err(Failure::new)?;
-        moved.iter().try_for_each(|(head, condition)| put(connection, head, condition))
+        // It is the same transaction that found them.
+        moved.iter().try_for_each(|(head, _)| insert(connection, head, &head.body, Else::Replace).map(drop))
     }
 }
 
@@ -232,43 +221,92 @@ fn derive(connection: &Connection, writes: &[Write], now: i64) -> Result<Vec<Wri
     Ok(derived)
 }
 
-fn put(connection: &Connection, record: &Record, condition: &If) -> Result<(), Failure> {
-    let Record { key, body, version, expires_at, list, due_at, waits_since, name, .. } = record;
-    let values = params![
-        key.partition,
-        key.kind,
-        body,
+/// What an insert does where there is a row of the same key.
+#[derive(Clone, Copy)]
+enum Else {
+    Replace,
+    Ignore,
+}
+
+/// Inserts a record with this body, and tells whether it did.
+fn insert(connection: &Connection, record: &Record, body: &str, or: Else) -> Result<bool, Failure> {
+    let insert = match or {
+        Else::Replace => concat!("INSERT OR REPLACE INTO ", row!()),
+        Else::Ignore => concat!("INSERT OR IGNORE INTO ", row!()),
+    };
+    let mut insert = connection.prepare_cached(insert)?;
+    bind(&mut insert, record, body)?;
+    Ok(insert.raw_execute()? > 0)
+}
+
+/// Binds the columns of a record with this body.
+fn bind(statement: &mut Statement<'_>, record: &Record, body: &str) -> rusqlite::Result<()> {
+    let Record { key, version, expires_at, list, due_at, waits_since, name, .. } = record;
+    // A key that is the list and the place says it already, and its index serves the list.
+    let list = list.as_ref().filter(|_| !record.is_part_of_list());
+    let values: [&dyn ToSql; 12] = [
+        &key.partition,
+        &key.kind,
+        &body,
         version,
-        expires_at.map(Timestamp::as_microsecond),
-        list.as_ref().and_then(|(list, _)| list.status),
-        due_at.map(Timestamp::as_microsecond),
-        waits_since.map(Timestamp::as_microsecond),
-        list.as_ref().map(|(list, _)| &list.name),
-        list.as_ref().map(|(_, place)| place),
-        name.as_ref().map(|(name, _)| name),
-        name.as_ref().map(|(_, time)| time.as_microsecond()),
+        &expires_at.map(Timestamp::as_microsecond),
+        &list.and_then(|(list, _)| list.status),
+        &due_at.map(Timestamp::as_microsecond),
+        &waits_since.map(Timestamp::as_microsecond),
+        &list.map(|(list, _)| &list.name),
+        &list.map(|(_, place)| place),
+        &name.as_ref().map(|(name, _)| name),
+        &name.as_ref().map(|(_, time)| time.as_microsecond()),
     ];
+    (1..).zip(values).try_for_each(|(place, value)| statement.raw_bind_parameter(place, value))
+}
+
+/// Writes a record if its condition holds.
+fn put(connection: &Connection, record: &Record, condition: &If, now: i64) -> Result<Written, Failure> {
     // Another version mostly keeps its row and its place, so that it changes only the indexes that it has to.
     let update =
         "UPDATE records SET body = ?3, version = ?4, expires_at = ?5, status = ?6, due_at = ?7, waits_since = ?8,
              name = ?11, named_at = ?12
-         WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10";
-    let insert = "INSERT OR REPLACE INTO records
-             (partition, kind, body, version, expires_at, status, due_at, waits_since, list, place, name, named_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    let keeps_place = matches!(condition, If::Version(_)) && connection.prepare_cached(update)?.execute(values)? > 0;
-    if !keeps_place {
-        connection.prepare_cached(insert)?.execute(values)?;
+         WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10
+             AND version = ?13 AND (expires_at IS NULL OR expires_at > ?14)";
+    let written = match condition {
+        If::Any => insert(connection, record, &record.body, Else::Replace)?,
+        If::Absent => insert(connection, record, &record.body, Else::Ignore)?,
+        If::Version(version) => {
+            let mut update = connection.prepare_cached(update)?;
+            bind(&mut update, record, &record.body)?;
+            update.raw_bind_parameter(13, version)?;
+            update.raw_bind_parameter(14, now)?;
+            update.raw_execute()? > 0
+        }
+    };
+    if written {
+        return Ok(Written::Done);
     }
-    Ok(())
+    // It may be another place, or what is there may have expired.
+    let there = find(connection, &record.key, None, now)?;
+    let holds = match (condition, &there) {
+        (If::Version(version), Some(there)) => there.version.as_ref() == Some(version),
+        (If::Absent, there) => there.is_none(),
+        _ => false,
+    };
+    if !holds {
+        return Ok(Written::Refused(there));
+    }
+    insert(connection, record, &record.body, Else::Replace)?;
+    Ok(Written::Done)
 }
 
-fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure> {
-    match write {
-        Write::Put(record, condition) => put(connection, record, condition)?,
-        Write::Delete(key, _) => {
-            let delete = "DELETE FROM records WHERE partition = ?1 AND kind = ?2";
-            connection.prepare_cached(delete)?.execute(params![key.partition, key.kind])?;
+/// Applies a write if its precondition holds.
+fn apply(connection: &Connection, write: &Write, now: i64) -> Result<Written, Failure> {
+    let (key, holds) = match write {
+        Write::Put(record, condition) => return put(connection, record, condition, now),
+        Write::Delete(key, condition) => {
+            let delete = "DELETE FROM records WHERE partition = ?1 AND kind = ?2
+                 AND (?3 IS NULL OR (version = ?3 AND (expires_at IS NULL OR expires_at > ?4)))";
+            let version = if let If::Version(version) = condition { Some(version) } else { None };
+            let deleted = connection.prepare_cached(delete)?.execute(params![key.partition, key.kind, version, now])?;
+            (key, deleted > 0 || version.is_none())
         }
         // An expired record stays expired.
         Write::Expire(key, end) => {
@@ -276,15 +314,18 @@ fn apply(connection: &Connection, write: &Write, now: i64) -> Result<(), Failure
                  WHERE partition = ?1 AND kind = ?2 AND (expires_at IS NULL OR expires_at > ?4)";
             let end = end.map(Timestamp::as_microsecond);
             connection.prepare_cached(expire)?.execute(params![key.partition, key.kind, end, now])?;
+            (key, true)
         }
         // The derived records are written instead.
-        Write::Derived(..) => {}
-        Write::Body(key, [_, body]) => {
-            let update = "UPDATE records SET body = ?3 WHERE partition = ?1 AND kind = ?2";
-            connection.prepare_cached(update)?.execute(params![key.partition, key.kind, body])?;
+        Write::Derived(key, _) => (key, true),
+        Write::Body(key, [before, body]) => {
+            let update = "UPDATE records SET body = ?4 WHERE partition = ?1 AND kind = ?2 AND body = ?3
+                 AND (expires_at IS NULL OR expires_at > ?5)";
+            let values = params![key.partition, key.kind, before, body, now];
+            (key, connection.prepare_cached(update)?.execute(values)? > 0)
         }
-    }
-    Ok(())
+    };
+    Ok(if holds { Written::Done } else { Written::Refused(find(connection, key, None, now)?) })
 }
 
 fn found(row: &Row<'_>) -> rusqlite::Result<Found> {

@@ -59,21 +59,25 @@ pub(crate) fn head_key(list: &str, chain: u8) -> Key {
     key(format!("CHAIN#{list}#{chain}"), "CHAIN")
 }
 
+/// The text of an entry with its link to the head of a chain, and itself as the head.
+pub(crate) fn link(entry: &Record, chain: u8, previous: Option<&Head>) -> (String, Head) {
+    let sequence = previous.map_or(1, |previous| previous.sequence + 1);
+    let fields = entry.body.strip_suffix('}').unwrap_or(&entry.body);
+    let before = previous.map(|Head { place, hash, .. }| format!(r#","previous":"{place}","previous_hash":"{hash}""#));
+    let text = format!(r#"{fields},"chain":{chain},"sequence":{sequence}{}"#, before.unwrap_or_default());
+    let hash = hash(&text);
+    let place = entry.list.as_ref().map(|(_, place)| place.clone()).unwrap_or_default();
+    (format!(r#"{text},"hash":"{hash}"}}"#), Head { sequence, place, hash })
+}
+
 /// The records of these entries with their links to a chain of their lists, whose heads they move.
-pub(crate) fn link<'e>(entries: impl IntoIterator<Item = &'e Record>, chain: u8, heads: &mut Heads) -> Vec<Record> {
+pub(crate) fn link_all(entries: &[Record], chain: u8, heads: &mut Heads) -> Vec<Record> {
     let mut linked = Vec::new();
     for entry in entries {
-        let Some((list, place)) = &entry.list else { continue };
-        let previous = heads.get(&list.name).and_then(Option::as_ref);
-        let sequence = previous.map_or(1, |previous| previous.sequence + 1);
-        let fields = entry.body.strip_suffix('}').unwrap_or(&entry.body);
-        let before =
-            previous.map(|Head { place, hash, .. }| format!(r#","previous":"{place}","previous_hash":"{hash}""#));
-        let text = format!(r#"{fields},"chain":{chain},"sequence":{sequence}{}"#, before.unwrap_or_default());
-        let hash = hash(&text);
-        let body = format!(r#"{text},"hash":"{hash}"}}"#);
+        let Some((list, _)) = &entry.list else { continue };
+        let (body, head) = link(entry, chain, heads.get(&list.name).and_then(Option::as_ref));
         linked.push(Record { body, ..entry.clone() });
-        heads.insert(list.name.clone(), Some(Head { sequence, place: place.clone(), hash }));
+        heads.insert(list.name.clone(), Some(head));
     }
     linked
 }

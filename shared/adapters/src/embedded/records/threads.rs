@@ -41,10 +41,11 @@ impl From<Failure> for LedgerError {
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 
-/// A pending write. It runs again if its group is repeated.
+/// A pending write. It runs again if its group is repeated. A refusal changes nothing, even if the write had begun.
 struct Write {
     run: Box<Run>,
-    caller: oneshot::Sender<Answer>,
+    /// Gets back what ran: memory is freed more cheaply where it was taken.
+    caller: oneshot::Sender<(Answer, Box<Run>)>,
 }
 
 /// What a write does, with the heads of chains as its group has left them so far.
@@ -113,7 +114,8 @@ impl Threads {
     ) -> Result<Written, LedgerError> {
         let (caller, answer) = oneshot::channel();
         self.writes.send(Write { run: Box::new(run), caller }).map_err(|_| stopped())?;
-        Ok(answer.await.map_err(|_| stopped())??)
+        let (answer, _) = answer.await.map_err(|_| stopped())?;
+        Ok(answer?)
     }
 }
 
@@ -128,15 +130,15 @@ fn write_groups(connection: &mut Connection, waiting: &Receiver<Write>) {
         let group = std::iter::once(first).chain(waiting.try_iter().take(GROUP - 1));
         let mut done = Vec::new();
         let durable = commit_together(connection, group, &mut done);
-        for (write, answer) in done {
+        for (Write { run, caller }, answer) in done {
             // The caller may be gone.
-            drop(write.caller.send(durable.clone().and(answer)));
+            drop(caller.send((durable.clone().and(answer), run)));
         }
     }
 }
 
-/// No savepoints on the fast path, as failures are rare. If a write fails, the group is rolled back and repeated with
-/// one savepoint per write.
+/// No savepoints on the fast path, as failures are rare. If a write fails, or is refused after it has begun, the group is
+/// rolled back and repeated with one savepoint per write.
 fn commit_together(
     connection: &mut Connection,
     group: impl Iterator<Item = Write>,
@@ -145,8 +147,13 @@ fn commit_together(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut heads = Heads::default();
     for write in group {
+        let changes = transaction.total_changes();
         let answer = (write.run)(&transaction, &mut heads);
-        let keep = answer.is_ok();
+        let keep = match &answer {
+            Ok(Written::Done) => true,
+            Ok(Written::Refused(_)) => transaction.total_changes() == changes,
+            Err(_) => false,
+        };
         done.push((write, answer));
         if transaction.is_autocommit() {
             return Err(Failure::new("the transaction was lost"));
@@ -160,7 +167,7 @@ fn commit_together(
     Ok(transaction.commit()?)
 }
 
-/// Undoes failed writes one by one. A savepoint costs a copy of every page that a write changes.
+/// Undoes failed and refused writes one by one. A savepoint costs a copy of every page that a write changes.
 fn commit_each_or_not(connection: &mut Connection, writes: &mut [(Write, Answer)]) -> Result<(), Failure> {
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut heads = Heads::default();
@@ -169,7 +176,7 @@ fn commit_each_or_not(connection: &mut Connection, writes: &mut [(Write, Answer)
         let before = heads.clone();
         *answer = (write.run)(&savepoint, &mut heads);
         // If even this fails, the whole group does.
-        if answer.is_ok() {
+        if let Ok(Written::Done) = answer {
             savepoint.commit()?;
         } else {
             heads = before;
@@ -184,13 +191,15 @@ fn commit_each_or_not(connection: &mut Connection, writes: &mut [(Write, Answer)
 mod tests {
     use super::*;
 
-    fn asked(run: impl Fn(&Connection, &mut Heads) -> Answer + Send + 'static) -> (Write, oneshot::Receiver<Answer>) {
+    type Answered = oneshot::Receiver<(Answer, Box<Run>)>;
+
+    fn asked(run: impl Fn(&Connection, &mut Heads) -> Answer + Send + 'static) -> (Write, Answered) {
         let (caller, answer) = oneshot::channel();
         (Write { run: Box::new(run), caller }, answer)
     }
 
     /// A write of `row`, which then fails on demand, and its answer.
-    fn write(row: &'static str, fails: bool) -> (Write, oneshot::Receiver<Answer>) {
+    fn write(row: &'static str, fails: bool) -> (Write, Answered) {
         asked(move |connection, _| {
             connection.execute("INSERT INTO rows VALUES (?1)", [row]).unwrap();
             if fails { Err(Failure::new("no")) } else { Ok(Written::Done) }
@@ -220,8 +229,30 @@ mod tests {
         }
         drop(send);
         write_groups(&mut connection, &waiting);
-        let answers: Vec<_> = answers.into_iter().map(|answer| answer.blocking_recv().unwrap().is_ok()).collect();
+        let answers: Vec<_> = answers.into_iter().map(|answer| answer.blocking_recv().unwrap().0.is_ok()).collect();
         assert_eq!((answers, rows(&connection)), (vec![true, false, true], vec!["a".to_owned(), "c".to_owned()]));
+    }
+
+    #[test]
+    fn a_refused_write_leaves_nothing_and_the_rest_of_its_group_is_kept() {
+        for begins in [false, true] {
+            let (_folder, mut connection) = file();
+            let (refused, answer) = asked(move |connection, _| {
+                if begins {
+                    connection.execute("INSERT INTO rows VALUES ('b')", []).unwrap();
+                }
+                Ok(Written::Refused(None))
+            });
+            let ((first, _before), (last, _after)) = (write("a", false), write("c", false));
+            let (send, waiting) = mpsc::channel();
+            for write in [first, refused, last] {
+                send.send(write).unwrap();
+            }
+            drop(send);
+            write_groups(&mut connection, &waiting);
+            assert!(matches!(answer.blocking_recv().unwrap().0, Ok(Written::Refused(None))));
+            assert_eq!(rows(&connection), ["a", "c"]);
+        }
     }
 
     #[test]
@@ -262,8 +293,8 @@ mod tests {
         }
         drop(send);
         write_groups(&mut connection, &waiting);
-        assert!(first_answer.blocking_recv().unwrap().is_err() && answer.blocking_recv().unwrap().is_err());
-        assert!(last_answer.blocking_recv().unwrap().is_ok(), "in the next group");
+        assert!(first_answer.blocking_recv().unwrap().0.is_err() && answer.blocking_recv().unwrap().0.is_err());
+        assert!(last_answer.blocking_recv().unwrap().0.is_ok(), "in the next group");
         assert_eq!(rows(&connection), ["c"]);
     }
 }
