@@ -26,7 +26,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     select,
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
+    task::{AbortHandle, Id, JoinSet},
     time::{Instant, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -59,40 +59,82 @@ const MAX_HELD: usize = 16 * MAX_BODY;
 /// and stalled bodies cannot keep anybody out.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let most = MAX_CONNECTIONS.min(app::open_files() / 2);
-    let bounds =
-        Arc::new(Bounds { bodies: Arc::new(Semaphore::new(MAX_HELD)), waiting: Mutex::default(), stop: stop.clone() });
-    let mut connections = JoinSet::new();
+    let bounds = Arc::new(Bounds { bodies: Arc::new(Semaphore::new(MAX_HELD)), waiting: Mutex::default() });
+    let mut connections = Connections { tasks: JoinSet::new(), handles: HashMap::new(), bounds };
     let mut look = interval(LOOK);
-    let mut id = 0;
     loop {
         select! {
             () = stop.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            _ = look.tick() => bounds.end_overdue(),
-            accepted = listener.accept(), if connections.len() <= most => match accepted {
-                Ok((stream, peer)) => {
-                    id += 1;
-                    let place = Place { id, end: CancellationToken::new(), bounds: Arc::clone(&bounds) };
-                    connections.spawn(connection(stream, peer, router.clone(), place));
-                }
+            () = connections.ended(), if !connections.tasks.is_empty() => {}
+            _ = look.tick() => connections.end_overdue(),
+            accepted = listener.accept(), if connections.tasks.len() <= most => match accepted {
+                // A token of its own, since each wake of the connection asks it.
+                Ok((stream, peer)) => connections.begin(stream, peer, router.clone(), stop.child_token()),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
-                    bounds.end_oldest();
+                    connections.end_oldest();
                     sleep(LOOK).await;
                 }
             }
         }
-        if connections.len() > most {
-            bounds.end_oldest();
+        if connections.tasks.len() > most {
+            connections.end_oldest();
         }
     }
     drop(listener);
-    bounds.hurry();
-    while !connections.is_empty() {
+    connections.bounds.hurry();
+    while !connections.tasks.is_empty() {
         select! {
-            _ = connections.join_next() => {}
-            _ = look.tick() => bounds.end_overdue(),
+            () = connections.ended() => {}
+            _ = look.tick() => connections.end_overdue(),
         }
+    }
+}
+
+/// The tasks of all connections.
+struct Connections {
+    tasks: JoinSet<()>,
+    handles: HashMap<Id, AbortHandle>,
+    bounds: Arc<Bounds>,
+}
+
+impl Connections {
+    fn begin(&mut self, stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+        let bounds = Arc::clone(&self.bounds);
+        let handle = self.tasks.spawn(async move {
+            let place = Place { id: tokio::task::id(), stop, bounds };
+            connection(stream, peer, router, place).await;
+        });
+        self.handles.insert(handle.id(), handle);
+    }
+
+    /// Waits until one has ended.
+    async fn ended(&mut self) {
+        if let Some(ended) = self.tasks.join_next_with_id().await {
+            let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+            self.handles.remove(&id);
+        }
+    }
+
+    /// Ends the one that has waited longest for its client.
+    fn end_oldest(&self) {
+        let mut waiting = self.bounds.waiting();
+        let oldest = waiting.iter().min_by_key(|(_, connection)| connection.since).map(|(id, _)| *id);
+        if let Some(oldest) = oldest {
+            waiting.remove(&oldest);
+            self.end(oldest);
+        }
+    }
+
+    /// Ends those whose time is up.
+    fn end_overdue(&self) {
+        let now = Instant::now();
+        let mut waiting = self.bounds.waiting();
+        waiting.extract_if(|_, connection| connection.until <= now).for_each(|(id, _)| self.end(id));
+    }
+
+    fn end(&self, id: Id) {
+        self.handles.get(&id).inspect(|connection| connection.abort());
     }
 }
 
@@ -117,53 +159,32 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, place: 
     select! {
         // It ends with an error if the client breaks it off.
         _ = http.as_mut() => return,
-        () = place.end.cancelled() => return,
-        () = place.bounds.stop.cancelled() => http.as_mut().graceful_shutdown(),
+        () = place.stop.cancelled() => http.as_mut().graceful_shutdown(),
     }
-    select! {
-        _ = http => {}
-        () = place.end.cancelled() => {}
-    }
+    let _ = http.await;
 }
 
 /// What all connections share.
 struct Bounds {
     bodies: Arc<Semaphore>,
-    /// The connections that wait for a head or a body, or for their answer to be taken, by their ids.
-    waiting: Mutex<HashMap<u64, Waiting>>,
-    stop: CancellationToken,
+    /// The connections that wait for a head or a body, or for their answer to be taken.
+    waiting: Mutex<HashMap<Id, Waiting>>,
 }
 
 /// A connection that waits for its client.
 struct Waiting {
     since: Instant,
     until: Instant,
-    end: CancellationToken,
 }
 
 impl Bounds {
-    fn end_oldest(&self) {
-        let mut waiting = self.waiting();
-        let oldest = waiting.iter().min_by_key(|(_, connection)| connection.since).map(|(id, _)| *id);
-        if let Some(oldest) = oldest.and_then(|id| waiting.remove(&id)) {
-            oldest.end.cancel();
-        }
-    }
-
-    fn end_overdue(&self) {
-        let now = Instant::now();
-        self.waiting()
-            .extract_if(|_, connection| connection.until <= now)
-            .for_each(|(_, overdue)| overdue.end.cancel());
-    }
-
     /// Leaves every connection no more than [`STOP_TIMEOUT`].
     fn hurry(&self) {
         let soon = Instant::now() + STOP_TIMEOUT;
         self.waiting().values_mut().for_each(|connection| connection.until = connection.until.min(soon));
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Id, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -216,9 +237,8 @@ impl Drop for Arriving {
 
 /// A connection's place among those that wait for their clients.
 struct Place {
-    id: u64,
-    /// Ends the connection.
-    end: CancellationToken,
+    id: Id,
+    stop: CancellationToken,
     bounds: Arc<Bounds>,
 }
 
@@ -226,9 +246,8 @@ impl Place {
     /// Waits for the client, for so long at most.
     fn wait(&self, timeout: Duration) {
         let since = Instant::now();
-        let timeout = if self.bounds.stop.is_cancelled() { timeout.min(STOP_TIMEOUT) } else { timeout };
-        let waiting = Waiting { since, until: since + timeout, end: self.end.clone() };
-        self.bounds.waiting().insert(self.id, waiting);
+        let timeout = if self.stop.is_cancelled() { timeout.min(STOP_TIMEOUT) } else { timeout };
+        self.bounds.waiting().insert(self.id, Waiting { since, until: since + timeout });
     }
 
     /// The client has sent its request.
