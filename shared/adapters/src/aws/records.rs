@@ -5,6 +5,7 @@ mod items;
 mod table;
 
 use std::{
+    collections::BTreeSet,
     iter,
     sync::{
         Arc,
@@ -138,7 +139,7 @@ impl Records for DynamoRecords {
         let mut parts = vec![1; writes.len()];
         loop {
             let mut moved = heads.clone();
-            let linked = chain::link_all(&entries, number, &mut moved).into_iter().map(|entry| (entry, If::Absent));
+            let linked = link_all(&entries, number, &mut moved).into_iter().map(|entry| (entry, If::Absent));
             let linked = linked.chain(chain::moved(&heads, &moved, number)?);
             let linked: Vec<_> = linked.map(|(record, condition)| Write::Put(record, condition)).collect();
             let mut actions = Vec::with_capacity(writes.len() + linked.len());
@@ -156,7 +157,7 @@ impl Records for DynamoRecords {
                 let place = owners[action];
                 if let Some(place) = place.checked_sub(writes.len() + entries.len()) {
                     // Another process has added an entry to the chain.
-                    let moved = chain::lists(&entries).into_iter().nth(place).map(str::to_owned);
+                    let moved = lists(&entries).into_iter().nth(place).map(str::to_owned);
                     let head = chain::Head::read(self.found(Some(&there)).await?.as_ref())?;
                     heads.extend(moved.map(|list| (list, head)));
                     continue;
@@ -268,7 +269,7 @@ impl DynamoRecords {
         entries: &[Record],
         number: u8,
     ) -> Result<chain::Heads, LedgerError> {
-        let lists: Vec<String> = chain::lists(entries).into_iter().map(str::to_owned).collect();
+        let lists: Vec<String> = lists(entries).into_iter().map(str::to_owned).collect();
         let (keys, derives): (Vec<Key>, Vec<Derive>) = writes
             .iter()
             .filter_map(|write| match write {
@@ -419,6 +420,22 @@ impl DynamoRecords {
 }
 
 /// A call that failed.
+/// The names of the lists that these entries are for, each once.
+fn lists(entries: &[Record]) -> BTreeSet<&str> {
+    entries.iter().filter_map(|entry| Some(entry.list.as_ref()?.0.name.as_str())).collect()
+}
+
+/// The records of these entries with their links to a chain of their lists, whose heads they move.
+fn link_all(entries: &[Record], number: u8, heads: &mut chain::Heads) -> Vec<Record> {
+    let linked = entries.iter().filter_map(|entry| {
+        let (list, _) = entry.list.as_ref()?;
+        let (body, head) = chain::link(entry, number, heads.get(&list.name).and_then(Option::as_ref));
+        heads.insert(list.name.clone(), Some(head));
+        Some(Record { body, ..entry.clone() })
+    });
+    linked.collect()
+}
+
 fn failed<E: ProvideErrorMetadata, R>(operation: &str) -> impl FnOnce(SdkError<E, R>) -> LedgerError {
     move |error| LedgerError::new(failure(operation, &error))
 }

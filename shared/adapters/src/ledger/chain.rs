@@ -50,11 +50,6 @@ impl Head {
 /// Heads, by the name of their list; none where a chain has not begun.
 pub(crate) type Heads = BTreeMap<String, Option<Head>>;
 
-/// The names of the lists that these entries are for, each once.
-pub(crate) fn lists<'e>(entries: impl IntoIterator<Item = &'e Record>) -> BTreeSet<&'e str> {
-    entries.into_iter().filter_map(|entry| Some(entry.list.as_ref()?.0.name.as_str())).collect()
-}
-
 pub(crate) fn head_key(list: &str, chain: u8) -> Key {
     key(format!("CHAIN#{list}#{chain}"), "CHAIN")
 }
@@ -68,18 +63,6 @@ pub(crate) fn link(entry: &Record, chain: u8, previous: Option<&Head>) -> (Strin
     let hash = hash(&text);
     let place = entry.list.as_ref().map(|(_, place)| place.clone()).unwrap_or_default();
     (format!(r#"{text},"hash":"{hash}"}}"#), Head { sequence, place, hash })
-}
-
-/// The records of these entries with their links to a chain of their lists, whose heads they move.
-pub(crate) fn link_all(entries: &[Record], chain: u8, heads: &mut Heads) -> Vec<Record> {
-    let mut linked = Vec::new();
-    for entry in entries {
-        let Some((list, _)) = &entry.list else { continue };
-        let (body, head) = link(entry, chain, heads.get(&list.name).and_then(Option::as_ref));
-        linked.push(Record { body, ..entry.clone() });
-        heads.insert(list.name.clone(), Some(head));
-    }
-    linked
 }
 
 /// The records of the heads that were moved, each with its precondition, in the order of the names of their lists.
