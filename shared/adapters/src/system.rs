@@ -23,7 +23,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Ids from the system's randomness.
+/// Ids from a generator in the process, which the operating system seeds and seeds again.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemIds;
 
