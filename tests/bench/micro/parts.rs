@@ -242,8 +242,8 @@ fn characters() -> Work {
 }
 
 fn question() -> ModelRequest {
-    let prompt = "Please write to ana@example.com and bo@example.com, copy cy@contoso.com, that the meeting moves to \
-                  Friday at 3pm, subject \"New time\"";
+    let prompt = "Please write to ana@example.com and bo@example.com, copy cy@contoso.com, subject \"New time\", saying \
+                  that the meeting moves to Friday at 3pm";
     ModelRequest {
         instructions: String::new(),
         prompt: prompt.to_owned(),
