@@ -140,7 +140,7 @@ pub(crate) mod brief {
 ///
 /// Neither the order of object keys nor white space counts.
 pub fn payload_hash(provider: Provider, action: &ActionId, params: &Value) -> PayloadHash {
-    PayloadHash(hash_json(&Payload { action, params: Sorted(params, &|_| false), provider }))
+    PayloadHash(hash_json(&Payload { action, params: Sorted::whole(params), provider }))
 }
 
 /// What a [`PayloadHash`] is the hash of, its keys in order.
@@ -161,6 +161,12 @@ struct Content<'a> {
 /// A value with the keys of all its objects in order, and without some of its own fields.
 struct Sorted<'a>(&'a Value, &'a dyn Fn(&str) -> bool);
 
+impl<'a> Sorted<'a> {
+    fn whole(value: &'a Value) -> Self {
+        Self(value, &|_| false)
+    }
+}
+
 impl Serialize for Sorted<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(value, is_left_out) = self;
@@ -168,9 +174,9 @@ impl Serialize for Sorted<'_> {
             Value::Object(fields) => {
                 let mut fields: Vec<_> = fields.iter().filter(|(name, _)| !is_left_out(name)).collect();
                 fields.sort_unstable_by_key(|(name, _)| *name);
-                serializer.collect_map(fields.into_iter().map(|(name, value)| (name, Sorted(value, &|_| false))))
+                serializer.collect_map(fields.into_iter().map(|(name, value)| (name, Sorted::whole(value))))
             }
-            Value::Array(values) => serializer.collect_seq(values.iter().map(|value| Sorted(value, &|_| false))),
+            Value::Array(values) => serializer.collect_seq(values.iter().map(Sorted::whole)),
             value => value.serialize(serializer),
         }
     }

@@ -32,7 +32,9 @@ impl Decide {
         let Self { job_id, yes, how } = self;
         let job_id = job_id.to_string();
         if !yes && !io::stdin().is_terminal() {
-            eprintln!("orchestrator: {what} asks at a terminal, and there is none; add --yes to go on without");
+            eprintln!(
+                "orchestrator: {what} asks for confirmation at a terminal, and there is none; add --yes to skip the question"
+            );
             return Ok(ExitCode::from(WRONG));
         }
         let job = api.get(&["ai", "jobs", &job_id], &[]).await?;

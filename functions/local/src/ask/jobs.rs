@@ -132,7 +132,7 @@ impl Jobs {
         let page = api.get(&["ai", "jobs"], &query).await?;
         let jobs = list(&page["data"]);
         if jobs.is_empty() && !how.json {
-            eprintln!("There are no such jobs.");
+            eprintln!("No jobs match.");
         }
         say(how, &page, |out, reader| print::jobs(out, reader, jobs))?;
         Ok(ExitCode::SUCCESS)

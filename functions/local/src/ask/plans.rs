@@ -162,7 +162,7 @@ fn stops(warning: &Value) -> bool {
 }
 
 impl Execute {
-    /// Executes, and waits for the end of what does not wait for a person or a time.
+    /// Executes the actions, then waits until each job has ended, unless it needs approval or is scheduled for later.
     pub async fn run(self, api: &Api) -> Result<ExitCode, Box<dyn Error>> {
         let Self { plan_id, file, at, timezone, no_wait, actor, how } = self;
         let actions = file.as_deref().map(actions_of).transpose()?;

@@ -46,6 +46,10 @@ macro_rules! row {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
     };
 }
+/// Inserts a row over the one of its key.
+const OVER: &str = concat!("INSERT OR REPLACE INTO ", row!());
+/// Inserts a row unless there is one of its key.
+const NEW: &str = concat!("INSERT OR IGNORE INTO ", row!());
 /// What each request reads. These records are few and small, and so are in memory.
 const OF_EACH_REQUEST: [&str; 3] = ["KEY", "WORKSPACE", "CONNECTION"];
 
@@ -192,7 +196,7 @@ impl Heads {
             }
             let previous = self.left.get(&list.name).and_then(Option::as_ref);
             let (body, head) = chain::link(entry, CHAIN, previous);
-            if insert(connection, entry, &body, Else::Ignore)? {
+            if insert(connection, NEW, entry, &body)? {
                 self.left.insert(list.name.clone(), Some(head));
             }
         }
@@ -203,7 +207,7 @@ impl Heads {
     fn write(&self, connection: &Connection) -> Result<(), Failure> {
         let moved = chain::moved(&self.found, &self.left, CHAIN).map_err(Failure::new)?;
         // It is the same transaction that found them.
-        moved.iter().try_for_each(|(head, _)| insert(connection, head, &head.body, Else::Replace).map(drop))
+        moved.iter().try_for_each(|(head, _)| insert(connection, OVER, head, &head.body).map(drop))
     }
 }
 
@@ -221,20 +225,9 @@ fn derive(connection: &Connection, writes: &[Write], now: i64) -> Result<Vec<Wri
     Ok(derived)
 }
 
-/// What an insert does where there is a row of the same key.
-#[derive(Clone, Copy)]
-enum Else {
-    Replace,
-    Ignore,
-}
-
-/// Inserts a record with this body, and tells whether it did.
-fn insert(connection: &Connection, record: &Record, body: &str, or: Else) -> Result<bool, Failure> {
-    let insert = match or {
-        Else::Replace => concat!("INSERT OR REPLACE INTO ", row!()),
-        Else::Ignore => concat!("INSERT OR IGNORE INTO ", row!()),
-    };
-    let mut insert = connection.prepare_cached(insert)?;
+/// Inserts a record with this body by [`OVER`] or [`NEW`], and tells whether it did.
+fn insert(connection: &Connection, how: &str, record: &Record, body: &str) -> Result<bool, Failure> {
+    let mut insert = connection.prepare_cached(how)?;
     bind(&mut insert, record, body)?;
     Ok(insert.raw_execute()? > 0)
 }
@@ -270,8 +263,8 @@ fn put(connection: &Connection, record: &Record, condition: &If, now: i64) -> Re
          WHERE partition = ?1 AND kind = ?2 AND list IS ?9 AND place IS ?10
              AND version = ?13 AND (expires_at IS NULL OR expires_at > ?14)";
     let written = match condition {
-        If::Any => insert(connection, record, &record.body, Else::Replace)?,
-        If::Absent => insert(connection, record, &record.body, Else::Ignore)?,
+        If::Any => insert(connection, OVER, record, &record.body)?,
+        If::Absent => insert(connection, NEW, record, &record.body)?,
         If::Version(version) => {
             let mut update = connection.prepare_cached(update)?;
             bind(&mut update, record, &record.body)?;
@@ -293,7 +286,7 @@ fn put(connection: &Connection, record: &Record, condition: &If, now: i64) -> Re
     if !holds {
         return Ok(Written::Refused(there));
     }
-    insert(connection, record, &record.body, Else::Replace)?;
+    insert(connection, OVER, record, &record.body)?;
     Ok(Written::Done)
 }
 
