@@ -361,41 +361,37 @@ impl Executor {
         };
         // A claim of a refused request makes no job: the next try asks the ledger.
         self.limiter.allowed(limit.as_ref(), decision)?;
-        let mut known: Vec<Option<Job>> = vec![None; jobs.len()];
+        let place = |job: &Job| places.iter().position(|id| *id == job.job_id).unwrap_or_default();
+        let mut settled: Vec<Accepted> = Vec::with_capacity(jobs.len());
         // A request that is repeated after its time has come gets its jobs, and makes none.
         let mut look = !all_new || jobs.iter().any(|(job, _)| times.is_late(job));
         for _ in 0..ROUNDS {
             if look {
-                known = self.jobs.ledger.jobs(&caller.workspace, &ids).await?;
-                for (known, (job, _)) in known.iter().zip(&jobs) {
-                    let place = places.iter().position(|id| *id == job.job_id).unwrap_or_default();
-                    known.as_ref().map_or(Ok(()), |known| same_request(caller, known, job, place))?;
+                let ids: Vec<JobId> = jobs.iter().map(|(job, _)| job.job_id).collect();
+                let known = self.jobs.ledger.jobs(&caller.workspace, &ids).await?;
+                let mut new = Vec::with_capacity(jobs.len());
+                for ((job, params), known) in jobs.into_iter().zip(known) {
+                    if let Some(known) = known {
+                        same_request(caller, &known, &job, place(&job))?;
+                        settled.push(Accepted { job: known, replayed: true });
+                    } else {
+                        new.push((job, params));
+                    }
                 }
+                jobs = new;
             }
-            // Mostly all are new.
-            let new: Vec<(Job, Contents)> = if known.iter().all(Option::is_none) {
-                mem::take(&mut jobs)
-            } else {
-                jobs.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(job, _)| job.clone()).collect()
-            };
-            if let Some((late, _)) = new.iter().find(|(job, _)| times.is_late(job)) {
-                let place = places.iter().position(|id| *id == late.job_id).unwrap_or_default();
-                return Err(Problem::invalid(&times.pointer(place), "must not be more than a minute ago"));
+            if let Some((late, _)) = jobs.iter().find(|(job, _)| times.is_late(job)) {
+                let pointer = times.pointer(place(late));
+                return Err(Problem::invalid(&pointer, "must not be more than a minute ago"));
             }
-            if new.is_empty() || self.jobs.ledger.insert_jobs(&new).await? == Insert::Done {
-                let written: Vec<Job> = new.into_iter().map(|(job, _)| job).collect();
+            if jobs.is_empty() || self.jobs.ledger.insert_jobs(&jobs).await? == Insert::Done {
+                let written: Vec<Job> = jobs.into_iter().map(|(job, _)| job).collect();
                 // The cache keeps the later version, in case a worker is quicker.
                 let enqueued = self.jobs.enqueue(&written, times.now);
                 join(self.jobs.cache(&written), enqueued).await;
-                let mut written = written.into_iter();
-                let settled = known.into_iter().filter_map(|known| {
-                    let replayed = known.is_some();
-                    Some(Accepted { job: known.or_else(|| written.next())?, replayed })
-                });
-                return Ok(settled.collect());
-            }
-            if jobs.is_empty() {
-                jobs = new;
+                settled.extend(written.into_iter().map(|job| Accepted { job, replayed: false }));
+                settled.sort_by_key(|accepted| place(&accepted.job));
+                return Ok(settled);
             }
             look = true;
         }
