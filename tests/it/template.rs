@@ -356,6 +356,11 @@ fn what_aws_would_do_otherwise_is_said() {
     let line: Map<String, Value> = serde_json::from_str(text(format)).expect("an access log line is JSON");
     assert!(["level", "timestamp", "requestId"].iter().all(|field| line.contains_key(*field)), "{line:?}");
     assert_eq!(resources["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"], 20);
+    // What a failed first deployment deletes must not be protected.
+    assert_eq!(
+        setting(&resources["Table"]["Properties"]["DeletionProtectionEnabled"]).map(|(_, default)| default).as_deref(),
+        Some("false")
+    );
     for kept in ["Table", "Key"] {
         assert_eq!(resources[kept]["DeletionPolicy"], "RetainExceptOnCreate", "{kept}");
     }

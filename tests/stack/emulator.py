@@ -1,9 +1,11 @@
 """Starts MiniStack with the kinds of resources that it lacks, each as a name with the attributes that the template reads."""
 
 import sys
+import time
 
 from ministack import app
-from ministack.services import secretsmanager
+from ministack.core.responses import error_response_json
+from ministack.services import dynamodb, secretsmanager
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 LACKING = {
@@ -91,6 +93,19 @@ def without_value(of_secret):
 
     return of_secret | {"create": create}
 
+
+def with_backups_that_lag(restore):
+    """A backup holds what was so some minutes ago on AWS, and some seconds ago here."""
+
+    def run(request):
+        if request.get("UseLatestRestorableTime") or float(request["RestoreDateTime"]) > time.time() - 3:
+            return error_response_json("InvalidRestoreTimeException", "later than LatestRestorableDateTime", 400)
+        return restore(request)
+
+    return run
+
+
+dynamodb._restore_table_to_point_in_time = with_backups_that_lag(dynamodb._restore_table_to_point_in_time)
 
 HANDLERS = provisioners._RESOURCE_HANDLERS
 HANDLERS |= {kind: named(attributes) for kind, attributes in LACKING.items()}

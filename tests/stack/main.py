@@ -551,13 +551,18 @@ def consent(stack, fakes):
     check(status == 200, "an account is connected", status, page)
 
 
-def accept(stack, *names, text=None, key="app"):
-    """Accepts mails of these subjects; returns their jobs."""
+def mails(*names, text=None):
+    """A request for mails of these subjects."""
     actions = [
         {"action": "gmail.send", "client_request_id": name, "params": {"to": "john@example.com", "subject": name, "text": text or name}}
         for name in names
     ]
-    return stack.expect(202, "POST", "/ai/execute", {"actor_id": "ana", "actions": actions}, key)["job_ids"]
+    return {"actor_id": "ana", "actions": actions}
+
+
+def accept(stack, *names, text=None, key="app"):
+    """Accepts mails of these subjects; returns their jobs."""
+    return stack.expect(202, "POST", "/ai/execute", mails(*names, text=text), key)["job_ids"]
 
 
 @contextlib.contextmanager
@@ -871,17 +876,45 @@ def runbooks(stack):
     source = stack.aws("lambda").get_event_source_mapping(UUID=stack.outputs["DeadLettersSource"])
     check(source["State"] == "Enabled", "dead letters are moved back, and their source is on again", source["State"])
     before = stack.table()
-    jobs = stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
-    stack.run("Restore", restored="restored")
-    check(stack.table() == "restored", "the restored table is the stack's", stack.outputs)
-    restored = stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
-    check(restored == jobs, "it has the jobs", len(jobs))
+    restored(stack)
     check(before in stack.aws("dynamodb").list_tables()["TableNames"], "the table before is still there")
     (job_id,) = accept(stack, "after the restore")
     check(ended(stack, job_id)["status"] == "completed", "jobs are accepted and carried out again")
     table = stack.aws("dynamodb").describe_table(TableName="restored")["Table"]
     check(table["DeletionProtectionEnabled"], "it is protected")
     stack.aws("dynamodb").update_table(TableName="restored", DeletionProtectionEnabled=False)
+
+
+def restored(stack):
+    """A backup serves; nothing is accepted that it would not have, and nothing that was open in it goes out by itself."""
+
+    def jobs():
+        return stack.expect(200, "GET", "/ai/jobs?limit=100", key="app")["data"]
+
+    functions, source = stack.aws("lambda"), stack.resources["WorkerSource"]
+    functions.update_event_source_mapping(UUID=source, Enabled=False)
+    until("no worker runs", lambda: functions.get_event_source_mapping(UUID=source)["State"] == "Disabled")
+    (open_job,) = accept(stack, "open at the restore")
+    before = jobs()
+    stack.run("Restore", "put-function-concurrency")
+    for method, path, body in (("POST", "/ai/execute", mails("too late")), ("GET", "/ai/jobs", None)):
+        status = stack.ask(method, path, body, key="app")[0]
+        check(status == 429 or status >= 500, f"{method} {path} is stopped", status)
+    stack.run("Restore", "restore-table", restored="restored")
+    check(stack.table() == "restored", "the restored table is the stack's", stack.outputs)
+    status = stack.ask("GET", "/ai/jobs", key="app")[0]
+    check(status == 429 or status >= 500, "nothing starts by itself", status)
+    stack.run("An earlier state")
+    stack.run("Restore", "delete-function-concurrency")
+    refused = stack.expect(403, "POST", "/ai/execute", mails("not yet"), key="app")
+    check(refused["code"] == "rollout-denied", "both providers are closed", refused)
+    job = ended(stack, open_job)
+    check(job["error"]["code"] == "rollout-denied", "what was open ends unsent", job)
+    after = {job["job_id"]: job for job in jobs()} | {open_job: before[0]}
+    check([after[job["job_id"]] for job in before] == before, "the jobs are as they were", len(before))
+    for provider in ("google", "microsoft"):
+        stack.admin(command="rollout set", provider=provider, percent=100)
+    until("functions know it", lambda: stack.ask("POST", "/ai/execute", mails("open again"), key="app")[0] == 202)
 
 
 def filling(stack):

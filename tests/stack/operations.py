@@ -37,7 +37,8 @@ LEFT_OUT = {
     "actions:preview,actions:execute": CONTAINERS,
     "docker compose -f infra/compose.yaml up --detach": CONTAINERS,
     "docker buildx build -f infra/Dockerfile --platform linux/amd64,linux/arm64 --build-context "
-    "build=target/release-artifacts .": CONTAINERS,
+    'build=target/release-artifacts --tag "$image" --push .': CONTAINERS,
+    "docker buildx create --use": CONTAINERS,
     "sam deploy --parameter-overrides 'Name=value'": "is the shape of a command",
     "aws xray batch-get-traces --trace-ids 1-…": "is the shape of a command",
     "scripts/canary > infra/canary.yaml": CANARY,
@@ -78,8 +79,13 @@ class Operator:
         environment = self.environment() | variables
         environment["PATH"] = f"{HERE}:{environment['PATH']}"
         # What is left out of a block that runs otherwise.
-        skip = 'git() { :; }; sam() { [ "$1" = build ] || command sam "$@"; }\n'
-        command = ["bash", "-euo", "pipefail", "-c", skip + prelude + text]
+        skip = 'git() { :; }; sleep() { :; }; sam() { [ "$1" = build ] || command sam "$@"; }\n'
+        # A person's shell keeps its variables from block to block.
+        kept = self.folder / "variables"
+        keep = f"trap \"declare -p | grep -E '^declare -- [a-z_]+=' > '{kept}'\" EXIT\n"
+        if kept.exists():
+            skip += f"source '{kept}'\n"
+        command = ["bash", "-euo", "pipefail", "-c", skip + keep + prelude + text]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise Failed(f"the commands {text!r} fail: {done.stdout}{done.stderr}")
