@@ -692,7 +692,7 @@ Outcome = Literal["sent", "not_sent"]
 PlanStatus = Literal["ready", "unresolved"]
 Source = Literal["prompt", "answer", "contact", "directory", "event"]
 WaitingFor = Literal["approval", "time", "rate-limit", "provider", "reauth", "gate"]
-WarningCode = Literal["not-delivered", "not-allowed", "not-connected", "needs-reauth", "foreign-link", "html-differs", "placeholder", "missing-attachment", "duplicate", "external", "draft-only"]
+WarningCode = Literal["not-delivered", "not-allowed", "not-connected", "needs-reauth", "foreign-link", "html-differs", "hidden-characters", "placeholder", "missing-attachment", "duplicate", "external", "draft-only"]
 
 
 class Orchestrator:

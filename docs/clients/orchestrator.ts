@@ -578,7 +578,7 @@ export interface Warning {
   text: string;
 }
 
-export type WarningCode = 'not-delivered' | 'not-allowed' | 'not-connected' | 'needs-reauth' | 'foreign-link' | 'html-differs' | 'placeholder' | 'missing-attachment' | 'duplicate' | 'external' | 'draft-only';
+export type WarningCode = 'not-delivered' | 'not-allowed' | 'not-connected' | 'needs-reauth' | 'foreign-link' | 'html-differs' | 'hidden-characters' | 'placeholder' | 'missing-attachment' | 'duplicate' | 'external' | 'draft-only';
 
 /** A new webhook endpoint. */
 export interface WebhookBody {

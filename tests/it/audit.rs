@@ -92,6 +92,10 @@ async fn a_change_of_the_file_is_found_by_the_command_beside_a_running_server() 
     assert_eq!(file.execute(removed, []).unwrap(), 1);
     let (is_whole, told) = verify(folder, &[]);
     assert!(!is_whole && told.contains("was removed"), "{told}");
+    let heads = "DELETE FROM records WHERE partition LIKE 'CHAIN#AUDIT#acme#%'";
+    assert_eq!(file.execute(heads, []).unwrap(), 1);
+    let (is_whole, told) = verify(folder, &[]);
+    assert!(!is_whole && told.contains("acme\ttampered"), "its key still names the workspace: {told}");
 }
 
 #[tokio::test]
@@ -145,9 +149,9 @@ impl Audit for Counting {
         self.inner.list_audit(filter).await
     }
 
-    async fn audit_heads(&self) -> Result<Vec<AuditHead>, LedgerError> {
+    async fn audit_heads(&self, now: Timestamp) -> Result<Vec<AuditHead>, LedgerError> {
         self.read.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        self.inner.audit_heads().await
+        self.inner.audit_heads(now).await
     }
 
     async fn verify_audit(

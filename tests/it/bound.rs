@@ -179,6 +179,13 @@ async fn a_narrowed_key_reaches_jobs_of_its_actions_alone() {
     assert_eq!(ids(&narrow.get("/dev/outbox").await.body), [own.as_str()]);
     let audit = narrow.get("/audit?limit=100").await.body;
     assert!(!audit.to_string().contains("gmail.send"), "{audit}");
+    let plan = all.post("/ai/plan2", &json!({ "prompt": "Send email to john@example.com saying hi" })).await.body;
+    let path = format!("/ai/plans/{}", plan["plan"]["plan_id"].as_str().unwrap());
+    assert_eq!(all.get(&path).await.status, 200);
+    let execute = json!({ "plan_id": plan["plan"]["plan_id"] });
+    for reply in [narrow.get(&path).await, narrow.post("/ai/execute", &execute).await] {
+        assert_eq!((reply.status, reply.code()), (403, &json!("action-not-allowed")), "{}", reply.body);
+    }
     // Refusals are audited, one for each try.
     let audit = all.get("/audit?limit=100").await.body;
     let count = |event: &str| audit["data"].as_array().unwrap().iter().filter(|entry| entry["event"] == event).count();

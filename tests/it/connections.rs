@@ -101,6 +101,9 @@ async fn half_open_connections_and_stalled_bodies_keep_nobody_out_and_nothing_fr
     assert!(grown < 64 * MIB, "{} MiB more", grown / MIB);
     let plan = server.post("/ai/plan2", &json!({ "prompt": "Send email to john@example.com saying hi" })).await;
     assert_eq!(plan.status, 200, "a small body goes by: {}", plan.body);
+    let large = json!({ "prompt": "Send email to john@example.com saying hi", "context": "x".repeat(30_000) });
+    let plan = server.post("/ai/plan2", &large).await;
+    assert_eq!(plan.status, 200, "a large one gets the room of one that stalls: {}", plan.body);
 
     // What is in progress at the signal still ends.
     let poll = format!("GET /ai/jobs/{waits}?wait=2 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");

@@ -4,13 +4,13 @@ use std::{path::Path, time::Duration};
 
 use domain::{Job, JobErrorCode, State, WaitingFor};
 use engine::{ProblemCode, ports::Purpose};
-use fakes::Fakes;
+use fakes::{Fakes, Fault};
 use serde_json::{Value, json};
 
 use crate::{
     inside::Inside,
     stage::{MINUTE, Stage},
-    support::{Client, GMAIL_SEND, Reply, Server, gmail, refused, run},
+    support::{Client, GMAIL_COMPOSE, GMAIL_SEND, Reply, Server, gmail, refused, run},
 };
 
 const ALL: [(&str, &str); 1] = [("REQUIRE_APPROVAL", "all")];
@@ -268,6 +268,35 @@ async fn a_key_that_approves_knows_the_held_jobs_of_all_actors_and_no_others() {
         assert_eq!(boss.get(&format!("/ai/jobs/{id}")).await.code(), "job-not-found", "it is bob's alone again");
         assert_eq!(act(&boss, id, "reject").await.code(), "not-held", "who decided may hear that it is decided");
     }
+}
+
+#[tokio::test]
+async fn what_a_revoked_or_draft_only_key_approved_is_not_sent() {
+    let fakes = Fakes::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let own = make_key(folder, EVERYTHING, &[]);
+    let (stolen, drafts) = (make_key(folder, EVERYTHING, &[]), make_key(folder, EVERYTHING, &["--draft-only"]));
+    let server = Server::start_live(folder, &fakes, GMAIL_COMPOSE, &ALL);
+    let id_of = |key: &str| key.split('_').nth(1).unwrap().to_owned();
+    let thief = id_of(&stolen);
+    let [own, stolen, drafts] = [own, stolen, drafts].map(|key| server.with_key(&key));
+    let held = async |name: &str| {
+        let accepted = own.post("/ai/execute", &json!({ "actions": [gmail(name, "Hello")], "actor_id": "ana" })).await;
+        job(&own, accepted.body["job_ids"][0].as_str().unwrap()).await
+    };
+    fakes.script(Fault::TooManyRequests { retry_after_s: Some(2) }.on("gmail.drafts.create"));
+    let mail = held("stolen").await;
+    assert_eq!(decide(&stolen, &mail, "approve").await.status, 200);
+    let id = mail["job_id"].as_str().unwrap();
+    own.job_when(id, "waiting", |job| job["waiting_for"] == "rate-limit").await;
+    run(folder, &[], &["keys", "revoke", &thief]);
+    assert_eq!(own.ended(id).await["error"]["code"], "action-not-allowed");
+    let mail = held("draft").await;
+    assert_eq!(decide(&drafts, &mail, "approve").await.status, 200);
+    let ended = own.ended(mail["job_id"].as_str().unwrap()).await;
+    assert_eq!((&ended["status"], &ended["effect"]), (&json!("completed"), &json!("draft")), "{ended}");
+    assert_eq!(fakes.deliveries().len(), 0);
 }
 
 #[tokio::test]

@@ -370,6 +370,9 @@ async fn what_is_no_message_is_refused_and_nothing_breaks() {
         let refused = rpc(&server, method, json!({})).await;
         assert!(refused.body["error"]["code"].is_i64(), "{method}: {} {}", refused.status, refused.body);
     }
+    let long = json!({ "jsonrpc": "2.0", "id": "x".repeat(10_000), "method": "ping" });
+    let long = reply(server.request("POST", "/mcp").json(&long)).await;
+    assert_eq!((long.status, &long.body["id"], &long.body["error"]["code"]), (400, &Value::Null, &json!(-32600)));
     let request = server.request("POST", "/mcp").header("mcp-protocol-version", "1999-01-01");
     let old = reply(request.json(&json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }))).await;
     assert_eq!((old.status, &old.body["error"]["code"]), (400, &json!(-32600)));

@@ -45,6 +45,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// After the signal to stop, how long a connection waits for its client.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a body may keep room that another one waits for.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often connections are looked over for those whose time is up.
 const LOOK: Duration = Duration::from_millis(250);
 /// The longest head, and the most that is read before it is used.
@@ -66,7 +68,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         select! {
             () = stop.cancelled() => break,
             () = connections.ended(), if !connections.tasks.is_empty() => {}
-            _ = look.tick() => connections.end_overdue(),
+            _ = look.tick() => {
+                connections.end_overdue();
+                connections.make_room();
+            }
             accepted = listener.accept(), if connections.tasks.len() <= most => match accepted {
                 // A token of its own, since each wake of the connection asks it.
                 Ok((stream, peer)) => connections.begin(stream, peer, router.clone(), stop.child_token()),
@@ -133,6 +138,15 @@ impl Connections {
         waiting.extract_if(|_, connection| connection.until <= now).for_each(|(id, _)| self.end(id));
     }
 
+    /// Where bodies wait for room, ends as many that have kept it for too long.
+    fn make_room(&self) {
+        let mut waiting = self.bounds.waiting();
+        let wanted = waiting.values().filter(|connection| connection.room == Room::Wanted).count();
+        let since = Instant::now() - ROOM_TIMEOUT;
+        let too_long = |connection: &mut Waiting| connection.room == Room::Kept && connection.since <= since;
+        waiting.extract_if(|_, connection| too_long(connection)).take(wanted).for_each(|(id, _)| self.end(id));
+    }
+
     fn end(&self, id: Id) {
         self.handles.get(&id).inspect(|connection| connection.abort());
     }
@@ -140,7 +154,7 @@ impl Connections {
 
 /// Serves one connection until either side ends it.
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, place: Place) {
-    place.wait(HEAD_TIMEOUT);
+    place.wait(HEAD_TIMEOUT, Room::None);
     let (router, place) = (TowerToHyperService::new(router), Arc::new(place));
     let service = service_fn(|request: Request<Incoming>| {
         let mut request = request.map(|body| Arriving::begin(body, &place));
@@ -149,7 +163,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, place: 
         let place = &place;
         async move {
             let answer = answer.await;
-            place.wait(ANSWER_TIMEOUT);
+            place.wait(ANSWER_TIMEOUT, Room::None);
             answer
         }
     });
@@ -175,6 +189,15 @@ struct Bounds {
 struct Waiting {
     since: Instant,
     until: Instant,
+    room: Room,
+}
+
+/// What a connection has of the room for bodies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    None,
+    Wanted,
+    Kept,
 }
 
 impl Bounds {
@@ -203,7 +226,7 @@ impl Arriving {
             place.leave();
             return Body::empty();
         }
-        place.wait(BODY_TIMEOUT);
+        place.wait(BODY_TIMEOUT, Room::None);
         Body::from_stream(try_unfold(Self { body, seen: 0, held: None, place: Arc::clone(place) }, Self::next))
     }
 
@@ -211,7 +234,9 @@ impl Arriving {
     async fn next(mut self) -> hyper::Result<Option<(Bytes, Self)>> {
         loop {
             if self.seen > SMALL_BODY && self.held.is_none() {
+                self.place.wait(BODY_TIMEOUT, Room::Wanted);
                 self.held = Arc::clone(&self.place.bounds.bodies).acquire_many_owned(self.size()).await.ok();
+                self.place.wait(BODY_TIMEOUT, Room::Kept);
             }
             let Some(part) = self.body.frame().await.transpose()? else { return Ok(None) };
             if let Ok(part) = part.into_data() {
@@ -244,10 +269,10 @@ struct Place {
 
 impl Place {
     /// Waits for the client, for so long at most.
-    fn wait(&self, timeout: Duration) {
+    fn wait(&self, timeout: Duration, room: Room) {
         let since = Instant::now();
         let timeout = if self.stop.is_cancelled() { timeout.min(STOP_TIMEOUT) } else { timeout };
-        self.bounds.waiting().insert(self.id, Waiting { since, until: since + timeout });
+        self.bounds.waiting().insert(self.id, Waiting { since, until: since + timeout, room });
     }
 
     /// The client has sent its request.

@@ -475,8 +475,8 @@ impl<R: Records> Audit for RecordLedger<R> {
         read_all(&self.records.list(list, before(filter.after), filter.limit).await?)
     }
 
-    async fn audit_heads(&self) -> Result<Vec<AuditHead>, LedgerError> {
-        chain::heads(&self.records).await
+    async fn audit_heads(&self, now: Timestamp) -> Result<Vec<AuditHead>, LedgerError> {
+        chain::heads(&self.records, now).await
     }
 
     async fn verify_audit(

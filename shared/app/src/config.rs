@@ -154,7 +154,8 @@ pub struct Config {
     ///
     /// - `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` (none): the HTTP proxy to the model, the providers and their OAuth
     ///   endpoints, and its exceptions, as in curl; in lower case, too. A model on this machine is an exception only if it is
-    ///   named; a server on this machine that the command line calls always is.
+    ///   named; a server on this machine that the command line calls always is. An
+    ///   address with credentials begins with `https://`, or leads into a private network.
     /// - `SSL_CERT_FILE` (none): a PEM file of certificates to trust besides Mozilla's, for these connections and for
     ///   `REDIS_URL`.
     /// - `ALLOW_PLAINTEXT` (`false`): `true`: URLs with `http://` and `redis://` may lead to any host, instead of this machine
@@ -594,6 +595,8 @@ mod tests {
             ("GOOGLE_REVOKE_URL", "http://example.com", "https://example.com"),
             ("MICROSOFT_TOKEN_URL", "http://localhost@example.com", "https://localhost@example.com"),
             ("REDIS_URL", "redis://:s3cret@redis.example.com:6379", "rediss://:s3cret@redis.example.com:6379"),
+            ("HTTPS_PROXY", "http://ana:s3cret@proxy.example.com:3128", "https://ana:s3cret@proxy.example.com:3128"),
+            ("HTTP_PROXY", "http://ana:s3cret@proxy.example.com", "http://proxy.example.com"),
         ] {
             let error = read(&[(name, plain)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("ALLOW_PLAINTEXT"), "{name}: {error}");
@@ -723,7 +726,7 @@ mod tests {
             "it counts for http and https, and is reported once: {error}"
         );
         assert!(!error.contains("sk-secret"));
-        let secrets = [("OPENAI_API_KEY", "sk-secret"), ("https_proxy", "user:sk-secret@proxy.example.com:3128")];
+        let secrets = [("OPENAI_API_KEY", "sk-secret"), ("https_proxy", "user:sk-secret@proxy.internal:3128")];
         assert!(!format!("{:?}", read(&secrets).unwrap()).contains("sk-secret"));
     }
 }

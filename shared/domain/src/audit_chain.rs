@@ -105,6 +105,9 @@ pub enum Tampered {
     Inserted,
     /// It is at another entry's place.
     Reordered,
+    /// It was logged, and is not there.
+    #[strum(serialize = "removed, or has expired since it was logged")]
+    Missing,
 }
 
 #[cfg(test)]

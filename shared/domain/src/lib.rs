@@ -70,7 +70,7 @@ pub use plan::{Plan, PlanStatus, PlannedAction, Recipient, Source, Sources};
 pub use provider::Provider;
 pub use quotation::quotations;
 pub use send_at::SendAt;
-pub use unicode::{QUOTATION_MARKS, is_hidden, reorders};
+pub use unicode::{QUOTATION_MARKS, deceives, is_hidden, reorders};
 pub use violation::{Ask, Violation, pointer_token};
 pub use wall_time::{InvalidWallTime, WallTime};
 pub use warning::{Warning, WarningCode};

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
     ops::Range,
 };
 
@@ -18,8 +19,10 @@ const TOPS: &str = "com net org edu gov mil int info biz name pro app dev page w
     xyz top club vip live link click email blog news media digital agency company solutions group support services \
     center today world life work works team zone space website software systems network host press studio design bank \
     finance money loan credit help mobi asia cat jobs tel travel wiki icu review stream download win bid men party \
-    trade science fun buzz cyou sbs cfd bond monster rest lol guru ninja rocks expert express example test invalid local \
+    trade science fun buzz cyou sbs cfd bond monster rest lol guru ninja rocks expert express technology museum foundation example test invalid local \
     internal corp onion рф укр бел срб 中国 中國 台湾 台灣 香港 한국 भारत";
+/// Top-level domains that begin no sentence.
+const NO_WORDS: &str = "com org edu gov";
 /// Endings of files that are top-level domains, too.
 const FILES: &str = "js ts py rs md sh cs kt hs pl rb go vb db gz xz bz ps so";
 
@@ -52,7 +55,7 @@ pub fn hosts(text: &str) -> Vec<String> {
         end = place.end;
     }
     rest.push_str(&text[end..]);
-    let named = runs(&rest).filter(|(run, after_at)| is_domain(run, *after_at)).filter_map(|(run, _)| host(run));
+    let named = runs(&rest).filter(Run::is_domain).filter_map(|run| host(run.word));
     let mut seen = BTreeSet::new();
     let all = links.into_iter().filter_map(|(_, host)| host).chain(named);
     all.filter(|host| seen.insert(host.clone())).collect()
@@ -61,7 +64,7 @@ pub fn hosts(text: &str) -> Vec<String> {
 /// Every word of a text that may name a host, `intranet` included.
 pub fn known_hosts(text: &str) -> BTreeSet<String> {
     let words = fanged(text);
-    let words = runs(&words).filter_map(|(run, _)| host(run));
+    let words = runs(&words).filter_map(|run| host(run.word));
     words.chain(hosts(text)).collect()
 }
 
@@ -154,31 +157,43 @@ fn with_plain_stops(name: &str) -> String {
     name.char_indices().map(stop).collect()
 }
 
-/// The words of host characters in a text, and whether an `@` stands in front.
-fn runs(text: &str) -> impl Iterator<Item = (&str, bool)> {
+/// A word of host characters in a text.
+struct Run<'a> {
+    word: &'a str,
+    after_at: bool,
+    /// A path follows.
+    goes_on: bool,
+}
+
+fn runs(text: &str) -> impl Iterator<Item = Run<'_>> {
     let in_host =
         |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.') || OTHER_STOPS.contains(&c) || is_hidden(c);
     let words = text.split(move |c| !in_host(c)).filter(|word| !word.is_empty());
     words.flat_map(move |word| {
         let start = word.as_ptr() as usize - text.as_ptr() as usize;
-        let after_at = text[..start].ends_with('@');
+        let (after_at, behind) = (text[..start].ends_with('@'), &text[start + word.len()..]);
+        let goes_on = behind.starts_with('/') && behind[1..].starts_with(|c: char| c.is_ascii_alphanumeric());
         let parts = word.split(is_written_without_spaces).filter(move |part| part.len() < word.len());
-        std::iter::once(word).chain(parts).map(move |part| (part, after_at))
+        std::iter::once(word).chain(parts).map(move |word| Run { word, after_at, goes_on })
     })
 }
 
-/// Whether a word is a domain to mail programs.
-fn is_domain(word: &str, after_at: bool) -> bool {
-    let word = word.trim_matches(|c: char| !c.is_alphanumeric()).replace(OTHER_STOPS, ".");
-    let Some((names, top)) = word.rsplit_once('.') else { return false };
-    let is_lower = top.chars().all(char::is_lowercase) || !word.chars().any(char::is_lowercase);
-    let lower = top.to_lowercase();
-    let is_known = |list: &str| list.split_whitespace().any(|known| known == lower);
-    let is_top = lower.starts_with("xn--")
-        || is_known(TOPS)
-        || (lower.len() == 2 && lower.chars().all(|c| c.is_ascii_alphabetic()) && !is_known(FILES));
-    let is_top = is_top && (is_lower || !top.is_ascii());
-    names.split('.').all(|label| !label.is_empty()) && (is_top || (after_at && !lower.is_empty()))
+impl Run<'_> {
+    /// Whether it is a domain to mail programs.
+    fn is_domain(&self) -> bool {
+        let word = self.word.trim_matches(|c: char| !c.is_alphanumeric()).replace(OTHER_STOPS, ".");
+        let Some((names, top)) = word.rsplit_once('.') else { return false };
+        // A sentence may begin behind a full stop at once.
+        let is_written_so = !top.chars().any(char::is_uppercase) || !word.chars().any(char::is_lowercase);
+        let lower = top.to_lowercase();
+        let is_known = |list: &str| list.split_whitespace().any(|known| known == lower);
+        let is_alphabetic = lower.len() >= 2 && lower.chars().all(|c| c.is_ascii_alphabetic());
+        let is_top =
+            lower.starts_with("xn--") || is_known(TOPS) || (lower.len() == 2 && is_alphabetic && !is_known(FILES));
+        let is_top = (is_top && (is_written_so || !top.is_ascii())) || is_known(NO_WORDS);
+        let leads_on = self.goes_on && (is_alphabetic || word.parse::<Ipv4Addr>().is_ok());
+        names.split('.').all(|label| !label.is_empty()) && (is_top || leads_on || (self.after_at && !lower.is_empty()))
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +227,11 @@ mod tests {
             ("evil.exampleを見て", vec!["evil.example"]),
             ("ev\u{200b}il.example", vec!["evil.example"]),
             ("evil.com, evil.com and EVIL.com", vec!["evil.com"]),
+            ("Sign in at Secure-Bank.Com today", vec!["secure-bank.com"]),
+            ("evil.sh/x and evil.zip/login", vec!["evil.sh", "evil.zip"]),
+            ("evil.Zip/x", vec!["evil.zip"]),
+            ("evil.xn--p1ai/login", vec!["evil.xn--p1ai"]),
+            ("10.1.2.3/login.php", vec!["10.1.2.3"]),
             ("https://a.example/report.pdf?x=b.example", vec!["a.example"]),
             ("пиши на сайт.рф", vec!["xn--80aswg.xn--p1ai"]),
         ] {

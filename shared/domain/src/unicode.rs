@@ -42,6 +42,14 @@ pub fn is_hidden(c: char) -> bool {
             | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
+/// Whether a character of a text serves to hide or to reorder it: the embeddings, overrides and isolates of UAX #9, controls,
+/// spaces without width, and tags. Not so what words and emoji need: joiners, variation selectors, and plain direction marks.
+pub fn deceives(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+        || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200B}' | '\u{2060}'..='\u{2064}'
+            | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
 /// Han, kana, hangul, Thai and similar scripts, without the fullwidth forms of Latin letters and digits.
 pub fn is_written_without_spaces(c: char) -> bool {
     matches!(u32::from(c), 0xE00..=0xEFF | 0x1000..=0x109F | 0x1780..=0x17FF | 0x2E80..=0xA4CF | 0xA960..=0xA97F

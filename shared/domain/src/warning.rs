@@ -39,6 +39,8 @@ pub enum WarningCode {
     ForeignLink,
     /// The HTML says other things than the text.
     HtmlDiffers,
+    /// A text has characters that nobody sees, or that change the order in which it is read.
+    HiddenCharacters,
     /// A text holds a blank to fill in, such as `[Your Name]`.
     Placeholder,
     /// A text says that something is attached, and nothing is.

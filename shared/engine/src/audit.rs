@@ -79,9 +79,9 @@ impl Auditor {
         Ok(AuditPage { entries, next })
     }
 
-    /// The last entries of the chains of each workspace, and of the whole deployment's own.
+    /// The last entries that are kept of the chains of each workspace, and of the whole deployment's own.
     pub async fn heads(&self) -> Result<Vec<AuditHead>, LedgerError> {
-        self.audit.audit_heads().await
+        self.audit.audit_heads(self.clock.now() + EXPIRING).await
     }
 
     /// Whether the audit of a workspace, or of none, is as it was written; see [`Audit::verify_audit`].

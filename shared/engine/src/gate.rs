@@ -80,10 +80,11 @@ impl Gate {
 
     /// What a job may run now, which may be less than when it was accepted. The key is read from the ledger, not from
     /// memory: a revoked key allows nothing, so that a job that was queued with a stolen key does not run after the key
-    /// was revoked. A key that has expired since was good when it asked.
+    /// was revoked; so it is with the key that approved it. A key that has expired since was good when it asked.
     pub(crate) async fn permissions_of(&self, job: &Job) -> Result<Permissions, LedgerError> {
         let mut permissions = self.permissions_in(&job.workspace_id).await?.and_draft_only(job.draft_only);
-        if let Some(id) = &job.key_id {
+        let approver = job.decision.as_ref().and_then(|decision| decision.key_id.as_ref());
+        for id in job.key_id.iter().chain(approver.filter(|id| Some(*id) != job.key_id.as_ref())) {
             let key = self.keys.keys.key(id).await?.filter(|key| key.revoked_at.is_none());
             permissions = permissions.and_draft_only(key.as_ref().is_some_and(|key| key.draft_only));
             permissions.rules.push((Rule::Key, key.map_or_else(|| Some(Allowlist::default()), |key| key.allow)));

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use domain::{
-    AuditEvent, Decision, Effect, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, Scope, WaitingFor,
+    ActionId, AuditEvent, Decision, Effect, InvalidTransition, Job, JobId, JobStatus, Outcome, Rule, Scope, WaitingFor,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -248,7 +248,7 @@ impl JobService {
             let known = known.filter(|job| caller.knows(job) || !job.because.is_empty());
             let job = known.ok_or_else(job_not_found)?;
             if !caller.covers(&job.action) {
-                return Err(not_allowed(&job, Rule::Key));
+                return Err(not_allowed(&job.action, Rule::Key));
             }
             let now = self.clock.now();
             let decision =
@@ -275,7 +275,7 @@ impl JobService {
         let contents = self.jobs.ledger.contents(id).await?.filter(|_| retriable);
         let contents = contents.ok_or_else(|| Problem::new(ProblemCode::JobNotRetriable, says))?;
         let permissions = self.gate.permissions(caller).await?;
-        let rules = permissions.can_execute(&known.action).map_err(|rule| not_allowed(&known, rule))?;
+        let rules = permissions.can_execute(&known.action).map_err(|rule| not_allowed(&known.action, rule))?;
         let call = self.call(&known, &contents).await?;
         let retried = |job: &Job, now| {
             let terms = self.approval.terms(caller, job, &*call, now);
@@ -343,7 +343,7 @@ impl JobService {
 /// A job that the caller reaches. One that it does not know of is not found, like one that never was.
 fn own(caller: &Caller, job: Option<Job>) -> Result<Job, Problem> {
     let job = job.filter(|job| caller.knows(job)).ok_or_else(job_not_found)?;
-    if caller.covers(&job.action) { Ok(job) } else { Err(not_allowed(&job, Rule::Key)) }
+    if caller.covers(&job.action) { Ok(job) } else { Err(not_allowed(&job.action, Rule::Key)) }
 }
 
 fn job_not_found() -> Problem {
@@ -364,10 +364,10 @@ fn is_own(caller: &Caller, job: &Job) -> bool {
     caller.knows(job) && caller.covers(&job.action)
 }
 
-fn not_allowed(job: &Job, rule: Rule) -> Problem {
+pub(crate) fn not_allowed(action: &ActionId, rule: Rule) -> Problem {
     let detail = match rule {
-        Rule::Key => format!("{} is not among the actions of this API key", job.action),
-        _ => format!("{} is not allowed here", job.action),
+        Rule::Key => format!("{action} is not among the actions of this API key"),
+        _ => format!("{action} is not allowed here"),
     };
     Problem::new(ProblemCode::ActionNotAllowed, detail).by_rule(rule)
 }

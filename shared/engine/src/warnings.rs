@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
     ActorHash, ContentHash, Effect, Html, Job, JobId, RecipientDomains, State, Warning, WarningCode, WorkspaceId,
-    hosts, known_hosts, placeholders, pointer_token, says_attached, shown_host,
+    deceives, hosts, known_hosts, placeholders, pointer_token, says_attached, shown_host,
 };
 
 use futures_util::future::try_join;
@@ -141,6 +141,14 @@ fn about_texts(Proposal { action, call, words, .. }: Proposal<'_>) -> Vec<Warnin
                 WarningCode::ForeignLink,
                 format!("The {name} names {foreign}, which the {who} does not name."),
             ));
+        }
+        let meant = |c: char| words.is_some_and(|words| words.contains(c));
+        let deceiving: BTreeSet<char> =
+            value.chars().chain(said.chars()).filter(|c| deceives(*c) && !meant(*c)).collect();
+        if !deceiving.is_empty() {
+            let shown = some(deceiving.into_iter().map(|c| format!("U+{:04X}", u32::from(c))).collect());
+            let text = format!("The {name} has characters that hide or reorder what is read: {shown}.");
+            found.push((WarningCode::HiddenCharacters, text));
         }
         let blanks = placeholders(said, field.kind == TextKind::Line).into_iter();
         // What the person wrote is meant.

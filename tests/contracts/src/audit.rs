@@ -124,7 +124,7 @@ pub async fn chains_the_entries_of_many_writers(ledger: Adapter, now: Timestamp,
         workspace_id: Some(ours.clone()),
         chains: chains.iter().map(|(number, chain)| (*number, last(chain))).collect(),
     };
-    assert!(ledger.audit_heads().await.expect("reads").contains(&head));
+    assert!(ledger.audit_heads(now).await.expect("reads").contains(&head));
     let verdict = ledger.verify_audit(Some(&ours), Some(&head), now).await.expect("walks");
     assert_eq!((verdict.fit, verdict.unchained, &verdict.tampering, verdict.head), (56, 0, &None, head));
     let nobody = workspace("nobody", seed);
@@ -299,6 +299,36 @@ pub async fn shows_every_change(ledger: Adapter, intruder: &dyn Intruder, now: T
     // Who writes the heads, too, is found out by what was logged.
     let logged = ledger.verify_audit(Some(&ours), None, now).await.expect("walks").head;
     assert_eq!(verify(Some(&logged)).await, None);
+    // Also who pretends that everything else has expired.
+    let heads = intruder.heads(&ours).await;
+    let fresh = heads.iter().find(|head| head.body.contains(&whole[39].place)).expect("the last entry is a head");
+    let old = "00001000000000000000#018f4e7e-7d4c-8a3b-8a52-0b7d2c9d3f11";
+    let alone = forged(&whole[39], |text| {
+        let link = |name: &str| format!(r#""{name}":"#);
+        let (before, rest) = text.split_once(&link("sequence")).expect("a number");
+        let number: u64 = rest.split(',').next().expect("a number").parse().expect("a number");
+        format!(r#"{before}"sequence":{},"previous":"{old}","previous_hash":"{}""#, number + 1, "0".repeat(64))
+    });
+    let sequence = alone.body.split_once(r#""sequence":"#).expect("a number").1.split(',').next().expect("a number");
+    let hash = alone.body.rsplit_once(r#""hash":""#).expect("a hash").1.trim_end_matches(r#""}"#);
+    let body = format!(r#"{{"sequence":{sequence},"place":"{}","hash":"{hash}"}}"#, alone.place);
+    intruder.write(&ours, &alone).await;
+    intruder.write(&ours, &Stored { body, ..fresh.clone() }).await;
+    for head in heads.iter().filter(|head| head.place != fresh.place) {
+        intruder.delete(head).await;
+    }
+    for stored in &whole[..39] {
+        intruder.delete(stored).await;
+    }
+    assert_eq!(verify(None).await, None, "the store alone does not tell");
+    assert!(
+        verify(Some(&logged)).await.is_some_and(|(_, how)| matches!(how, Tampered::Missing | Tampered::Removed)),
+        "the log tells"
+    );
+    for head in &heads {
+        intruder.write(&ours, head).await;
+    }
+    restore().await;
     let heads = intruder.heads(&ours).await;
     let last = &whole[39];
     let link = |name: &str| {

@@ -272,7 +272,7 @@ impl Audit for World {
         unused()
     }
 
-    async fn audit_heads(&self) -> Result<Vec<AuditHead>, LedgerError> {
+    async fn audit_heads(&self, _: Timestamp) -> Result<Vec<AuditHead>, LedgerError> {
         unused()
     }
 

@@ -45,6 +45,11 @@ impl Head {
     pub(crate) fn read(found: Option<&Found>) -> Result<Option<Self>, LedgerError> {
         found.map(read).transpose()
     }
+
+    /// Whether its entry is still kept.
+    fn is_kept(&self, now: Timestamp) -> bool {
+        time(&self.place).is_none_or(|at| audit_expires_at(at) > now)
+    }
 }
 
 /// Heads, by the name of their list; none where a chain has not begun.
@@ -84,8 +89,8 @@ fn hash(text: &str) -> String {
     sha256_hex(format!("{text}}}").as_bytes())
 }
 
-/// The heads of every list.
-pub(super) async fn heads<R: Records>(records: &R) -> Result<Vec<AuditHead>, LedgerError> {
+/// The heads of every list, without those whose entries are not kept any more.
+pub(super) async fn heads<R: Records>(records: &R, now: Timestamp) -> Result<Vec<AuditHead>, LedgerError> {
     let list = List { name: HEADS.to_owned(), status: None };
     let mut all: BTreeMap<Option<WorkspaceId>, AuditHead> = BTreeMap::new();
     for found in records.list(list, END.to_owned(), usize::MAX).await? {
@@ -96,7 +101,10 @@ pub(super) async fn heads<R: Records>(records: &R) -> Result<Vec<AuditHead>, Led
         let workspace_id = if name.is_empty() { None } else { name.parse().ok() };
         let Ok(chain) = chain.parse() else { continue };
         let of_list = AuditHead { workspace_id: workspace_id.clone(), chains: BTreeMap::new() };
-        all.entry(workspace_id).or_insert(of_list).chains.insert(chain, (head.sequence, head.hash));
+        let of_list = all.entry(workspace_id).or_insert(of_list);
+        if head.is_kept(now) {
+            of_list.chains.insert(chain, (head.sequence, head.hash));
+        }
     }
     Ok(all.into_values().collect())
 }
@@ -154,7 +162,7 @@ struct Chain {
     ahead: BTreeMap<u64, Vec<Seen>>,
     /// Entries that are newer than the head.
     newer: Vec<(u64, String)>,
-    /// The number and hash of an entry that was logged.
+    /// The number and hash of an entry that was logged; none once it was found.
     logged: Option<(u64, String)>,
     /// The entry before the oldest one has expired.
     is_cut: bool,
@@ -300,7 +308,7 @@ impl Walk {
         match at {
             _ if is_cut => {}
             Some((place, _)) => self.tampered(&place, Tampered::Removed),
-            None => self.lost(number, sequence),
+            None => self.lost(number, sequence, Tampered::Removed),
         }
     }
 
@@ -308,9 +316,9 @@ impl Walk {
     fn pass(&mut self, number: u8, seen: &Seen) {
         let Some(chain) = self.chains.get_mut(&number) else { return };
         chain.wanted = seen.previous();
-        let was_logged = chain.logged.as_ref().filter(|(sequence, _)| *sequence == seen.link.sequence);
-        let as_logged = was_logged.is_none_or(|(_, hash)| *hash == seen.link.hash);
-        if !as_logged {
+        if let Some((_, hash)) = chain.logged.take_if(|(sequence, _)| *sequence == seen.link.sequence)
+            && hash != seen.link.hash
+        {
             self.tampered(&seen.place, Tampered::Changed);
         }
         let unlinked = mem::take(&mut self.unlinked);
@@ -345,11 +353,13 @@ impl Walk {
             for (_, place) in chain.newer.iter().filter(|(sequence, _)| *sequence > head) {
                 self.tampered(place, Tampered::Inserted);
             }
-            if let Some((sequence, _)) = chain.logged.filter(|(sequence, _)| *sequence > head) {
-                self.lost(number, sequence);
+            // Who may write to the store can let an entry look expired.
+            if let Some((sequence, _)) = chain.logged {
+                self.lost(number, sequence, if sequence > head { Tampered::Removed } else { Tampered::Missing });
             }
         }
-        let chains = heads.into_iter().map(|(number, head)| (number, (head.sequence, head.hash))).collect();
+        let kept = heads.into_iter().filter(|(_, head)| head.is_kept(self.now));
+        let chains = kept.map(|(number, head)| (number, (head.sequence, head.hash))).collect();
         AuditVerdict {
             fit: self.fit,
             unchained: self.unchained,
@@ -365,9 +375,8 @@ impl Walk {
     }
 
     /// An entry is gone of which only the number is known.
-    fn lost(&mut self, number: u8, sequence: u64) {
-        let entry = format!("entry {sequence} of chain {number}");
-        self.note(END, Tampering { entry, how: Tampered::Removed });
+    fn lost(&mut self, number: u8, sequence: u64, how: Tampered) {
+        self.note(END, Tampering { entry: format!("entry {sequence} of chain {number}"), how });
     }
 
     fn note(&mut self, place: &str, tampering: Tampering) {

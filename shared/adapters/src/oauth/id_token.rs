@@ -43,6 +43,7 @@ struct Claims {
     aud: Value,
     azp: Option<String>,
     exp: i64,
+    nbf: Option<i64>,
     nonce: Option<String>,
     email_verified: Option<Value>,
 }
@@ -70,6 +71,9 @@ pub(super) fn identity(
     }
     if Timestamp::from_second(claims.exp).is_ok_and(|end| end <= now - SKEW) {
         return Err("has expired");
+    }
+    if claims.nbf.is_some_and(|begin| Timestamp::from_second(begin).is_ok_and(|begin| begin > now + SKEW)) {
+        return Err("is not valid yet");
     }
     if claims.nonce.as_deref() != Some(ask.nonce) {
         return Err("is not for this request");

@@ -110,11 +110,14 @@ impl Env<'_> {
         let exceptions = either(self, "NO_PROXY").unwrap_or_default();
         for (name, https) in [("HTTPS_PROXY", true), ("HTTP_PROXY", false)] {
             let named = [name, "ALL_PROXY"].into_iter().find_map(|name| Some((name, either(self, name)?)));
-            if let Some((name, address)) = named
-                && let Err(error) = network.add_proxy(https, &address, &exceptions)
-            {
+            let Some((name, address)) = named else { continue };
+            if let Err(error) = network.add_proxy(https, &address, &exceptions) {
                 // Without the address, which may hold credentials.
                 self.errors.push(format!("{name} {error}"));
+            } else if address.contains('@') {
+                // What goes through the proxy has TLS of its own; its credentials have not.
+                let url = if address.contains("://") { address } else { format!("http://{address}") };
+                self.refuse_plaintext(name, &url);
             }
         }
         if let Some(path) = self.text("SSL_CERT_FILE") {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Outcome;
+use crate::config::LOCAL;
 
 /// An audit to check: of the workspace, or of all of them.
 #[derive(Deserialize)]
@@ -25,8 +26,12 @@ pub(super) async fn run(engine: &Engine, Verify { workspace, heads }: Verify) ->
     // Each with the heads that were logged of it; at least once without one.
     let mut checks: BTreeMap<Option<WorkspaceId>, Vec<AuditHead>> = BTreeMap::new();
     if workspace.is_none() {
-        checks.insert(None, Vec::new());
-        checks.extend(engine.auditor.heads().await?.into_iter().map(|head| (head.workspace_id, Vec::new())));
+        // Where somebody took the heads of a workspace away, its keys still name it; without keys it is the one of this machine.
+        let keys = engine.keys.list().await?;
+        let local = keys.is_empty().then(|| LOCAL.parse().ok()).into_iter();
+        let of_keys = keys.into_iter().map(|key| Some(key.workspace_id)).chain(local);
+        let of_heads = engine.auditor.heads().await?.into_iter().map(|head| head.workspace_id);
+        checks.extend(of_heads.chain(of_keys).chain([None]).map(|workspace| (workspace, Vec::new())));
     }
     checks.extend(workspace.map(|workspace| (Some(workspace), Vec::new())));
     for head in heads {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use domain::{
-    ActorHash, Answered, AuditEvent, Moment, Plan, PlanId, PlanStatus, Question, RequestHash, WorkspaceId, hashed_uuid,
-    sha256_hex,
+    ActorHash, Answered, AuditEvent, Moment, Plan, PlanId, PlanStatus, Question, RequestHash, Rule, WorkspaceId,
+    hashed_uuid, sha256_hex,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -15,6 +15,7 @@ use crate::{
     Caller, Problem, ProblemCode,
     audit::Auditor,
     catalogue::RequestedAction,
+    jobs::not_allowed,
     ports::{Clock, Finish, Plans, Purpose, StoredPlan, Vault},
 };
 
@@ -139,11 +140,17 @@ impl PlanStore {
     }
 
     /// A plan of this workspace with its origin, while it is kept. For a caller that is bound to an actor, another actor's
-    /// plan is not there.
+    /// plan is not there; one that was made for no actor is, for whoever has its id. Like jobs, plans with other actions than a
+    /// narrowed key's are refused.
     async fn record(&self, caller: &Caller, id: PlanId) -> Result<Option<Record>, Problem> {
         let record: Option<Record> = self.open(&caller.workspace, id).await?;
         let is_known = |record: &Record| record.origin.actor.as_ref().is_none_or(|actor| caller.is_for(actor));
-        Ok(record.filter(is_known))
+        let record = record.filter(is_known);
+        let mut actions = record.iter().flat_map(|record| &record.plan.actions);
+        match actions.find(|planned| !caller.covers(&planned.action)) {
+            Some(planned) => Err(not_allowed(&planned.action, Rule::Key)),
+            None => Ok(record),
+        }
     }
 
     /// A plan while it is kept, and the person's own words that it was made from.

@@ -15,11 +15,12 @@ pub trait Audit: Send + Sync {
     /// The audit, newest first. Entries end 400 days after the event.
     async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, LedgerError>;
 
-    /// The last entries of the chains of each workspace, and of the whole deployment's own.
-    async fn audit_heads(&self) -> Result<Vec<AuditHead>, LedgerError>;
+    /// The last entries of the chains of each workspace, and of the whole deployment's own; without those that have expired
+    /// at `now`.
+    async fn audit_heads(&self, now: Timestamp) -> Result<Vec<AuditHead>, LedgerError>;
 
-    /// Walks through all entries of a workspace, or of none, and tells the first that does not fit. A head that was
-    /// `logged` must still be there, unless it has expired. Entries that have expired at `now` are not missed.
+    /// Walks through all entries of a workspace, or of none, and tells the first that does not fit. The entries of a head
+    /// that was `logged` must still be there; others that have expired at `now` are not missed.
     async fn verify_audit(
         &self,
         workspace: Option<&WorkspaceId>,

@@ -42,6 +42,8 @@ const VERSIONS: &[ProtocolVersion] =
     &[ProtocolVersion::V_2025_06_18, ProtocolVersion::V_2025_11_25, ProtocolVersion::V_2026_07_28];
 /// The longest text of an answer that is not JSON, in bytes.
 const MAX_TEXT: usize = 4096;
+/// The longest id of a message as JSON, in bytes: an answer repeats it.
+const MAX_ID: usize = 256;
 /// What a client's model is told of the server.
 const INSTRUCTIONS: &str = "Plan what a person asks for with `plan`, in the person's own words. If the plan asks questions, ask the \
      person, and plan again with the answers. Show the plan, then carry it out with `execute_plan`. What it does is held \
@@ -50,6 +52,9 @@ const INSTRUCTIONS: &str = "Plan what a person asks for with `plan`, in the pers
 
 /// Answers one message of a client.
 pub(crate) async fn serve(web: &Web, may: Authorized, parts: Parts, message: &Value) -> Result<Response, Problem> {
+    if message["id"].to_string().len() > MAX_ID {
+        return Ok(invalid("the id is longer than 256 bytes"));
+    }
     let origin = Origin { route: PATH, address: may.context.address };
     // Whatever the credential says.
     let may = Authorized { caller: may.caller.by_agent(), ..may };
