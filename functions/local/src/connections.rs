@@ -142,8 +142,7 @@ impl Connections {
     fn make_room(&self) {
         let mut waiting = self.bounds.waiting();
         let wanted = waiting.values().filter(|connection| connection.room == Room::Wanted).count();
-        let since = Instant::now() - ROOM_TIMEOUT;
-        let too_long = |connection: &mut Waiting| connection.room == Room::Kept && connection.since <= since;
+        let too_long = |kept: &Waiting| kept.room == Room::Kept && kept.since.elapsed() >= ROOM_TIMEOUT;
         waiting.extract_if(|_, connection| too_long(connection)).take(wanted).for_each(|(id, _)| self.end(id));
     }
 

@@ -126,7 +126,8 @@ fn word_at(text: &str, at: usize, mark: &str, turned: usize) -> Option<Word> {
     let place = at - local.len()..behind + domain.len();
     let word = &text[place.clone()];
     let is_whole = !local.is_empty() && !domain.is_empty();
-    let is_cut = cuts(text[..place.start].chars().rev()) || cuts(text[place.end..].chars());
+    let before = &text[..place.start];
+    let is_cut = cuts(before.chars().rev()) || cuts(text[place.end..].chars()) || ends_in_strokes(before);
     let is_plain = local.is_ascii() && mark == "@" && is_plain_domain(domain);
     if is_whole && (!is_plain || is_cut || place.start > turned) {
         return Some(Word { place, address: None });
@@ -177,6 +178,16 @@ fn cuts(around: impl Iterator<Item = char>) -> bool {
     let mut around = around.peekable();
     around.peek().is_some_and(|&c| is_unlike_latin(c))
         && around.find(|&c| !is_unlike_latin(c)).is_some_and(|c| c.is_ascii_alphanumeric() || c == '.')
+}
+
+/// Han, kana and hangul that pass for a Latin letter, a digit or a mark: `l`, `-`, `/`, `o`, `I`, `T`, `t`.
+const STROKES: &[char] =
+    &['丨', 'ㅣ', 'ㄧ', '一', 'ー', 'ㅡ', 'ノ', '丿', '〇', 'ㅇ', 'ロ', '口', '工', 'エ', '丁', '卜', 'ト'];
+
+/// Whether a text ends in such strokes and no other letter of these scripts, as the rest of a word might.
+fn ends_in_strokes(text: &str) -> bool {
+    let mut run = text.chars().rev().take(LONGEST).take_while(|c| is_written_without_spaces(*c)).peekable();
+    run.peek().is_some() && run.all(|c| STROKES.contains(&c))
 }
 
 #[cfg(test)]
@@ -264,13 +275,17 @@ mod tests {
             ("mail j\u{f6}hn@example.com", r"j\u{f6}hn@example.com"),
             ("mail j\u{665}hn@example.com", "hn@example.com"),
             ("mail ana@example.c\u{665}m", "ana@example.c"),
+            ("mail 丨ohn@example.com", "ohn@example.com"),
+            ("mail ㅣohn@example.com", "ohn@example.com"),
+            ("mail aーnn@example.com", "nn@example.com"),
+            ("mail bㅇb@example.com", "b@example.com"),
         ] {
             assert_eq!(found(text), Vec::<String>::new(), "{text}");
             assert_eq!(doubtful_addresses(text), [shown], "{text}");
             assert!(disarmed(text).contains(shown), "{text}");
         }
-        let harmless = "“ana@example.com”, Zoë <bo@example.com>… 田中 c@example.comに送る。次は 100 @ 3€, é@";
-        assert_eq!(found(harmless), ["ana@example.com", "bo@example.com", "c@example.com"]);
+        let harmless = "“ana@example.com”, Zoë <bo@example.com>… 田中 c@example.comに送る。メンバーd@example.com 次は 100 @ 3€, é@";
+        assert_eq!(found(harmless), ["ana@example.com", "bo@example.com", "c@example.com", "d@example.com"]);
         assert!(doubtful_addresses(harmless).is_empty(), "{:?}", doubtful_addresses(harmless));
         assert_eq!(disarmed(harmless), harmless);
         assert_eq!(found("ana@example.com\u{200b} and \u{feff}bo@example.com"), ["ana@example.com", "bo@example.com"]);
