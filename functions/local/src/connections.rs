@@ -142,7 +142,7 @@ impl Connections {
     fn make_room(&self) {
         let mut waiting = self.bounds.waiting();
         let wanted = waiting.values().filter(|connection| connection.room == Room::Wanted).count();
-        let too_long = |kept: &Waiting| kept.room == Room::Kept && kept.since.elapsed() >= ROOM_TIMEOUT;
+        let too_long = |waiting: &Waiting| matches!(waiting.room, Room::Kept(since) if since.elapsed() >= ROOM_TIMEOUT);
         waiting.extract_if(|_, connection| too_long(connection)).take(wanted).for_each(|(id, _)| self.end(id));
     }
 
@@ -153,7 +153,7 @@ impl Connections {
 
 /// Serves one connection until either side ends it.
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, place: Place) {
-    place.wait(HEAD_TIMEOUT, Room::None);
+    place.wait(HEAD_TIMEOUT);
     let (router, place) = (TowerToHyperService::new(router), Arc::new(place));
     let service = service_fn(|request: Request<Incoming>| {
         let mut request = request.map(|body| Arriving::begin(body, &place));
@@ -162,7 +162,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, place: 
         let place = &place;
         async move {
             let answer = answer.await;
-            place.wait(ANSWER_TIMEOUT, Room::None);
+            place.wait(ANSWER_TIMEOUT);
             answer
         }
     });
@@ -196,7 +196,8 @@ struct Waiting {
 enum Room {
     None,
     Wanted,
-    Kept,
+    /// Since when.
+    Kept(Instant),
 }
 
 impl Bounds {
@@ -225,7 +226,7 @@ impl Arriving {
             place.leave();
             return Body::empty();
         }
-        place.wait(BODY_TIMEOUT, Room::None);
+        place.wait(BODY_TIMEOUT);
         Body::from_stream(try_unfold(Self { body, seen: 0, held: None, place: Arc::clone(place) }, Self::next))
     }
 
@@ -233,9 +234,10 @@ impl Arriving {
     async fn next(mut self) -> hyper::Result<Option<(Bytes, Self)>> {
         loop {
             if self.seen > SMALL_BODY && self.held.is_none() {
-                self.place.wait(BODY_TIMEOUT, Room::Wanted);
+                let asked = Instant::now();
+                self.place.room(Room::Wanted, Duration::ZERO);
                 self.held = Arc::clone(&self.place.bounds.bodies).acquire_many_owned(self.size()).await.ok();
-                self.place.wait(BODY_TIMEOUT, Room::Kept);
+                self.place.room(Room::Kept(Instant::now()), asked.elapsed());
             }
             let Some(part) = self.body.frame().await.transpose()? else { return Ok(None) };
             if let Ok(part) = part.into_data() {
@@ -268,10 +270,19 @@ struct Place {
 
 impl Place {
     /// Waits for the client, for so long at most.
-    fn wait(&self, timeout: Duration, room: Room) {
+    fn wait(&self, timeout: Duration) {
         let since = Instant::now();
         let timeout = if self.stop.is_cancelled() { timeout.min(STOP_TIMEOUT) } else { timeout };
-        self.bounds.waiting().insert(self.id, Waiting { since, until: since + timeout, room });
+        self.bounds.waiting().insert(self.id, Waiting { since, until: since + timeout, room: Room::None });
+    }
+
+    /// The body wants or has room. The time that it waited for room is not its client's.
+    fn room(&self, room: Room, waited: Duration) {
+        let waited = if self.stop.is_cancelled() { Duration::ZERO } else { waited };
+        if let Some(waiting) = self.bounds.waiting().get_mut(&self.id) {
+            waiting.room = room;
+            waiting.until += waited;
+        }
     }
 
     /// The client has sent its request.
